@@ -1,0 +1,85 @@
+#ifndef CALSERVE_SERVER_BATCHING_BATCHER_H_
+#define CALSERVE_SERVER_BATCHING_BATCHER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+
+namespace calserve {
+
+struct BatchingOptions {
+  int max_batch_size = 32;                                // rows in one forward pass
+  absl::Duration max_queue_delay = absl::ZeroDuration();  // what a lone request may wait for company
+  int max_queue_rows = 1024;                              // beyond it RESOURCE_EXHAUSTED
+  int64_t max_queue_bytes = int64_t{256} << 20;           // of queued inputs; beyond it RESOURCE_EXHAUSTED
+  int instances = 1;                                      // threads, each running one batch at a time
+};
+
+// Logits of one task.
+struct BatchResult {
+  std::vector<float> logits;       // rows × columns
+  absl::Duration queued;           // from Schedule to the start of its (last) batch
+  absl::Duration ran;              // the forward pass
+};
+
+// Whether the client still wants an answer; shared between the call and the queue.
+class CancelFlag {
+ public:
+  void Cancel() { cancelled_.store(true, std::memory_order_relaxed); }
+  bool cancelled() const { return cancelled_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<bool> cancelled_{false};
+};
+
+// Some rows of one request. Completes exactly once: result, error, deadline, cancellation or shutdown.
+struct BatchTask {
+  int rows = 0;
+  std::vector<float> input;        // rows × row_size
+  absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<const CancelFlag> cancel;  // may be null
+  absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
+};
+
+// Runs `rows` rows on `instance`. Called from that instance's own thread only.
+struct BatchRunner {
+  // Where the rows of the next batch of `instance` are written: max_batch_size × row_size floats.
+  std::function<absl::Span<float>(int instance)> staging;
+  // Writes rows × columns logits. DATA_LOSS: some rows are not finite; the batcher finds whose.
+  std::function<absl::Status(int instance, int rows, absl::Span<float> logits)> run;
+  int64_t row_size = 0;  // floats
+  int columns = 0;
+};
+
+// Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
+// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. A task whose deadline has passed or
+// whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED). A task of more
+// rows than fit stays whole where it can. Thread-safe. Destruction completes every queued task (UNAVAILABLE) after
+// the running batches.
+class Batcher {
+ public:
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchingOptions& options, BatchRunner runner);
+  virtual ~Batcher() = default;
+
+  // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the queue
+  // is full or the deadline cannot be met by the measured service time; INVALID_ARGUMENT: rows not in
+  // [1, max_batch_size]), else from an instance's thread.
+  virtual void Schedule(BatchTask task) = 0;
+
+  struct Counters {
+    int64_t tasks = 0, rows = 0, batches = 0, refused = 0, expired = 0, cancelled = 0, failed = 0;
+    int64_t queued_rows = 0;
+  };
+  virtual Counters counters() const = 0;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_BATCHING_BATCHER_H_
