@@ -22,8 +22,8 @@ absl::Status DecodeJpeg(absl::string_view encoded, Image* image);
 absl::Status DecodePng(absl::string_view encoded, Image* image);
 absl::Status DecodeWebp(absl::string_view encoded, Image* image);
 
-// rgb holds 3 bytes a pixel, grey 1 for each of them; Pillow's integer form of ITU-R 601. grey may be the first
-// third of rgb.
+// rgb holds 3 bytes a pixel, grey 1 for each of them; Pillow's integer form of ITU-R 601. grey may be the
+// first third of rgb.
 void RgbToGrey(absl::Span<const uint8_t> rgb, absl::Span<uint8_t> grey);
 
 }  // namespace calserve::imaging_internal

@@ -29,21 +29,24 @@ struct Image {
   std::vector<uint8_t> pixels;
 };
 
-// The format, and the dimensions as the header states them (each at least 1). Decodes nothing; memory does not
-// depend on the dimensions. INVALID_ARGUMENT for anything but JPEG, PNG and WebP and for a broken header.
+// The format, and the dimensions as the header states them (each at least 1). Decodes nothing; memory does
+// not depend on the dimensions. INVALID_ARGUMENT for anything but JPEG, PNG and WebP and for a broken header.
 absl::StatusOr<ImageHeader> ReadHeader(absl::string_view encoded);
 
-// Decodes to one channel for Color::kGrey and to three, in the order R, G, B, for the others. Thread-safe. Nothing
-// is written to disk. Every fault of the bytes is INVALID_ARGUMENT; the limits are held before pixels are allocated.
+// Decodes to one channel for Color::kGrey and to three, in the order R, G, B, for the others. Thread-safe.
+// Nothing is written to disk. Every fault of the bytes is INVALID_ARGUMENT; the limits are held before pixels
+// are allocated.
 //
 // What a file holds becomes what the model wants as Pillow's convert("L") and convert("RGB") do it:
-//   - grey to RGB repeats the value; colour to grey is ITU-R 601 luma, (19595 R + 38470 G + 7471 B + 32768) >> 16;
+//   - grey to RGB repeats the value; colour to grey is ITU-R 601 luma, (19595 R + 38470 G + 7471 B + 32768)
+//   >> 16;
 //   - alpha and PNG's tRNS are dropped, not composited: a transparent pixel keeps the colour stored under it;
 //   - 1, 2 and 4 bits are scaled to 0-255, palettes are looked up, of 16 bits the upper 8 are kept;
 //   - CMYK and YCCK JPEG are taken as inverted, as Adobe writes them: R = C·K / 255, likewise G and B;
-//   - EXIF orientation, ICC profiles and PNG's gamma are ignored, as torchvision's decode_image does by default.
-// A truncated or damaged file is an error even where part of its pixels could be shown (libjpeg's warnings and PNG's
-// checksums count); bytes after its end are ignored. An animated WebP is refused.
+//   - EXIF orientation, ICC profiles and PNG's gamma are ignored, as torchvision's decode_image does by
+//   default.
+// A truncated or damaged file is an error even where part of its pixels could be shown (libjpeg's warnings
+// and PNG's checksums count); bytes after its end are ignored. An animated WebP is refused.
 absl::StatusOr<Image> Decode(absl::string_view encoded, Color color, const DecodeLimits& limits);
 
 }  // namespace calserve

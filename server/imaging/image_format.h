@@ -11,8 +11,8 @@ enum class ImageFormat { kJpeg, kPng, kWebp };
 // "JPEG", "PNG" or "WebP".
 absl::string_view FormatName(ImageFormat format);
 
-// The format that the first bytes name: JPEG, PNG and WebP only. Anything else is INVALID_ARGUMENT with what the
-// bytes look like; nothing of it reaches a decoder.
+// The format that the first bytes name: JPEG, PNG and WebP only. Anything else is INVALID_ARGUMENT with what
+// the bytes look like; nothing of it reaches a decoder.
 absl::StatusOr<ImageFormat> SniffFormat(absl::string_view encoded);
 
 }  // namespace calserve

@@ -1,0 +1,43 @@
+#ifndef CALSERVE_SERVER_IMAGING_PREPROCESSOR_H_
+#define CALSERVE_SERVER_IMAGING_PREPROCESSOR_H_
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "server/imaging/decoder.h"
+#include "server/imaging/image_input_spec.h"
+
+namespace calserve {
+
+// Turns encoded images into a model's input as its ImageInputSpec says. Immutable, a value, thread-safe. Runs
+// on the calling thread: milliseconds for a photograph, so never on one of gRPC's threads.
+class Preprocessor final {
+ public:
+  // INVALID_ARGUMENT for an invalid spec or a limit below 1 pixel.
+  static absl::StatusOr<Preprocessor> Create(ImageInputSpec spec, DecodeLimits limits);
+
+  // Writes one input, channels×height×width in C×H×W order with channels in the order of spec().color, to
+  // `out`, which must have output_size() floats. INVALID_ARGUMENT says what is wrong with the bytes; `out` is
+  // then unspecified.
+  absl::Status Run(absl::string_view encoded, absl::Span<float> out) const;
+
+  int64_t output_size() const { return spec_.output_size(); }
+  const ImageInputSpec& spec() const { return spec_; }
+
+ private:
+  Preprocessor(ImageInputSpec spec, DecodeLimits limits);
+
+  ImageInputSpec spec_;
+  DecodeLimits limits_;
+  // Per channel, what each of the 256 pixel values becomes: scaling and normalising is one look-up.
+  std::vector<std::array<float, 256>> normalised_;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_IMAGING_PREPROCESSOR_H_
