@@ -1,0 +1,51 @@
+#include "server/base/error_info.h"
+
+#include <cstdint>
+#include <utility>
+
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+
+namespace calserve {
+namespace {
+
+constexpr char kReason[] = "calserve/reason";
+constexpr char kField[] = "calserve/field";
+constexpr char kRetryMicros[] = "calserve/retry_micros";
+
+absl::Status With(absl::Status status, absl::string_view key, absl::string_view value) {
+  status.SetPayload(key, absl::Cord(value));  // No effect on an OK status.
+  return status;
+}
+
+std::string Payload(const absl::Status& status, absl::string_view key) {
+  const absl::optional<absl::Cord> value = status.GetPayload(key);
+  return value.has_value() ? std::string(*value) : std::string();
+}
+
+}  // namespace
+
+absl::Status WithReason(absl::Status status, absl::string_view reason) {
+  return With(std::move(status), kReason, reason);
+}
+
+absl::Status WithField(absl::Status status, absl::string_view field) {
+  return With(std::move(status), kField, field);
+}
+
+absl::Status WithRetryAfter(absl::Status status, absl::Duration delay) {
+  return With(std::move(status), kRetryMicros, absl::StrCat(absl::ToInt64Microseconds(delay)));
+}
+
+std::string ErrorReason(const absl::Status& status) { return Payload(status, kReason); }
+
+std::string ErrorField(const absl::Status& status) { return Payload(status, kField); }
+
+std::optional<absl::Duration> ErrorRetryAfter(const absl::Status& status) {
+  int64_t micros = 0;
+  if (!absl::SimpleAtoi(Payload(status, kRetryMicros), &micros)) return std::nullopt;
+  return absl::Microseconds(micros);
+}
+
+}  // namespace calserve

@@ -1,0 +1,289 @@
+#include "server/prediction/predictor.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/base/uuid.h"
+#include "server/feedback/half_float.h"
+#include "server/prediction/tensor_check.h"
+
+namespace calserve {
+namespace {
+
+constexpr int kDefaultTopK = 5;
+constexpr size_t kMaxAttributes = 8;
+constexpr size_t kMaxAttributeKey = 32;
+constexpr size_t kMaxAttributeValue = 64;
+
+absl::Status CheckAttributes(const Attributes& attributes) {
+  if (attributes.size() > kMaxAttributes) {
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("at most ", kMaxAttributes, " attributes; there are ", attributes.size())),
+                     "attributes");
+  }
+  for (const auto& [key, value] : attributes) {
+    if (key.empty() || key.size() > kMaxAttributeKey) {
+      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's key must be 1 to ", kMaxAttributeKey,
+                                                               " bytes; was ", key.size())),
+                       "attributes.key");
+    }
+    if (value.size() > kMaxAttributeValue) {
+      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's value must be at most ",
+                                                               kMaxAttributeValue, " bytes; was ", value.size())),
+                       "attributes.value");
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Says which input it was: in the sentence and in the field.
+absl::Status OfInput(absl::Status status, size_t index) {
+  const std::string field = absl::StrCat("inputs[", index, "]");
+  const std::string inner = ErrorField(status);
+  absl::Status named(status.code(), absl::StrCat(field, ": ", status.message()));
+  status.ForEachPayload([&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
+  return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
+}
+
+absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& model) {
+  const int64_t inputs = static_cast<int64_t>(request.inputs.size());
+  if (inputs < 1 || inputs > model.max_batch_size) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("a request of model '", model.name, "' must have 1 to ",
+                                                             model.max_batch_size, " inputs (max_batch_size); has ",
+                                                             inputs)),
+                     "inputs");
+  }
+  if (request.top_k < 0 || request.top_k > model.classes()) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("top_k must be 0 (the default) to ", model.classes(),
+                                                             ", the number of classes; was ", request.top_k)),
+                     "options.top_k");
+  }
+  return absl::OkStatus();
+}
+
+// The `k` most probable classes; equal probabilities by the larger logit, then by the lower index.
+std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabilities, absl::Span<const float> logits,
+                                             int k) {
+  std::vector<int> order(probabilities.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int a, int b) {
+    if (probabilities[a] != probabilities[b]) return probabilities[a] > probabilities[b];
+    if (logits[a] != logits[b]) return logits[a] > logits[b];
+    return a < b;
+  });
+  std::vector<Prediction::TopClass> top(k);
+  for (int i = 0; i < k; ++i) top[i] = {order[i], probabilities[order[i]]};
+  return top;
+}
+
+// Largest softmax probability: 1 / sum_k exp(z_k - max z).
+float UncalibratedConfidence(absl::Span<const float> logits, float max_logit) {
+  double sum = 0;
+  for (const float z : logits) sum += std::exp(static_cast<double>(z) - max_logit);
+  return static_cast<float>(1 / sum);
+}
+
+}  // namespace
+
+// Shared by the decode threads that work on one request; the last of them sends it on.
+struct Predictor::Job {
+  PredictionRequest request;
+  Snapshot snapshot;
+  Done done;
+  std::vector<float> input;  // rows × input_size, written row by row
+  absl::Time received;
+
+  std::atomic<int> undecoded{0};
+  mutable Mutex mu;
+  absl::Status error ABSL_GUARDED_BY(mu);                  // of the lowest input that failed
+  size_t error_index ABSL_GUARDED_BY(mu) = 0;
+  absl::Duration waited ABSL_GUARDED_BY(mu);               // for a decoder, the slowest input
+  absl::Duration decoding ABSL_GUARDED_BY(mu);             // the slowest input
+
+  absl::Span<float> Row(size_t index) {
+    const size_t size = static_cast<size_t>(snapshot.model->input_size);
+    return absl::MakeSpan(input).subspan(index * size, size);
+  }
+  void Fail(size_t index, absl::Status status) {
+    MutexLock lock(&mu);
+    if (error.ok() || index < error_index) {
+      error = std::move(status);
+      error_index = index;
+    }
+  }
+  bool failed() {
+    MutexLock lock(&mu);
+    return !error.ok();
+  }
+};
+
+namespace {
+
+DecodingOptions WithThreads(DecodingOptions options) {
+  if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  return options;
+}
+
+// OK while an answer is still wanted.
+absl::Status CheckWanted(const PredictionRequest& request, absl::Time now) {
+  if (request.cancel != nullptr && request.cancel->cancelled()) return absl::CancelledError("cancelled by the client");
+  if (now > request.deadline) return absl::DeadlineExceededError("the deadline passed before the model was reached");
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Predictor::Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
+                     const Clock& clock)
+    : table_(table), tickets_(tickets), clock_(clock), decoders_(WithThreads(options)) {}
+
+void Predictor::Predict(PredictionRequest request, Done done) {
+  absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, request.model_version);
+  if (!snapshot.ok()) return std::move(done)(snapshot.status());
+  const ServedModel& model = *snapshot->model;
+  if (absl::Status status = CheckRequest(request, model); !status.ok()) return std::move(done)(std::move(status));
+
+  auto job = std::make_shared<Job>();
+  job->request = std::move(request);
+  job->snapshot = *std::move(snapshot);
+  job->done = std::move(done);
+  job->input.resize(job->request.inputs.size() * static_cast<size_t>(model.input_size));
+  job->received = clock_.Now();
+
+  std::vector<int> images;
+  for (size_t i = 0; i < job->request.inputs.size(); ++i) {
+    const PredictionInput& input = job->request.inputs[i];
+    absl::Status status = CheckAttributes(input.attributes);
+    if (const auto* tensor = std::get_if<TensorInput>(&input.value); status.ok() && tensor != nullptr) {
+      status = CopyTensor(*tensor, model.input_shape, job->Row(i));
+    } else if (status.ok() && std::holds_alternative<EncodedImage>(input.value)) {
+      if (!model.preprocessor.has_value()) {
+        status = absl::InvalidArgumentError(
+            absl::StrCat("model '", model.name, "' takes tensors, not encoded images (input kind: tensor)"));
+      }
+      images.push_back(static_cast<int>(i));
+    } else if (status.ok()) {
+      status = absl::InvalidArgumentError("an input needs encoded_image or tensor; it has neither");
+    }
+    if (!status.ok()) return std::move(job->done)(OfInput(std::move(status), i));
+  }
+  if (images.empty()) return Schedule(std::move(job));
+  Decode(std::move(job), std::move(images));
+}
+
+void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
+  job->undecoded = static_cast<int>(images.size());
+  const auto one_done = [this](std::shared_ptr<Job>& job) {
+    if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job));
+  };
+  for (const int i : images) {
+    const absl::string_view bytes = std::get<EncodedImage>(job->request.inputs[i].value).bytes;
+    auto decode = [this, job, i, bytes, one_done]() mutable {
+      const absl::Time start = clock_.Now();
+      absl::Status status = CheckWanted(job->request, start);
+      if (!status.ok()) {
+        job->Fail(i, std::move(status));
+      } else if (!job->failed()) {
+        status = job->snapshot.model->preprocessor->Run(bytes, job->Row(i));
+        if (!status.ok()) job->Fail(i, OfInput(std::move(status), i));
+      }
+      {
+        MutexLock lock(&job->mu);
+        job->waited = std::max(job->waited, start - job->received);
+        job->decoding = std::max(job->decoding, clock_.Now() - start);
+      }
+      one_done(job);
+    };
+    if (!decoders_.TrySubmit(std::move(decode), static_cast<int64_t>(bytes.size()))) {
+      job->Fail(i, WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
+                              "DECODE_QUEUE_FULL"));
+      std::shared_ptr<Job> refused = job;
+      one_done(refused);
+    }
+  }
+}
+
+void Predictor::Schedule(std::shared_ptr<Job> job) {
+  absl::Status error;
+  {
+    MutexLock lock(&job->mu);
+    error = job->error;
+  }
+  if (!error.ok()) return std::move(job->done)(std::move(error));
+  BatchTask task;
+  task.rows = static_cast<int>(job->request.inputs.size());
+  task.input = std::move(job->input);
+  task.deadline = job->request.deadline;
+  task.cancel = job->request.cancel;
+  Batcher& batcher = *job->snapshot.model->batcher;
+  task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
+    if (!result.ok()) return std::move(job->done)(result.status());
+    std::move(job->done)(Answer(*job, *result));
+  };
+  batcher.Schedule(std::move(task));
+}
+
+absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const BatchResult& result) const {
+  const ServedModel& model = *job.snapshot.model;
+  const ServedCalibrator& calibrator = *job.snapshot.calibrator;
+  const int classes = model.classes();
+  const int columns = model.model->columns();
+  const int top_k = job.request.top_k > 0 ? job.request.top_k : std::min(kDefaultTopK, classes);
+  const absl::Time now = clock_.Now();
+
+  PredictionResponse response;
+  response.snapshot = job.snapshot;
+  response.predictions.reserve(job.request.inputs.size());
+  std::vector<float> probabilities(classes);
+  std::vector<float> two_logits(2);
+  TicketContent ticket;
+  ticket.model = model.name;
+  ticket.model_version = model.version;
+  ticket.model_digest = model.model->digest();
+  ticket.calibrator_version = calibrator.version;
+  ticket.calibrator_digest = calibrator.digest;
+  ticket.issued_at = now;
+  for (size_t row = 0; row < job.request.inputs.size(); ++row) {
+    const absl::Span<const float> raw = absl::MakeConstSpan(result.logits).subspan(row * columns, columns);
+    absl::Span<const float> logits = raw;
+    if (columns == 1) {  // A single logit z means the two-class (0, z).
+      two_logits[1] = raw[0];
+      logits = two_logits;
+    }
+    RETURN_IF_ERROR(calibrator.calibrator.Apply(logits, absl::MakeSpan(probabilities)));
+
+    Prediction prediction;
+    prediction.top_classes = TopClasses(probabilities, logits, top_k);
+    prediction.confidence = prediction.top_classes[0].probability;
+    ticket.uncalibrated_class = static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    prediction.uncalibrated_confidence = calibrator.version == 0
+                                             ? prediction.confidence
+                                             : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class]);
+
+    ticket.prediction_id = Uuid::NewV7(now);
+    ticket.predicted_class = prediction.top_classes[0].index;
+    ticket.confidence = prediction.confidence;
+    ticket.uncalibrated_confidence = prediction.uncalibrated_confidence;
+    SetLogits(logits, ticket);
+    ticket.attributes = job.request.inputs[row].attributes;
+    prediction.ticket = tickets_.Seal(ticket);
+    prediction.id = ticket.prediction_id.ToString();
+    if (job.request.return_probabilities) prediction.probabilities = probabilities;
+    if (job.request.return_logits) prediction.logits.assign(raw.begin(), raw.end());
+    response.predictions.push_back(std::move(prediction));
+  }
+  MutexLock lock(&job.mu);
+  response.queued = job.waited + result.queued;
+  response.decoding = job.decoding;
+  response.model = result.ran;
+  return response;
+}
+
+}  // namespace calserve

@@ -1,0 +1,99 @@
+#ifndef CALSERVE_SERVER_PREDICTION_PREDICTOR_H_
+#define CALSERVE_SERVER_PREDICTION_PREDICTOR_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/base/clock.h"
+#include "server/feedback/tickets.h"
+#include "server/prediction/serving_table.h"
+#include "server/prediction/worker_pool.h"
+
+namespace calserve {
+
+// A whole JPEG, PNG or WebP file.
+struct EncodedImage {
+  absl::string_view bytes;
+};
+
+// The model's own input, already preprocessed; little-endian float32, row-major, without batch dimension.
+struct TensorInput {
+  enum class Type { kFloat32, kUint8 };
+  Type type = Type::kFloat32;
+  std::vector<int64_t> shape;
+  absl::string_view data;
+};
+
+struct PredictionInput {
+  std::variant<std::monostate, EncodedImage, TensorInput> value;
+  Attributes attributes;
+};
+
+// The views in it must stay valid until the request is answered.
+struct PredictionRequest {
+  std::string model;
+  int64_t model_version = 0;  // 0: the newest
+  std::vector<PredictionInput> inputs;
+  int top_k = 0;  // 0: min(5, K)
+  bool return_logits = false;
+  bool return_probabilities = false;
+  absl::Time deadline = absl::InfiniteFuture();
+  std::shared_ptr<const CancelFlag> cancel;  // may be null
+};
+
+struct Prediction {
+  struct TopClass {
+    int index = 0;
+    float probability = 0;
+  };
+  std::string id;      // UUIDv7
+  std::string ticket;  // sealed
+  std::vector<TopClass> top_classes;
+  float confidence = 0;
+  float uncalibrated_confidence = 0;
+  std::vector<float> probabilities;  // K, if asked for
+  std::vector<float> logits;         // as the model gave them, if asked for
+};
+
+struct PredictionResponse {
+  Snapshot snapshot;  // what answered; names the labels
+  std::vector<Prediction> predictions;
+  absl::Duration queued, decoding, model;
+};
+
+// The main path: inputs -> decode pool -> batcher -> model -> calibrate, top-k, seal. Stores nothing. Thread-safe;
+// Predict never waits. Destroy it after the batchers of the table are empty, or with no call under way.
+class Predictor final {
+ public:
+  using Done = absl::AnyInvocable<void(absl::StatusOr<PredictionResponse>) &&>;
+
+  // `table`, `tickets` and `clock` outlive the predictor.
+  Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
+            const Clock& clock);
+
+  // Calls done exactly once, on this thread (refused), a decode thread or an instance's thread. INVALID_ARGUMENT and
+  // NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and INTERNAL as the batcher has them.
+  void Predict(PredictionRequest request, Done done);
+
+ private:
+  struct Job;  // One request on its way.
+  void Decode(std::shared_ptr<Job> job, std::vector<int> images);
+  void Schedule(std::shared_ptr<Job> job);
+  absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result) const;
+
+  const ServingTable& table_;
+  const TicketSealer& tickets_;
+  const Clock& clock_;
+  WorkerPool decoders_;  // Last: its threads use the members above.
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_PREDICTION_PREDICTOR_H_

@@ -1,0 +1,73 @@
+#ifndef CALSERVE_SERVER_PREDICTION_SERVING_TABLE_H_
+#define CALSERVE_SERVER_PREDICTION_SERVING_TABLE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "calibration/calibrator.h"
+#include "server/base/mutex.h"
+#include "server/batching/batcher.h"
+#include "server/imaging/preprocessor.h"
+#include "server/model/model.h"
+
+namespace calserve {
+
+// One model version, loaded and ready. Immutable but for the batcher's queue.
+struct ServedModel {
+  std::string name;
+  int64_t version = 0;
+  bool binary = false;                       // task: binary, else multiclass
+  std::vector<std::string> labels;           // K class names
+  std::vector<int64_t> input_shape;          // of one input; FLOAT32
+  int64_t input_size = 0;                    // its product
+  int max_batch_size = 0;
+  std::optional<Preprocessor> preprocessor;  // for image input
+  std::unique_ptr<Model> model;
+  std::unique_ptr<Batcher> batcher;          // Last: stopped before the model that it runs.
+
+  int classes() const { return static_cast<int>(labels.size()); }
+};
+
+// A calibrator as it serves.
+struct ServedCalibrator {
+  Calibrator calibrator;
+  int64_t version = 0;  // 0: plain softmax
+  std::string digest;   // empty for plain softmax
+};
+
+// What one request is answered with: taken once, so that model and calibrator belong together.
+struct Snapshot {
+  std::shared_ptr<const ServedModel> model;
+  std::shared_ptr<const ServedCalibrator> calibrator;
+};
+
+// Which model versions answer, and with which calibrator. Readers take a snapshot; a change never waits for them, and
+// a version lives until its last request is answered. Thread-safe.
+class ServingTable final {
+ public:
+  void Publish(std::shared_ptr<const ServedModel> model, std::shared_ptr<const ServedCalibrator> calibrator);
+  // Swaps the calibrator of a published version; false if it is not published.
+  bool SetCalibrator(const std::string& name, int64_t version, std::shared_ptr<const ServedCalibrator> calibrator);
+
+  // Version 0 means the newest. NOT_FOUND lists what there is.
+  absl::StatusOr<Snapshot> Find(const std::string& name, int64_t version) const;
+  // By name, the newest version first.
+  std::vector<Snapshot> List() const;
+
+ private:
+  using Versions = std::map<int64_t, Snapshot, std::greater<>>;
+  std::string Known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  mutable Mutex mu_;
+  std::map<std::string, Versions> models_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_PREDICTION_SERVING_TABLE_H_

@@ -1,0 +1,60 @@
+#include "server/prediction/tensor_check.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "tensors are copied as they come off the wire");
+
+std::string ShapeText(const std::vector<int64_t>& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+
+// Whether every value is finite. x - x is 0 for a finite x and NaN otherwise, so one sum tells; it vectorises.
+bool AllFinite(absl::Span<const float> values) {
+  float sum = 0;
+  for (const float value : values) sum += value - value;
+  return sum == 0;
+}
+
+absl::Status NotFinite(absl::Span<const float> values) {
+  size_t i = 0;
+  while (std::isfinite(values[i])) ++i;
+  return WithField(absl::InvalidArgumentError(absl::StrCat("every element must be finite; element ", i, " is ",
+                                                           values[i])),
+                   "tensor.data");
+}
+
+}  // namespace
+
+absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, absl::Span<float> out) {
+  if (tensor.type != TensorInput::Type::kFloat32) {
+    return WithField(absl::InvalidArgumentError("data_type must be FLOAT32; was UINT8"), "tensor.data_type");
+  }
+  if (tensor.shape.size() != shape.size()) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("rank must be ", shape.size(), ", shape ",
+                                                             ShapeText(shape), " without batch dimension; was ",
+                                                             ShapeText(tensor.shape))),
+                     "tensor.shape");
+  }
+  if (tensor.shape != shape) {
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("shape must be ", ShapeText(shape), "; was ", ShapeText(tensor.shape))),
+                     "tensor.shape");
+  }
+  const size_t bytes = out.size() * sizeof(float);
+  if (tensor.data.size() != bytes) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " of FLOAT32 takes ", bytes,
+                                                             " bytes; data has ", tensor.data.size())),
+                     "tensor.data");
+  }
+  std::memcpy(out.data(), tensor.data.data(), bytes);
+  return AllFinite(out) ? absl::OkStatus() : NotFinite(out);
+}
+
+}  // namespace calserve

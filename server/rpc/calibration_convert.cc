@@ -1,0 +1,108 @@
+#include "server/rpc/calibration_convert.h"
+
+#include "absl/strings/str_cat.h"
+#include "calibration_io/calibration_proto.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+
+namespace calserve {
+namespace {
+
+absl::StatusOr<absl::Time> TimeFromProto(const google::protobuf::Timestamp& time, absl::string_view field) {
+  // The range of google.protobuf.Timestamp: years 1 to 9999.
+  constexpr int64_t kFirst = -62135596800, kLast = 253402300799;
+  if (time.seconds() < kFirst || time.seconds() > kLast || time.nanos() < 0 || time.nanos() > 999'999'999) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat(field, " is not a time: ", time.seconds(), " s, ",
+                                                             time.nanos(), " ns")),
+                     field);
+  }
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+v1::CalibratorState ToProto(CalibratorState state) {
+  switch (state) {
+    case CalibratorState::kFitted: return v1::CALIBRATOR_STATE_FITTED;
+    case CalibratorState::kActive: return v1::CALIBRATOR_STATE_ACTIVE;
+    case CalibratorState::kRetired: return v1::CALIBRATOR_STATE_RETIRED;
+  }
+  return v1::CALIBRATOR_STATE_UNSPECIFIED;
+}
+
+}  // namespace
+
+google::protobuf::Timestamp ToProto(absl::Time time) {
+  google::protobuf::Timestamp out;
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  out.set_seconds(seconds);
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+  return out;
+}
+
+v1::Calibrator ToProto(const CalibratorVersion& calibrator) {
+  v1::Calibrator out;
+  out.set_model(calibrator.model);
+  out.set_model_version(calibrator.model_version);
+  out.set_version(calibrator.version);
+  out.set_method(MethodName(calibrator.spec.method));
+  out.set_state(ToProto(calibrator.state));
+  for (const CalibratorSpec::Parameter& parameter : calibrator.spec.parameters) {
+    v1::CalibratorParameter& to = *out.add_parameters();
+    to.set_name(parameter.name);
+    to.mutable_values()->Add(parameter.values.begin(), parameter.values.end());
+  }
+  out.set_digest(calibrator.digest);
+  out.set_origin(calibrator.origin);
+  if (calibrator.version != 0) *out.mutable_create_time() = ToProto(calibrator.created);
+  if (calibrator.activated.has_value()) *out.mutable_activate_time() = ToProto(*calibrator.activated);
+  if (calibrator.report.has_value()) *out.mutable_report() = FitReportToProto(*calibrator.report);
+  return out;
+}
+
+v1::WindowReport ToProto(const WindowReport& report) {
+  v1::WindowReport out;
+  out.set_model(report.key.model);
+  out.set_model_version(report.key.model_version);
+  out.set_calibrator_version(report.key.calibrator_version);
+  out.set_window(report.window);
+  out.mutable_as_of()->set_position(report.position);
+  *out.mutable_as_of()->mutable_time() = ToProto(report.time);
+  *out.mutable_served() = MetricsToProto(report.served);
+  *out.mutable_uncalibrated() = MetricsToProto(report.uncalibrated);
+  out.set_catching_up(report.catching_up);
+  out.set_truncated(report.truncated);
+  return out;
+}
+
+absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
+  switch (method) {
+    case v1::CALIBRATION_METHOD_TEMPERATURE: return CalibrationMethod::kTemperature;
+    case v1::CALIBRATION_METHOD_PLATT: return CalibrationMethod::kPlatt;
+    default:
+      return WithField(absl::InvalidArgumentError(absl::StrCat(
+                           "method must be CALIBRATION_METHOD_TEMPERATURE or CALIBRATION_METHOD_PLATT; was ", method)),
+                       "specification.method");
+  }
+}
+
+absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection) {
+  LogSelection out;
+  if (selection.has_start_time()) {
+    ASSIGN_OR_RETURN(out.start, TimeFromProto(selection.start_time(), "stored.start_time"));
+  }
+  if (selection.has_end_time()) {
+    ASSIGN_OR_RETURN(out.end, TimeFromProto(selection.end_time(), "stored.end_time"));
+  }
+  if (out.end < out.start) {
+    return WithField(absl::InvalidArgumentError("end_time must not be before start_time"), "stored.end_time");
+  }
+  if (selection.max_rows() < 0) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("max_rows must be 0 (the default) or more; was ",
+                                                             selection.max_rows())),
+                     "stored.max_rows");
+  }
+  out.sources.assign(selection.sources().begin(), selection.sources().end());
+  out.excluded_sources.assign(selection.excluded_sources().begin(), selection.excluded_sources().end());
+  return out;
+}
+
+}  // namespace calserve

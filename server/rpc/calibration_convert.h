@@ -1,0 +1,23 @@
+#ifndef CALSERVE_SERVER_RPC_CALIBRATION_CONVERT_H_
+#define CALSERVE_SERVER_RPC_CALIBRATION_CONVERT_H_
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "calserve/v1/calibration.pb.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/recalibration/calibrator_registry.h"
+
+namespace calserve {
+
+google::protobuf::Timestamp ToProto(absl::Time time);
+v1::Calibrator ToProto(const CalibratorVersion& calibrator);
+v1::WindowReport ToProto(const WindowReport& report);
+
+// INVALID_ARGUMENT unless it is a method that is fitted.
+absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);
+// Which stored labels; INVALID_ARGUMENT for a bad time, an end before the start, or a negative max_rows.
+absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_CALIBRATION_CONVERT_H_

@@ -1,0 +1,59 @@
+#ifndef CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_
+#define CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_
+
+#include "calserve/v1/calibration.grpc.pb.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/monitoring/report_hub.h"
+#include "server/prediction/predictor.h"
+#include "server/prediction/worker_pool.h"
+#include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/call_tracker.h"
+
+namespace calserve {
+
+// What the rpcs of calserve.v1.CalibrationService work on; all outlive the service.
+struct CalibrationBackends {
+  Predictor& predictor;
+  const ServingTable& table;
+  CalibratorRegistry& registry;
+  CalibrationMonitor& monitor;
+  ReportHub& hub;
+  CallTracker& calls;
+  RecalibrationOptions limits;
+};
+
+// calserve.v1.CalibrationService. What reads the store runs on a thread of the service's own: gRPC's never wait for
+// the disk.
+class CalibrationService final : public v1::CalibrationService::CallbackService {
+ public:
+  explicit CalibrationService(CalibrationBackends backends);
+
+  grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* FitCalibrator(
+      grpc::CallbackServerContext* context) override;
+  grpc::ServerUnaryReactor* ListCalibrators(grpc::CallbackServerContext* context,
+                                            const v1::ListCalibratorsRequest* request,
+                                            v1::ListCalibratorsResponse* response) override;
+  grpc::ServerUnaryReactor* ActivateCalibrator(grpc::CallbackServerContext* context,
+                                               const v1::ActivateCalibratorRequest* request,
+                                               v1::ActivateCalibratorResponse* response) override;
+  grpc::ServerUnaryReactor* RollbackCalibrator(grpc::CallbackServerContext* context,
+                                               const v1::RollbackCalibratorRequest* request,
+                                               v1::RollbackCalibratorResponse* response) override;
+  grpc::ServerUnaryReactor* GetCalibrationReport(grpc::CallbackServerContext* context,
+                                                 const v1::GetCalibrationReportRequest* request,
+                                                 v1::GetCalibrationReportResponse* response) override;
+  grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* WatchCalibration(
+      grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) override;
+
+ private:
+  // Answers a call from the store thread with what `work` returns; RESOURCE_EXHAUSTED where too many wait.
+  grpc::ServerUnaryReactor* Run(absl::AnyInvocable<absl::Status() &&> work);
+  absl::Status Report(const v1::GetCalibrationReportRequest& request, v1::GetCalibrationReportResponse& response);
+
+  const CalibrationBackends backends_;
+  WorkerPool store_thread_;  // Last: its work uses the members above.
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_

@@ -1,0 +1,157 @@
+#include "server/rpc/fit_stream.h"
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/calibration_convert.h"
+#include "server/rpc/labelled_set.h"
+#include "server/rpc/status.h"
+
+namespace calserve {
+namespace {
+
+class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
+ public:
+  explicit FitStream(const CalibrationBackends& backends)
+      : backends_(backends), cancel_(std::make_shared<CancelFlag>()), call_(backends.calls.Begin()) {
+    if (call_ == nullptr) return End(CallTracker::ShuttingDown());
+    StartRead(&request_);
+  }
+
+  void OnReadDone(bool ok) override {
+    if (cancel_->cancelled()) return End(absl::CancelledError("cancelled by the client"));
+    if (!target_.has_value()) return OnSpecification(ok);
+    if (!ok) return FitUploaded();
+    if (!request_.has_examples()) {
+      return End(absl::InvalidArgumentError("after the specification only examples may follow"));
+    }
+    set_->Add(std::move(*request_.mutable_examples()), cancel_, [this](absl::Status status) {
+      if (!status.ok()) return End(std::move(status));
+      StartRead(&request_);
+    });
+  }
+
+  void OnWriteDone(bool) override {
+    MutexLock lock(&mu_);
+    writing_ = false;
+    WriteIfDue();
+  }
+
+  void OnCancel() override { cancel_->Cancel(); }  // The next step of reading or fitting ends the call.
+
+  void OnDone() override {
+    { MutexLock lock(&mu_); }
+    delete this;
+  }
+
+ private:
+  void OnSpecification(bool ok) {
+    if (!ok || !request_.has_specification()) {
+      return End(absl::InvalidArgumentError("the first request must be the specification"));
+    }
+    absl::Status status = Begin(request_.specification());
+    if (!status.ok()) End(std::move(status));
+  }
+
+  absl::Status Begin(const v1::FitSpecification& specification) {
+    ASSIGN_OR_RETURN(Snapshot snapshot,
+                     backends_.table.Find(specification.model(), specification.model_version()));
+    ASSIGN_OR_RETURN(method_, MethodFromProto(specification.method()));
+    folds_ = specification.folds() == 0 ? FitOptions().folds : specification.folds();
+    if (folds_ < 2 || folds_ > 20) {
+      return WithField(absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", folds_)),
+                       "specification.folds");
+    }
+    target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes()};
+    if (specification.has_uploaded()) {
+      set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
+      StartRead(&request_);
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(specification.stored()));
+    const int64_t max_rows = specification.stored().max_rows();
+    backends_.registry.FitStored(*target_, method_, folds_, std::move(selection),
+                                 max_rows == 0 ? backends_.limits.fit_max_rows : max_rows, progress(), done());
+    return absl::OkStatus();
+  }
+
+  void FitUploaded() {
+    if (set_ == nullptr) return;  // The client closed its side after selecting stored labels.
+    backends_.registry.FitUploaded(*target_, method_, folds_, std::move(*set_).Take(), progress(), done());
+  }
+
+  CalibratorRegistry::Progress progress() {
+    return [this](const std::string& stage, double fraction, int64_t rows) {
+      MutexLock lock(&mu_);
+      v1::FitProgress& progress = *pending_.emplace().mutable_progress();
+      progress.set_stage(stage);
+      progress.set_fraction(fraction);
+      progress.set_rows(rows);
+      WriteIfDue();
+      return !cancel_->cancelled();
+    };
+  }
+
+  CalibratorRegistry::FitDone done() {
+    return [this](absl::StatusOr<CalibratorVersion> calibrator) {
+      if (!calibrator.ok()) return End(calibrator.status());
+      {
+        MutexLock lock(&mu_);
+        *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
+      }
+      End(absl::OkStatus());
+    };
+  }
+
+  void End(absl::Status status) {
+    MutexLock lock(&mu_);
+    if (!status.ok()) pending_.reset();
+    ended_ = std::move(status);
+    WriteIfDue();
+  }
+
+  void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (writing_ || finished_) return;
+    if (pending_.has_value()) {
+      writing_ = true;
+      response_ = *std::move(pending_);
+      pending_.reset();
+      StartWrite(&response_);
+    } else if (ended_.has_value()) {
+      finished_ = true;
+      Finish(ToGrpcStatus(*ended_));
+    }
+  }
+
+  const CalibrationBackends backends_;
+  const std::shared_ptr<CancelFlag> cancel_;
+  const std::unique_ptr<CallTracker::Call> call_;
+  // Touched by one step of reading at a time.
+  v1::FitCalibratorRequest request_;
+  std::optional<CalibrationTarget> target_;
+  CalibrationMethod method_ = CalibrationMethod::kTemperature;
+  int folds_ = 0;
+  std::unique_ptr<LabelledSet> set_;
+
+  Mutex mu_;
+  std::optional<v1::FitCalibratorResponse> pending_ ABSL_GUARDED_BY(mu_);  // the newest; written when its turn comes
+  v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);                // being written
+  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);                 // what to finish with, once all is written
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
+    const CalibrationBackends& backends) {
+  return new FitStream(backends);
+}
+
+}  // namespace calserve

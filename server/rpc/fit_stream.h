@@ -1,0 +1,16 @@
+#ifndef CALSERVE_SERVER_RPC_FIT_STREAM_H_
+#define CALSERVE_SERVER_RPC_FIT_STREAM_H_
+
+#include "server/rpc/calibration_service.h"
+
+namespace calserve {
+
+// The reactor of one FitCalibrator call; deletes itself. Reads the specification and, for an uploaded set, the
+// examples (what is an image or a tensor goes through the model first); then writes the newest progress whenever the
+// client has taken the one before, and the result.
+grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
+    const CalibrationBackends& backends);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_FIT_STREAM_H_

@@ -1,0 +1,94 @@
+#include "server/rpc/grpc_server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+#include <grpcpp/health_check_service_interface.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/rpc/calibration_service.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/feedback_service.h"
+#include "server/rpc/model_service.h"
+#include "server/rpc/prediction_service.h"
+
+namespace calserve {
+namespace {
+
+class GrpcServerImpl final : public GrpcServer {
+ public:
+  GrpcServerImpl(const GrpcOptions& options, const GrpcBackends& b)
+      : options_(options),
+        prediction_(b.predictor, calls_),
+        feedback_(b.ingestor, calls_),
+        calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
+        models_(b.table, b.registry, calls_) {}
+
+  ~GrpcServerImpl() override {
+    if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
+  }
+
+  absl::Status Listen() {
+    grpc::EnableDefaultHealthCheckService(true);
+    grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+    // Two servers on one port would share its calls: refuse the second instead.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
+    builder.SetMaxReceiveMessageSize(options_.max_message_bytes);
+    builder.SetMaxSendMessageSize(-1);
+    builder.RegisterService(&prediction_);
+    builder.RegisterService(&feedback_);
+    builder.RegisterService(&calibration_);
+    builder.RegisterService(&models_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      server_.reset();
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on ", options_.listen, ": the port is taken, or the address is not one of this machine"));
+    }
+    for (const char* service : {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
+                                "calserve.v1.CalibrationService", "calserve.v1.ModelService"}) {
+      server_->GetHealthCheckService()->SetServingStatus(service, true);
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  int64_t Drain() override {
+    server_->GetHealthCheckService()->Shutdown();  // Check and Watch say NOT_SERVING from here on.
+    absl::SleepFor(options_.lame_duck);
+    calls_.StartDrain();
+    const int64_t cancelled = calls_.WaitUntilIdle(options_.drain_timeout);
+    // What is left is cancelled by the deadline; health watches never end by themselves.
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(cancelled == 0 ? 50 : 0));
+    server_->Wait();
+    server_.reset();
+    return cancelled;
+  }
+
+ private:
+  const GrpcOptions options_;
+  CallTracker calls_;
+  PredictionService prediction_;
+  FeedbackService feedback_;
+  CalibrationService calibration_;
+  ModelService models_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;  // Last: stopped before the services go.
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options, GrpcBackends backends) {
+  auto server = std::make_unique<GrpcServerImpl>(options, backends);
+  if (absl::Status status = server->Listen(); !status.ok()) return status;
+  return std::unique_ptr<GrpcServer>(std::move(server));
+}
+
+}  // namespace calserve

@@ -1,0 +1,54 @@
+#ifndef CALSERVE_SERVER_RPC_GRPC_SERVER_H_
+#define CALSERVE_SERVER_RPC_GRPC_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/feedback/feedback_ingestor.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/monitoring/report_hub.h"
+#include "server/prediction/predictor.h"
+#include "server/recalibration/calibrator_registry.h"
+
+namespace calserve {
+
+struct GrpcOptions {
+  std::string listen = "127.0.0.1:8500";   // host:port; port 0 takes a free one
+  int max_message_bytes = 64 << 20;        // of one message received; beyond it RESOURCE_EXHAUSTED
+  int max_concurrent_streams = 1024;       // calls under way on one connection
+  absl::Duration lame_duck = absl::ZeroDuration();    // serve on for so long after health says NOT_SERVING
+  absl::Duration drain_timeout = absl::Seconds(30);   // for the calls under way, then they are cancelled
+};
+
+// What the services work on; all outlive the server.
+struct GrpcBackends {
+  Predictor& predictor;
+  const ServingTable& table;
+  FeedbackIngestor& ingestor;
+  CalibratorRegistry& registry;
+  CalibrationMonitor& monitor;
+  ReportHub& hub;
+  RecalibrationOptions limits;
+};
+
+// The gRPC server: calserve.v1's four services, health (Check and Watch) and reflection. Plain header: gRPC stays in
+// this room's .cc files.
+class GrpcServer {
+ public:
+  // Listens and serves. UNAVAILABLE where the address cannot be had, naming it.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const GrpcOptions& options, GrpcBackends backends);
+  // Cancels what is under way; Drain first.
+  virtual ~GrpcServer() = default;
+
+  virtual int port() const = 0;
+
+  // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way finish
+  // within drain_timeout. Returns how many had to be cancelled. Once.
+  virtual int64_t Drain() = 0;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_GRPC_SERVER_H_

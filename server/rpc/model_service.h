@@ -1,0 +1,33 @@
+#ifndef CALSERVE_SERVER_RPC_MODEL_SERVICE_H_
+#define CALSERVE_SERVER_RPC_MODEL_SERVICE_H_
+
+#include "calserve/v1/model.grpc.pb.h"
+#include "server/prediction/serving_table.h"
+#include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/call_tracker.h"
+
+namespace calserve {
+
+// calserve.v1.ModelService over the serving table.
+class ModelService final : public v1::ModelService::CallbackService {
+ public:
+  // All outlive the service.
+  ModelService(const ServingTable& table, CalibratorRegistry& registry, CallTracker& calls)
+      : table_(table), registry_(registry), calls_(calls) {}
+
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
+                                       v1::ListModelsResponse* response) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context, const v1::GetModelRequest* request,
+                                     v1::GetModelResponse* response) override;
+
+ private:
+  std::vector<v1::Model> Models() const;
+
+  const ServingTable& table_;
+  CalibratorRegistry& registry_;
+  CallTracker& calls_;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_MODEL_SERVICE_H_

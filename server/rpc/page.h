@@ -1,0 +1,40 @@
+#ifndef CALSERVE_SERVER_RPC_PAGE_H_
+#define CALSERVE_SERVER_RPC_PAGE_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+
+// The part [begin, end) of a list that one page holds, and the token of the next; empty on the last.
+struct Page {
+  size_t begin = 0, end = 0;
+  std::string next_token;
+};
+
+// INVALID_ARGUMENT for a page_size outside [0, 1000] (0: 100) or a token that no page gave.
+inline absl::StatusOr<Page> PageOf(size_t items, int32_t page_size, const std::string& token) {
+  if (page_size < 0 || page_size > 1000) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("page_size must be 0 (100) to 1000; was ", page_size)),
+                     "page_size");
+  }
+  uint64_t begin = 0;
+  if (!token.empty() && (!absl::SimpleAtoi(token, &begin) || begin > items)) {
+    return WithField(absl::InvalidArgumentError("page_token is not one that a response gave"), "page_token");
+  }
+  Page page;
+  page.begin = begin;
+  page.end = std::min<size_t>(items, begin + (page_size == 0 ? 100 : page_size));
+  if (page.end < items) page.next_token = absl::StrCat(page.end);
+  return page;
+}
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_PAGE_H_

@@ -1,0 +1,124 @@
+#include "server/rpc/prediction_service.h"
+
+#include <memory>
+#include <utility>
+
+#include "server/rpc/stream_pipe.h"
+#include "server/rpc/unary_call.h"
+
+namespace calserve {
+namespace {
+
+// Requests of one stream between read and answered; enough to keep the largest batches full.
+constexpr int kStreamWindow = 128;
+
+void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
+  const ServedModel& model = *from.snapshot.model;
+  to.set_model(model.name);
+  to.set_model_version(model.version);
+  to.set_calibrator_version(from.snapshot.calibrator->version);
+  to.set_calibrator_method(MethodName(from.snapshot.calibrator->calibrator.spec().method));
+  to.mutable_timing()->set_queue_micros(absl::ToInt64Microseconds(from.queued));
+  to.mutable_timing()->set_decode_micros(absl::ToInt64Microseconds(from.decoding));
+  to.mutable_timing()->set_model_micros(absl::ToInt64Microseconds(from.model));
+  to.mutable_predictions()->Reserve(static_cast<int>(from.predictions.size()));
+  for (Prediction& prediction : from.predictions) {
+    v1::Prediction& out = *to.add_predictions();
+    out.set_prediction_id(std::move(prediction.id));
+    out.set_ticket(std::move(prediction.ticket));
+    out.mutable_top_classes()->Reserve(static_cast<int>(prediction.top_classes.size()));
+    for (const Prediction::TopClass& top : prediction.top_classes) {
+      v1::ClassProbability& top_class = *out.add_top_classes();
+      top_class.set_index(top.index);
+      top_class.set_label(model.labels[top.index]);
+      top_class.set_probability(top.probability);
+    }
+    out.set_confidence(prediction.confidence);
+    out.set_uncalibrated_confidence(prediction.uncalibrated_confidence);
+    out.mutable_probabilities()->Add(prediction.probabilities.begin(), prediction.probabilities.end());
+    out.mutable_logits()->Add(prediction.logits.begin(), prediction.logits.end());
+  }
+}
+
+class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::StreamPredictResponse> {
+ public:
+  PredictStream(Predictor& predictor, CallTracker& calls, absl::Time deadline)
+      : StreamPipe(calls, Order::kAsFinished, kStreamWindow), predictor_(predictor), deadline_(deadline) {
+    Start();
+  }
+
+ private:
+  void Handle(std::unique_ptr<v1::StreamPredictRequest> message, Answer answer) override {
+    PredictionRequest request = FromProto(message->request());
+    request.deadline = deadline_;
+    request.cancel = cancel();
+    predictor_.Predict(std::move(request), [message = std::move(message), answer = std::move(answer)](
+                                               absl::StatusOr<PredictionResponse> prediction) {
+      v1::StreamPredictResponse response;
+      response.set_sequence(message->sequence());
+      if (prediction.ok()) {
+        ToProto(*std::move(prediction), *response.mutable_response());
+      } else {
+        *response.mutable_failure() = ToFailure(prediction.status());
+      }
+      answer(std::move(response));
+    });
+  }
+
+  Predictor& predictor_;
+  const absl::Time deadline_;
+};
+
+}  // namespace
+
+PredictionInput FromProto(const v1::Input& input) {
+  PredictionInput out;
+  if (input.has_encoded_image()) {
+    out.value = EncodedImage{input.encoded_image()};
+  } else if (input.has_tensor()) {
+    const v1::Tensor& tensor = input.tensor();
+    TensorInput value;
+    value.type = tensor.data_type() == v1::DATA_TYPE_UINT8 ? TensorInput::Type::kUint8 : TensorInput::Type::kFloat32;
+    value.shape.assign(tensor.shape().begin(), tensor.shape().end());
+    value.data = tensor.data();
+    out.value = std::move(value);
+  }
+  for (const v1::Attribute& attribute : input.attributes()) {
+    out.attributes.emplace_back(attribute.key(), attribute.value());
+  }
+  return out;
+}
+
+PredictionRequest FromProto(const v1::PredictRequest& request) {
+  PredictionRequest out;
+  out.model = request.model();
+  out.model_version = request.model_version();
+  out.inputs.reserve(request.inputs_size());
+  for (const v1::Input& input : request.inputs()) out.inputs.push_back(FromProto(input));
+  out.top_k = request.options().top_k();
+  out.return_logits = request.options().return_logits();
+  out.return_probabilities = request.options().return_probabilities();
+  return out;
+}
+
+grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
+                                                     const v1::PredictRequest* request,
+                                                     v1::PredictResponse* response) {
+  auto* call = new UnaryCall(calls_);
+  if (!call->accepted()) return call;
+  PredictionRequest values = FromProto(*request);
+  values.deadline = Deadline(*context);
+  values.cancel = call->cancel();
+  predictor_.Predict(std::move(values), [call, response](absl::StatusOr<PredictionResponse> prediction) {
+    if (prediction.ok()) ToProto(*std::move(prediction), *response);
+    call->Reply(prediction.status());
+  });
+  return call;
+}
+
+grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>* PredictionService::StreamPredict(
+    grpc::CallbackServerContext* context) {
+  return new PredictStream(predictor_, calls_, Deadline(*context));
+}
+
+}  // namespace calserve

@@ -1,0 +1,32 @@
+#ifndef CALSERVE_SERVER_RPC_PREDICTION_SERVICE_H_
+#define CALSERVE_SERVER_RPC_PREDICTION_SERVICE_H_
+
+#include "calserve/v1/prediction.grpc.pb.h"
+#include "server/prediction/predictor.h"
+#include "server/rpc/call_tracker.h"
+
+namespace calserve {
+
+// calserve.v1.PredictionService over Predictor.
+class PredictionService final : public v1::PredictionService::CallbackService {
+ public:
+  // Both outlive the service.
+  PredictionService(Predictor& predictor, CallTracker& calls) : predictor_(predictor), calls_(calls) {}
+
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest* request,
+                                    v1::PredictResponse* response) override;
+  grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>* StreamPredict(
+      grpc::CallbackServerContext* context) override;
+
+ private:
+  Predictor& predictor_;
+  CallTracker& calls_;
+};
+
+// The values of a request; its views point into `request`. Cannot fail: the rules live in prediction/.
+PredictionRequest FromProto(const v1::PredictRequest& request);
+PredictionInput FromProto(const v1::Input& input);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_PREDICTION_SERVICE_H_

@@ -1,0 +1,68 @@
+#include "server/rpc/status.h"
+
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+namespace {
+
+constexpr absl::Duration kDefaultRetryDelay = absl::Milliseconds(50);
+constexpr size_t kMaxMessage = 2000;  // Longer trailers meet header limits on the way.
+
+std::string Reason(const absl::Status& status) {
+  std::string reason = ErrorReason(status);
+  return reason.empty() ? absl::StatusCodeToString(status.code()) : reason;
+}
+
+std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
+  if (!absl::IsResourceExhausted(status) && !absl::IsUnavailable(status)) return std::nullopt;
+  return ErrorRetryAfter(status).value_or(kDefaultRetryDelay);
+}
+
+std::string Message(const absl::Status& status) { return std::string(status.message().substr(0, kMaxMessage)); }
+
+}  // namespace
+
+grpc::Status ToGrpcStatus(const absl::Status& status) {
+  if (status.ok()) return grpc::Status::OK;
+  google::rpc::Status details;
+  details.set_code(static_cast<int>(status.code()));
+  details.set_message(Message(status));
+  google::rpc::ErrorInfo info;
+  info.set_reason(Reason(status));
+  info.set_domain("calserve");
+  details.add_details()->PackFrom(info);
+  if (const std::string field = ErrorField(status); !field.empty()) {
+    google::rpc::BadRequest bad_request;
+    auto* violation = bad_request.add_field_violations();
+    violation->set_field(field);
+    violation->set_description(Message(status));
+    details.add_details()->PackFrom(bad_request);
+  }
+  if (const std::optional<absl::Duration> delay = RetryDelay(status)) {
+    google::rpc::RetryInfo retry;
+    const int64_t nanos = absl::ToInt64Nanoseconds(*delay);
+    retry.mutable_retry_delay()->set_seconds(nanos / 1'000'000'000);
+    retry.mutable_retry_delay()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+    details.add_details()->PackFrom(retry);
+  }
+  return {static_cast<grpc::StatusCode>(status.code()), Message(status), details.SerializeAsString()};
+}
+
+v1::Failure ToFailure(const absl::Status& status) {
+  v1::Failure failure;
+  failure.set_code(static_cast<int>(status.code()));
+  failure.set_message(Message(status));
+  failure.set_reason(Reason(status));
+  if (const std::optional<absl::Duration> delay = RetryDelay(status)) {
+    failure.set_retry_after_millis(std::max<int64_t>(1, absl::ToInt64Milliseconds(*delay)));
+  }
+  return failure;
+}
+
+}  // namespace calserve

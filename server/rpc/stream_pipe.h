@@ -1,0 +1,185 @@
+#ifndef CALSERVE_SERVER_RPC_STREAM_PIPE_H_
+#define CALSERVE_SERVER_RPC_STREAM_PIPE_H_
+
+#include <grpcpp/support/server_callback.h>
+
+#include <algorithm>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/statusor.h"
+#include "server/base/mutex.h"
+#include "server/batching/batcher.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/status.h"
+
+namespace calserve {
+
+// A bidirectional stream that answers every request with one response, in the order of the requests or as they
+// finish. At most `window` requests are between read and written: a client that does not read its answers is not
+// read from either. An error from Handle ends the stream: what was not answered by then is to be sent again. Deletes
+// itself.
+template <typename Request, typename Response>
+class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
+ public:
+  using Answer = std::function<void(absl::StatusOr<Response>)>;
+  enum class Order { kOfRequests, kAsFinished };
+
+  StreamPipe(CallTracker& calls, Order order, int window)
+      : order_(order), window_(window), cancel_(std::make_shared<CancelFlag>()) {
+    call_ = calls.Begin([this] { StopReading(); });
+  }
+
+  // Starts reading; call once the object is complete.
+  void Start() {
+    MutexLock lock(&mu_);
+    if (call_ == nullptr) {
+      stopping_ = true;
+      error_ = CallTracker::ShuttingDown();
+    }
+    if (!stopping_) ReadMore();
+    Advance();
+  }
+
+  void OnReadDone(bool ok) final {
+    std::unique_ptr<Request> request;
+    Slot* slot = nullptr;
+    {
+      MutexLock lock(&mu_);
+      reading_ = false;
+      if (!ok) {
+        no_more_reads_ = true;
+        Advance();
+        return;
+      }
+      request = std::move(incoming_);
+      slot = slots_.emplace_back(std::make_unique<Slot>()).get();
+      if (!stopping_) ReadMore();
+    }
+    // The slot lives until its answer is written, and this object until the last slot is gone.
+    Handle(std::move(request), [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); });
+  }
+
+  void OnWriteDone(bool ok) final {
+    MutexLock lock(&mu_);
+    writing_ = false;
+    if (!ok) broken_ = true;
+    slots_.pop_front();
+    if (!stopping_) ReadMore();
+    Advance();
+  }
+
+  void OnCancel() final {
+    cancel_->Cancel();
+    MutexLock lock(&mu_);
+    broken_ = true;
+    Advance();
+  }
+
+  void OnDone() final {
+    call_.reset();             // No on_drain from here on.
+    { MutexLock lock(&mu_); }  // Whoever called Finish has let go of the lock.
+    delete this;
+  }
+
+ protected:
+  // Answers one request by calling `answer` exactly once, from any thread, also from within Handle.
+  virtual void Handle(std::unique_ptr<Request> request, Answer answer) = 0;
+  std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
+
+ private:
+  struct Slot {
+    std::optional<Response> response;
+  };
+
+  void StopReading() {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    if (error_.ok()) error_ = CallTracker::ShuttingDown();
+    Advance();
+  }
+
+  void Fill(Slot* slot, absl::StatusOr<Response> response) {
+    MutexLock lock(&mu_);
+    if (response.ok()) {
+      slot->response = *std::move(response);
+    } else {
+      if (!failed_) error_ = response.status();
+      slot->response.emplace();
+      failed_ = stopping_ = true;
+    }
+    Advance();
+  }
+
+  void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (reading_ || no_more_reads_ || static_cast<int>(slots_.size()) >= window_) return;
+    reading_ = true;
+    incoming_ = std::make_unique<Request>();
+    this->StartRead(incoming_.get());
+  }
+
+  // Writes what is due, and finishes once nothing can follow.
+  void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (finished_ || writing_) return;
+    if (broken_ || failed_) {
+      while (!slots_.empty() && DropOneAnswered()) {
+      }
+    } else if (NextToFront()) {
+      writing_ = true;
+      this->StartWrite(&*slots_.front()->response);
+      return;
+    }
+    // A read under way ends with the stream: Finish while reading is legal and makes the read fail.
+    if (slots_.empty() && (no_more_reads_ || stopping_ || broken_)) {
+      finished_ = true;
+      this->Finish(broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "cancelled") : ToGrpcStatus(error_));
+    }
+  }
+
+  // Brings an answered slot to the front if one may be written now.
+  bool NextToFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (auto slot = slots_.begin(); slot != slots_.end(); ++slot) {
+      if ((*slot)->response.has_value()) {
+        if (slot != slots_.begin()) std::rotate(slots_.begin(), slot, slot + 1);
+        return true;
+      }
+      if (order_ == Order::kOfRequests) return false;
+    }
+    return false;
+  }
+
+  bool DropOneAnswered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (auto slot = slots_.begin(); slot != slots_.end(); ++slot) {
+      if ((*slot)->response.has_value()) {
+        slots_.erase(slot);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  const Order order_;
+  const int window_;
+  const std::shared_ptr<CancelFlag> cancel_;
+  std::unique_ptr<CallTracker::Call> call_;
+
+  Mutex mu_;
+  std::unique_ptr<Request> incoming_ ABSL_GUARDED_BY(mu_);
+  std::deque<std::unique_ptr<Slot>> slots_ ABSL_GUARDED_BY(mu_);  // read and not yet written, in the order of reading
+  absl::Status error_ ABSL_GUARDED_BY(mu_);                       // what the stream ends with
+  bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // reads no more: draining, or after an error
+  bool failed_ ABSL_GUARDED_BY(mu_) = false;    // writes no more: after an error
+  bool broken_ ABSL_GUARDED_BY(mu_) = false;    // the client is gone
+  bool finished_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_STREAM_PIPE_H_

@@ -1,0 +1,45 @@
+#ifndef CALSERVE_SERVER_RPC_UNARY_CALL_H_
+#define CALSERVE_SERVER_RPC_UNARY_CALL_H_
+
+#include <grpcpp/support/server_callback.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "server/batching/batcher.h"
+#include "server/rpc/call_tracker.h"
+#include "server/rpc/status.h"
+
+namespace calserve {
+
+// One unary call that is answered later, from another thread. Deletes itself after Finish.
+class UnaryCall final : public grpc::ServerUnaryReactor {
+ public:
+  explicit UnaryCall(CallTracker& calls) : call_(calls.Begin()), cancel_(std::make_shared<CancelFlag>()) {
+    if (call_ == nullptr) Finish(ToGrpcStatus(CallTracker::ShuttingDown()));
+  }
+  // False: already answered, because the server is draining; leave it alone.
+  bool accepted() const { return call_ != nullptr; }
+  std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
+  // Answers the call, exactly once.
+  void Reply(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+
+  void OnCancel() override { cancel_->Cancel(); }
+  void OnDone() override { delete this; }
+
+ private:
+  const std::unique_ptr<CallTracker::Call> call_;
+  const std::shared_ptr<CancelFlag> cancel_;
+};
+
+// The client's deadline; infinite if it set none.
+inline absl::Time Deadline(const grpc::CallbackServerContext& context) {
+  const auto deadline = context.deadline();
+  if (deadline == std::chrono::system_clock::time_point::max()) return absl::InfiniteFuture();
+  return absl::FromChrono(deadline);
+}
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_UNARY_CALL_H_

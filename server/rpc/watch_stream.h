@@ -1,0 +1,15 @@
+#ifndef CALSERVE_SERVER_RPC_WATCH_STREAM_H_
+#define CALSERVE_SERVER_RPC_WATCH_STREAM_H_
+
+#include "server/rpc/calibration_service.h"
+
+namespace calserve {
+
+// The reactor of one WatchCalibration call; deletes itself. At most one response is being written, and what changes
+// meanwhile is read afresh afterwards: a slow client costs one message.
+grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(const CalibrationBackends& backends,
+                                                                       const v1::WatchCalibrationRequest& request);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_WATCH_STREAM_H_
