@@ -12,8 +12,8 @@
 
 namespace calserve {
 
-// A first-in-first-out queue between threads, bounded in items and in bytes. Thread-safe. After Close() nothing
-// more goes in; Pop() hands out what is left, then nullopt.
+// A first-in-first-out queue between threads, bounded in items and in bytes. Thread-safe. After Close()
+// nothing more goes in; Pop() hands out what is left, then nullopt.
 template <typename T>
 class BoundedQueue {
  public:

@@ -10,9 +10,9 @@
 
 namespace calserve {
 
-// What a program may want to know of an error beside its code and sentence, carried as payloads of absl::Status from
-// the room that knows it to rpc/, which sends it as google.rpc details. Each returns the status with one more payload
-// and leaves an OK status alone.
+// What a program may want to know of an error beside its code and sentence, carried as payloads of
+// absl::Status from the room that knows it to rpc/, which sends it as google.rpc details. Each returns the
+// status with one more payload and leaves an OK status alone.
 
 // A stable UPPER_SNAKE reason: "QUEUE_FULL".
 absl::Status WithReason(absl::Status status, absl::string_view reason);

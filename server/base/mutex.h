@@ -11,7 +11,8 @@
 namespace calserve {
 
 // std::mutex with clang's thread-safety annotations (clang -Wthread-safety checks GUARDED_BY and its kin).
-// Not absl::Mutex: Debian's Abseil is not instrumented, so ThreadSanitizer reports correct programs as racing.
+// Not absl::Mutex: Debian's Abseil is not instrumented, so ThreadSanitizer reports correct programs as
+// racing.
 class ABSL_LOCKABLE Mutex {
  public:
   Mutex() = default;

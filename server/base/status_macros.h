@@ -7,8 +7,8 @@
 #include "absl/status/statusor.h"
 
 // RETURN_IF_ERROR(expr): returns the status of expr from the enclosing function unless it is OK.
-#define RETURN_IF_ERROR(expr)                                          \
-  do {                                                                 \
+#define RETURN_IF_ERROR(expr)                                         \
+  do {                                                                \
     if (absl::Status _status = (expr); !_status.ok()) return _status; \
   } while (false)
 

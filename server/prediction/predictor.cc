@@ -24,20 +24,21 @@ constexpr size_t kMaxAttributeValue = 64;
 
 absl::Status CheckAttributes(const Attributes& attributes) {
   if (attributes.size() > kMaxAttributes) {
-    return WithField(absl::InvalidArgumentError(
-                         absl::StrCat("at most ", kMaxAttributes, " attributes; there are ", attributes.size())),
+    return WithField(absl::InvalidArgumentError(absl::StrCat("at most ", kMaxAttributes,
+                                                             " attributes; there are ", attributes.size())),
                      "attributes");
   }
   for (const auto& [key, value] : attributes) {
     if (key.empty() || key.size() > kMaxAttributeKey) {
-      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's key must be 1 to ", kMaxAttributeKey,
-                                                               " bytes; was ", key.size())),
+      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's key must be 1 to ",
+                                                               kMaxAttributeKey, " bytes; was ", key.size())),
                        "attributes.key");
     }
     if (value.size() > kMaxAttributeValue) {
-      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's value must be at most ",
-                                                               kMaxAttributeValue, " bytes; was ", value.size())),
-                       "attributes.value");
+      return WithField(
+          absl::InvalidArgumentError(absl::StrCat("an attribute's value must be at most ", kMaxAttributeValue,
+                                                  " bytes; was ", value.size())),
+          "attributes.value");
     }
   }
   return absl::OkStatus();
@@ -48,29 +49,31 @@ absl::Status OfInput(absl::Status status, size_t index) {
   const std::string field = absl::StrCat("inputs[", index, "]");
   const std::string inner = ErrorField(status);
   absl::Status named(status.code(), absl::StrCat(field, ": ", status.message()));
-  status.ForEachPayload([&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
+  status.ForEachPayload(
+      [&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
   return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
 }
 
 absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& model) {
   const int64_t inputs = static_cast<int64_t>(request.inputs.size());
   if (inputs < 1 || inputs > model.max_batch_size) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("a request of model '", model.name, "' must have 1 to ",
-                                                             model.max_batch_size, " inputs (max_batch_size); has ",
-                                                             inputs)),
+    return WithField(absl::InvalidArgumentError(absl::StrCat("a request of model '", model.name,
+                                                             "' must have 1 to ", model.max_batch_size,
+                                                             " inputs (max_batch_size); has ", inputs)),
                      "inputs");
   }
   if (request.top_k < 0 || request.top_k > model.classes()) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("top_k must be 0 (the default) to ", model.classes(),
-                                                             ", the number of classes; was ", request.top_k)),
-                     "options.top_k");
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("top_k must be 0 (the default) to ", model.classes(),
+                                                ", the number of classes; was ", request.top_k)),
+        "options.top_k");
   }
   return absl::OkStatus();
 }
 
 // The `k` most probable classes; equal probabilities by the larger logit, then by the lower index.
-std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabilities, absl::Span<const float> logits,
-                                             int k) {
+std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabilities,
+                                             absl::Span<const float> logits, int k) {
   std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
   std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int a, int b) {
@@ -102,10 +105,10 @@ struct Predictor::Job {
 
   std::atomic<int> undecoded{0};
   mutable Mutex mu;
-  absl::Status error ABSL_GUARDED_BY(mu);                  // of the lowest input that failed
+  absl::Status error ABSL_GUARDED_BY(mu);  // of the lowest input that failed
   size_t error_index ABSL_GUARDED_BY(mu) = 0;
-  absl::Duration waited ABSL_GUARDED_BY(mu);               // for a decoder, the slowest input
-  absl::Duration decoding ABSL_GUARDED_BY(mu);             // the slowest input
+  absl::Duration waited ABSL_GUARDED_BY(mu);    // for a decoder, the slowest input
+  absl::Duration decoding ABSL_GUARDED_BY(mu);  // the slowest input
 
   absl::Span<float> Row(size_t index) {
     const size_t size = static_cast<size_t>(snapshot.model->input_size);
@@ -127,14 +130,17 @@ struct Predictor::Job {
 namespace {
 
 DecodingOptions WithThreads(DecodingOptions options) {
-  if (options.threads == 0) options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  if (options.threads == 0)
+    options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   return options;
 }
 
 // OK while an answer is still wanted.
 absl::Status CheckWanted(const PredictionRequest& request, absl::Time now) {
-  if (request.cancel != nullptr && request.cancel->cancelled()) return absl::CancelledError("cancelled by the client");
-  if (now > request.deadline) return absl::DeadlineExceededError("the deadline passed before the model was reached");
+  if (request.cancel != nullptr && request.cancel->cancelled())
+    return absl::CancelledError("cancelled by the client");
+  if (now > request.deadline)
+    return absl::DeadlineExceededError("the deadline passed before the model was reached");
   return absl::OkStatus();
 }
 
@@ -148,7 +154,8 @@ void Predictor::Predict(PredictionRequest request, Done done) {
   absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, request.model_version);
   if (!snapshot.ok()) return std::move(done)(snapshot.status());
   const ServedModel& model = *snapshot->model;
-  if (absl::Status status = CheckRequest(request, model); !status.ok()) return std::move(done)(std::move(status));
+  if (absl::Status status = CheckRequest(request, model); !status.ok())
+    return std::move(done)(std::move(status));
 
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
@@ -262,10 +269,11 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     Prediction prediction;
     prediction.top_classes = TopClasses(probabilities, logits, top_k);
     prediction.confidence = prediction.top_classes[0].probability;
-    ticket.uncalibrated_class = static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
-    prediction.uncalibrated_confidence = calibrator.version == 0
-                                             ? prediction.confidence
-                                             : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class]);
+    ticket.uncalibrated_class =
+        static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
+    prediction.uncalibrated_confidence =
+        calibrator.version == 0 ? prediction.confidence
+                                : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class]);
 
     ticket.prediction_id = Uuid::NewV7(now);
     ticket.predicted_class = prediction.top_classes[0].index;

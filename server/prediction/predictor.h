@@ -68,8 +68,9 @@ struct PredictionResponse {
   absl::Duration queued, decoding, model;
 };
 
-// The main path: inputs -> decode pool -> batcher -> model -> calibrate, top-k, seal. Stores nothing. Thread-safe;
-// Predict never waits. Destroy it after the batchers of the table are empty, or with no call under way.
+// The main path: inputs -> decode pool -> batcher -> model -> calibrate, top-k, seal. Stores nothing.
+// Thread-safe; Predict never waits. Destroy it after the batchers of the table are empty, or with no call
+// under way.
 class Predictor final {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<PredictionResponse>) &&>;
@@ -78,8 +79,9 @@ class Predictor final {
   Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
             const Clock& clock);
 
-  // Calls done exactly once, on this thread (refused), a decode thread or an instance's thread. INVALID_ARGUMENT and
-  // NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and INTERNAL as the batcher has them.
+  // Calls done exactly once, on this thread (refused), a decode thread or an instance's thread.
+  // INVALID_ARGUMENT and NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and
+  // INTERNAL as the batcher has them.
   void Predict(PredictionRequest request, Done done);
 
  private:

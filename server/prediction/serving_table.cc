@@ -32,15 +32,16 @@ absl::StatusOr<Snapshot> ServingTable::Find(const std::string& name, int64_t ver
   MutexLock lock(&mu_);
   const auto model = models_.find(name);
   if (model == models_.end()) {
-    return WithField(WithReason(absl::NotFoundError(absl::StrCat("unknown model '", name, "'; there is: ", Known())),
-                                "MODEL_NOT_FOUND"),
-                     "model");
+    return WithField(
+        WithReason(absl::NotFoundError(absl::StrCat("unknown model '", name, "'; there is: ", Known())),
+                   "MODEL_NOT_FOUND"),
+        "model");
   }
   if (version == 0) return model->second.begin()->second;
   const auto slot = model->second.find(version);
   if (slot == model->second.end()) {
-    return WithField(WithReason(absl::NotFoundError(absl::StrCat("model '", name, "' has no version ", version,
-                                                                 "; there is: ", Known())),
+    return WithField(WithReason(absl::NotFoundError(absl::StrCat("model '", name, "' has no version ",
+                                                                 version, "; there is: ", Known())),
                                 "MODEL_VERSION_NOT_FOUND"),
                      "model_version");
   }
@@ -64,9 +65,10 @@ std::string ServingTable::Known() const {
       known.push_back("…");
       break;
     }
-    known.push_back(absl::StrCat(name, " (version ", absl::StrJoin(versions, ", ", [](std::string* out, const auto& v) {
-                                   absl::StrAppend(out, v.first);
-                                 }), ")"));
+    known.push_back(absl::StrCat(
+        name, " (version ",
+        absl::StrJoin(versions, ", ", [](std::string* out, const auto& v) { absl::StrAppend(out, v.first); }),
+        ")"));
   }
   return known.empty() ? "no model" : absl::StrJoin(known, "; ");
 }

@@ -22,14 +22,14 @@ namespace calserve {
 struct ServedModel {
   std::string name;
   int64_t version = 0;
-  bool binary = false;                       // task: binary, else multiclass
-  std::vector<std::string> labels;           // K class names
-  std::vector<int64_t> input_shape;          // of one input; FLOAT32
-  int64_t input_size = 0;                    // its product
+  bool binary = false;               // task: binary, else multiclass
+  std::vector<std::string> labels;   // K class names
+  std::vector<int64_t> input_shape;  // of one input; FLOAT32
+  int64_t input_size = 0;            // its product
   int max_batch_size = 0;
   std::optional<Preprocessor> preprocessor;  // for image input
   std::unique_ptr<Model> model;
-  std::unique_ptr<Batcher> batcher;          // Last: stopped before the model that it runs.
+  std::unique_ptr<Batcher> batcher;  // Last: stopped before the model that it runs.
 
   int classes() const { return static_cast<int>(labels.size()); }
 };
@@ -47,13 +47,14 @@ struct Snapshot {
   std::shared_ptr<const ServedCalibrator> calibrator;
 };
 
-// Which model versions answer, and with which calibrator. Readers take a snapshot; a change never waits for them, and
-// a version lives until its last request is answered. Thread-safe.
+// Which model versions answer, and with which calibrator. Readers take a snapshot; a change never waits for
+// them, and a version lives until its last request is answered. Thread-safe.
 class ServingTable final {
  public:
   void Publish(std::shared_ptr<const ServedModel> model, std::shared_ptr<const ServedCalibrator> calibrator);
   // Swaps the calibrator of a published version; false if it is not published.
-  bool SetCalibrator(const std::string& name, int64_t version, std::shared_ptr<const ServedCalibrator> calibrator);
+  bool SetCalibrator(const std::string& name, int64_t version,
+                     std::shared_ptr<const ServedCalibrator> calibrator);
 
   // Version 0 means the newest. NOT_FOUND lists what there is.
   absl::StatusOr<Snapshot> Find(const std::string& name, int64_t version) const;

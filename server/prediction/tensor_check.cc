@@ -13,9 +13,12 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "tensors are copied as they come off the wire");
 
-std::string ShapeText(const std::vector<int64_t>& shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
+std::string ShapeText(const std::vector<int64_t>& shape) {
+  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
+}
 
-// Whether every value is finite. x - x is 0 for a finite x and NaN otherwise, so one sum tells; it vectorises.
+// Whether every value is finite. x - x is 0 for a finite x and NaN otherwise, so one sum tells; it
+// vectorises.
 bool AllFinite(absl::Span<const float> values) {
   float sum = 0;
   for (const float value : values) sum += value - value;
@@ -25,8 +28,8 @@ bool AllFinite(absl::Span<const float> values) {
 absl::Status NotFinite(absl::Span<const float> values) {
   size_t i = 0;
   while (std::isfinite(values[i])) ++i;
-  return WithField(absl::InvalidArgumentError(absl::StrCat("every element must be finite; element ", i, " is ",
-                                                           values[i])),
+  return WithField(absl::InvalidArgumentError(
+                       absl::StrCat("every element must be finite; element ", i, " is ", values[i])),
                    "tensor.data");
 }
 
@@ -37,10 +40,10 @@ absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& s
     return WithField(absl::InvalidArgumentError("data_type must be FLOAT32; was UINT8"), "tensor.data_type");
   }
   if (tensor.shape.size() != shape.size()) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("rank must be ", shape.size(), ", shape ",
-                                                             ShapeText(shape), " without batch dimension; was ",
-                                                             ShapeText(tensor.shape))),
-                     "tensor.shape");
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("rank must be ", shape.size(), ", shape ", ShapeText(shape),
+                                                " without batch dimension; was ", ShapeText(tensor.shape))),
+        "tensor.shape");
   }
   if (tensor.shape != shape) {
     return WithField(absl::InvalidArgumentError(
@@ -49,8 +52,8 @@ absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& s
   }
   const size_t bytes = out.size() * sizeof(float);
   if (tensor.data.size() != bytes) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " of FLOAT32 takes ", bytes,
-                                                             " bytes; data has ", tensor.data.size())),
+    return WithField(absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " of FLOAT32 takes ",
+                                                             bytes, " bytes; data has ", tensor.data.size())),
                      "tensor.data");
   }
   std::memcpy(out.data(), tensor.data.data(), bytes);

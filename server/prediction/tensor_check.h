@@ -10,8 +10,8 @@
 
 namespace calserve {
 
-// Copies a tensor of `shape` to `out`, which holds product(shape) floats. INVALID_ARGUMENT, with what was expected and
-// what was given, for another type, rank, shape or byte count, or a value that is not finite.
+// Copies a tensor of `shape` to `out`, which holds product(shape) floats. INVALID_ARGUMENT, with what was
+// expected and what was given, for another type, rank, shape or byte count, or a value that is not finite.
 absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, absl::Span<float> out);
 
 }  // namespace calserve

@@ -12,12 +12,13 @@
 namespace calserve {
 
 struct DecodingOptions {
-  int threads = 0;                                   // 0: one a core
-  int max_queued_images = 256;                       // beyond it RESOURCE_EXHAUSTED
-  int64_t max_queued_bytes = int64_t{256} << 20;     // of encoded images; beyond it RESOURCE_EXHAUSTED
+  int threads = 0;                                // 0: one a core
+  int max_queued_images = 256;                    // beyond it RESOURCE_EXHAUSTED
+  int64_t max_queued_bytes = int64_t{256} << 20;  // of encoded images; beyond it RESOURCE_EXHAUSTED
 };
 
-// Threads that decode images, fed by one bounded queue. Thread-safe. Destruction runs what is queued, then stops.
+// Threads that decode images, fed by one bounded queue. Thread-safe. Destruction runs what is queued, then
+// stops.
 class WorkerPool final {
  public:
   using Work = absl::AnyInvocable<void() &&>;

@@ -12,8 +12,8 @@ absl::StatusOr<absl::Time> TimeFromProto(const google::protobuf::Timestamp& time
   // The range of google.protobuf.Timestamp: years 1 to 9999.
   constexpr int64_t kFirst = -62135596800, kLast = 253402300799;
   if (time.seconds() < kFirst || time.seconds() > kLast || time.nanos() < 0 || time.nanos() > 999'999'999) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat(field, " is not a time: ", time.seconds(), " s, ",
-                                                             time.nanos(), " ns")),
+    return WithField(absl::InvalidArgumentError(absl::StrCat(field, " is not a time: ", time.seconds(),
+                                                             " s, ", time.nanos(), " ns")),
                      field);
   }
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
@@ -21,9 +21,12 @@ absl::StatusOr<absl::Time> TimeFromProto(const google::protobuf::Timestamp& time
 
 v1::CalibratorState ToProto(CalibratorState state) {
   switch (state) {
-    case CalibratorState::kFitted: return v1::CALIBRATOR_STATE_FITTED;
-    case CalibratorState::kActive: return v1::CALIBRATOR_STATE_ACTIVE;
-    case CalibratorState::kRetired: return v1::CALIBRATOR_STATE_RETIRED;
+    case CalibratorState::kFitted:
+      return v1::CALIBRATOR_STATE_FITTED;
+    case CalibratorState::kActive:
+      return v1::CALIBRATOR_STATE_ACTIVE;
+    case CalibratorState::kRetired:
+      return v1::CALIBRATOR_STATE_RETIRED;
   }
   return v1::CALIBRATOR_STATE_UNSPECIFIED;
 }
@@ -75,12 +78,15 @@ v1::WindowReport ToProto(const WindowReport& report) {
 
 absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
   switch (method) {
-    case v1::CALIBRATION_METHOD_TEMPERATURE: return CalibrationMethod::kTemperature;
-    case v1::CALIBRATION_METHOD_PLATT: return CalibrationMethod::kPlatt;
+    case v1::CALIBRATION_METHOD_TEMPERATURE:
+      return CalibrationMethod::kTemperature;
+    case v1::CALIBRATION_METHOD_PLATT:
+      return CalibrationMethod::kPlatt;
     default:
-      return WithField(absl::InvalidArgumentError(absl::StrCat(
-                           "method must be CALIBRATION_METHOD_TEMPERATURE or CALIBRATION_METHOD_PLATT; was ", method)),
-                       "specification.method");
+      return WithField(
+          absl::InvalidArgumentError(absl::StrCat(
+              "method must be CALIBRATION_METHOD_TEMPERATURE or CALIBRATION_METHOD_PLATT; was ", method)),
+          "specification.method");
   }
 }
 

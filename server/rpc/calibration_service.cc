@@ -25,12 +25,14 @@ constexpr int64_t kDefaultReportRows = 100'000;
 
 CalibrationService::CalibrationService(CalibrationBackends backends)
     : backends_(std::move(backends)),
-      store_thread_({.threads = 1, .max_queued_images = kMaxWaitingCalls, .max_queued_bytes = kMaxWaitingCalls}) {}
+      store_thread_(
+          {.threads = 1, .max_queued_images = kMaxWaitingCalls, .max_queued_bytes = kMaxWaitingCalls}) {}
 
 grpc::ServerUnaryReactor* CalibrationService::Run(absl::AnyInvocable<absl::Status() &&> work) {
   auto* call = new UnaryCall(backends_.calls);
   if (!call->accepted()) return call;
-  if (!store_thread_.TrySubmit([call, work = std::move(work)]() mutable { call->Reply(std::move(work)()); }, 1)) {
+  if (!store_thread_.TrySubmit([call, work = std::move(work)]() mutable { call->Reply(std::move(work)()); },
+                               1)) {
     call->Reply(WithReason(absl::ResourceExhaustedError(absl::StrCat(
                                kMaxWaitingCalls, " calls to the calibration service wait already; retry")),
                            "TOO_MANY_CALLS"));
@@ -38,8 +40,8 @@ grpc::ServerUnaryReactor* CalibrationService::Run(absl::AnyInvocable<absl::Statu
   return call;
 }
 
-grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* CalibrationService::FitCalibrator(
-    grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>*
+CalibrationService::FitCalibrator(grpc::CallbackServerContext*) {
   return NewFitStream(backends_);
 }
 
@@ -50,7 +52,8 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
     RETURN_IF_ERROR(backends_.table.Find(request->model(), request->model_version()).status());
     ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
     if (request->model_version() != 0) {
-      std::erase_if(all, [&](const CalibratorVersion& c) { return c.model_version != request->model_version(); });
+      std::erase_if(all,
+                    [&](const CalibratorVersion& c) { return c.model_version != request->model_version(); });
     }
     ASSIGN_OR_RETURN(const Page page, PageOf(all.size(), request->page_size(), request->page_token()));
     for (size_t i = page.begin; i < page.end; ++i) *response->add_calibrators() = ToProto(all[i]);
@@ -63,10 +66,11 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
                                                                  const v1::ActivateCalibratorRequest* request,
                                                                  v1::ActivateCalibratorResponse* response) {
   return Run([this, request, response]() -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request->model(), request->model_version()));
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
     ASSIGN_OR_RETURN(const CalibratorVersion active,
-                     backends_.registry.Activate(snapshot.model->name, snapshot.model->version, request->version(),
-                                                 request->expected_active_version()));
+                     backends_.registry.Activate(snapshot.model->name, snapshot.model->version,
+                                                 request->version(), request->expected_active_version()));
     *response->mutable_calibrator() = ToProto(active);
     return absl::OkStatus();
   });
@@ -76,7 +80,8 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
                                                                  const v1::RollbackCalibratorRequest* request,
                                                                  v1::RollbackCalibratorResponse* response) {
   return Run([this, request, response]() -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request->model(), request->model_version()));
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Rollback(snapshot.model->name, snapshot.model->version,
                                                  request->expected_active_version()));
@@ -85,9 +90,9 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
   });
 }
 
-grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::CallbackServerContext*,
-                                                                   const v1::GetCalibrationReportRequest* request,
-                                                                   v1::GetCalibrationReportResponse* response) {
+grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
+    grpc::CallbackServerContext*, const v1::GetCalibrationReportRequest* request,
+    v1::GetCalibrationReportResponse* response) {
   return Run([this, request, response] { return Report(*request, *response); });
 }
 
@@ -95,8 +100,9 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
                                         v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
   WindowReport report;
-  report.key = {snapshot.model->name, snapshot.model->version,
-                request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
+  report.key = {
+      snapshot.model->name, snapshot.model->version,
+      request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
   if (request.has_stored()) {
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
     selection.model = report.key.model;
@@ -104,8 +110,8 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
     selection.calibrator_version = report.key.calibrator_version;
     const int64_t asked = request.stored().max_rows() > 0 ? request.stored().max_rows() : kDefaultReportRows;
     ASSIGN_OR_RETURN(const CalibratorRegistry::StoredReport stored,
-                     backends_.registry.ReportStored(selection, std::min(asked, backends_.limits.fit_max_rows),
-                                                     kDefaultBins));
+                     backends_.registry.ReportStored(
+                         selection, std::min(asked, backends_.limits.fit_max_rows), kDefaultBins));
     report.position = stored.position;
     report.time = stored.time;
     report.served = stored.served;

@@ -22,8 +22,8 @@ struct CalibrationBackends {
   RecalibrationOptions limits;
 };
 
-// calserve.v1.CalibrationService. What reads the store runs on a thread of the service's own: gRPC's never wait for
-// the disk.
+// calserve.v1.CalibrationService. What reads the store runs on a thread of the service's own: gRPC's never
+// wait for the disk.
 class CalibrationService final : public v1::CalibrationService::CallbackService {
  public:
   explicit CalibrationService(CalibrationBackends backends);
@@ -48,7 +48,8 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
  private:
   // Answers a call from the store thread with what `work` returns; RESOURCE_EXHAUSTED where too many wait.
   grpc::ServerUnaryReactor* Run(absl::AnyInvocable<absl::Status() &&> work);
-  absl::Status Report(const v1::GetCalibrationReportRequest& request, v1::GetCalibrationReportResponse& response);
+  absl::Status Report(const v1::GetCalibrationReportRequest& request,
+                      v1::GetCalibrationReportResponse& response);
 
   const CalibrationBackends backends_;
   WorkerPool store_thread_;  // Last: its work uses the members above.

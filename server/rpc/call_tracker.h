@@ -16,8 +16,8 @@
 
 namespace calserve {
 
-// Counts the calls under way, so that a drain knows when the last has finished, and tells long-lived streams to end.
-// Thread-safe.
+// Counts the calls under way, so that a drain knows when the last has finished, and tells long-lived streams
+// to end. Thread-safe.
 class CallTracker final {
  public:
   // One call, from Begin to destruction.
@@ -33,8 +33,9 @@ class CallTracker final {
     const int64_t id_;
   };
 
-  // nullptr once draining: answer the call with ShuttingDown(). `on_drain` (may be empty) is called at most once, from
-  // StartDrain, and not after the call has ended; it must not wait, nor end the call on that thread.
+  // nullptr once draining: answer the call with ShuttingDown(). `on_drain` (may be empty) is called at most
+  // once, from StartDrain, and not after the call has ended; it must not wait, nor end the call on that
+  // thread.
   std::unique_ptr<Call> Begin(std::function<void()> on_drain = {}) {
     MutexLock lock(&mu_);
     if (draining_) return nullptr;
@@ -44,7 +45,8 @@ class CallTracker final {
   }
 
   static absl::Status ShuttingDown() {
-    return WithReason(absl::UnavailableError("the server is shutting down; retry on another one"), "SHUTTING_DOWN");
+    return WithReason(absl::UnavailableError("the server is shutting down; retry on another one"),
+                      "SHUTTING_DOWN");
   }
 
   // From now on Begin gives nullptr; streams are told.

@@ -23,13 +23,13 @@ using Items = google::protobuf::RepeatedPtrField<v1::FeedbackItem>;
 
 absl::Status CheckBatch(const Items& items, const std::string& source) {
   if (items.empty() || items.size() > kMaxItems) {
-    return WithField(
-        absl::InvalidArgumentError(absl::StrCat("a batch must have 1 to ", kMaxItems, " items; has ", items.size())),
-        "items");
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("a batch must have 1 to ", kMaxItems, " items; has ", items.size())),
+                     "items");
   }
   if (source.size() > kMaxSource) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("source must be at most ", kMaxSource, " bytes; was ",
-                                                             source.size())),
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("source must be at most ", kMaxSource, " bytes; was ", source.size())),
                      "source");
   }
   return absl::OkStatus();
@@ -49,23 +49,34 @@ std::vector<Feedback> FromProto(const Items& items) {
 
 v1::FeedbackOutcome ToProto(FeedbackResult::Outcome outcome) {
   switch (outcome) {
-    case FeedbackResult::Outcome::kAccepted: return v1::FEEDBACK_OUTCOME_ACCEPTED;
-    case FeedbackResult::Outcome::kDuplicate: return v1::FEEDBACK_OUTCOME_DUPLICATE;
-    case FeedbackResult::Outcome::kRejected: return v1::FEEDBACK_OUTCOME_REJECTED;
+    case FeedbackResult::Outcome::kAccepted:
+      return v1::FEEDBACK_OUTCOME_ACCEPTED;
+    case FeedbackResult::Outcome::kDuplicate:
+      return v1::FEEDBACK_OUTCOME_DUPLICATE;
+    case FeedbackResult::Outcome::kRejected:
+      return v1::FEEDBACK_OUTCOME_REJECTED;
   }
   return v1::FEEDBACK_OUTCOME_UNSPECIFIED;
 }
 
 v1::RejectionReason ToProto(FeedbackResult::Reason reason) {
   switch (reason) {
-    case FeedbackResult::Reason::kNone: return v1::REJECTION_REASON_UNSPECIFIED;
-    case FeedbackResult::Reason::kTicketInvalid: return v1::REJECTION_REASON_TICKET_INVALID;
-    case FeedbackResult::Reason::kTicketForeign: return v1::REJECTION_REASON_TICKET_FOREIGN;
-    case FeedbackResult::Reason::kTicketExpired: return v1::REJECTION_REASON_TICKET_EXPIRED;
-    case FeedbackResult::Reason::kTicketFromFuture: return v1::REJECTION_REASON_TICKET_FROM_FUTURE;
-    case FeedbackResult::Reason::kLabelOutOfRange: return v1::REJECTION_REASON_LABEL_OUT_OF_RANGE;
-    case FeedbackResult::Reason::kLabelUnknown: return v1::REJECTION_REASON_LABEL_UNKNOWN;
-    case FeedbackResult::Reason::kLabelConflict: return v1::REJECTION_REASON_LABEL_CONFLICT;
+    case FeedbackResult::Reason::kNone:
+      return v1::REJECTION_REASON_UNSPECIFIED;
+    case FeedbackResult::Reason::kTicketInvalid:
+      return v1::REJECTION_REASON_TICKET_INVALID;
+    case FeedbackResult::Reason::kTicketForeign:
+      return v1::REJECTION_REASON_TICKET_FOREIGN;
+    case FeedbackResult::Reason::kTicketExpired:
+      return v1::REJECTION_REASON_TICKET_EXPIRED;
+    case FeedbackResult::Reason::kTicketFromFuture:
+      return v1::REJECTION_REASON_TICKET_FROM_FUTURE;
+    case FeedbackResult::Reason::kLabelOutOfRange:
+      return v1::REJECTION_REASON_LABEL_OUT_OF_RANGE;
+    case FeedbackResult::Reason::kLabelUnknown:
+      return v1::REJECTION_REASON_LABEL_UNKNOWN;
+    case FeedbackResult::Reason::kLabelConflict:
+      return v1::REJECTION_REASON_LABEL_CONFLICT;
   }
   return v1::REJECTION_REASON_UNSPECIFIED;
 }
@@ -91,7 +102,8 @@ class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::St
 
  private:
   void Handle(std::unique_ptr<v1::StreamFeedbackRequest> request, Answer answer) override {
-    if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok()) return answer(status);
+    if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok())
+      return answer(status);
     ingestor_.Submit(FromProto(request->items()), request->source(), kAnonymous,
                      [sequence = request->sequence(),
                       answer = std::move(answer)](absl::StatusOr<std::vector<FeedbackResult>> results) {
@@ -125,8 +137,8 @@ grpc::ServerUnaryReactor* FeedbackService::SubmitFeedback(grpc::CallbackServerCo
   return call;
 }
 
-grpc::ServerBidiReactor<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>* FeedbackService::StreamFeedback(
-    grpc::CallbackServerContext*) {
+grpc::ServerBidiReactor<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>*
+FeedbackService::StreamFeedback(grpc::CallbackServerContext*) {
   return new FeedbackStream(ingestor_, calls_);
 }
 

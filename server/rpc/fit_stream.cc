@@ -20,8 +20,11 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
  public:
   explicit FitStream(const CalibrationBackends& backends)
       : backends_(backends), cancel_(std::make_shared<CancelFlag>()), call_(backends.calls.Begin()) {
-    if (call_ == nullptr) return End(CallTracker::ShuttingDown());
-    StartRead(&request_);
+    if (call_ != nullptr) {
+      StartRead(&request_);
+    } else {
+      End(CallTracker::ShuttingDown());
+    }
   }
 
   void OnReadDone(bool ok) override {
@@ -65,8 +68,9 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     ASSIGN_OR_RETURN(method_, MethodFromProto(specification.method()));
     folds_ = specification.folds() == 0 ? FitOptions().folds : specification.folds();
     if (folds_ < 2 || folds_ > 20) {
-      return WithField(absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", folds_)),
-                       "specification.folds");
+      return WithField(
+          absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", folds_)),
+          "specification.folds");
     }
     target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes()};
     if (specification.has_uploaded()) {
@@ -77,7 +81,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(specification.stored()));
     const int64_t max_rows = specification.stored().max_rows();
     backends_.registry.FitStored(*target_, method_, folds_, std::move(selection),
-                                 max_rows == 0 ? backends_.limits.fit_max_rows : max_rows, progress(), done());
+                                 max_rows == 0 ? backends_.limits.fit_max_rows : max_rows, progress(),
+                                 done());
     return absl::OkStatus();
   }
 
@@ -140,9 +145,10 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   std::unique_ptr<LabelledSet> set_;
 
   Mutex mu_;
-  std::optional<v1::FitCalibratorResponse> pending_ ABSL_GUARDED_BY(mu_);  // the newest; written when its turn comes
-  v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);                // being written
-  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);                 // what to finish with, once all is written
+  std::optional<v1::FitCalibratorResponse> pending_
+      ABSL_GUARDED_BY(mu_);                                  // the newest; written when its turn comes
+  v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);  // being written
+  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);   // what to finish with, once all is written
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };

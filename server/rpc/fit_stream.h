@@ -5,9 +5,9 @@
 
 namespace calserve {
 
-// The reactor of one FitCalibrator call; deletes itself. Reads the specification and, for an uploaded set, the
-// examples (what is an image or a tensor goes through the model first); then writes the newest progress whenever the
-// client has taken the one before, and the result.
+// The reactor of one FitCalibrator call; deletes itself. Reads the specification and, for an uploaded set,
+// the examples (what is an image or a tensor goes through the model first); then writes the newest progress
+// whenever the client has taken the one before, and the result.
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
     const CalibrationBackends& backends);
 

@@ -48,8 +48,9 @@ class GrpcServerImpl final : public GrpcServer {
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       server_.reset();
-      return absl::UnavailableError(absl::StrCat(
-          "cannot listen on ", options_.listen, ": the port is taken, or the address is not one of this machine"));
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", options_.listen,
+                       ": the port is taken, or the address is not one of this machine"));
     }
     for (const char* service : {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
                                 "calserve.v1.CalibrationService", "calserve.v1.ModelService"}) {
@@ -85,7 +86,8 @@ class GrpcServerImpl final : public GrpcServer {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options, GrpcBackends backends) {
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const GrpcOptions& options,
+                                                              GrpcBackends backends) {
   auto server = std::make_unique<GrpcServerImpl>(options, backends);
   if (absl::Status status = server->Listen(); !status.ok()) return status;
   return std::unique_ptr<GrpcServer>(std::move(server));

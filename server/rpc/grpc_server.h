@@ -15,11 +15,11 @@
 namespace calserve {
 
 struct GrpcOptions {
-  std::string listen = "127.0.0.1:8500";   // host:port; port 0 takes a free one
-  int max_message_bytes = 64 << 20;        // of one message received; beyond it RESOURCE_EXHAUSTED
-  int max_concurrent_streams = 1024;       // calls under way on one connection
-  absl::Duration lame_duck = absl::ZeroDuration();    // serve on for so long after health says NOT_SERVING
-  absl::Duration drain_timeout = absl::Seconds(30);   // for the calls under way, then they are cancelled
+  std::string listen = "127.0.0.1:8500";             // host:port; port 0 takes a free one
+  int max_message_bytes = 64 << 20;                  // of one message received; beyond it RESOURCE_EXHAUSTED
+  int max_concurrent_streams = 1024;                 // calls under way on one connection
+  absl::Duration lame_duck = absl::ZeroDuration();   // serve on for so long after health says NOT_SERVING
+  absl::Duration drain_timeout = absl::Seconds(30);  // for the calls under way, then they are cancelled
 };
 
 // What the services work on; all outlive the server.
@@ -33,8 +33,8 @@ struct GrpcBackends {
   RecalibrationOptions limits;
 };
 
-// The gRPC server: calserve.v1's four services, health (Check and Watch) and reflection. Plain header: gRPC stays in
-// this room's .cc files.
+// The gRPC server: calserve.v1's four services, health (Check and Watch) and reflection. Plain header: gRPC
+// stays in this room's .cc files.
 class GrpcServer {
  public:
   // Listens and serves. UNAVAILABLE where the address cannot be had, naming it.
@@ -44,8 +44,8 @@ class GrpcServer {
 
   virtual int port() const = 0;
 
-  // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way finish
-  // within drain_timeout. Returns how many had to be cancelled. Once.
+  // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
+  // finish within drain_timeout. Returns how many had to be cancelled. Once.
   virtual int64_t Drain() = 0;
 };
 

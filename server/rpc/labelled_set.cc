@@ -20,19 +20,19 @@ struct LabelledSet::Batch {
 LabelledSet::LabelledSet(Predictor& predictor, Snapshot snapshot, const RecalibrationOptions& limits)
     : predictor_(predictor),
       snapshot_(std::move(snapshot)),
-      max_rows_(std::min<int64_t>(limits.fit_max_rows,
-                                  limits.fit_max_bytes / (static_cast<int64_t>(sizeof(float)) *
-                                                          snapshot_.model->model->columns()))) {
+      max_rows_(std::min<int64_t>(
+          limits.fit_max_rows,
+          limits.fit_max_bytes / (static_cast<int64_t>(sizeof(float)) * snapshot_.model->model->columns()))) {
   data_.columns = snapshot_.model->model->columns();
 }
 
 void LabelledSet::Add(v1::LabelledExamples examples, std::shared_ptr<const CancelFlag> cancel,
                       absl::AnyInvocable<void(absl::Status) &&> done) {
   if (rows() + examples.examples_size() > max_rows_) {
-    return std::move(done)(WithReason(absl::InvalidArgumentError(absl::StrCat(
-                                          "a labelled set may have at most ", max_rows_,
-                                          " examples of this model (fit_max_rows, fit_max_bytes)")),
-                                      "LABELLED_SET_TOO_LARGE"));
+    return std::move(done)(WithReason(
+        absl::InvalidArgumentError(absl::StrCat("a labelled set may have at most ", max_rows_,
+                                                " examples of this model (fit_max_rows, fit_max_bytes)")),
+        "LABELLED_SET_TOO_LARGE"));
   }
   auto batch = std::make_shared<Batch>();
   batch->examples = std::move(examples);
@@ -58,7 +58,8 @@ void LabelledSet::AddFrom(std::shared_ptr<Batch> batch) {
       return Predict(std::move(batch), end);
     }
     if (!example.has_logits()) {
-      return std::move(batch->done)(OfExample(absl::InvalidArgumentError("an example needs input or logits")));
+      return std::move(batch->done)(
+          OfExample(absl::InvalidArgumentError("an example needs input or logits")));
     }
     if (absl::Status status = AddLogits(example.logits()); !status.ok()) {
       return std::move(batch->done)(OfExample(status));
@@ -74,16 +75,18 @@ void LabelledSet::Predict(std::shared_ptr<Batch> batch, int end) {
   request.model_version = snapshot_.model->version;
   request.return_logits = true;
   request.cancel = batch->cancel;
-  for (int i = batch->next; i < end; ++i) request.inputs.push_back(FromProto(batch->examples.examples(i).input()));
-  predictor_.Predict(std::move(request), [this, batch, end](absl::StatusOr<PredictionResponse> response) mutable {
-    if (!response.ok()) return std::move(batch->done)(OfExample(response.status()));
-    for (Prediction& prediction : response->predictions) {
-      const v1::LabelledExample& example = batch->examples.examples(batch->next++);
-      data_.logits.insert(data_.logits.end(), prediction.logits.begin(), prediction.logits.end());
-      data_.labels.push_back(example.class_index());
-    }
-    AddFrom(std::move(batch));
-  });
+  for (int i = batch->next; i < end; ++i)
+    request.inputs.push_back(FromProto(batch->examples.examples(i).input()));
+  predictor_.Predict(
+      std::move(request), [this, batch, end](absl::StatusOr<PredictionResponse> response) mutable {
+        if (!response.ok()) return std::move(batch->done)(OfExample(response.status()));
+        for (Prediction& prediction : response->predictions) {
+          const v1::LabelledExample& example = batch->examples.examples(batch->next++);
+          data_.logits.insert(data_.logits.end(), prediction.logits.begin(), prediction.logits.end());
+          data_.labels.push_back(example.class_index());
+        }
+        AddFrom(std::move(batch));
+      });
 }
 
 absl::Status LabelledSet::AddLogits(const v1::Logits& logits) {
@@ -101,8 +104,9 @@ absl::Status LabelledSet::AddLogits(const v1::Logits& logits) {
 }
 
 absl::Status LabelledSet::OfExample(const absl::Status& status) const {
-  return WithField(absl::Status(status.code(), absl::StrCat("example ", rows(), " of the set: ", status.message())),
-                   "examples");
+  return WithField(
+      absl::Status(status.code(), absl::StrCat("example ", rows(), " of the set: ", status.message())),
+      "examples");
 }
 
 }  // namespace calserve

@@ -11,15 +11,15 @@
 
 namespace calserve {
 
-// Gathers an uploaded labelled set as logits: takes logits as they are and runs images and tensors through the model.
-// One Add at a time.
+// Gathers an uploaded labelled set as logits: takes logits as they are and runs images and tensors through
+// the model. One Add at a time.
 class LabelledSet final {
  public:
   // `predictor` outlives the set.
   LabelledSet(Predictor& predictor, Snapshot snapshot, const RecalibrationOptions& limits);
 
-  // Adds the examples and calls done exactly once, on this or another thread. INVALID_ARGUMENT names the example by
-  // its place in the whole set; also where the set grows past fit_max_rows or fit_max_bytes.
+  // Adds the examples and calls done exactly once, on this or another thread. INVALID_ARGUMENT names the
+  // example by its place in the whole set; also where the set grows past fit_max_rows or fit_max_bytes.
   void Add(v1::LabelledExamples examples, std::shared_ptr<const CancelFlag> cancel,
            absl::AnyInvocable<void(absl::Status) &&> done);
 

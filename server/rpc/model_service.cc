@@ -33,7 +33,8 @@ std::vector<v1::Model> ModelService::Models() const {
   return models;
 }
 
-grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*, const v1::ListModelsRequest* request,
+grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*,
+                                                   const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
   auto* call = new UnaryCall(calls_);
   if (!call->accepted()) return call;
@@ -47,7 +48,8 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*,
   return call;
 }
 
-grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext*, const v1::GetModelRequest* request,
+grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext*,
+                                                 const v1::GetModelRequest* request,
                                                  v1::GetModelResponse* response) {
   auto* call = new UnaryCall(calls_);
   if (!call->accepted()) return call;

@@ -15,7 +15,8 @@ class ModelService final : public v1::ModelService::CallbackService {
   ModelService(const ServingTable& table, CalibratorRegistry& registry, CallTracker& calls)
       : table_(table), registry_(registry), calls_(calls) {}
 
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const v1::ListModelsRequest* request,
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
+                                       const v1::ListModelsRequest* request,
                                        v1::ListModelsResponse* response) override;
   grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context, const v1::GetModelRequest* request,
                                      v1::GetModelResponse* response) override;

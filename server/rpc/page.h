@@ -21,8 +21,9 @@ struct Page {
 // INVALID_ARGUMENT for a page_size outside [0, 1000] (0: 100) or a token that no page gave.
 inline absl::StatusOr<Page> PageOf(size_t items, int32_t page_size, const std::string& token) {
   if (page_size < 0 || page_size > 1000) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("page_size must be 0 (100) to 1000; was ", page_size)),
-                     "page_size");
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("page_size must be 0 (100) to 1000; was ", page_size)),
+        "page_size");
   }
   uint64_t begin = 0;
   if (!token.empty() && (!absl::SimpleAtoi(token, &begin) || begin > items)) {

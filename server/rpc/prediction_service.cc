@@ -78,7 +78,8 @@ PredictionInput FromProto(const v1::Input& input) {
   } else if (input.has_tensor()) {
     const v1::Tensor& tensor = input.tensor();
     TensorInput value;
-    value.type = tensor.data_type() == v1::DATA_TYPE_UINT8 ? TensorInput::Type::kUint8 : TensorInput::Type::kFloat32;
+    value.type =
+        tensor.data_type() == v1::DATA_TYPE_UINT8 ? TensorInput::Type::kUint8 : TensorInput::Type::kFloat32;
     value.shape.assign(tensor.shape().begin(), tensor.shape().end());
     value.data = tensor.data();
     out.value = std::move(value);
@@ -116,8 +117,8 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
   return call;
 }
 
-grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>* PredictionService::StreamPredict(
-    grpc::CallbackServerContext* context) {
+grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>*
+PredictionService::StreamPredict(grpc::CallbackServerContext* context) {
   return new PredictStream(predictor_, calls_, Deadline(*context));
 }
 

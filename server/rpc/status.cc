@@ -24,7 +24,9 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   return ErrorRetryAfter(status).value_or(kDefaultRetryDelay);
 }
 
-std::string Message(const absl::Status& status) { return std::string(status.message().substr(0, kMaxMessage)); }
+std::string Message(const absl::Status& status) {
+  return std::string(status.message().substr(0, kMaxMessage));
+}
 
 }  // namespace
 

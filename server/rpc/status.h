@@ -8,8 +8,8 @@
 
 namespace calserve {
 
-// The one status translation of the server: the canonical code, the sentence, and google.rpc details (ErrorInfo
-// always; BadRequest where a field is known; RetryInfo for RESOURCE_EXHAUSTED and UNAVAILABLE).
+// The one status translation of the server: the canonical code, the sentence, and google.rpc details
+// (ErrorInfo always; BadRequest where a field is known; RetryInfo for RESOURCE_EXHAUSTED and UNAVAILABLE).
 grpc::Status ToGrpcStatus(const absl::Status& status);
 
 // The same for one request of a stream.

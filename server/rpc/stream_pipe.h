@@ -19,10 +19,10 @@
 
 namespace calserve {
 
-// A bidirectional stream that answers every request with one response, in the order of the requests or as they
-// finish. At most `window` requests are between read and written: a client that does not read its answers is not
-// read from either. An error from Handle ends the stream: what was not answered by then is to be sent again. Deletes
-// itself.
+// A bidirectional stream that answers every request with one response, in the order of the requests or as
+// they finish. At most `window` requests are between read and written: a client that does not read its
+// answers is not read from either. An error from Handle ends the stream: what was not answered by then is to
+// be sent again. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
  public:
@@ -61,7 +61,8 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
       if (!stopping_) ReadMore();
     }
     // The slot lives until its answer is written, and this object until the last slot is gone.
-    Handle(std::move(request), [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); });
+    Handle(std::move(request),
+           [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); });
   }
 
   void OnWriteDone(bool ok) final {
@@ -169,8 +170,9 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
 
   Mutex mu_;
   std::unique_ptr<Request> incoming_ ABSL_GUARDED_BY(mu_);
-  std::deque<std::unique_ptr<Slot>> slots_ ABSL_GUARDED_BY(mu_);  // read and not yet written, in the order of reading
-  absl::Status error_ ABSL_GUARDED_BY(mu_);                       // what the stream ends with
+  std::deque<std::unique_ptr<Slot>> slots_
+      ABSL_GUARDED_BY(mu_);                  // read and not yet written, in the order of reading
+  absl::Status error_ ABSL_GUARDED_BY(mu_);  // what the stream ends with
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;

@@ -15,10 +15,30 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
  public:
   WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
     call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
-    if (call_ == nullptr) return End(CallTracker::ShuttingDown());
-    absl::StatusOr<Snapshot> snapshot = backends.table.Find(request.model(), request.model_version());
-    if (!snapshot.ok()) return End(snapshot.status());
+    if (absl::Status status = Subscribe(backends, request); !status.ok()) End(std::move(status));
+  }
 
+  void OnWriteDone(bool ok) override {
+    MutexLock lock(&mu_);
+    writing_ = false;
+    if (!ok) ended_ = true;
+    WriteIfDue();
+  }
+
+  void OnCancel() override { End(absl::CancelledError("cancelled by the client")); }
+
+  void OnDone() override {
+    call_.reset();        // No End from the tracker from here on,
+    subscriber_.reset();  // and no Ready.
+    { MutexLock lock(&mu_); }
+    delete this;
+  }
+
+ private:
+  absl::Status Subscribe(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
+    if (call_ == nullptr) return CallTracker::ShuttingDown();
+    absl::StatusOr<Snapshot> snapshot = backends.table.Find(request.model(), request.model_version());
+    if (!snapshot.ok()) return snapshot.status();
     Subscription subscription;
     if (request.has_min_interval()) {
       subscription.min_interval =
@@ -39,29 +59,13 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     };
     absl::StatusOr<std::unique_ptr<ReportHub::Subscriber>> subscriber =
         backends.hub.Subscribe(std::move(subscription), [this] { Ready(); });
-    if (!subscriber.ok()) return End(subscriber.status());
+    if (!subscriber.ok()) return subscriber.status();
     MutexLock lock(&mu_);
     subscriber_ = *std::move(subscriber);
     WriteIfDue();
+    return absl::OkStatus();
   }
 
-  void OnWriteDone(bool ok) override {
-    MutexLock lock(&mu_);
-    writing_ = false;
-    if (!ok) ended_ = true;
-    WriteIfDue();
-  }
-
-  void OnCancel() override { End(absl::CancelledError("cancelled by the client")); }
-
-  void OnDone() override {
-    call_.reset();        // No End from the tracker from here on,
-    subscriber_.reset();  // and no Ready.
-    { MutexLock lock(&mu_); }
-    delete this;
-  }
-
- private:
   // From the hub's thread, maybe before Subscribe has returned.
   void Ready() {
     MutexLock lock(&mu_);
@@ -104,8 +108,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(const CalibrationBackends& backends,
-                                                                       const v1::WatchCalibrationRequest& request) {
+grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
+    const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
   return new WatchStream(backends, request);
 }
 

@@ -5,10 +5,10 @@
 
 namespace calserve {
 
-// The reactor of one WatchCalibration call; deletes itself. At most one response is being written, and what changes
-// meanwhile is read afresh afterwards: a slow client costs one message.
-grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(const CalibrationBackends& backends,
-                                                                       const v1::WatchCalibrationRequest& request);
+// The reactor of one WatchCalibration call; deletes itself. At most one response is being written, and what
+// changes meanwhile is read afresh afterwards: a slow client costs one message.
+grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
+    const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request);
 
 }  // namespace calserve
 
