@@ -1,14 +1,15 @@
 #ifndef CALSERVE_CALIBRATION_LOGITS_H_
 #define CALSERVE_CALIBRATION_LOGITS_H_
 
+#include <algorithm>
 #include <cstdint>
 
 #include "absl/types/span.h"
 
 namespace calserve {
 
-// A view of N×K logits, row-major, float32 or float64; does not own them. A binary model with a single logit is
-// presented as N×1 and means the two-class (0, z). Thread-safe to read.
+// A view of N×K logits, row-major, float32 or float64; does not own them. A binary model with a single logit
+// is presented as N×1 and means the two-class (0, z). Thread-safe to read.
 class LogitsView {
  public:
   LogitsView() = default;
@@ -26,12 +27,23 @@ class LogitsView {
   // Copies row i, widened to double, to out[0..classes).
   void Row(int64_t i, double* out) const {
     if (columns_ == 1) *out++ = 0;
-    for (int k = 0; k < columns_; ++k) {
-      out[k] = float32_ != nullptr ? static_cast<double>(float32_[i * columns_ + k]) : float64_[i * columns_ + k];
+    if (float32_ != nullptr) {
+      std::copy_n(float32_ + i * columns_, columns_, out);
+    } else {
+      std::copy_n(float64_ + i * columns_, columns_, out);
     }
+  }
+  // Logit of class k of row i, widened to double.
+  double At(int64_t i, int k) const {
+    if (columns_ == 1) return k == 0 ? 0 : Value(i);
+    return Value(i * columns_ + k);
   }
 
  private:
+  double Value(int64_t index) const {
+    return float32_ != nullptr ? static_cast<double>(float32_[index]) : float64_[index];
+  }
+
   const float* float32_ = nullptr;
   const double* float64_ = nullptr;
   int64_t rows_ = 0;

@@ -13,7 +13,9 @@
 namespace calserve {
 
 inline constexpr int kDefaultBins = 15;
-// A row's negative log-likelihood is capped here, so that one impossible label leaves a mean that says something.
+inline constexpr int kMaxBins = 1000;
+// A row's negative log-likelihood is capped here, so that one impossible label leaves a mean that says
+// something.
 inline constexpr double kMaxNll = 100.0;
 
 // Rows with lower < confidence <= upper; the first bin holds 0 too.
@@ -35,9 +37,9 @@ struct CalibrationMetrics {
   std::optional<double> ece_low, ece_high;  // 95 % interval, where computed
   double noise_floor = 0;                   // ECE that a calibrated model would show on so few rows
   double mce = 0;
-  int64_t n_with_logits = 0;       // rows that nll and brier are over
-  std::optional<double> nll;       // nats; unset where n_with_logits is 0
-  std::optional<double> brier;     // [0, 2]
+  int64_t n_with_logits = 0;    // rows that nll and brier are over
+  std::optional<double> nll;    // nats; unset where n_with_logits is 0
+  std::optional<double> brier;  // [0, 2]
   std::vector<ReliabilityBin> bins;
 };
 
@@ -50,17 +52,20 @@ int BinIndex(double confidence, int bins);
 // Normal(a, a (1 - a) / n), fixed seed, widened to contain ece.
 void AddEceInterval(CalibrationMetrics* metrics, double level = 0.95, int draws = 1000);
 
-// Metrics of confidences alone (top-label): confidence in [0, 1] and whether the prediction was right, one each
-// a row. INVALID_ARGUMENT names the row of a bad value.
+// Metrics of confidences alone (top-label): confidence in [0, 1] and whether the prediction was right, one
+// each a row. INVALID_ARGUMENT names the row of a bad value.
 absl::StatusOr<CalibrationMetrics> EvaluateTopLabel(absl::Span<const float> confidences,
-                                                    absl::Span<const uint8_t> correct, int bins = kDefaultBins);
+                                                    absl::Span<const uint8_t> correct,
+                                                    int bins = kDefaultBins);
 
 // Applies `calibrator` to the rows and measures it against `labels` (N class indices), interval included.
-// INVALID_ARGUMENT where a label is not a class, a logit is not finite, or the sizes differ; it names the row.
+// INVALID_ARGUMENT where a label is not a class, a logit is not finite, or the sizes differ; it names the
+// row.
 absl::StatusOr<CalibrationMetrics> Evaluate(const Calibrator& calibrator, LogitsView logits,
                                             absl::Span<const int32_t> labels, int bins = kDefaultBins);
 
-// Negative log-likelihood -ln p[label], capped at kMaxNll, and Brier score sum_k (p_k - 1[k = label])^2 of a row.
+// Negative log-likelihood -ln p[label], capped at kMaxNll, and Brier score sum_k (p_k - 1[k = label])^2 of a
+// row.
 double RowNll(absl::Span<const float> probabilities, int label);
 double RowBrier(absl::Span<const float> probabilities, int label);
 

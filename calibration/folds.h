@@ -1,0 +1,23 @@
+#ifndef CALSERVE_CALIBRATION_FOLDS_H_
+#define CALSERVE_CALIBRATION_FOLDS_H_
+
+#include <vector>
+
+#include "calibration/labelled_rows.h"
+
+namespace calserve {
+
+// The fold, in [0, folds), of each row: a hash of its logits less their largest, and its label. So folds do
+// not depend on the order of rows or on a constant added to a row's logits, and rows of equal content share
+// one: none is judged by a fit that has seen its twin.
+std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds);
+
+// The rows of one fold, and all others.
+struct FoldSplit {
+  LabelledRows held_out, rest;
+};
+FoldSplit SplitFold(const LabelledRows& data, const std::vector<int>& fold_of_row, int fold);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_CALIBRATION_FOLDS_H_

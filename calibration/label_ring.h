@@ -1,0 +1,67 @@
+#ifndef CALSERVE_CALIBRATION_LABEL_RING_H_
+#define CALSERVE_CALIBRATION_LABEL_RING_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "calibration/window_label.h"
+
+namespace calserve {
+
+// A score in 12 bytes: the confidence unaltered, its sign bit telling whether the prediction was right; NLL
+// and Brier in units of 2^-24.
+struct PackedScore {
+  static constexpr uint32_t kNone = 0xFFFFFFFF;  // no logits
+  float signed_confidence = 0;
+  uint32_t nll = kNone;
+  uint32_t brier = kNone;
+
+  static PackedScore From(const WindowLabel::Score& score);
+};
+
+struct PackedLabel {
+  int64_t time_micros = 0;
+  PackedScore served;
+  PackedScore uncalibrated;
+};
+static_assert(sizeof(PackedLabel) == 32);
+
+// Labels by position, from first() to end(): a queue that can be read anywhere. Positions count from 0 and
+// are never reused. Holds at most `bound` labels; the buffer doubles up to exactly that.
+class LabelRing {
+ public:
+  // An empty ring whose first label will have position `first`.
+  explicit LabelRing(int64_t bound, int64_t first = 0) : bound_(bound), first_(first), end_(first) {}
+
+  int64_t bound() const { return bound_; }
+  int64_t first() const { return first_; }
+  int64_t end() const { return end_; }
+  int64_t size() const { return end_ - first_; }
+  int64_t bytes() const { return static_cast<int64_t>(buffer_.capacity() * sizeof(PackedLabel)); }
+
+  // `position` in [first(), end()).
+  const PackedLabel& At(int64_t position) const { return buffer_[Slot(position)]; }
+
+  // size() < bound().
+  void PushBack(const PackedLabel& label);
+  // Forgets the labels before `position`, at most end().
+  void DropBefore(int64_t position);
+
+ private:
+  int64_t capacity() const { return static_cast<int64_t>(buffer_.size()); }
+  int64_t Slot(int64_t position) const {
+    const int64_t slot = head_ + (position - first_);
+    return slot < capacity() ? slot : slot - capacity();
+  }
+  void Resize(int64_t capacity);
+
+  int64_t bound_;
+  int64_t first_;
+  int64_t end_;
+  int64_t head_ = 0;  // slot of first_
+  std::vector<PackedLabel> buffer_;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_CALIBRATION_LABEL_RING_H_

@@ -1,0 +1,79 @@
+#include "calibration/metrics.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "calibration/bin_edges.h"
+#include "calibration/labelled_rows.h"
+#include "calibration/metrics_accumulator.h"
+
+namespace calserve {
+namespace {
+
+absl::Status CheckBins(int bins) {
+  if (bins >= 1 && bins <= kMaxBins) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("bins must be in [1, ", kMaxBins, "]; was ", bins));
+}
+
+}  // namespace
+
+int BinIndex(double confidence, int bins) {
+  return FindBin(confidence, bins, [bins](int j) { return static_cast<double>(j) / bins; });
+}
+
+double RowNll(absl::Span<const float> probabilities, int label) {
+  const double nll = -std::log(static_cast<double>(probabilities[label]));
+  return std::clamp(nll, 0.0, kMaxNll);
+}
+
+double RowBrier(absl::Span<const float> probabilities, int label) {
+  double sum = 0;
+  for (size_t k = 0; k < probabilities.size(); ++k) {
+    const double error = probabilities[k] - (static_cast<int>(k) == label ? 1.0 : 0.0);
+    sum += error * error;
+  }
+  return sum;
+}
+
+absl::StatusOr<CalibrationMetrics> EvaluateTopLabel(absl::Span<const float> confidences,
+                                                    absl::Span<const uint8_t> correct, int bins) {
+  if (absl::Status status = CheckBins(bins); !status.ok()) return status;
+  if (confidences.size() != correct.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("confidences and correct must have as many rows; have ",
+                                                   confidences.size(), " and ", correct.size()));
+  }
+  MetricsAccumulator accumulator(bins);
+  for (size_t i = 0; i < confidences.size(); ++i) {
+    if (!(confidences[i] >= 0 && confidences[i] <= 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("confidence of row ", i, " must be in [0, 1]; was ", confidences[i]));
+    }
+    if (correct[i] > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("correct of row ", i, " must be 0 or 1; was ", correct[i]));
+    }
+    accumulator.Add(confidences[i], correct[i] == 1);
+  }
+  CalibrationMetrics metrics = accumulator.Metrics();
+  AddEceInterval(&metrics);
+  return metrics;
+}
+
+absl::StatusOr<CalibrationMetrics> Evaluate(const Calibrator& calibrator, LogitsView logits,
+                                            absl::Span<const int32_t> labels, int bins) {
+  if (absl::Status status = CheckBins(bins); !status.ok()) return status;
+  if (logits.classes() != calibrator.classes()) {
+    return absl::InvalidArgumentError(absl::StrCat("logits must have ", calibrator.classes(),
+                                                   " classes as the calibrator does; have ",
+                                                   logits.classes()));
+  }
+  if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
+  MetricsAccumulator accumulator(bins);
+  AddRows(calibrator, AllRows(logits, labels), &accumulator);
+  CalibrationMetrics metrics = accumulator.Metrics();
+  AddEceInterval(&metrics);
+  return metrics;
+}
+
+}  // namespace calserve
