@@ -25,7 +25,13 @@ struct Feedback {
 struct FeedbackResult {
   enum class Outcome { kAccepted, kDuplicate, kRejected };
   enum class Reason {
-    kNone, kTicketInvalid, kTicketForeign, kTicketExpired, kTicketFromFuture, kLabelOutOfRange, kLabelUnknown,
+    kNone,
+    kTicketInvalid,
+    kTicketForeign,
+    kTicketExpired,
+    kTicketFromFuture,
+    kLabelOutOfRange,
+    kLabelUnknown,
     kLabelConflict
   };
   Outcome outcome = Outcome::kRejected;
@@ -35,17 +41,24 @@ struct FeedbackResult {
 };
 
 struct FeedbackOptions {
-  int max_queued_labels = 50'000;   // waiting for the writer; beyond it RESOURCE_EXHAUSTED
-  int max_commit_labels = 2'000;    // labels in one transaction
+  int max_queued_labels = 50'000;                // waiting for the writer; beyond it RESOURCE_EXHAUSTED
+  int64_t max_queued_bytes = int64_t{64} << 20;  // of their tickets: wide ones are as large as 2 KB
+  int max_commit_labels = 2'000;                 // in one transaction: what one label waits for at most
+  absl::Duration max_backoff =
+      absl::Seconds(1);  // between attempts while the store fails; from 20 ms, doubling
 };
 
-// Opens tickets, checks labels, and commits them in groups through one writer thread; `done` is called once per
-// Submit, from the caller's or the writer's thread, only when every accepted label is durable. Thread-safe.
-// Destruction completes what is queued (with UNAVAILABLE if the store is down).
+// Opens tickets, checks labels, and commits them in groups through one writer thread; `done` is called once
+// per Submit, from the caller's or the writer's thread, only when every accepted label is durable. The labels
+// of one Submit share a transaction unless there are more than max_commit_labels. Thread-safe. While the
+// store fails, each group that was tried completes with its error, and the writer waits a little before it
+// tries the next: it recovers by itself. Destruction completes what is queued (with UNAVAILABLE if the store
+// is down).
 class FeedbackIngestor {
  public:
   // Index of a class name of a model; nullopt if it is not one. Called from Submit; thread-safe.
-  using LabelLookup = std::function<std::optional<int32_t>(const std::string& model, const std::string& label)>;
+  using LabelLookup =
+      std::function<std::optional<int32_t>(const std::string& model, const std::string& label)>;
   // Told after every commit, from the writer thread; must not wait.
   using OnCommit = std::function<void()>;
   using Done = absl::AnyInvocable<void(absl::StatusOr<std::vector<FeedbackResult>>) &&>;
@@ -60,7 +73,9 @@ class FeedbackIngestor {
                                                                   OnCommit on_commit);
   virtual ~FeedbackIngestor() = default;
 
-  // `source` <= 64 bytes. RESOURCE_EXHAUSTED when too much waits; UNAVAILABLE when the store is down.
+  // `source` <= 64 bytes, at most max_queued_labels items: else INVALID_ARGUMENT. RESOURCE_EXHAUSTED when too
+  // much waits; UNAVAILABLE when the store is down: then nothing of it is acknowledged, and sending it again
+  // is safe.
   virtual void Submit(std::vector<Feedback> items, std::string source, std::string submitter, Done done) = 0;
   virtual Counters counters() const = 0;
 };

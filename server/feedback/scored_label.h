@@ -21,11 +21,11 @@ struct TicketContent {
   int64_t model_version = 0;
   std::string model_digest;  // of the model file, hex
   int64_t calibrator_version = 0;
-  std::string calibrator_digest;  // hex; empty for plain softmax
-  absl::Time issued_at;           // to the microsecond
-  int32_t predicted_class = 0;    // argmax of the served probabilities
-  int32_t uncalibrated_class = 0; // argmax of the logits
-  float confidence = 0;           // of predicted_class, exactly as served
+  std::string calibrator_digest;   // hex; empty for plain softmax
+  absl::Time issued_at;            // to the microsecond
+  int32_t predicted_class = 0;     // argmax of the served probabilities
+  int32_t uncalibrated_class = 0;  // argmax of the logits
+  float confidence = 0;            // of predicted_class, exactly as served
   float uncalibrated_confidence = 0;
   float max_logit = 0;
   int32_t classes = 0;

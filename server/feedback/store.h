@@ -27,9 +27,9 @@ struct LogSelection {
   std::optional<std::string> model;
   std::optional<int64_t> model_version;
   std::optional<int64_t> calibrator_version;
-  absl::Time start = absl::InfinitePast();    // time >= start
-  absl::Time end = absl::InfiniteFuture();    // time < end
-  std::vector<std::string> sources;           // only these; empty: all
+  absl::Time start = absl::InfinitePast();  // time >= start
+  absl::Time end = absl::InfiniteFuture();  // time < end
+  std::vector<std::string> sources;         // only these; empty: all
   std::vector<std::string> excluded_sources;
 };
 
@@ -42,7 +42,7 @@ struct StoredCalibrator {
   int64_t version = 0;  // issued by the store: from 1, unique and increasing within the model
   std::string digest;   // hex, of the content; the same content for the same model version is stored once
   std::string content;
-  std::string origin;   // "fit" or "shipped"
+  std::string origin;  // "fit" or "shipped"
   CalibratorState state = CalibratorState::kFitted;
   absl::Time created;
   std::optional<absl::Time> activated;  // the last time it became active
@@ -54,37 +54,43 @@ struct Checkpoint {
   std::string state;
 };
 
-// Durable storage of the log of scored labels, of calibrators and of checkpoints. One writer process; thread-safe.
-// Every method waits for the disk. UNAVAILABLE when the store cannot be written or read now (disk full, locked,
-// read-only): nothing is changed then, and a later call may succeed without a restart. DATA_LOSS when it is damaged.
+// Durable storage of the log of scored labels, of calibrators and of checkpoints. One writer process;
+// thread-safe. Every method waits for the disk. UNAVAILABLE when the store cannot be written or read now
+// (disk full, locked, read-only): nothing is changed then, and a later call may succeed without a restart.
+// DATA_LOSS when it is damaged.
 class Store {
  public:
   virtual ~Store() = default;
 
   // Appends in one transaction; when it returns OK the accepted rows are durable, with dense positions in the
-  // order given. A prediction id that is there already (in the log or earlier in `labels`) gives kDuplicate for
-  // the same label, kLabelConflict for another. `now` stamps the rows, raised to the last time if it is behind.
-  // Fills position and time of the accepted ones.
-  virtual absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels, absl::Time now) = 0;
+  // order given. A prediction id that is there already (in the log or earlier in `labels`) gives kDuplicate
+  // for the same label, kLabelConflict for another. `now` stamps the rows, raised to the last time if it is
+  // behind. Fills position and time of the accepted ones.
+  virtual absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels,
+                                                            absl::Time now) = 0;
 
   virtual absl::StatusOr<LogHead> Head() = 0;
   // At most `limit` rows in the order of position.
   virtual absl::StatusOr<std::vector<ScoredLabel>> Read(const LogSelection& selection, int64_t limit) = 0;
   // The newest `limit` rows, in the order of position.
-  virtual absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection, int64_t limit) = 0;
-  // Deletes rows with time < `before`, a bounded number at a time; returns how many. Positions are never reused.
+  virtual absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection,
+                                                              int64_t limit) = 0;
+  // Deletes rows with time < `before`, the oldest first, a bounded number in one transaction; returns how
+  // many: 0 when there are no more (retention.h has the loop). Positions are never reused.
   virtual absl::StatusOr<int64_t> DeleteBefore(absl::Time before) = 0;
 
-  // Stores a calibrator as FITTED and returns it with its version; the stored one if that digest is there already
-  // for the model version.
+  // Stores a calibrator as FITTED and returns it with its version; the stored one if that digest is there
+  // already for the model version.
   virtual absl::StatusOr<StoredCalibrator> AddCalibrator(StoredCalibrator calibrator) = 0;
   // Newest first.
   virtual absl::StatusOr<std::vector<StoredCalibrator>> ListCalibrators(const std::string& model) = 0;
-  // Makes `version` the active calibrator of the model version (0: plain softmax) and retires the one before, if
-  // `expected_active` (0: plain softmax) still is: else ABORTED naming what is. NOT_FOUND for an unknown version.
+  // Makes `version` the active calibrator of the model version (0: plain softmax) and retires the one before,
+  // if `expected_active` (0: plain softmax) still is: else ABORTED naming what is. NOT_FOUND for an unknown
+  // version.
   virtual absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
                                           int64_t expected_active, absl::Time now) = 0;
-  // What was active before the present one (0: plain softmax); FAILED_PRECONDITION if nothing was.
+  // What was active before the present one (0: plain softmax); FAILED_PRECONDITION if none was ever
+  // activated. Going back to it is an activation too: doing so twice ends where it began.
   virtual absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) = 0;
 
   virtual absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) = 0;
@@ -96,13 +102,13 @@ class Store {
 };
 
 struct StoreOptions {
-  std::string data_dir = "calserve-data";              // made with mode 0700 if it is not there
-  std::string url;                                     // empty: SQLite in data_dir; "sqlite:///path/file.db"
+  std::string data_dir = "calserve-data";  // made with mode 0700 if it is not there
+  std::string url;                         // empty: SQLite in data_dir; "sqlite:///path/file.db"
   absl::Duration busy_timeout = absl::Milliseconds(250);  // for another process's lock, then UNAVAILABLE
 };
 
-// Opens the store. FAILED_PRECONDITION or UNAVAILABLE say what is wrong with the place (read-only, no space, locked
-// by another server) and what to do; UNIMPLEMENTED for postgresql://.
+// Opens the store. FAILED_PRECONDITION or UNAVAILABLE say what is wrong with the place (read-only, no space,
+// locked by another server) and what to do; UNIMPLEMENTED for postgresql://.
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(const StoreOptions& options);
 
 }  // namespace calserve

@@ -1,0 +1,353 @@
+#include "server/feedback/feedback_ingestor.h"
+
+#include <algorithm>
+#include <deque>
+#include <thread>
+#include <utility>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "spdlog/spdlog.h"
+
+namespace calserve {
+namespace {
+
+constexpr size_t kMaxSourceBytes = 64;
+constexpr absl::Duration kFirstBackoff = absl::Milliseconds(20);
+
+using Outcome = FeedbackResult::Outcome;
+using Reason = FeedbackResult::Reason;
+
+// One Submit on its way to the store.
+struct Submission {
+  std::vector<FeedbackResult> results;
+  std::vector<ScoredLabel> labels;  // those to commit
+  std::vector<size_t> indexes;      // of their results
+  FeedbackIngestor::Done done;
+  int64_t bytes = 0;  // of the tickets
+};
+
+FeedbackResult Rejected(Reason reason, std::string message, std::string prediction_id = "") {
+  return {Outcome::kRejected, reason, std::move(message), std::move(prediction_id)};
+}
+
+Reason ReasonOf(TicketError error) {
+  switch (error) {
+    case TicketError::kForeign:
+      return Reason::kTicketForeign;
+    case TicketError::kExpired:
+      return Reason::kTicketExpired;
+    case TicketError::kFromFuture:
+      return Reason::kTicketFromFuture;
+    case TicketError::kInvalid:
+      break;
+  }
+  return Reason::kTicketInvalid;
+}
+
+// The error of a failed commit, as the submitters get it: what the store says is wrong for now, they may try
+// again.
+absl::Status NotAcknowledged(const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat(status.message(), "; nothing was acknowledged, send it again"));
+}
+
+class FeedbackIngestorImpl final : public FeedbackIngestor {
+ public:
+  FeedbackIngestorImpl(const FeedbackOptions& options, const TicketSealer& tickets, Store& store,
+                       const Clock& clock, LabelLookup lookup, OnCommit on_commit)
+      : options_(options),
+        tickets_(tickets),
+        store_(store),
+        clock_(clock),
+        lookup_(std::move(lookup)),
+        on_commit_(std::move(on_commit)),
+        writer_([this] { WriteUntilStopped(); }) {}
+
+  ~FeedbackIngestorImpl() override {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+
+  void Submit(std::vector<Feedback> items, std::string source, std::string submitter, Done done) override;
+
+  Counters counters() const override {
+    MutexLock lock(&mu_);
+    return counters_;
+  }
+
+ private:
+  // Admission, before the tickets are opened: what a Submit may bring to the queue is set aside for it.
+  absl::Status Reserve(int64_t labels, int64_t bytes);
+  // A label to commit, or why not.
+  std::variant<ScoredLabel, FeedbackResult> Check(const Feedback& item) const;
+  std::variant<int32_t, FeedbackResult> ClassOf(const Feedback& item, const TicketContent& prediction) const;
+  // Puts it in the queue and gives back what was set aside and not needed.
+  void Enqueue(Submission submission, int64_t reserved_labels);
+
+  void WriteUntilStopped();
+  // Waits for work; empty once stopping and nothing is left.
+  std::vector<Submission> NextGroup();
+  void Commit(std::vector<Submission> group);
+  absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels);
+  void Complete(Submission submission, absl::Span<const AppendOutcome> outcomes);
+  void BackOff();
+
+  const FeedbackOptions options_;
+  const TicketSealer& tickets_;
+  Store& store_;
+  const Clock& clock_;
+  const LabelLookup lookup_;
+  const OnCommit on_commit_;
+
+  mutable Mutex mu_;
+  CondVar changed_;
+  std::deque<Submission> queue_ ABSL_GUARDED_BY(mu_);
+  int64_t queued_labels_ ABSL_GUARDED_BY(mu_) = 0;  // in the queue, or set aside
+  int64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  Counters counters_ ABSL_GUARDED_BY(mu_);
+
+  absl::Duration backoff_ = absl::ZeroDuration();  // the writer's own; zero while the store works
+  std::jthread writer_;
+};
+
+void FeedbackIngestorImpl::Submit(std::vector<Feedback> items, std::string source, std::string submitter,
+                                  Done done) {
+  if (source.size() > kMaxSourceBytes) {
+    return std::move(done)(absl::InvalidArgumentError(
+        absl::StrCat("source must have at most ", kMaxSourceBytes, " bytes; has ", source.size())));
+  }
+  const int64_t count = static_cast<int64_t>(items.size());
+  Submission submission;
+  for (const Feedback& item : items) submission.bytes += static_cast<int64_t>(item.ticket.size());
+  if (absl::Status status = Reserve(count, submission.bytes); !status.ok())
+    return std::move(done)(std::move(status));
+
+  submission.done = std::move(done);
+  submission.results.resize(items.size());
+  for (size_t i = 0; i < items.size(); ++i) {
+    std::variant<ScoredLabel, FeedbackResult> checked = Check(items[i]);
+    if (auto* rejected = std::get_if<FeedbackResult>(&checked)) {
+      submission.results[i] = std::move(*rejected);
+      continue;
+    }
+    ScoredLabel& label = std::get<ScoredLabel>(checked);
+    submission.results[i].prediction_id = label.prediction.prediction_id.ToString();
+    label.source = source;
+    label.submitter = submitter;
+    submission.labels.push_back(std::move(label));
+    submission.indexes.push_back(i);
+  }
+  Enqueue(std::move(submission), count);
+}
+
+absl::Status FeedbackIngestorImpl::Reserve(int64_t labels, int64_t bytes) {
+  if (labels > options_.max_queued_labels || bytes > options_.max_queued_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "at most ", options_.max_queued_labels, " labels with ", options_.max_queued_bytes,
+        " bytes of tickets fit in one call; these are ", labels, " with ", bytes, ": send them in parts"));
+  }
+  MutexLock lock(&mu_);
+  if (labels > options_.max_queued_labels - queued_labels_ ||
+      bytes > options_.max_queued_bytes - queued_bytes_) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        "the feedback queue is full: ", queued_labels_, " of ", options_.max_queued_labels, " labels and ",
+        queued_bytes_, " of ", options_.max_queued_bytes, " bytes wait for the store; retry with backoff"));
+  }
+  queued_labels_ += labels;
+  queued_bytes_ += bytes;
+  return absl::OkStatus();
+}
+
+std::variant<ScoredLabel, FeedbackResult> FeedbackIngestorImpl::Check(const Feedback& item) const {
+  std::variant<TicketContent, TicketRejection> opened = tickets_.Open(item.ticket);
+  if (auto* rejection = std::get_if<TicketRejection>(&opened)) {
+    return Rejected(ReasonOf(rejection->error), std::move(rejection->message));
+  }
+  ScoredLabel label;
+  label.prediction = std::get<TicketContent>(std::move(opened));
+  std::variant<int32_t, FeedbackResult> index = ClassOf(item, label.prediction);
+  if (auto* rejected = std::get_if<FeedbackResult>(&index)) {
+    rejected->prediction_id = label.prediction.prediction_id.ToString();
+    return std::move(*rejected);
+  }
+  label.label = std::get<int32_t>(index);
+  return label;
+}
+
+std::variant<int32_t, FeedbackResult> FeedbackIngestorImpl::ClassOf(const Feedback& item,
+                                                                    const TicketContent& prediction) const {
+  if (std::holds_alternative<std::monostate>(item.label)) {
+    return Rejected(Reason::kLabelUnknown, "no label given: give the index of the true class, or its name");
+  }
+  int32_t index = 0;
+  if (const std::string* name = std::get_if<std::string>(&item.label)) {
+    const std::optional<int32_t> found = lookup_ ? lookup_(prediction.model, *name) : std::nullopt;
+    if (!found) {
+      return Rejected(Reason::kLabelUnknown,
+                      absl::StrCat("model ", prediction.model, " has no class named \"", *name, "\""));
+    }
+    index = *found;
+  } else {
+    index = std::get<int32_t>(item.label);
+  }
+  if (index < 0 || index >= prediction.classes) {
+    return Rejected(Reason::kLabelOutOfRange,
+                    absl::StrCat("the label must be in [0, ", prediction.classes, "); was ", index));
+  }
+  return index;
+}
+
+void FeedbackIngestorImpl::Enqueue(Submission submission, int64_t reserved_labels) {
+  const int64_t labels = static_cast<int64_t>(submission.labels.size());
+  {
+    MutexLock lock(&mu_);
+    counters_.rejected += reserved_labels - labels;
+    queued_labels_ -= reserved_labels - labels;
+    if (labels > 0) {
+      queue_.push_back(std::move(submission));
+      changed_.Signal();
+      return;
+    }
+    queued_bytes_ -= submission.bytes;
+  }
+  std::move(submission.done)(std::move(submission.results));
+}
+
+void FeedbackIngestorImpl::WriteUntilStopped() {
+  while (true) {
+    std::vector<Submission> group = NextGroup();
+    if (group.empty()) return;
+    Commit(std::move(group));
+  }
+}
+
+std::vector<Submission> FeedbackIngestorImpl::NextGroup() {
+  MutexLock lock(&mu_);
+  while (queue_.empty() && !stopping_) changed_.Wait(&mu_);
+  std::vector<Submission> group;
+  int64_t labels = 0;
+  while (!queue_.empty()) {
+    const int64_t next = static_cast<int64_t>(queue_.front().labels.size());
+    if (!group.empty() && labels + next > options_.max_commit_labels) break;
+    labels += next;
+    queued_labels_ -= next;
+    queued_bytes_ -= queue_.front().bytes;
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  return group;
+}
+
+void FeedbackIngestorImpl::Commit(std::vector<Submission> group) {
+  std::vector<ScoredLabel> labels;
+  for (Submission& submission : group) {
+    std::move(submission.labels.begin(), submission.labels.end(), std::back_inserter(labels));
+  }
+  const absl::StatusOr<std::vector<AppendOutcome>> outcomes = Append(absl::MakeSpan(labels));
+  if (!outcomes.ok()) {
+    if (backoff_ == absl::ZeroDuration()) {
+      spdlog::error("feedback_store_down error=\"{}\"", std::string(outcomes.status().message()));
+    }
+    const absl::Status status = NotAcknowledged(outcomes.status());
+    for (Submission& submission : group) std::move(submission.done)(status);
+    return BackOff();
+  }
+  if (backoff_ > absl::ZeroDuration()) spdlog::info("feedback_store_up");
+  backoff_ = absl::ZeroDuration();
+  absl::Span<const AppendOutcome> rest = *outcomes;
+  for (Submission& submission : group) {
+    const size_t count = submission.indexes.size();
+    Complete(std::move(submission), rest.first(count));
+    rest.remove_prefix(count);
+  }
+}
+
+absl::StatusOr<std::vector<AppendOutcome>> FeedbackIngestorImpl::Append(absl::Span<ScoredLabel> labels) {
+  std::vector<AppendOutcome> all;
+  all.reserve(labels.size());
+  while (!labels.empty()) {
+    const absl::Span<ScoredLabel> part =
+        labels.first(std::min<size_t>(labels.size(), options_.max_commit_labels));
+    ASSIGN_OR_RETURN(const std::vector<AppendOutcome> outcomes, store_.Append(part, clock_.Now()));
+    all.insert(all.end(), outcomes.begin(), outcomes.end());
+    labels.remove_prefix(part.size());
+    if (on_commit_) on_commit_();
+  }
+  return all;
+}
+
+void FeedbackIngestorImpl::Complete(Submission submission, absl::Span<const AppendOutcome> outcomes) {
+  Counters added;
+  for (size_t i = 0; i < outcomes.size(); ++i) {
+    FeedbackResult& result = submission.results[submission.indexes[i]];
+    switch (outcomes[i]) {
+      case AppendOutcome::kAccepted:
+        result.outcome = Outcome::kAccepted;
+        ++added.accepted;
+        break;
+      case AppendOutcome::kDuplicate:
+        result.outcome = Outcome::kDuplicate;
+        ++added.duplicate;
+        break;
+      case AppendOutcome::kLabelConflict:
+        result.reason = Reason::kLabelConflict;
+        result.message = absl::StrCat("prediction ", result.prediction_id,
+                                      " has another label already; the first one stays");
+        ++added.label_conflict;
+        ++added.rejected;
+        break;
+    }
+  }
+  {
+    MutexLock lock(&mu_);
+    counters_.accepted += added.accepted;
+    counters_.duplicate += added.duplicate;
+    counters_.label_conflict += added.label_conflict;
+    counters_.rejected += added.rejected;
+  }
+  std::move(submission.done)(std::move(submission.results));
+}
+
+void FeedbackIngestorImpl::BackOff() {
+  backoff_ = std::clamp(2 * backoff_, std::min(kFirstBackoff, options_.max_backoff), options_.max_backoff);
+  MutexLock lock(&mu_);
+  const absl::Time end = absl::Now() + backoff_;
+  while (!stopping_) {
+    const absl::Duration left = end - absl::Now();
+    if (left <= absl::ZeroDuration() || changed_.WaitFor(&mu_, left)) return;
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<FeedbackIngestor>> FeedbackIngestor::Create(const FeedbackOptions& options,
+                                                                           const TicketSealer& tickets,
+                                                                           Store& store, const Clock& clock,
+                                                                           LabelLookup lookup,
+                                                                           OnCommit on_commit) {
+  if (options.max_queued_labels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_queued_labels must be >= 1; was ", options.max_queued_labels));
+  }
+  if (options.max_queued_bytes < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_queued_bytes must be >= 1; was ", options.max_queued_bytes));
+  }
+  if (options.max_commit_labels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_commit_labels must be >= 1; was ", options.max_commit_labels));
+  }
+  if (options.max_backoff < absl::ZeroDuration() || options.max_backoff > absl::Minutes(1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_backoff must be in [0, 1m]; was ", absl::FormatDuration(options.max_backoff)));
+  }
+  return std::make_unique<FeedbackIngestorImpl>(options, tickets, store, clock, std::move(lookup),
+                                                std::move(on_commit));
+}
+
+}  // namespace calserve

@@ -1,0 +1,165 @@
+#include "server/feedback/sqlite_schema.h"
+
+#include <cstdint>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+
+namespace calserve {
+namespace {
+
+constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
+constexpr int64_t kSchemaVersion = 1;
+
+// Times are Unix microseconds. The comments stay in the file, for whoever opens it with the sqlite3 command.
+constexpr char kSchema[] = R"sql(
+CREATE TABLE meta (
+  key TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) WITHOUT ROWID;
+
+CREATE TABLE log_head (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  next_position INTEGER NOT NULL,
+  last_time INTEGER  -- of the newest row ever; NULL before the first
+);
+
+CREATE TABLE served (  -- what predictions were made with, once for all their rows
+  id INTEGER PRIMARY KEY,
+  model TEXT NOT NULL,
+  model_version INTEGER NOT NULL,
+  model_digest TEXT NOT NULL,
+  calibrator_version INTEGER NOT NULL,  -- 0: plain softmax
+  calibrator_digest TEXT NOT NULL,
+  UNIQUE (model, model_version, calibrator_version, model_digest, calibrator_digest)
+);
+
+CREATE TABLE feedback (
+  position INTEGER PRIMARY KEY,  -- dense, in commit order
+  time INTEGER NOT NULL,         -- of the commit, never decreasing
+  prediction_id BLOB NOT NULL UNIQUE,
+  served_id INTEGER NOT NULL REFERENCES served (id),
+  issued_at INTEGER NOT NULL,
+  label INTEGER NOT NULL,
+  predicted_class INTEGER NOT NULL,
+  uncalibrated_class INTEGER NOT NULL,
+  classes INTEGER NOT NULL,
+  confidence REAL,  -- float32, as served; NULL in the three: not a number
+  uncalibrated_confidence REAL,
+  max_logit REAL,
+  source TEXT NOT NULL,
+  submitter TEXT NOT NULL,
+  attributes BLOB,  -- NULL: none; else varint count, then key and value as varint length and bytes
+  logits BLOB       -- NULL: left out; else logits minus max_logit, little-endian float16
+);
+
+CREATE TABLE calibrators (
+  model TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  model_version INTEGER NOT NULL,
+  digest TEXT NOT NULL,
+  content TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  state TEXT NOT NULL CHECK (state IN ('FITTED', 'ACTIVE', 'RETIRED')),
+  created INTEGER NOT NULL,
+  activated INTEGER,  -- the last time; NULL: never
+  PRIMARY KEY (model, version),
+  UNIQUE (model, model_version, digest)
+);
+
+CREATE TABLE activations (  -- a row for every change of what is active; the newest one holds
+  id INTEGER PRIMARY KEY,
+  model TEXT NOT NULL,
+  model_version INTEGER NOT NULL,
+  version INTEGER NOT NULL,   -- 0: plain softmax
+  previous INTEGER NOT NULL,
+  time INTEGER NOT NULL
+);
+CREATE INDEX activations_of_model ON activations (model, model_version);
+
+CREATE TABLE checkpoints (
+  name TEXT PRIMARY KEY,
+  schema_version INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  state BLOB NOT NULL
+) WITHOUT ROWID;
+
+INSERT INTO log_head VALUES (1, 1, NULL);
+INSERT INTO meta VALUES ('deployment_id', lower(hex(randomblob(16))));
+)sql";
+
+absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
+  ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
+  int64_t value = 0;
+  if (!absl::SimpleAtoi(text, &value)) return absl::InternalError(absl::StrCat(sql, " gave ", text));
+  return value;
+}
+
+std::string PathOf(const sqlite::Connection& db) { return sqlite3_db_filename(db.get(), "main"); }
+
+// True if the tables are there and ours, false if the database is empty.
+absl::StatusOr<bool> HasOurTables(sqlite::Connection& db) {
+  ASSIGN_OR_RETURN(const int64_t objects, QueryInt(db, "SELECT count(*) FROM sqlite_schema"));
+  if (objects == 0) return false;
+  ASSIGN_OR_RETURN(const int64_t application, QueryInt(db, "PRAGMA application_id"));
+  if (application != kApplicationId) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "feedback store ", PathOf(db), ": a database of another program; give calserve a file of its own"));
+  }
+  ASSIGN_OR_RETURN(const int64_t version, QueryInt(db, "PRAGMA user_version"));
+  if (version != kSchemaVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "feedback store ", PathOf(db), ": schema version ", version, ", this server knows up to ",
+        kSchemaVersion, "; start a newer calserve, or restore a backup from before the upgrade"));
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<sqlite::Connection> OpenWriter(const std::string& path, absl::Duration busy_timeout) {
+  ASSIGN_OR_RETURN(sqlite::Connection db,
+                   sqlite::Connection::Open(path, SQLITE_OPEN_READWRITE, busy_timeout));
+  // SQLite falls back to reading when it may not write.
+  if (sqlite3_db_readonly(db.get(), "main") != 0) return sqlite::ToStatus(db.get(), SQLITE_READONLY);
+  ASSIGN_OR_RETURN(const std::string mode, db.QueryText("PRAGMA journal_mode = WAL"));
+  if (mode != "wal") {
+    return absl::FailedPreconditionError(
+        absl::StrCat("feedback store ", path, ": its file system does not support a write-ahead log (mode ",
+                     mode, "); put it on a local file system"));
+  }
+  // After a surge the log file shrinks to 64 MiB again. 4,000 pages (16 MiB): fewer checkpoints, each of two
+  // syncs.
+  RETURN_IF_ERROR(db.Execute(
+      "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 4000; "
+      "PRAGMA cache_size = -16384"));
+  return db;
+}
+
+absl::StatusOr<sqlite::Connection> OpenReader(const std::string& path, absl::Duration busy_timeout) {
+  ASSIGN_OR_RETURN(sqlite::Connection db,
+                   sqlite::Connection::Open(path, SQLITE_OPEN_READWRITE, busy_timeout));
+  RETURN_IF_ERROR(db.Execute("PRAGMA query_only = 1"));
+  return db;
+}
+
+absl::Status PrepareSchema(sqlite::Connection& db) {
+  ASSIGN_OR_RETURN(sqlite::Transaction transaction,
+                   sqlite::Transaction::Begin(db, sqlite::Transaction::Kind::kWrite));
+  ASSIGN_OR_RETURN(const bool there, HasOurTables(db));
+  if (!there) {
+    RETURN_IF_ERROR(db.Execute(kSchema));
+    RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
+                                            "; PRAGMA user_version = ", kSchemaVersion)));
+  }
+  RETURN_IF_ERROR(db.Execute(
+      "INSERT INTO meta VALUES ('starts', '1') ON CONFLICT (key) DO UPDATE SET value = value + 1"));
+  return transaction.Commit();
+}
+
+absl::StatusOr<std::string> ReadDeploymentId(sqlite::Connection& db) {
+  return db.QueryText("SELECT value FROM meta WHERE key = 'deployment_id'");
+}
+
+}  // namespace calserve

@@ -1,0 +1,180 @@
+#include "server/feedback/sqlite_store.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/feedback/sqlite_calibrators.h"
+#include "server/feedback/sqlite_schema.h"
+
+namespace calserve {
+namespace {
+
+using sqlite::Connection;
+using sqlite::Statement;
+using sqlite::Transaction;
+
+// Rows that one transaction deletes: some milliseconds, for which feedback waits.
+constexpr int64_t kDeleteAtOnce = 10'000;
+
+const absl::Status& StatusOf(const absl::Status& status) { return status; }
+template <typename T>
+const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
+  return result.status();
+}
+
+// Whether the connection, rather than the request, may be at fault.
+bool IsStoreFault(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsDataLoss(status) || absl::IsInternal(status);
+}
+
+// Made by us and not by SQLite, so that only its owner can read it; SQLite gives the files beside it the same
+// mode.
+absl::Status MakeFile(const std::string& path) {
+  const FileDescriptor file(open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!file.ok()) return PlaceError("cannot open the feedback store", path, errno);
+  return SyncDirectory(DirectoryOf(path));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string& path,
+                                                               absl::Duration busy_timeout) {
+  RETURN_IF_ERROR(MakeDirectory(DirectoryOf(path)));
+  ASSIGN_OR_RETURN(FileLock lock,
+                   FileLock::Acquire(path + ".lock", absl::StrCat("the feedback store ", path)));
+  RETURN_IF_ERROR(MakeFile(path));
+  auto store = absl::WrapUnique(new SqliteStore(path, busy_timeout, std::move(lock)));
+  MutexLock write_lock(&store->write_mu_);
+  RETURN_IF_ERROR(store->EnsureWriter());
+  MutexLock read_lock(&store->read_mu_);
+  RETURN_IF_ERROR(store->EnsureReader());
+  return store;
+}
+
+absl::Status SqliteStore::EnsureWriter() {
+  if (writer_ != nullptr) return absl::OkStatus();
+  ASSIGN_OR_RETURN(Connection db, OpenWriter(path_, busy_timeout_));
+  auto writer = std::make_unique<Writer>(std::move(db));
+  if (deployment_id_.empty()) {
+    RETURN_IF_ERROR(PrepareSchema(writer->db));
+    ASSIGN_OR_RETURN(deployment_id_, ReadDeploymentId(writer->db));
+  } else {
+    ASSIGN_OR_RETURN(const std::string found, ReadDeploymentId(writer->db));
+    if (found != deployment_id_) {
+      return absl::UnavailableError(
+          absl::StrCat("feedback store ", path_, ": replaced by that of deployment ", found,
+                       " while the server ran; put back that of ", deployment_id_, ", or restart"));
+    }
+  }
+  ASSIGN_OR_RETURN(writer->log, SqliteLogAppender::Create(writer->db));
+  writer_ = std::move(writer);
+  return absl::OkStatus();
+}
+
+absl::Status SqliteStore::EnsureReader() {
+  if (reader_.has_value()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(reader_, OpenReader(path_, busy_timeout_));
+  return absl::OkStatus();
+}
+
+template <typename Work>
+auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
+  MutexLock lock(&write_mu_);
+  RETURN_IF_ERROR(EnsureWriter());
+  const auto run = [&](Writer& writer) -> decltype(work(writer)) {
+    ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(writer.db, Transaction::Kind::kWrite));
+    auto result = work(writer);
+    RETURN_IF_ERROR(StatusOf(result));
+    RETURN_IF_ERROR(transaction.Commit());
+    return result;
+  };
+  auto result = run(*writer_);
+  if (IsStoreFault(StatusOf(result))) writer_.reset();
+  return result;
+}
+
+template <typename Work>
+auto SqliteStore::ReadWith(Work work) -> decltype(work(std::declval<Connection&>())) {
+  MutexLock lock(&read_mu_);
+  RETURN_IF_ERROR(EnsureReader());
+  auto result = work(*reader_);
+  if (IsStoreFault(StatusOf(result))) reader_.reset();
+  return result;
+}
+
+absl::StatusOr<std::vector<AppendOutcome>> SqliteStore::Append(absl::Span<ScoredLabel> labels,
+                                                               absl::Time now) {
+  ASSIGN_OR_RETURN(SqliteLogAppender::Appended appended,
+                   Write([&](Writer& writer) { return writer.log->Append(labels, now); }));
+  int64_t position = appended.first_position;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (appended.outcomes[i] != AppendOutcome::kAccepted) continue;
+    labels[i].position = position++;
+    labels[i].time = appended.time;
+  }
+  return std::move(appended.outcomes);
+}
+
+absl::StatusOr<LogHead> SqliteStore::Head() { return ReadWith(ReadLogHead); }
+
+absl::StatusOr<std::vector<ScoredLabel>> SqliteStore::Read(const LogSelection& selection, int64_t limit) {
+  return ReadWith([&](Connection& db) { return ReadLog(db, selection, LogEnd::kOldest, limit); });
+}
+
+absl::StatusOr<std::vector<ScoredLabel>> SqliteStore::ReadNewest(const LogSelection& selection,
+                                                                 int64_t limit) {
+  return ReadWith([&](Connection& db) { return ReadLog(db, selection, LogEnd::kNewest, limit); });
+}
+
+absl::StatusOr<int64_t> SqliteStore::DeleteBefore(absl::Time before) {
+  return Write([&](Writer& writer) { return DeleteFromLog(writer.db, before, kDeleteAtOnce); });
+}
+
+absl::StatusOr<StoredCalibrator> SqliteStore::AddCalibrator(StoredCalibrator calibrator) {
+  return Write([&](Writer& writer) { return InsertCalibrator(writer.db, std::move(calibrator)); });
+}
+
+absl::StatusOr<std::vector<StoredCalibrator>> SqliteStore::ListCalibrators(const std::string& model) {
+  return ReadWith([&](Connection& db) { return SelectCalibrators(db, model); });
+}
+
+absl::Status SqliteStore::ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
+                                             int64_t expected_active, absl::Time now) {
+  return Write([&](Writer& writer) {
+    return SetActiveCalibrator(writer.db, model, model_version, version, expected_active, now);
+  });
+}
+
+absl::StatusOr<int64_t> SqliteStore::PreviousActive(const std::string& model, int64_t model_version) {
+  return ReadWith([&](Connection& db) { return SelectPreviousActive(db, model, model_version); });
+}
+
+absl::Status SqliteStore::SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) {
+  return Write([&](Writer& writer) -> absl::Status {
+    ASSIGN_OR_RETURN(Statement save,
+                     writer.db.Prepare("INSERT OR REPLACE INTO checkpoints"
+                                       " (name, schema_version, position, state) VALUES (?, ?, ?, ?)"));
+    save.Bind(1, name);
+    save.Bind(2, checkpoint.schema_version);
+    save.Bind(3, checkpoint.position);
+    save.BindBlob(4, checkpoint.state.data(), checkpoint.state.size());
+    return save.Run();
+  });
+}
+
+absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std::string& name) {
+  return ReadWith([&](Connection& db) -> absl::StatusOr<std::optional<Checkpoint>> {
+    ASSIGN_OR_RETURN(Statement row,
+                     db.Prepare("SELECT schema_version, position, state FROM checkpoints WHERE name = ?"));
+    row.Bind(1, name);
+    ASSIGN_OR_RETURN(const bool found, row.Step());
+    if (!found) return std::optional<Checkpoint>();
+    return std::optional<Checkpoint>({static_cast<int32_t>(row.Int(0)), row.Int(1), row.Text(2)});
+  });
+}
+
+}  // namespace calserve
