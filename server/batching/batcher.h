@@ -24,9 +24,9 @@ struct BatchingOptions {
 
 // Logits of one task.
 struct BatchResult {
-  std::vector<float> logits;       // rows × columns
-  absl::Duration queued;           // from Schedule to the start of its (last) batch
-  absl::Duration ran;              // the forward pass
+  std::vector<float> logits;  // rows × columns
+  absl::Duration queued;      // from Schedule to the start of its batch
+  absl::Duration ran;         // the forward pass
 };
 
 // Whether the client still wants an answer; shared between the call and the queue.
@@ -42,7 +42,7 @@ class CancelFlag {
 // Some rows of one request. Completes exactly once: result, error, deadline, cancellation or shutdown.
 struct BatchTask {
   int rows = 0;
-  std::vector<float> input;        // rows × row_size
+  std::vector<float> input;  // rows × row_size
   absl::Time deadline = absl::InfiniteFuture();
   std::shared_ptr<const CancelFlag> cancel;  // may be null
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
@@ -59,23 +59,28 @@ struct BatchRunner {
 };
 
 // Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
-// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. A task whose deadline has passed or
-// whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED). A task of more
-// rows than fit stays whole where it can. Thread-safe. Destruction completes every queued task (UNAVAILABLE) after
-// the running batches.
+// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. A task whose deadline has
+// passed or whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED),
+// and leaves the queue also while every instance is busy. A task's rows stay together, in one batch.
+// Thread-safe. Destruction completes every queued task (UNAVAILABLE) after the running batches.
 class Batcher {
  public:
   static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchingOptions& options, BatchRunner runner);
   virtual ~Batcher() = default;
 
-  // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the queue
-  // is full or the deadline cannot be met by the measured service time; INVALID_ARGUMENT: rows not in
-  // [1, max_batch_size]), else from an instance's thread.
+  // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the
+  // queue is full, or a full batch is queued and the deadline cannot be met by the measured service time;
+  // both say when to retry; INVALID_ARGUMENT: rows not in [1, max_batch_size]; DEADLINE_EXCEEDED: too late
+  // already), else from one of the batcher's threads. What runs there must be short and must not destroy the
+  // batcher.
   virtual void Schedule(BatchTask task) = 0;
 
+  // Every task that was scheduled is in exactly one of tasks, refused, expired, cancelled, or still queued.
   struct Counters {
-    int64_t tasks = 0, rows = 0, batches = 0, refused = 0, expired = 0, cancelled = 0, failed = 0;
-    int64_t queued_rows = 0;
+    int64_t tasks = 0, rows = 0, batches = 0;         // that reached the model
+    int64_t refused = 0, expired = 0, cancelled = 0;  // tasks that did not
+    int64_t failed = 0;                               // of `tasks`, those that the model gave an error
+    int64_t queued_rows = 0;                          // now
   };
   virtual Counters counters() const = 0;
 };

@@ -1,0 +1,39 @@
+#ifndef CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
+#define CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/batching/batcher.h"
+
+namespace calserve {
+
+// The batcher's decisions as pure functions: no clock, no threads. `run_time` is how long a batch takes as
+// measured, zero while there is no measurement.
+
+// A queued task that is still wanted.
+struct BatchCandidate {
+  int rows = 0;
+  absl::Duration waited;                            // since Schedule
+  absl::Duration slack = absl::InfiniteDuration();  // until its deadline
+};
+
+// Take the `take` oldest tasks now; or, where that is 0, decide again after `wait` or when a task arrives.
+struct BatchDecision {
+  int take = 0;
+  absl::Duration wait = absl::InfiniteDuration();
+};
+
+// The batch is the longest run of whole tasks from the head of `queue` (oldest first) that max_batch_size
+// holds. It is due when it cannot grow, when its oldest task has waited max_queue_delay, or when waiting
+// longer would cost a task of it its deadline.
+BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const BatchCandidate> queue,
+                          absl::Duration run_time);
+
+// A low estimate of the time until a task that is queued now has its logits. Only full batches ahead of it
+// count: while less than one is queued the answer is zero, so that no task is refused because of a stale
+// measurement.
+absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_rows, absl::Duration run_time);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_

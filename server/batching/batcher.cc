@@ -1,0 +1,337 @@
+#include "server/batching/batcher.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/batching/batch_policy.h"
+#include "server/batching/batch_queue.h"
+
+namespace calserve {
+namespace {
+
+// Cancellation is a flag that nobody signals: while cancellable tasks wait, they are looked at this often.
+constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
+// Tasks that expire together are swept together.
+constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
+// A batch's weight in the moving average of batch durations.
+constexpr double kRunTimeWeight = 0.2;
+// Waits are cut to this, far below where the arithmetic of std::condition_variable overflows.
+constexpr absl::Duration kLongestWait = absl::Hours(1);
+
+// Time that no one sets back, on the axis of absl::Time for its arithmetic.
+absl::Time MonotonicNow() {
+  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
+}
+
+// The one place where a task completes. What a callback throws must not take the batcher's thread with it.
+void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
+  try {
+    std::move(task.done)(std::move(result));
+  } catch (...) {  // The callback's owner lost its call; the other tasks have not.
+  }
+}
+
+void CompleteAll(std::vector<DroppedTask> dropped) {
+  for (DroppedTask& drop : dropped) Complete(std::move(drop.task), std::move(drop.why));
+}
+
+absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
+
+// What a batch's outcome means for one task of it, whose logits are `own`: only DATA_LOSS is not everybody's.
+absl::Status OutcomeOfTask(const absl::Status& batch, absl::Span<const float> own, int columns) {
+  if (!absl::IsDataLoss(batch)) return batch;
+  const auto bad = std::find_if(own.begin(), own.end(), [](float logit) { return !std::isfinite(logit); });
+  if (bad == own.end()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("the model gave a logit that is not finite for row ",
+                                          (bad - own.begin()) / columns, " of this request"));
+}
+
+class InstanceBatcher final : public Batcher {
+ public:
+  InstanceBatcher(const BatchingOptions& options, BatchRunner runner)
+      : options_(options), runner_(std::move(runner)), queue_(options) {}
+  ~InstanceBatcher() override;
+
+  // Throws std::system_error if a thread cannot be had.
+  void StartThreads();
+
+  void Schedule(BatchTask task) override;
+  Counters counters() const override;
+
+ private:
+  // What an instance does next: answer the tasks that are no longer wanted, then run the batch. Either may be
+  // empty.
+  struct Work {
+    std::vector<DroppedTask> dropped;
+    std::vector<QueuedTask> batch;
+  };
+
+  absl::Status CheckInput(const BatchTask& task) const;
+  // Moves from `task` only on success.
+  absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Admit(const BatchTask& task, absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+
+  // nullopt once the batcher is being destroyed.
+  std::optional<Work> NextWork() ABSL_LOCKS_EXCLUDED(mu_);
+  void RunBatch(int instance, std::vector<QueuedTask> batch, absl::Span<float> logits)
+      ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status RunModel(int instance, absl::Span<const QueuedTask> batch, int rows, absl::Span<float> logits);
+  // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
+  std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
+
+  void InstanceLoop(int instance);
+  void SweepLoop();
+
+  // Constant after construction.
+  const BatchingOptions options_;
+  const BatchRunner runner_;
+
+  mutable Mutex mu_;
+  CondVar work_;          // For instances: a task arrived, or stopping_.
+  CondVar sweep_sooner_;  // For the sweeper: sweep_at_ moved forward, or stopping_.
+  BatchQueue queue_ ABSL_GUARDED_BY(mu_);
+  absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  absl::Duration run_time_ ABSL_GUARDED_BY(mu_);  // Of a batch, moving average; zero before the first.
+  Counters counters_ ABSL_GUARDED_BY(mu_);        // Without queued_rows, which the queue knows.
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::vector<std::jthread>
+      threads_;  // Instances, then the sweeper. Last: joined before what they read goes.
+};
+
+InstanceBatcher::~InstanceBatcher() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    work_.SignalAll();
+    sweep_sooner_.SignalAll();
+  }
+  threads_.clear();
+  std::vector<QueuedTask> left;
+  {
+    MutexLock lock(&mu_);
+    left = queue_.TakeOldest(queue_.tasks());
+  }
+  for (QueuedTask& queued : left) Complete(std::move(queued.task), Unloading());
+}
+
+void InstanceBatcher::StartThreads() {
+  for (int instance = 0; instance < options_.instances; ++instance) {
+    threads_.emplace_back([this, instance] { InstanceLoop(instance); });
+  }
+  threads_.emplace_back([this] { SweepLoop(); });
+}
+
+void InstanceBatcher::Schedule(BatchTask task) {
+  if (absl::Status status = TryEnqueue(task); !status.ok()) Complete(std::move(task), std::move(status));
+}
+
+Batcher::Counters InstanceBatcher::counters() const {
+  MutexLock lock(&mu_);
+  Counters counters = counters_;
+  counters.queued_rows = queue_.rows();
+  return counters;
+}
+
+absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
+  if (task.rows < 1 || task.rows > options_.max_batch_size) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a request has 1 to ", options_.max_batch_size, " rows; this one has ", task.rows));
+  }
+  if (static_cast<int64_t>(task.input.size()) != task.rows * runner_.row_size) {
+    return absl::InvalidArgumentError(absl::StrCat(task.rows, " rows of ", runner_.row_size, " values are ",
+                                                   task.rows * runner_.row_size, " values; got ",
+                                                   task.input.size()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
+  absl::Status status = CheckInput(task);
+  const absl::Duration slack = task.deadline - absl::Now();
+  const absl::Time now = MonotonicNow();
+  MutexLock lock(&mu_);
+  if (status.ok()) status = Admit(task, slack);
+  if (!status.ok()) {
+    Count(status.code());
+    return status;
+  }
+  const absl::Time deadline = now + slack;
+  const absl::Time look_again = task.cancel == nullptr ? deadline : std::min(deadline, now + kCancelPoll);
+  if (look_again < sweep_at_) {
+    sweep_at_ = look_again;
+    sweep_sooner_.Signal();
+  }
+  queue_.Push({std::move(task), now, deadline});
+  work_.Signal();
+  return absl::OkStatus();
+}
+
+absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Duration slack) const {
+  if (stopping_) return Unloading();
+  if (slack <= absl::ZeroDuration()) {
+    return absl::DeadlineExceededError("the deadline had passed before the request was queued");
+  }
+  const absl::Duration estimate = EstimateCompletion(options_, queue_.rows(), run_time_);
+  const absl::Duration retry_after = std::max(estimate, absl::Milliseconds(1));
+  if (absl::Status room = queue_.CheckRoom(task); !room.ok())
+    return WithRetryAfter(std::move(room), retry_after);
+  if (estimate <= slack) return absl::OkStatus();
+  absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
+      "the deadline is in ", absl::FormatDuration(slack), " and the ", queue_.rows(),
+      " rows queued before need about ", absl::FormatDuration(estimate), "; retry with backoff"));
+  return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
+}
+
+void InstanceBatcher::Count(absl::StatusCode without_model) {
+  switch (without_model) {
+    case absl::StatusCode::kDeadlineExceeded:
+      ++counters_.expired;
+      break;
+    case absl::StatusCode::kCancelled:
+      ++counters_.cancelled;
+      break;
+    default:
+      ++counters_.refused;
+  }
+}
+
+void InstanceBatcher::InstanceLoop(int instance) {
+  std::vector<float> logits(static_cast<size_t>(options_.max_batch_size) * runner_.columns);
+  while (std::optional<Work> work = NextWork()) {
+    CompleteAll(std::move(work->dropped));
+    if (!work->batch.empty()) RunBatch(instance, std::move(work->batch), absl::MakeSpan(logits));
+  }
+}
+
+std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork() {
+  MutexLock lock(&mu_);
+  while (!stopping_) {
+    Work work;
+    const std::vector<BatchCandidate> candidates = queue_.Candidates(MonotonicNow(), &work.dropped);
+    const BatchDecision decision = DecideBatch(options_, candidates, run_time_);
+    work.batch = queue_.TakeOldest(decision.take);
+    for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
+    if (!work.batch.empty() || !work.dropped.empty()) {
+      if (!queue_.empty())
+        work_.Signal();  // Another instance may have slept through these tasks' own signals.
+      return work;
+    }
+    work_.WaitFor(&mu_, std::min(decision.wait, kLongestWait));
+  }
+  return std::nullopt;
+}
+
+void InstanceBatcher::RunBatch(int instance, std::vector<QueuedTask> batch, absl::Span<float> logits) {
+  int rows = 0;
+  for (const QueuedTask& queued : batch) rows += queued.task.rows;
+  const absl::Time started = MonotonicNow();
+  const absl::Status status = RunModel(instance, batch, rows, logits.first(rows * runner_.columns));
+  const absl::Duration ran = MonotonicNow() - started;
+
+  std::vector<absl::StatusOr<BatchResult>> results;
+  results.reserve(batch.size());
+  int failed = 0;
+  absl::Span<const float> rest = logits;
+  for (const QueuedTask& queued : batch) {
+    const absl::Span<const float> own = rest.first(queued.task.rows * runner_.columns);
+    rest.remove_prefix(own.size());
+    if (absl::Status outcome = OutcomeOfTask(status, own, runner_.columns); !outcome.ok()) {
+      ++failed;
+      results.push_back(std::move(outcome));
+      continue;
+    }
+    results.push_back(BatchResult{{own.begin(), own.end()}, started - queued.enqueued, ran});
+  }
+  {
+    MutexLock lock(&mu_);
+    run_time_ = run_time_ == absl::ZeroDuration() ? ran : run_time_ + (ran - run_time_) * kRunTimeWeight;
+    ++counters_.batches;
+    counters_.tasks += static_cast<int64_t>(batch.size());
+    counters_.rows += rows;
+    counters_.failed += failed;
+  }
+  for (size_t i = 0; i < batch.size(); ++i) Complete(std::move(batch[i].task), std::move(results[i]));
+}
+
+absl::Status InstanceBatcher::RunModel(int instance, absl::Span<const QueuedTask> batch, int rows,
+                                       absl::Span<float> logits) {
+  try {
+    float* row = runner_.staging(instance).data();
+    for (const QueuedTask& queued : batch)
+      row = std::copy(queued.task.input.begin(), queued.task.input.end(), row);
+    return runner_.run(instance, rows, logits);
+  } catch (const std::exception& e) {
+    return absl::InternalError(absl::StrCat("the forward pass failed: ", e.what()));
+  } catch (...) {
+    return absl::InternalError("the forward pass failed");
+  }
+}
+
+void InstanceBatcher::SweepLoop() {
+  while (std::optional<std::vector<DroppedTask>> dropped = NextSweep()) CompleteAll(*std::move(dropped));
+}
+
+std::optional<std::vector<DroppedTask>> InstanceBatcher::NextSweep() {
+  MutexLock lock(&mu_);
+  while (!stopping_) {
+    const absl::Time now = MonotonicNow();
+    if (now < sweep_at_) {
+      sweep_sooner_.WaitFor(&mu_, std::min(sweep_at_ - now, kLongestWait));
+      continue;
+    }
+    std::vector<DroppedTask> dropped;
+    sweep_at_ = std::max(queue_.Sweep(now, kCancelPoll, &dropped), now + kSweepGrain);
+    for (const DroppedTask& drop : dropped) Count(drop.why.code());
+    return dropped;
+  }
+  return std::nullopt;
+}
+
+absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& runner) {
+  const auto at_least = [](absl::string_view name, int64_t value, int64_t least) {
+    if (value >= least) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(name, " must be >= ", least, "; was ", value));
+  };
+  RETURN_IF_ERROR(at_least("max_batch_size", options.max_batch_size, 1));
+  RETURN_IF_ERROR(at_least("instances", options.instances, 1));
+  RETURN_IF_ERROR(at_least("max_queue_delay in ns", absl::ToInt64Nanoseconds(options.max_queue_delay), 0));
+  RETURN_IF_ERROR(at_least("row_size", runner.row_size, 1));
+  RETURN_IF_ERROR(at_least("columns", runner.columns, 1));
+  // The largest request that is allowed must fit an empty queue.
+  RETURN_IF_ERROR(at_least("max_queue_rows", options.max_queue_rows, options.max_batch_size));
+  return at_least("max_queue_bytes", options.max_queue_bytes,
+                  options.max_batch_size * runner.row_size * static_cast<int64_t>(sizeof(float)));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchingOptions& options, BatchRunner runner) {
+  RETURN_IF_ERROR(CheckOptions(options, runner));
+  auto batcher = std::make_unique<InstanceBatcher>(options, std::move(runner));
+  try {
+    batcher->StartThreads();
+  } catch (const std::system_error& e) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start the batcher's threads: ", e.what()));
+  }
+  return batcher;
+}
+
+}  // namespace calserve

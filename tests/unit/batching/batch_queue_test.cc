@@ -1,0 +1,154 @@
+#include "server/batching/batch_queue.h"
+
+#include <memory>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr absl::Duration kPoll = absl::Milliseconds(10);
+
+class BatchQueueTest : public ::testing::Test {
+ protected:
+  BatchQueueTest() : queue_(Options()) {}
+
+  static BatchingOptions Options() {
+    BatchingOptions options;
+    options.max_batch_size = 4;
+    options.max_queue_rows = 8;
+    options.max_queue_bytes = 40;  // 10 floats
+    return options;
+  }
+
+  static BatchTask Task(int rows, int floats = 1) {
+    BatchTask task;
+    task.rows = rows;
+    task.input.resize(floats);
+    return task;
+  }
+
+  void Push(int rows, absl::Time deadline = absl::InfiniteFuture(),
+            std::shared_ptr<const CancelFlag> cancel = nullptr) {
+    BatchTask task = Task(rows);
+    task.cancel = std::move(cancel);
+    queue_.Push({std::move(task), now_, deadline});
+  }
+
+  // Of each dropped task, its rows and why.
+  std::vector<std::pair<int, absl::StatusCode>> Dropped() const {
+    std::vector<std::pair<int, absl::StatusCode>> dropped;
+    for (const DroppedTask& drop : dropped_) dropped.emplace_back(drop.task.rows, drop.why.code());
+    return dropped;
+  }
+
+  std::vector<int> CandidateRows() {
+    std::vector<int> rows;
+    for (const BatchCandidate& candidate : queue_.Candidates(now_, &dropped_)) rows.push_back(candidate.rows);
+    return rows;
+  }
+
+  absl::Time now_ = absl::FromUnixSeconds(100);
+  BatchQueue queue_;
+  std::vector<DroppedTask> dropped_;
+};
+
+TEST_F(BatchQueueTest, IsBoundedInRows) {
+  Push(4);
+  Push(3);
+  EXPECT_TRUE(queue_.CheckRoom(Task(1)).ok());
+  const absl::Status full = queue_.CheckRoom(Task(2));
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(full.message(), HasSubstr("7 of at most 8 rows and this request has 2"));
+  EXPECT_EQ(ErrorReason(full), "QUEUE_FULL");
+}
+
+TEST_F(BatchQueueTest, IsBoundedInBytes) {
+  queue_.Push({Task(1, 9), now_, absl::InfiniteFuture()});
+  EXPECT_TRUE(queue_.CheckRoom(Task(1, 1)).ok());
+  EXPECT_THAT(queue_.CheckRoom(Task(1, 2)).message(),
+              HasSubstr("36 of at most 40 bytes and this request has 8"));
+}
+
+TEST_F(BatchQueueTest, TakingMakesRoom) {
+  Push(4);
+  Push(4);
+  EXPECT_EQ(queue_.TakeOldest(1).size(), 1);
+  EXPECT_EQ(queue_.rows(), 4);
+  EXPECT_TRUE(queue_.CheckRoom(Task(4)).ok());
+}
+
+TEST_F(BatchQueueTest, CandidatesEndWhereABatchIsFull) {
+  Push(3);
+  Push(3);
+  Push(1);
+  EXPECT_THAT(CandidateRows(), ElementsAre(3, 3));
+}
+
+TEST_F(BatchQueueTest, CandidatesSayHowLongTheyWaitedAndWhatIsLeft) {
+  Push(1, now_ + absl::Seconds(5));
+  now_ += absl::Seconds(2);
+  const std::vector<BatchCandidate> candidates = queue_.Candidates(now_, &dropped_);
+  ASSERT_EQ(candidates.size(), 1);
+  EXPECT_EQ(candidates[0].waited, absl::Seconds(2));
+  EXPECT_EQ(candidates[0].slack, absl::Seconds(3));
+}
+
+TEST_F(BatchQueueTest, ExpiredAndCancelledTasksAreNoCandidates) {
+  auto cancel = std::make_shared<CancelFlag>();
+  Push(1, now_);
+  Push(2);
+  Push(3, absl::InfiniteFuture(), cancel);
+  Push(4);
+  cancel->Cancel();
+  EXPECT_THAT(CandidateRows(), ElementsAre(2, 4));
+  EXPECT_THAT(Dropped(), ElementsAre(std::pair(1, absl::StatusCode::kDeadlineExceeded),
+                                     std::pair(3, absl::StatusCode::kCancelled)));
+  EXPECT_EQ(queue_.rows(), 6);
+}
+
+TEST_F(BatchQueueTest, WhatIsDroppedFromTheMiddleLeavesTheOrder) {
+  for (int rows : {4, 4, 1}) Push(rows);  // The first fills a batch; the others are not looked at.
+  EXPECT_THAT(CandidateRows(), ElementsAre(4));
+  Push(2, now_ - absl::Seconds(1));
+  Push(3);
+  queue_.Sweep(now_, kPoll, &dropped_);
+  std::vector<int> left;
+  for (const QueuedTask& queued : queue_.TakeOldest(queue_.tasks())) left.push_back(queued.task.rows);
+  EXPECT_THAT(left, ElementsAre(4, 4, 1, 3));
+  EXPECT_TRUE(queue_.empty());
+  EXPECT_EQ(queue_.rows(), 0);
+}
+
+TEST_F(BatchQueueTest, SweepsBeyondTheNextBatch) {
+  Push(4);
+  Push(1, now_);
+  EXPECT_THAT(CandidateRows(), ElementsAre(4));
+  EXPECT_THAT(Dropped(), IsEmpty());
+  queue_.Sweep(now_, kPoll, &dropped_);
+  EXPECT_THAT(Dropped(), ElementsAre(std::pair(1, absl::StatusCode::kDeadlineExceeded)));
+}
+
+TEST_F(BatchQueueTest, SweepsNextAtTheEarliestDeadline) {
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), absl::InfiniteFuture());
+  Push(1);
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), absl::InfiniteFuture());
+  Push(1, now_ + absl::Seconds(2));
+  Push(1, now_ + absl::Seconds(1));
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + absl::Seconds(1));
+}
+
+TEST_F(BatchQueueTest, PollsWhileATaskCanBeCancelled) {
+  Push(1, now_ + absl::Seconds(1), std::make_shared<CancelFlag>());
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + kPoll);
+}
+
+}  // namespace
+}  // namespace calserve

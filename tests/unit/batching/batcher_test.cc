@@ -1,0 +1,361 @@
+#include "server/batching/batcher.h"
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "tests/unit/batching/puppet_model.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::Gt;
+using ::testing::HasSubstr;
+
+// One task's answers, of which there must be one. Thread-safe.
+class Answer {
+ public:
+  void Give(absl::StatusOr<BatchResult> result) {
+    MutexLock lock(&mu_);
+    ++times_;
+    result_ = std::move(result);
+    given_.SignalAll();
+  }
+  absl::StatusOr<BatchResult> Await() {
+    MutexLock lock(&mu_);
+    while (times_ == 0) given_.Wait(&mu_);
+    return result_;
+  }
+  int times() const {
+    MutexLock lock(&mu_);
+    return times_;
+  }
+
+ private:
+  mutable Mutex mu_;
+  CondVar given_;
+  int times_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::StatusOr<BatchResult> result_ ABSL_GUARDED_BY(mu_);
+};
+
+class BatcherTest : public ::testing::Test {
+ protected:
+  BatcherTest() {
+    options_.max_batch_size = 4;
+    options_.max_queue_rows = 8;
+  }
+
+  void Start() {
+    model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
+    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner());
+    ASSERT_TRUE(batcher.ok()) << batcher.status();
+    batcher_ = *std::move(batcher);
+  }
+
+  struct TaskOptions {
+    absl::Duration deadline_in = absl::InfiniteDuration();
+    std::shared_ptr<const CancelFlag> cancel;
+  };
+
+  // A task of `rows` rows with the values first, first + 1, ...
+  std::shared_ptr<Answer> Submit(int rows, float first = 0) { return Submit(rows, first, TaskOptions()); }
+  std::shared_ptr<Answer> Submit(int rows, float first, TaskOptions task_options) {
+    auto answer = std::make_shared<Answer>();
+    BatchTask task;
+    task.rows = rows;
+    for (int row = 0; row < rows; ++row) task.input.push_back(first + static_cast<float>(row));
+    task.deadline = absl::Now() + task_options.deadline_in;
+    task.cancel = std::move(task_options.cancel);
+    task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
+    batcher_->Schedule(std::move(task));
+    return answer;
+  }
+
+  // Occupies one instance; what is submitted after this stays queued until FinishOne.
+  std::shared_ptr<Answer> OccupyAnInstance() {
+    const size_t before = model_->batch_sizes().size();
+    std::shared_ptr<Answer> answer = Submit(1, -1);
+    model_->AwaitBatches(before + 1);
+    return answer;
+  }
+
+  static absl::StatusCode CodeOf(const std::shared_ptr<Answer>& answer) {
+    return answer->Await().status().code();
+  }
+
+  BatchingOptions options_;
+  std::unique_ptr<PuppetModel> model_;
+  std::unique_ptr<Batcher> batcher_;
+};
+
+TEST_F(BatcherTest, AnswersEachTaskWithItsOwnRows) {
+  Start();
+  OccupyAnInstance();
+  auto first = Submit(1, 10);
+  auto second = Submit(2, 20);
+  model_->FinishAll();
+  EXPECT_THAT(first->Await()->logits, ElementsAre(10, 10.5));
+  EXPECT_THAT(second->Await()->logits, ElementsAre(20, 20.5, 21, 21.5));
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 3));
+}
+
+TEST_F(BatcherTest, ALoneTaskDoesNotWait) {
+  Start();
+  model_->FinishAll();
+  EXPECT_TRUE(Submit(1)->Await().ok());
+}
+
+TEST_F(BatcherTest, ClosesPartialBatchWhenOldestTaskIsDue) {
+  options_.max_queue_delay = absl::Milliseconds(100);
+  Start();
+  model_->FinishAll();
+  auto first = Submit(1);
+  auto second = Submit(1);
+  EXPECT_GE(first->Await()->queued, absl::Milliseconds(100));
+  EXPECT_TRUE(second->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(2));
+}
+
+TEST_F(BatcherTest, AFullBatchDoesNotWaitForTheDelay) {
+  options_.max_queue_delay = absl::Hours(1);
+  Start();
+  model_->FinishAll();
+  auto first = Submit(2);
+  auto second = Submit(2);
+  EXPECT_TRUE(first->Await().ok());
+  EXPECT_TRUE(second->Await().ok());
+}
+
+TEST_F(BatcherTest, FillsBatchesUpToTheMaximumWithWholeRequests) {
+  Start();
+  OccupyAnInstance();
+  std::vector<std::shared_ptr<Answer>> answers;
+  for (int rows : {3, 2, 1, 1, 1}) answers.push_back(Submit(rows));
+  model_->FinishAll();
+  for (auto& answer : answers) EXPECT_TRUE(answer->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 3, 4, 1));
+}
+
+TEST_F(BatcherTest, InstancesRunAtOnce) {
+  options_.instances = 2;
+  Start();
+  OccupyAnInstance();
+  OccupyAnInstance();
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 1));
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, ReportsTimes) {
+  Start();
+  OccupyAnInstance();
+  auto answer = Submit(1);
+  absl::SleepFor(absl::Milliseconds(5));
+  model_->FinishAll();
+  EXPECT_GE(answer->Await()->queued, absl::Milliseconds(5));
+  EXPECT_GT(answer->Await()->ran, absl::ZeroDuration());
+}
+
+TEST_F(BatcherTest, RefusesRowsOutOfRange) {
+  Start();
+  EXPECT_EQ(CodeOf(Submit(0)), absl::StatusCode::kInvalidArgument);
+  auto too_many = Submit(5);
+  EXPECT_EQ(CodeOf(too_many), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(too_many->Await().status().message(), HasSubstr("1 to 4 rows; this one has 5"));
+}
+
+TEST_F(BatcherTest, RefusesAtOnceWhenTheQueueIsFull) {
+  Start();
+  OccupyAnInstance();
+  Submit(4);
+  Submit(4);
+  const absl::Status full = Submit(1)->Await().status();
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(full.message(), HasSubstr("8 of at most 8 rows"));
+  EXPECT_TRUE(ErrorRetryAfter(full).has_value());
+  EXPECT_EQ(batcher_->counters().refused, 1);
+  EXPECT_EQ(batcher_->counters().queued_rows, 8);
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {
+  Start();
+  auto running = OccupyAnInstance();
+  auto late = Submit(1, 0, {.deadline_in = absl::Milliseconds(20)});
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);  // While the only instance is busy.
+  model_->FinishAll();
+  EXPECT_TRUE(running->Await().ok());
+  EXPECT_TRUE(Submit(1)->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 1));
+  EXPECT_EQ(batcher_->counters().expired, 1);
+}
+
+TEST_F(BatcherTest, AnExpiredTaskFreesItsPlaceWithinTheRunningBatch) {
+  Start();
+  OccupyAnInstance();
+  auto late = Submit(4, 0, {.deadline_in = absl::Milliseconds(200)});
+  Submit(4);
+  EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
+  auto admitted = Submit(4);
+  model_->FinishAll();
+  EXPECT_TRUE(admitted->Await().ok());
+}
+
+TEST_F(BatcherTest, ASoonerDeadlineWakesTheSweeper) {
+  Start();
+  OccupyAnInstance();
+  Submit(1, 0, {.deadline_in = absl::Hours(1)});
+  EXPECT_EQ(CodeOf(Submit(1, 0, {.deadline_in = absl::Milliseconds(10)})),
+            absl::StatusCode::kDeadlineExceeded);
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, ADeadlineThatHasPassedIsRefusedAtOnce) {
+  Start();
+  auto late = Submit(1, 0, {.deadline_in = -absl::Milliseconds(1)});
+  EXPECT_EQ(late->times(), 1);
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(BatcherTest, ADeadlineFarInTheFutureIsNone) {
+  Start();
+  model_->FinishAll();
+  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Hours(24 * 365 * 200)})->Await().ok());
+}
+
+TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
+  Start();
+  OccupyAnInstance();
+  auto cancel = std::make_shared<CancelFlag>();
+  auto cancelled = Submit(4, 0, {.cancel = cancel});
+  cancel->Cancel();
+  EXPECT_EQ(CodeOf(cancelled), absl::StatusCode::kCancelled);
+  EXPECT_EQ(batcher_->counters().queued_rows, 0);
+  EXPECT_EQ(batcher_->counters().cancelled, 1);
+  model_->FinishAll();
+  EXPECT_TRUE(Submit(2)->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 2));
+}
+
+TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
+  Start();
+  auto measured = OccupyAnInstance();
+  absl::SleepFor(absl::Milliseconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms or more.
+  OccupyAnInstance();
+  Submit(4);
+  auto hopeless = Submit(1, 0, {.deadline_in = absl::Milliseconds(90)});
+  EXPECT_EQ(hopeless->times(), 1);
+  const absl::Status status = hopeless->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "DEADLINE_UNREACHABLE");
+  EXPECT_THAT(*ErrorRetryAfter(status), Gt(absl::Milliseconds(50)));
+  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(100)});
+  model_->FinishAll();
+  EXPECT_TRUE(hopeful->Await().ok());
+}
+
+TEST_F(BatcherTest, ATightDeadlineIsNotRefusedWhenNothingIsQueued) {
+  Start();
+  auto measured = OccupyAnInstance();
+  absl::SleepFor(absl::Milliseconds(500));
+  model_->FinishAll();
+  ASSERT_TRUE(measured->Await().ok());
+  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Milliseconds(400)})->Await().ok());
+}
+
+TEST_F(BatcherTest, AnErrorOfTheModelGoesToEveryTaskOfTheBatch) {
+  Start();
+  OccupyAnInstance();
+  model_->Script(1, [](absl::Span<float>) { return absl::InternalError("out of memory"); });
+  auto first = Submit(1);
+  auto second = Submit(1);
+  model_->FinishAll();
+  for (auto& answer : {first, second}) {
+    EXPECT_EQ(CodeOf(answer), absl::StatusCode::kInternal);
+    EXPECT_THAT(answer->Await().status().message(), HasSubstr("out of memory"));
+  }
+  EXPECT_EQ(batcher_->counters().failed, 2);
+  EXPECT_TRUE(Submit(1)->Await().ok());
+}
+
+TEST_F(BatcherTest, OnlyTheTaskWithANonFiniteRowFails) {
+  Start();
+  OccupyAnInstance();
+  model_->Script(1, [](absl::Span<float> logits) {
+    logits[2 * PuppetModel::kColumns + 1] = std::numeric_limits<float>::quiet_NaN();
+    return absl::DataLossError("row 2 is not finite");
+  });
+  auto before = Submit(1, 1);
+  auto spoilt = Submit(2, 2);
+  auto after = Submit(1, 4);
+  model_->FinishAll();
+  EXPECT_THAT(before->Await()->logits, ElementsAre(1, 1.5));
+  EXPECT_EQ(CodeOf(spoilt), absl::StatusCode::kInternal);
+  EXPECT_THAT(spoilt->Await().status().message(), HasSubstr("not finite for row 1 of this request"));
+  EXPECT_THAT(after->Await()->logits, ElementsAre(4, 4.5));
+}
+
+TEST_F(BatcherTest, AnExceptionOfTheModelIsAnError) {
+  Start();
+  model_->Script(0, [](absl::Span<float>) -> absl::Status { throw std::runtime_error("boom"); });
+  model_->FinishAll();
+  auto answer = Submit(1);
+  EXPECT_EQ(CodeOf(answer), absl::StatusCode::kInternal);
+  EXPECT_THAT(answer->Await().status().message(), HasSubstr("boom"));
+  EXPECT_TRUE(Submit(1)->Await().ok());
+}
+
+TEST_F(BatcherTest, AnExceptionOfACallbackHarmsNobodyElse) {
+  Start();
+  model_->FinishAll();
+  BatchTask task;
+  task.rows = 1;
+  task.input = {0};
+  task.done = [](absl::StatusOr<BatchResult>) { throw std::runtime_error("boom"); };
+  batcher_->Schedule(std::move(task));
+  EXPECT_TRUE(Submit(1)->Await().ok());
+}
+
+TEST_F(BatcherTest, DestructionCompletesEveryTaskOnce) {
+  Start();
+  auto running = OccupyAnInstance();
+  std::vector<std::shared_ptr<Answer>> queued;
+  for (int i = 0; i < 8; ++i) queued.push_back(Submit(1));
+  {
+    std::jthread destroyer([this] { batcher_.reset(); });
+    absl::SleepFor(absl::Milliseconds(20));  // Destruction waits for the running batch.
+    EXPECT_EQ(running->times(), 0);
+    model_->FinishOne();
+  }
+  EXPECT_TRUE(running->Await().ok());
+  for (auto& answer : queued) EXPECT_EQ(CodeOf(answer), absl::StatusCode::kUnavailable);
+  for (auto& answer : queued) EXPECT_EQ(answer->times(), 1);
+}
+
+TEST_F(BatcherTest, CreateNamesTheOptionThatIsWrong) {
+  const auto message = [](BatchingOptions options) {
+    PuppetModel model(1, 4);
+    return std::string(Batcher::Create(options, model.Runner()).status().message());
+  };
+  EXPECT_EQ(message({.max_batch_size = 0}), "max_batch_size must be >= 1; was 0");
+  EXPECT_EQ(message({.instances = 0}), "instances must be >= 1; was 0");
+  EXPECT_EQ(message({.max_batch_size = 16, .max_queue_rows = 8}), "max_queue_rows must be >= 16; was 8");
+  EXPECT_EQ(message({.max_batch_size = 16, .max_queue_bytes = 63}), "max_queue_bytes must be >= 64; was 63");
+}
+
+}  // namespace
+}  // namespace calserve

@@ -1,0 +1,86 @@
+#ifndef CALSERVE_TESTS_UNIT_BATCHING_PUPPET_MODEL_H_
+#define CALSERVE_TESTS_UNIT_BATCHING_PUPPET_MODEL_H_
+
+#include <functional>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/base/mutex.h"
+#include "server/batching/batcher.h"
+
+namespace calserve {
+
+// A model that finishes a batch only when told. The logits of a row (x) are (x, x + 0.5). Thread-safe.
+class PuppetModel {
+ public:
+  static constexpr int kColumns = 2;
+
+  PuppetModel(int instances, int max_batch_size) : staging_(instances, std::vector<float>(max_batch_size)) {}
+
+  BatchRunner Runner() {
+    return {.staging = [this](int instance) { return absl::MakeSpan(staging_[instance]); },
+            .run = [this](int instance, int rows,
+                          absl::Span<float> logits) { return Run(instance, rows, logits); },
+            .row_size = 1,
+            .columns = kColumns};
+  }
+
+  // Waits until `batches` batches have reached the model since it was made.
+  void AwaitBatches(size_t batches) {
+    MutexLock lock(&mu_);
+    while (batch_sizes_.size() < batches) changed_.Wait(&mu_);
+  }
+  // Lets one batch finish, which may yet have to come.
+  void FinishOne() {
+    MutexLock lock(&mu_);
+    ++may_finish_;
+    changed_.SignalAll();
+  }
+  // From now on every batch finishes at once.
+  void FinishAll() {
+    MutexLock lock(&mu_);
+    free_running_ = true;
+    changed_.SignalAll();
+  }
+  // What `batch` (counted from 0) does after it has written its logits.
+  void Script(size_t batch, std::function<absl::Status(absl::Span<float> logits)> ending) {
+    MutexLock lock(&mu_);
+    endings_[batch] = std::move(ending);
+  }
+  std::vector<int> batch_sizes() const {
+    MutexLock lock(&mu_);
+    return batch_sizes_;
+  }
+
+ private:
+  absl::Status Run(int instance, int rows, absl::Span<float> logits) {
+    std::function<absl::Status(absl::Span<float>)> ending;
+    {
+      MutexLock lock(&mu_);
+      if (auto it = endings_.find(batch_sizes_.size()); it != endings_.end()) ending = it->second;
+      batch_sizes_.push_back(rows);
+      changed_.SignalAll();
+      while (!free_running_ && may_finish_ == 0) changed_.Wait(&mu_);
+      if (!free_running_) --may_finish_;
+    }
+    for (int row = 0; row < rows; ++row) {
+      logits[row * kColumns] = staging_[instance][row];
+      logits[row * kColumns + 1] = staging_[instance][row] + 0.5f;
+    }
+    return ending ? ending(logits) : absl::OkStatus();
+  }
+
+  std::vector<std::vector<float>> staging_;  // Each written by its instance only.
+  mutable Mutex mu_;
+  CondVar changed_;
+  std::vector<int> batch_sizes_ ABSL_GUARDED_BY(mu_);
+  std::map<size_t, std::function<absl::Status(absl::Span<float>)>> endings_ ABSL_GUARDED_BY(mu_);
+  int may_finish_ ABSL_GUARDED_BY(mu_) = 0;
+  bool free_running_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_TESTS_UNIT_BATCHING_PUPPET_MODEL_H_
