@@ -1,0 +1,15 @@
+#ifndef CALSERVE_SERVER_CONFIG_EXIT_CODES_H_
+#define CALSERVE_SERVER_CONFIG_EXIT_CODES_H_
+
+namespace calserve {
+
+// What calserve-server exits with.
+inline constexpr int kExitOk = 0;
+inline constexpr int kExitConfig = 2;   // wrong usage or configuration
+inline constexpr int kExitModel = 3;    // a model cannot be loaded
+inline constexpr int kExitAddress = 4;  // the address cannot be had
+inline constexpr int kExitStore = 5;    // the store cannot be opened
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_CONFIG_EXIT_CODES_H_

@@ -1,0 +1,39 @@
+#ifndef CALSERVE_SERVER_CONFIG_SERVER_CONFIG_H_
+#define CALSERVE_SERVER_CONFIG_SERVER_CONFIG_H_
+
+#include <string>
+
+#include "absl/time/time.h"
+#include "server/batching/batcher.h"
+#include "server/feedback/feedback_ingestor.h"
+#include "server/feedback/store.h"
+#include "server/feedback/tickets.h"
+#include "server/imaging/decoder.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/prediction/worker_pool.h"
+#include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/grpc_server.h"
+
+namespace calserve {
+
+// Everything that can be set, as the rooms take it. LoadConfig fills it and has checked it; option_table.cc
+// says how each value is named in the file, the environment and the flags.
+struct ServerConfig {
+  std::string model_repository;
+  std::string log_level = "info";                   // debug | info | warn | error
+  int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
+  absl::Duration retention = absl::Hours(30 * 24);  // of stored labels
+  GrpcOptions grpc;                                 // has the address to listen on
+  StoreOptions store;                               // has the data directory
+  DecodingOptions decoding;                         // threads = 0: one a core
+  DecodeLimits decode_limits;
+  BatchingOptions batching;  // defaults of a model's own (ModelConfig::batching)
+  TicketOptions tickets;
+  FeedbackOptions feedback;
+  MonitoringOptions monitoring;
+  RecalibrationOptions recalibration;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_CONFIG_SERVER_CONFIG_H_
