@@ -17,14 +17,15 @@ struct CalibratorDocument {
   std::optional<FitReport> report;
 };
 
-// JSON text: {"format": "calserve.calibrator.v1", "method": ..., "classes": K, "parameters": {"temperature": 1.5},
-// "report": {...}}. Doubles round-trip exactly; keys in a fixed order, so that the same calibrator has the same text.
+// JSON text: {"format": "calserve.calibrator.v1", "method": ..., "classes": K, "parameters":
+// {"temperature": 1.5}, "report": {...}}. Doubles round-trip exactly; keys in a fixed order, so that the same
+// calibrator has the same text.
 std::string CalibratorToJson(const CalibratorDocument& document);
 // INVALID_ARGUMENT naming the key and what is wrong with it; the spec passes Calibrator::Create.
 absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view json);
 
-// n, accuracy, mean_confidence, ece, ece_low, ece_high, noise_floor, mce, nll, brier, bins [{lower, upper, count,
-// confidence, accuracy}]; what is unset is null.
+// n, accuracy, mean_confidence, ece, ece_low, ece_high, noise_floor, mce, nll, brier, bins [{lower, upper,
+// count, confidence, accuracy}]; what is unset is null.
 std::string MetricsToJson(const CalibrationMetrics& metrics);
 
 }  // namespace calserve

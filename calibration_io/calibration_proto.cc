@@ -1,0 +1,101 @@
+#include "calibration_io/calibration_proto.h"
+
+namespace calserve {
+
+v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics) {
+  v1::CalibrationMetrics out;
+  out.set_n(metrics.n);
+  out.set_n_effective(metrics.n_effective);
+  out.set_accuracy(metrics.accuracy);
+  out.set_mean_confidence(metrics.mean_confidence);
+  out.set_ece(metrics.ece);
+  if (metrics.ece_low.has_value()) out.set_ece_low(*metrics.ece_low);
+  if (metrics.ece_high.has_value()) out.set_ece_high(*metrics.ece_high);
+  out.set_noise_floor(metrics.noise_floor);
+  out.set_mce(metrics.mce);
+  out.set_n_with_logits(metrics.n_with_logits);
+  if (metrics.nll.has_value()) out.set_nll(*metrics.nll);
+  if (metrics.brier.has_value()) out.set_brier(*metrics.brier);
+  for (const ReliabilityBin& bin : metrics.bins) {
+    v1::ReliabilityBin& to = *out.add_bins();
+    to.set_lower(bin.lower);
+    to.set_upper(bin.upper);
+    to.set_count(bin.count);
+    to.set_confidence(bin.confidence);
+    to.set_accuracy(bin.accuracy);
+  }
+  return out;
+}
+
+CalibrationMetrics MetricsFromProto(const v1::CalibrationMetrics& metrics) {
+  CalibrationMetrics out;
+  out.n = metrics.n();
+  out.n_effective = metrics.n_effective();
+  out.accuracy = metrics.accuracy();
+  out.mean_confidence = metrics.mean_confidence();
+  out.ece = metrics.ece();
+  if (metrics.has_ece_low()) out.ece_low = metrics.ece_low();
+  if (metrics.has_ece_high()) out.ece_high = metrics.ece_high();
+  out.noise_floor = metrics.noise_floor();
+  out.mce = metrics.mce();
+  out.n_with_logits = metrics.n_with_logits();
+  if (metrics.has_nll()) out.nll = metrics.nll();
+  if (metrics.has_brier()) out.brier = metrics.brier();
+  for (const v1::ReliabilityBin& bin : metrics.bins()) {
+    out.bins.push_back({bin.lower(), bin.upper(), bin.count(), bin.confidence(), bin.accuracy()});
+  }
+  return out;
+}
+
+v1::FitReport FitReportToProto(const FitReport& report) {
+  v1::FitReport out;
+  out.set_n(report.n);
+  out.set_converged(report.converged);
+  out.set_iterations(report.iterations);
+  out.set_at_bound(report.at_bound);
+  *out.mutable_before() = MetricsToProto(report.before);
+  *out.mutable_after() = MetricsToProto(report.after);
+  if (report.cross_validated.has_value())
+    *out.mutable_cross_validated() = MetricsToProto(*report.cross_validated);
+  out.set_folds(report.folds);
+  out.set_changed_predictions(report.changed_predictions);
+  return out;
+}
+
+FitReport FitReportFromProto(const v1::FitReport& report) {
+  FitReport out;
+  out.n = report.n();
+  out.converged = report.converged();
+  out.iterations = report.iterations();
+  out.at_bound = report.at_bound();
+  out.before = MetricsFromProto(report.before());
+  out.after = MetricsFromProto(report.after());
+  if (report.has_cross_validated()) out.cross_validated = MetricsFromProto(report.cross_validated());
+  out.folds = report.folds();
+  out.changed_predictions = report.changed_predictions();
+  return out;
+}
+
+void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator) {
+  calibrator->set_method(MethodName(spec.method));
+  calibrator->clear_parameters();
+  for (const CalibratorSpec::Parameter& parameter : spec.parameters) {
+    v1::CalibratorParameter& to = *calibrator->add_parameters();
+    to.set_name(parameter.name);
+    to.mutable_values()->Add(parameter.values.begin(), parameter.values.end());
+  }
+}
+
+absl::StatusOr<CalibratorSpec> SpecFromProto(const v1::Calibrator& calibrator, int classes) {
+  const absl::StatusOr<CalibrationMethod> method = ParseMethod(calibrator.method());
+  if (!method.ok()) return method.status();
+  CalibratorSpec spec{*method, classes, {}};
+  for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
+    spec.parameters.push_back({parameter.name(), {parameter.values().begin(), parameter.values().end()}});
+  }
+  const absl::StatusOr<Calibrator> valid = Calibrator::Create(spec);
+  if (!valid.ok()) return valid.status();
+  return spec;
+}
+
+}  // namespace calserve

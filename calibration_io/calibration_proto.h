@@ -1,0 +1,27 @@
+#ifndef CALSERVE_CALIBRATION_IO_CALIBRATION_PROTO_H_
+#define CALSERVE_CALIBRATION_IO_CALIBRATION_PROTO_H_
+
+#include "absl/status/statusor.h"
+#include "calibration/calibrator.h"
+#include "calibration/fit.h"
+#include "calibration/metrics.h"
+#include "calserve/v1/calibration.pb.h"
+
+namespace calserve {
+
+// Values of calibration/ as messages of calserve.v1 and back. Nothing is lost either way, and what is unset
+// stays unset.
+v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics);
+CalibrationMetrics MetricsFromProto(const v1::CalibrationMetrics& metrics);
+
+v1::FitReport FitReportToProto(const FitReport& report);
+FitReport FitReportFromProto(const v1::FitReport& report);
+
+// Sets method and parameters; the message has no field for the number of classes.
+void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator);
+// INVALID_ARGUMENT unless Calibrator::Create takes the result.
+absl::StatusOr<CalibratorSpec> SpecFromProto(const v1::Calibrator& calibrator, int classes);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_CALIBRATION_IO_CALIBRATION_PROTO_H_

@@ -1,0 +1,131 @@
+#include "calibration_io/calibrator_json.h"
+
+#include <limits>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "calibration_io/json_reader.h"
+#include "calibration_io/json_values.h"
+
+namespace calserve {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr char kFormat[] = "calserve.calibrator.v1";
+
+CalibrationMetrics ReadMetrics(const Json& json, const std::string& path, absl::Status* error) {
+  JsonReader reader(json, path, error);
+  CalibrationMetrics out;
+  out.n = reader.Integer("n");
+  out.n_effective = reader.Number("n_effective");
+  out.accuracy = reader.Number("accuracy");
+  out.mean_confidence = reader.Number("mean_confidence");
+  out.ece = reader.Number("ece");
+  out.ece_low = reader.OptionalNumber("ece_low");
+  out.ece_high = reader.OptionalNumber("ece_high");
+  out.noise_floor = reader.Number("noise_floor");
+  out.mce = reader.Number("mce");
+  out.n_with_logits = reader.Integer("n_with_logits");
+  out.nll = reader.OptionalNumber("nll");
+  out.brier = reader.OptionalNumber("brier");
+  const Json& bins = reader.Required("bins");
+  if (!bins.is_array() || bins.size() > kMaxBins) {
+    reader.Fail(reader.PathOf("bins"), absl::StrCat("must be an array of at most ", kMaxBins, " bins"));
+    return out;
+  }
+  for (size_t i = 0; i < bins.size(); ++i) {
+    JsonReader bin(bins[i], absl::StrCat(reader.PathOf("bins"), "[", i, "]"), error);
+    out.bins.push_back({bin.Number("lower"), bin.Number("upper"), bin.Number("count"),
+                        bin.Number("confidence"), bin.Number("accuracy")});
+    bin.RefuseOtherKeys();
+  }
+  reader.RefuseOtherKeys();
+  return out;
+}
+
+FitReport ReadReport(const Json& json, absl::Status* error) {
+  JsonReader reader(json, "report", error);
+  FitReport out;
+  out.n = reader.Integer("n");
+  out.converged = reader.Bool("converged");
+  out.iterations = static_cast<int>(reader.Integer("iterations"));
+  out.at_bound = reader.Bool("at_bound");
+  out.folds = static_cast<int>(reader.Integer("folds"));
+  out.changed_predictions = reader.Number("changed_predictions");
+  out.before = ReadMetrics(reader.Required("before"), "report.before", error);
+  out.after = ReadMetrics(reader.Required("after"), "report.after", error);
+  if (const Json* metrics = reader.Optional("cross_validated")) {
+    out.cross_validated = ReadMetrics(*metrics, "report.cross_validated", error);
+  }
+  reader.RefuseOtherKeys();
+  return out;
+}
+
+// Numbers only; length, range and names are Calibrator::Create's to judge.
+std::vector<CalibratorSpec::Parameter> ReadParameters(JsonReader* reader) {
+  std::vector<CalibratorSpec::Parameter> out;
+  const Json& parameters = reader->Required("parameters");
+  if (!parameters.is_object()) {
+    reader->Fail("parameters", "must be a JSON object of numbers and arrays of numbers");
+    return out;
+  }
+  for (const auto& item : parameters.items()) {
+    CalibratorSpec::Parameter parameter{item.key(), {}};
+    const auto add = [&](const Json& value) {
+      if (!value.is_number()) {
+        reader->Fail(absl::StrCat("parameters.", item.key()), "must be a number or an array of numbers");
+      } else {
+        parameter.values.push_back(value.get<double>());
+      }
+    };
+    if (item.value().is_array()) {
+      for (const Json& value : item.value()) add(value);
+    } else {
+      add(item.value());
+    }
+    out.push_back(std::move(parameter));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string CalibratorToJson(const CalibratorDocument& document) {
+  Json json = {{"format", kFormat},
+               {"method", MethodName(document.spec.method)},
+               {"classes", document.spec.classes},
+               {"parameters", ParametersToJsonValue(document.spec)}};
+  if (document.report.has_value()) json["report"] = FitReportToJsonValue(*document.report);
+  return json.dump(2) + "\n";
+}
+
+absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view text) {
+  const absl::StatusOr<Json> json = ParseJson(text);
+  if (!json.ok()) return json.status();
+  absl::Status error;
+  JsonReader reader(*json, "", &error);
+  CalibratorDocument out;
+  if (const std::string format = reader.String("format"); format != kFormat) {
+    reader.Fail("format", absl::StrCat("must be \"", kFormat, "\"; was \"", format, "\""));
+  }
+  const absl::StatusOr<CalibrationMethod> method = ParseMethod(reader.String("method"));
+  if (error.ok() && !method.ok()) return method.status();
+  if (method.ok()) out.spec.method = *method;
+  const int64_t classes = reader.Integer("classes");
+  if (classes < 2 || classes > std::numeric_limits<int>::max()) {
+    reader.Fail("classes", absl::StrCat("must be at least 2; was ", classes));
+  }
+  out.spec.classes = static_cast<int>(classes);
+  out.spec.parameters = ReadParameters(&reader);
+  if (const Json* report = reader.Optional("report")) out.report = ReadReport(*report, &error);
+  reader.RefuseOtherKeys();
+  if (!error.ok()) return error;
+  const absl::StatusOr<Calibrator> valid = Calibrator::Create(out.spec);
+  if (!valid.ok()) return valid.status();
+  return out;
+}
+
+std::string MetricsToJson(const CalibrationMetrics& metrics) { return MetricsToJsonValue(metrics).dump(); }
+
+}  // namespace calserve

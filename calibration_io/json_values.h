@@ -1,0 +1,30 @@
+#ifndef CALSERVE_CALIBRATION_IO_JSON_VALUES_H_
+#define CALSERVE_CALIBRATION_IO_JSON_VALUES_H_
+
+#include "calibration/calibrator.h"
+#include "calibration/fit.h"
+#include "calibration/metrics.h"
+#include "nlohmann/json.hpp"
+
+namespace calserve {
+
+// Values of calibration/ as JSON objects, for a program that puts them into a larger document. Keys stand in
+// a fixed order; what is unset is null.
+
+// n, n_effective, accuracy, mean_confidence, ece, ece_low, ece_high, noise_floor, mce, n_with_logits, nll,
+// brier, bins [{lower, upper, count, confidence, accuracy}].
+nlohmann::ordered_json MetricsToJsonValue(const CalibrationMetrics& metrics);
+
+// n, converged, iterations, at_bound, folds, changed_predictions, before, after, cross_validated.
+nlohmann::ordered_json FitReportToJsonValue(const FitReport& report);
+
+// {name: number, or [number] for one a class}.
+nlohmann::ordered_json ParametersToJsonValue(const CalibratorSpec& spec);
+
+// A fit in one flat object: method, classes, parameters, nll_before, nll_after, nll_cross_validated,
+// ece_before, ece_after, and all of FitReportToJsonValue.
+nlohmann::ordered_json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_CALIBRATION_IO_JSON_VALUES_H_
