@@ -7,6 +7,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "spdlog/spdlog.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr size_t kMaxSourceBytes = 64;
 constexpr absl::Duration kFirstBackoff = absl::Milliseconds(20);
+constexpr absl::Duration kRetryAfter = absl::Milliseconds(500);  // what clients are told to wait
 
 using Outcome = FeedbackResult::Outcome;
 using Reason = FeedbackResult::Reason;
@@ -50,8 +52,9 @@ Reason ReasonOf(TicketError error) {
 // The error of a failed commit, as the submitters get it: what the store says is wrong for now, they may try
 // again.
 absl::Status NotAcknowledged(const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat(status.message(), "; nothing was acknowledged, send it again"));
+  absl::Status error(status.code(),
+                     absl::StrCat(status.message(), "; nothing was acknowledged, send it again"));
+  return WithRetryAfter(WithReason(std::move(error), "FEEDBACK_STORE_UNAVAILABLE"), kRetryAfter);
 }
 
 class FeedbackIngestorImpl final : public FeedbackIngestor {
@@ -154,9 +157,10 @@ absl::Status FeedbackIngestorImpl::Reserve(int64_t labels, int64_t bytes) {
   MutexLock lock(&mu_);
   if (labels > options_.max_queued_labels - queued_labels_ ||
       bytes > options_.max_queued_bytes - queued_bytes_) {
-    return absl::ResourceExhaustedError(absl::StrCat(
+    absl::Status full = absl::ResourceExhaustedError(absl::StrCat(
         "the feedback queue is full: ", queued_labels_, " of ", options_.max_queued_labels, " labels and ",
         queued_bytes_, " of ", options_.max_queued_bytes, " bytes wait for the store; retry with backoff"));
+    return WithRetryAfter(WithReason(std::move(full), "FEEDBACK_QUEUE_FULL"), kRetryAfter);
   }
   queued_labels_ += labels;
   queued_bytes_ += bytes;

@@ -74,7 +74,8 @@ class StoreConformanceTest : public ::testing::TestWithParam<StoreFactory> {
     return store_->ActivateCalibrator("m", model_version, version, expected, kStart + absl::Hours(1));
   }
   CalibratorState StateOf(int64_t version) {
-    for (const StoredCalibrator& c : *store_->ListCalibrators("m")) {
+    const absl::StatusOr<std::vector<StoredCalibrator>> listed = store_->ListCalibrators("m");
+    for (const StoredCalibrator& c : listed.value()) {
       if (c.version == version) return c.state;
     }
     ADD_FAILURE() << "no calibrator version " << version;
