@@ -59,7 +59,9 @@ class GrpcServerImpl final : public GrpcServer {
     return absl::OkStatus();
   }
 
-  int port() const override { return port_; }
+  std::string address() const override {
+    return absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port_);
+  }
 
   int64_t Drain() override {
     server_->GetHealthCheckService()->Shutdown();  // Check and Watch say NOT_SERVING from here on.

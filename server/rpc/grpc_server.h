@@ -42,7 +42,8 @@ class GrpcServer {
   // Cancels what is under way; Drain first.
   virtual ~GrpcServer() = default;
 
-  virtual int port() const = 0;
+  // host:port that it listens on; the port chosen where options.listen has port 0.
+  virtual std::string address() const = 0;
 
   // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
   // finish within drain_timeout. Returns how many had to be cancelled. Once.

@@ -1,0 +1,250 @@
+// calserve-server: the whole server in the order in which data flows.
+//   configuration -> store, tickets -> calibrators -> models -> main path -> feedback -> monitoring -> gRPC
+//   -> drain
+
+#include <pthread.h>
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/clock.h"
+#include "server/base/periodic.h"
+#include "server/base/status_macros.h"
+#include "server/config/cpu_limit.h"
+#include "server/config/exit_codes.h"
+#include "server/config/load_config.h"
+#include "server/config/model_config.h"
+#include "server/config/server_config.h"
+#include "server/feedback/feedback_ingestor.h"
+#include "server/feedback/retention.h"
+#include "server/feedback/store.h"
+#include "server/feedback/tickets.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/monitoring/report_hub.h"
+#include "server/prediction/predictor.h"
+#include "server/prediction/serving_table.h"
+#include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/grpc_server.h"
+
+namespace calserve {
+namespace {
+
+// Failing to start: the exit code tells an orchestrator which part, the line tells a person why.
+int Fail(int exit_code, const absl::Status& status) {
+  spdlog::critical("cannot start: {}", std::string(status.message()));
+  return exit_code;
+}
+
+// SIGTERM and SIGINT are taken by WaitForSignal alone: blocked here, before any thread starts.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  signal(SIGPIPE, SIG_IGN);
+  return signals;
+}
+
+absl::StatusOr<std::string> ReadFileIfNamed(const std::string& path) {
+  if (path.empty()) return std::string();
+  std::ifstream file(path, std::ios::binary);
+  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  if (!file.good() && !file.eof()) return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  return content;
+}
+
+std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version, int classes) {
+  absl::StatusOr<Calibrator> calibrator = Calibrator::None(classes);
+  if (version.version != 0) calibrator = Calibrator::Create(version.spec);
+  if (!calibrator.ok()) return nullptr;
+  return std::make_shared<ServedCalibrator>(
+      ServedCalibrator{*std::move(calibrator), version.version, version.digest});
+}
+
+// Loads one version of a model, warmed and ready to be published.
+absl::StatusOr<std::shared_ptr<const ServedModel>> LoadVersion(const ServerConfig& config,
+                                                               const ModelConfig& model,
+                                                               const ModelConfig::Version& version) {
+  auto served = std::make_shared<ServedModel>();
+  served->name = model.name;
+  served->version = version.version;
+  served->binary = model.task == Task::kBinary;
+  served->labels = model.labels;
+  served->input_shape = model.input_shape;
+  served->input_size = 1;
+  for (const int64_t dimension : model.input_shape) served->input_size *= dimension;
+  served->max_batch_size = model.batching.max_batch_size;
+  if (model.kind == InputKind::kImage) {
+    ASSIGN_OR_RETURN(served->preprocessor, Preprocessor::Create(model.image, config.decode_limits));
+  }
+  ModelOptions options;
+  options.name = model.name;
+  options.version = version.version;
+  options.path = version.model_path;
+  options.input_shape = model.input_shape;
+  options.classes = static_cast<int>(model.labels.size());
+  options.device = model.device;
+  options.instances = model.batching.instances;
+  options.max_batch_size = model.batching.max_batch_size;
+  ASSIGN_OR_RETURN(served->model, LoadModel(options));
+
+  Model* const runs = served->model.get();
+  BatchRunner runner;
+  runner.staging = [runs](int instance) { return runs->Staging(instance); };
+  runner.run = [runs](int instance, int rows, absl::Span<float> logits) {
+    return runs->Run(instance, rows, logits);
+  };
+  runner.row_size = served->input_size;
+  runner.columns = runs->columns();
+  ASSIGN_OR_RETURN(served->batcher, Batcher::Create(model.batching, std::move(runner)));
+  return std::shared_ptr<const ServedModel>(std::move(served));
+}
+
+// LibTorch's threads are shared by all instances of all models: together no more than the cores.
+int IntraOpThreads(const ServerConfig& config, const std::map<std::string, ModelConfig>& models) {
+  if (config.intra_op_threads > 0) return config.intra_op_threads;
+  int instances = 1;
+  for (const auto& [name, model] : models) instances = std::max(instances, model.batching.instances);
+  return std::max(1, AvailableCores() / instances);
+}
+
+// Loads the newest version of every model of the repository and publishes it with its active calibrator.
+absl::Status LoadModels(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table) {
+  using Models = std::map<std::string, ModelConfig>;
+  ASSIGN_OR_RETURN(const Models models, ScanModelRepository(config.model_repository, config.batching));
+  SetIntraOpThreads(IntraOpThreads(config, models));
+  for (const auto& [name, model] : models) {
+    for (const std::string& note : model.notes) spdlog::info("model={} note: {}", name, note);
+    const ModelConfig::Version& version = model.versions.back();
+    absl::StatusOr<std::shared_ptr<const ServedModel>> served = LoadVersion(config, model, version);
+    if (!served.ok()) {
+      return absl::Status(served.status().code(),
+                          absl::StrCat("model '", model.name, "' version ", version.version, ": ",
+                                       served.status().message()));
+    }
+    ASSIGN_OR_RETURN(const std::string shipped, ReadFileIfNamed(version.calibrator_path));
+    const int classes = (*served)->classes();
+    ASSIGN_OR_RETURN(const CalibratorVersion active,
+                     registry.AddModelVersion({model.name, version.version, classes}, shipped));
+    const Model& loaded = *(*served)->model;
+    spdlog::info(
+        "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
+        model.name, version.version, loaded.format(), loaded.device(), loaded.options().instances, classes,
+        active.version, MethodName(active.spec.method));
+    table.Publish(*std::move(served), ToServed(active, classes));
+  }
+  return absl::OkStatus();
+}
+
+// Index of a class name in the newest version of a model.
+std::optional<int32_t> FindLabel(const ServingTable& table, const std::string& model,
+                                 const std::string& label) {
+  const absl::StatusOr<Snapshot> snapshot = table.Find(model, 0);
+  if (!snapshot.ok()) return std::nullopt;
+  const std::vector<std::string>& labels = snapshot->model->labels;
+  const auto found = std::find(labels.begin(), labels.end(), label);
+  if (found == labels.end()) return std::nullopt;
+  return static_cast<int32_t>(found - labels.begin());
+}
+
+int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
+  const Clock& clock = Clock::System();
+
+  absl::StatusOr<std::unique_ptr<Store>> store = OpenStore(config.store);
+  if (!store.ok()) return Fail(kExitStore, store.status());
+  absl::StatusOr<std::unique_ptr<TicketSealer>> tickets =
+      CreateTicketSealer(config.tickets, config.store.data_dir, (*store)->deployment_id(), clock);
+  if (!tickets.ok()) return Fail(kExitStore, tickets.status());
+
+  ServingTable table;
+  absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
+      config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
+        const absl::StatusOr<Snapshot> snapshot = table.Find(active.model, active.model_version);
+        if (!snapshot.ok()) return;
+        table.SetCalibrator(active.model, active.model_version, ToServed(active, snapshot->model->classes()));
+        spdlog::info("calibrator active model={} version={} calibrator={} method={}", active.model,
+                     active.model_version, active.version, MethodName(active.spec.method));
+      });
+  if (!registry.ok()) return Fail(kExitStore, registry.status());
+  if (absl::Status status = LoadModels(config, **registry, table); !status.ok()) {
+    return Fail(kExitModel, status);
+  }
+
+  Predictor predictor(config.decoding, table, **tickets, clock);
+
+  absl::StatusOr<std::unique_ptr<CalibrationMonitor>> monitor = CalibrationMonitor::Create(
+      config.monitoring, **store, clock,
+      [&registry](const std::string& model, int64_t model_version, int64_t version) {
+        return (*registry)->Find(model, model_version, version);
+      });
+  if (!monitor.ok()) return Fail(kExitStore, monitor.status());
+  const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
+
+  absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor = FeedbackIngestor::Create(
+      config.feedback, **tickets, **store, clock,
+      [&table](const std::string& model, const std::string& label) { return FindLabel(table, model, label); },
+      [&monitor] { (*monitor)->Notify(); });
+  if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
+
+  const Periodic retention(absl::Hours(1), [&] {
+    const absl::StatusOr<int64_t> deleted = DeleteExpired(**store, clock.Now(), config.retention);
+    if (!deleted.ok()) spdlog::warn("retention: {}", std::string(deleted.status().message()));
+    if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
+  });
+
+  absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
+      config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration});
+  if (!server.ok()) return Fail(kExitAddress, server.status());
+  spdlog::info("serving address={}", (*server)->address());
+
+  int signal = 0;
+  sigwait(&stop_signals, &signal);
+  spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
+               absl::FormatDuration(config.grpc.lame_duck), absl::FormatDuration(config.grpc.drain_timeout));
+  pthread_sigmask(SIG_UNBLOCK, &stop_signals, nullptr);  // A second signal stops the process at once.
+  const int64_t cancelled = (*server)->Drain();
+  if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
+  server->reset();
+  ingestor->reset();  // Commits what is queued.
+  if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
+    spdlog::warn("fold state not saved, the next start reads more of the log: {}",
+                 std::string(status.message()));
+  }
+  spdlog::info("stopped");
+  return kExitOk;
+}
+
+}  // namespace
+}  // namespace calserve
+
+int main(int argc, char** argv) {
+  using namespace calserve;
+  spdlog::set_default_logger(spdlog::stderr_logger_mt("calserve"));
+  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
+  const sigset_t stop_signals = BlockStopSignals();
+  absl::StatusOr<std::variant<ServerConfig, EarlyExit>> config = LoadConfig(argc, argv, ProcessEnvironment());
+  if (!config.ok()) return Fail(kExitConfig, config.status());
+  if (const auto* early = std::get_if<EarlyExit>(&*config)) {
+    (early->code == kExitOk ? std::cout : std::cerr) << early->text;
+    return early->code;
+  }
+  spdlog::set_level(spdlog::level::from_str(std::get<ServerConfig>(*config).log_level));
+  spdlog::flush_on(spdlog::level::info);
+  return Serve(std::get<ServerConfig>(*config), stop_signals);
+}
