@@ -2,34 +2,29 @@
 #define CALSERVE_SERVER_MONITORING_CALIBRATION_MONITOR_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "calibration/metrics.h"
 #include "calibration/rolling_windows.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
+#include "server/monitoring/label_scoring.h"
+#include "server/monitoring/monitor_key.h"
 
 namespace calserve {
-
-// Whose labels a window counts.
-struct MonitorKey {
-  std::string model;
-  int64_t model_version = 0;
-  int64_t calibrator_version = 0;
-  friend auto operator<=>(const MonitorKey&, const MonitorKey&) = default;
-};
 
 // One window at one point of the log.
 struct WindowReport {
   MonitorKey key;
   std::string window;
-  int64_t position = 0;  // last label of the log that was folded, of any key
-  absl::Time time;       // of the report
+  int64_t position = 0;        // last label of the log that was folded, of any key
+  int64_t label_position = 0;  // last label of this key; 0 where none is held
+  absl::Time time;             // of the report; never before the last label's
   CalibrationMetrics served, uncalibrated;
   bool catching_up = false;
   bool truncated = false;
@@ -38,32 +33,58 @@ struct WindowReport {
 struct MonitoringOptions {
   std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
   int bins = kDefaultBins;
-  int64_t window_max_labels = 1'000'000;               // of one key's ring, 32 bytes each
-  int max_keys = 64;                                   // (model, version, calibrator version) held; the one longest
-                                                       // without a label goes first
-  absl::Duration checkpoint_interval = absl::Minutes(1);
-  int read_batch = 4096;                               // rows read from the log at a time
+  int64_t window_max_labels = 1'000'000;  // of one key's ring, 32 bytes each
+  int max_keys = 64;                      // (model, version, calibrator version) held; the one
+                                          // longest without a label goes first
+  absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
+  int read_batch = 4096;                                  // rows read from the log at a time
 };
 
-// Folds the log into windows, on one thread of its own, and reports on them. Starts from the last checkpoint and
-// folds the rows after it; until then reports say catching_up. Windows are the same to the bit as a fold of the
-// whole log from scratch. Thread-safe. Destruction stops the folder after writing a checkpoint.
+// Where the fold stands.
+struct MonitorState {
+  int64_t position = 0;
+  bool catching_up = false;
+  int keys = 0;
+  int64_t window_bytes = 0;
+  int64_t skipped = 0;    // rows with a value out of range, since the start: counted in no window
+  absl::Status restored;  // OK, or why the checkpoint was discarded and the log is folded from its first row
+  absl::Status log;       // OK, or why the log cannot be read now
+  absl::Status checkpoint;  // of the last attempt to write it
+};
+
+// Folds the log into windows, on one thread of its own, and reports on them. Starts from the last checkpoint
+// and folds the rows after it; until it is where the log ended at the start, reports say catching_up. Windows
+// are the same to the bit as a fold of the whole log from scratch; a checkpoint of another schema or other
+// windows is discarded, and state() says so. While the store fails the windows stay as they are and the log
+// is tried again, at most 5 s apart. Thread-safe. Destruction stops the folder after writing a checkpoint;
+// rows that were not folded by then are folded at the next start.
 class CalibrationMonitor {
  public:
-  static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(const MonitoringOptions& options, Store& store,
-                                                                    const Clock& clock);
+  // INVALID_ARGUMENT for an option out of range; the store's error where it cannot be read. `store`, `clock`
+  // and what `lookup` uses outlive the monitor; `lookup` is called from the folder.
+  static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(const MonitoringOptions& options,
+                                                                    Store& store, const Clock& clock,
+                                                                    CalibratorLookup lookup);
   virtual ~CalibrationMonitor() = default;
 
   // The log has grown; never waits. (FeedbackIngestor's OnCommit.)
   virtual void Notify() = 0;
 
-  // The report of a window now; an empty window where nothing was labelled yet. INVALID_ARGUMENT for a window that
-  // is not configured, listing those that are. Intervals are not filled in.
+  // The report of a window now; an empty window where nothing was labelled yet. INVALID_ARGUMENT for a window
+  // that is not configured, listing those that are. Intervals are not filled in.
   virtual absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) = 0;
+
+  // Position of the last label folded for the key; 0 where none is held.
+  virtual int64_t LabelPosition(const MonitorKey& key) const = 0;
+  virtual MonitorState state() const = 0;
+
+  // Called from the folder after rows were folded; must not wait, nor set another. Null for none; the one
+  // before is not called any more once this returns.
+  virtual void SetOnFold(std::function<void()> on_fold) = 0;
 
   // Waits until everything up to `position` is folded, at most `timeout`; false if it is not.
   virtual bool WaitForPosition(int64_t position, absl::Duration timeout) = 0;
-  // Writes the checkpoint now.
+  // Writes the checkpoint now, if anything was folded since the last.
   virtual absl::Status SaveCheckpoint() = 0;
 };
 

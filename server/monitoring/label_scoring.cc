@@ -1,0 +1,77 @@
+#include "server/monitoring/label_scoring.h"
+
+#include <cstddef>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "calibration/metrics.h"
+#include "server/base/status_macros.h"
+#include "server/feedback/half_float.h"
+
+namespace calserve {
+namespace {
+
+// Calibrators remembered at a time; more than the versions that serve at once.
+constexpr size_t kMaxRemembered = 1024;
+
+// Fills NLL and Brier of one side; leaves them out if the calibrator refuses the logits.
+void ScoreProbabilities(const Calibrator& calibrator, absl::Span<const float> logits, int label,
+                        absl::Span<float> probabilities, WindowLabel::Score& score) {
+  if (!calibrator.Apply(logits, probabilities).ok()) return;
+  score.nll = static_cast<float>(RowNll(probabilities, label));
+  score.brier = static_cast<float>(RowBrier(probabilities, label));
+}
+
+}  // namespace
+
+MonitorKey KeyOf(const ScoredLabel& row) {
+  return {row.prediction.model, row.prediction.model_version, row.prediction.calibrator_version};
+}
+
+absl::StatusOr<WindowLabel> LabelScorer::Score(const ScoredLabel& row) {
+  const TicketContent& prediction = row.prediction;
+  WindowLabel scored;
+  scored.time_micros = absl::ToUnixMicros(row.time);
+  scored.served.confidence = prediction.confidence;
+  scored.served.correct = row.label == prediction.predicted_class;
+  scored.uncalibrated.confidence = prediction.uncalibrated_confidence;
+  scored.uncalibrated.correct = row.label == prediction.uncalibrated_class;
+
+  const std::vector<float> logits = Logits(prediction);
+  const int classes = static_cast<int>(logits.size());
+  if (classes < 2 || row.label < 0 || row.label >= classes) return scored;
+  probabilities_.resize(logits.size());
+  const absl::Span<float> scratch = absl::MakeSpan(probabilities_);
+  ScoreProbabilities(Softmax(classes), logits, row.label, scratch, scored.uncalibrated);
+  if (prediction.calibrator_version == 0) {
+    scored.served.nll = scored.uncalibrated.nll;
+    scored.served.brier = scored.uncalibrated.brier;
+    return scored;
+  }
+  ASSIGN_OR_RETURN(const Calibrator* const served, Served(prediction));
+  if (served != nullptr && served->classes() == classes) {
+    ScoreProbabilities(*served, logits, row.label, scratch, scored.served);
+  }
+  return scored;
+}
+
+absl::StatusOr<const Calibrator*> LabelScorer::Served(const TicketContent& prediction) {
+  MonitorKey key{prediction.model, prediction.model_version, prediction.calibrator_version};
+  auto it = served_.find(key);
+  if (it == served_.end()) {
+    ASSIGN_OR_RETURN(std::shared_ptr<const Calibrator> calibrator,
+                     lookup_(key.model, key.model_version, key.calibrator_version));
+    if (served_.size() >= kMaxRemembered) served_.clear();
+    it = served_.emplace(std::move(key), std::move(calibrator)).first;
+  }
+  return it->second.get();
+}
+
+const Calibrator& LabelScorer::Softmax(int classes) {
+  auto it = softmax_.find(classes);
+  if (it == softmax_.end()) it = softmax_.emplace(classes, Calibrator::None(classes)).first;
+  return it->second;
+}
+
+}  // namespace calserve

@@ -1,0 +1,52 @@
+#ifndef CALSERVE_SERVER_MONITORING_LABEL_SCORING_H_
+#define CALSERVE_SERVER_MONITORING_LABEL_SCORING_H_
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "calibration/calibrator.h"
+#include "calibration/rolling_windows.h"
+#include "server/feedback/scored_label.h"
+#include "server/monitoring/monitor_key.h"
+
+namespace calserve {
+
+// Finds the calibrator of a version > 0. Null only where there never was one of that number; an error where
+// it cannot be told now (the store is down): then the label is scored later. The answer for a version never
+// changes.
+using CalibratorLookup = std::function<absl::StatusOr<std::shared_ptr<const Calibrator>>(
+    const std::string& model, int64_t model_version, int64_t calibrator_version)>;
+
+// Whose windows count the label.
+MonitorKey KeyOf(const ScoredLabel& row);
+
+// Scores rows of the log: confidence and correctness exactly as served, NLL and Brier from the ticket's
+// logits through the calibrator that served (and through plain softmax for the uncalibrated side). A row
+// without logits, or whose calibrator is gone, or whose label is not one of its classes, has no NLL and no
+// Brier. Remembers the calibrators that it has met. Not thread-safe.
+class LabelScorer final {
+ public:
+  explicit LabelScorer(CalibratorLookup lookup) : lookup_(std::move(lookup)) {}
+
+  // Fails only as the lookup fails.
+  absl::StatusOr<WindowLabel> Score(const ScoredLabel& row);
+
+ private:
+  // The calibrator that served the row; null if there is none that fits its classes.
+  absl::StatusOr<const Calibrator*> Served(const TicketContent& prediction);
+  const Calibrator& Softmax(int classes);
+
+  const CalibratorLookup lookup_;
+  std::map<MonitorKey, std::shared_ptr<const Calibrator>> served_;
+  std::map<int, Calibrator> softmax_;  // by number of classes
+  std::vector<float> probabilities_;   // scratch
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MONITORING_LABEL_SCORING_H_

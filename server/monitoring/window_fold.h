@@ -1,0 +1,74 @@
+#ifndef CALSERVE_SERVER_MONITORING_WINDOW_FOLD_H_
+#define CALSERVE_SERVER_MONITORING_WINDOW_FOLD_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "calibration/rolling_windows.h"
+#include "server/monitoring/monitor_key.h"
+
+namespace calserve {
+
+struct WindowFoldConfig {
+  std::vector<WindowSpec> windows;
+  int bins = kDefaultBins;
+  int64_t window_max_labels = 1'000'000;  // of one key
+  int max_keys = 64;
+
+  // Names everything that decides the state; two folds of the same log agree where this is the same.
+  std::string Fingerprint() const;
+};
+
+// The windows of every key: what CalibrationMonitor folds the log into. A pure function of the rows folded,
+// in the order of their positions: neither time nor reports decide what is kept. At most max_keys are held;
+// the one whose last label lies furthest back in the log makes room. Not thread-safe.
+class WindowFold final {
+ public:
+  static absl::StatusOr<std::unique_ptr<WindowFold>> Create(WindowFoldConfig config);
+
+  // Counts the label at `position` of the log. INVALID_ARGUMENT for a value out of range: it is not counted.
+  absl::Status Fold(const MonitorKey& key, int64_t position, const WindowLabel& label);
+
+  // Metrics of window `index` of the key, all zero where it is not held. `now_micros` may lie before the last
+  // label, which then decides.
+  WindowMetrics Report(const MonitorKey& key, int index, int64_t now_micros);
+
+  // Position of the key's last label; 0 where it is not held.
+  int64_t LabelPosition(const MonitorKey& key) const;
+  int64_t last_time_micros() const { return last_time_micros_; }
+  int keys() const { return static_cast<int>(keys_.size()); }
+  int64_t bytes() const;
+
+  // The whole state, and back into a fold that was just created. FAILED_PRECONDITION for the state of another
+  // configuration, DATA_LOSS for damaged bytes; the fold is empty then.
+  std::string Serialize() const;
+  absl::Status Restore(absl::string_view bytes);
+
+ private:
+  struct KeyState {
+    int64_t label_position = 0;
+    std::unique_ptr<RollingWindows> windows;
+  };
+  using Keys = std::map<MonitorKey, KeyState>;
+
+  WindowFold(WindowFoldConfig config, std::unique_ptr<RollingWindows> empty)
+      : config_(std::move(config)), empty_(std::move(empty)), last_(keys_.end()) {}
+  absl::StatusOr<std::unique_ptr<RollingWindows>> NewWindows() const;
+  absl::StatusOr<Keys::iterator> FindOrAdd(const MonitorKey& key);
+
+  const WindowFoldConfig config_;
+  const std::unique_ptr<RollingWindows> empty_;  // reports on keys that are not held
+  Keys keys_;
+  Keys::iterator last_;  // most rows are of the key of the row before
+  int64_t last_time_micros_ = 0;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MONITORING_WINDOW_FOLD_H_

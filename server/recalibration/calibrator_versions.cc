@@ -1,0 +1,190 @@
+#include "server/recalibration/calibrator_versions.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "calibration_io/calibrator_json.h"
+#include "server/base/status_macros.h"
+#include "server/recalibration/content_digest.h"
+
+namespace calserve {
+namespace {
+
+// Calibrators remembered by Find; more than the versions that serve at once.
+constexpr size_t kMaxRemembered = 1024;
+
+CalibratorVersion Softmax(const std::string& model, int64_t model_version, int classes) {
+  CalibratorVersion softmax;
+  softmax.model = model;
+  softmax.model_version = model_version;
+  softmax.state = CalibratorState::kActive;
+  softmax.spec = Calibrator::None(std::max(classes, 2)).spec();
+  return softmax;
+}
+
+absl::StatusOr<CalibratorVersion> Decode(const StoredCalibrator& stored) {
+  absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(stored.content);
+  if (!document.ok()) {
+    return absl::DataLossError(absl::StrCat("the stored calibrator version ", stored.version, " of model ",
+                                            stored.model, " cannot be read: ", document.status().message()));
+  }
+  CalibratorVersion version;
+  version.model = stored.model;
+  version.model_version = stored.model_version;
+  version.version = stored.version;
+  version.digest = stored.digest;
+  version.origin = stored.origin;
+  version.state = stored.state;
+  version.created = stored.created;
+  version.activated = stored.activated;
+  version.spec = std::move(document->spec);
+  version.report = std::move(document->report);
+  return version;
+}
+
+absl::Status CheckClasses(const CalibrationTarget& target, const CalibratorSpec& spec) {
+  if (spec.classes == target.classes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("calibrator.json is for ", spec.classes, " classes; model ",
+                                                 target.model, " version ", target.model_version, " has ",
+                                                 target.classes));
+}
+
+}  // namespace
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarget& target,
+                                                          const std::string& content,
+                                                          const std::string& origin) {
+  StoredCalibrator stored;
+  stored.model = target.model;
+  stored.model_version = target.model_version;
+  stored.digest = ContentDigest(content);
+  stored.content = content;
+  stored.origin = origin;
+  stored.created = Now();
+  ASSIGN_OR_RETURN(const StoredCalibrator added, store_.AddCalibrator(std::move(stored)));
+  return Decode(added);
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const CalibrationTarget& target,
+                                                                FitResult fit) {
+  return Add(target, CalibratorToJson({std::move(fit.spec), std::move(fit.report)}), "fit");
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const CalibrationTarget& target,
+                                                                      const std::string& json) {
+  MutexLock activating(&activation_mu_);
+  std::optional<int64_t> shipped;
+  if (!json.empty()) {
+    ASSIGN_OR_RETURN(const CalibratorDocument document, CalibratorFromJson(json));
+    RETURN_IF_ERROR(CheckClasses(target, document.spec));
+    // Written anew, so that layout does not make another version of it.
+    ASSIGN_OR_RETURN(const CalibratorVersion added, Add(target, CalibratorToJson(document), "shipped"));
+    shipped = added.version;
+  }
+  ASSIGN_OR_RETURN(const std::vector<StoredCalibrator> versions, store_.ListCalibrators(target.model));
+  CalibratorVersion active = Softmax(target.model, target.model_version, target.classes);
+  bool had_one = false;
+  for (const StoredCalibrator& version : versions) {
+    if (version.model_version != target.model_version) continue;
+    had_one = had_one || version.activated.has_value();
+    if (version.state != CalibratorState::kActive) continue;
+    ASSIGN_OR_RETURN(active, Decode(version));
+  }
+  if (shipped.has_value() && !had_one) {
+    RETURN_IF_ERROR(store_.ActivateCalibrator(target.model, target.model_version, *shipped, 0, Now()));
+    ASSIGN_OR_RETURN(active, Get(target.model, target.model_version, *shipped));
+  }
+  SetActive(active);
+  return active;
+}
+
+absl::StatusOr<std::vector<CalibratorVersion>> CalibratorVersions::List(const std::string& model) {
+  ASSIGN_OR_RETURN(const std::vector<StoredCalibrator> stored, store_.ListCalibrators(model));
+  std::vector<CalibratorVersion> versions;
+  for (const StoredCalibrator& calibrator : stored) {
+    ASSIGN_OR_RETURN(CalibratorVersion version, Decode(calibrator));
+    versions.push_back(std::move(version));
+  }
+  return versions;
+}
+
+CalibratorVersion CalibratorVersions::Active(const std::string& model, int64_t model_version) {
+  MutexLock lock(&mu_);
+  const auto it = active_.find({model, model_version});
+  return it == active_.end() ? Softmax(model, model_version, 0) : it->second;
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::Get(const std::string& model, int64_t model_version,
+                                                          int64_t version) {
+  ASSIGN_OR_RETURN(const std::vector<StoredCalibrator> stored, store_.ListCalibrators(model));
+  std::vector<int64_t> known = {0};
+  for (const StoredCalibrator& calibrator : stored) {
+    if (calibrator.model_version != model_version) continue;
+    if (calibrator.version == version) return Decode(calibrator);
+    known.push_back(calibrator.version);
+  }
+  return absl::NotFoundError(absl::StrCat("model ", model, " version ", model_version,
+                                          " has no calibrator version ", version, "; it has ",
+                                          absl::StrJoin(known, ", ")));
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::Activate(const std::string& model,
+                                                               int64_t model_version, int64_t version,
+                                                               int64_t expected_active) {
+  MutexLock activating(&activation_mu_);
+  return ActivateLocked(model, model_version, version, expected_active);
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::Rollback(const std::string& model,
+                                                               int64_t model_version,
+                                                               int64_t expected_active) {
+  MutexLock activating(&activation_mu_);
+  ASSIGN_OR_RETURN(const int64_t previous, store_.PreviousActive(model, model_version));
+  return ActivateLocked(model, model_version, previous, expected_active);
+}
+
+absl::StatusOr<CalibratorVersion> CalibratorVersions::ActivateLocked(const std::string& model,
+                                                                     int64_t model_version, int64_t version,
+                                                                     int64_t expected_active) {
+  // All that can fail comes before the store changes what is active.
+  CalibratorVersion next = Softmax(model, model_version, Active(model, model_version).spec.classes);
+  if (version != 0) {
+    ASSIGN_OR_RETURN(next, Get(model, model_version, version));
+  }
+  const absl::Time now = Now();
+  RETURN_IF_ERROR(store_.ActivateCalibrator(model, model_version, version, expected_active, now));
+  if (version == expected_active) return next;  // It was active already.
+  next.state = CalibratorState::kActive;
+  if (version != 0) next.activated = now;
+  SetActive(next);
+  on_activate_(next);
+  return next;
+}
+
+void CalibratorVersions::SetActive(const CalibratorVersion& version) {
+  MutexLock lock(&mu_);
+  active_.insert_or_assign({version.model, version.model_version}, version);
+}
+
+absl::StatusOr<std::shared_ptr<const Calibrator>> CalibratorVersions::Find(const std::string& model,
+                                                                           int64_t model_version,
+                                                                           int64_t version) {
+  MonitorKey key{model, model_version, version};
+  {
+    MutexLock lock(&mu_);
+    if (const auto it = calibrators_.find(key); it != calibrators_.end()) return it->second;
+  }
+  absl::StatusOr<CalibratorVersion> found = Get(model, model_version, version);
+  if (absl::IsNotFound(found.status())) return std::shared_ptr<const Calibrator>();
+  RETURN_IF_ERROR(found.status());
+  ASSIGN_OR_RETURN(Calibrator calibrator, Calibrator::Create(std::move(found->spec)));
+  MutexLock lock(&mu_);
+  if (calibrators_.size() >= kMaxRemembered) calibrators_.clear();
+  return calibrators_.emplace(std::move(key), std::make_shared<const Calibrator>(std::move(calibrator)))
+      .first->second;
+}
+
+}  // namespace calserve

@@ -1,0 +1,27 @@
+#ifndef CALSERVE_SERVER_RECALIBRATION_LABELLED_LOGITS_H_
+#define CALSERVE_SERVER_RECALIBRATION_LABELLED_LOGITS_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace calserve {
+
+// A model version that calibrators are fitted for.
+struct CalibrationTarget {
+  std::string model;
+  int64_t model_version = 0;
+  int classes = 0;
+};
+
+// Labelled logits: N×K float32, row-major (K as LogitsView: 1 for a single-logit binary model), N class
+// indices.
+struct LabelledLogits {
+  int columns = 0;
+  std::vector<float> logits;
+  std::vector<int32_t> labels;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RECALIBRATION_LABELLED_LOGITS_H_

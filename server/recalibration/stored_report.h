@@ -1,0 +1,26 @@
+#ifndef CALSERVE_SERVER_RECALIBRATION_STORED_REPORT_H_
+#define CALSERVE_SERVER_RECALIBRATION_STORED_REPORT_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "calibration/metrics.h"
+#include "server/feedback/store.h"
+#include "server/monitoring/label_scoring.h"
+
+namespace calserve {
+
+// Metrics of stored labels, as they were served and as plain softmax would have been, intervals included.
+struct StoredMetrics {
+  int64_t position = 0;  // of the newest row read; 0 where there is none
+  CalibrationMetrics served, uncalibrated;
+};
+
+// Over the newest `max_rows` rows of the selection. Top-label metrics are of the confidence as served, NLL
+// and Brier of the tickets' logits (LabelScorer). Waits for the store; holds 10 bytes a row.
+absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection, int64_t max_rows,
+                                            int bins, CalibratorLookup lookup);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RECALIBRATION_STORED_REPORT_H_

@@ -1,0 +1,39 @@
+#ifndef CALSERVE_SERVER_RECALIBRATION_STORED_ROWS_H_
+#define CALSERVE_SERVER_RECALIBRATION_STORED_ROWS_H_
+
+#include <cstdint>
+
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/feedback/store.h"
+#include "server/recalibration/labelled_logits.h"
+
+namespace calserve {
+
+// Rows read at a time, so that neither a fit nor a report holds all of them with their tickets' content.
+inline constexpr int64_t kPageRows = 8192;
+
+// Visits the newest `max_rows` rows of the selection in pages, the newest page first, a page in the order of
+// the log. Rows appended meanwhile are not visited. Stops at the first error, the store's or the visitor's.
+absl::Status VisitNewest(Store& store, LogSelection selection, int64_t max_rows,
+                         absl::FunctionRef<absl::Status(absl::Span<const ScoredLabel>)> visit,
+                         int64_t page_rows = kPageRows);
+
+// What a fit may read.
+struct FitLimits {
+  int64_t rows = 0;   // the newest
+  int64_t bytes = 0;  // of their logits
+};
+
+// The logits and labels of the target's newest stored rows; rows without logits are left out. `read` is told
+// the number of rows after each page; false cancels (CANCELLED). FAILED_PRECONDITION where rows are there but
+// none has logits, or they are of another number of classes; INVALID_ARGUMENT where they exceed the bytes.
+absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const CalibrationTarget& target,
+                                                  LogSelection selection, const FitLimits& limits,
+                                                  absl::FunctionRef<bool(int64_t rows)> read);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RECALIBRATION_STORED_ROWS_H_

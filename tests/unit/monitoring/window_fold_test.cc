@@ -1,0 +1,118 @@
+#include "server/monitoring/window_fold.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/unit/monitoring/monitoring_testing.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::HasSubstr;
+
+WindowFoldConfig Config(int max_keys = 64) {
+  return {{*WindowSpec::Parse("last_10"), *WindowSpec::Parse("last_1h"), *WindowSpec::Parse("decay_1h")},
+          kDefaultBins,
+          1000,
+          max_keys};
+}
+
+std::unique_ptr<WindowFold> NewFold(int max_keys = 64) { return *WindowFold::Create(Config(max_keys)); }
+
+MonitorKey Key(int64_t calibrator_version) { return {"fashion", 3, calibrator_version}; }
+
+WindowLabel Label(int64_t position) {
+  WindowLabel label;
+  label.time_micros = 1'000'000 * position;
+  label.served = {0.5f + static_cast<float>(position % 50) / 100.0f, position % 3 == 0, 0.5f, 0.25f};
+  label.uncalibrated = {0.9f, position % 3 == 0, 0.75f, 0.5f};
+  return label;
+}
+
+void FoldAll(WindowFold& fold, const std::vector<int64_t>& versions) {
+  for (size_t i = 0; i < versions.size(); ++i) {
+    ASSERT_TRUE(
+        fold.Fold(Key(versions[i]), static_cast<int64_t>(i) + 1, Label(static_cast<int64_t>(i) + 1)).ok());
+  }
+}
+
+TEST(WindowFoldTest, KeysCountApart) {
+  const auto fold = NewFold();
+  FoldAll(*fold, {1, 2, 1, 1});
+  EXPECT_EQ(fold->Report(Key(1), 0, 0).served.n, 3);
+  EXPECT_EQ(fold->Report(Key(2), 0, 0).served.n, 1);
+  EXPECT_EQ(fold->LabelPosition(Key(1)), 4);
+  EXPECT_EQ(fold->LabelPosition(Key(2)), 2);
+}
+
+TEST(WindowFoldTest, KeyThatIsNotHeldReportsAnEmptyWindow) {
+  const auto fold = NewFold();
+  FoldAll(*fold, {1});
+  EXPECT_EQ(fold->Report(Key(9), 1, 0).served.n, 0);
+  EXPECT_EQ(fold->LabelPosition(Key(9)), 0);
+}
+
+TEST(WindowFoldTest, KeyLongestWithoutALabelMakesRoom) {
+  const auto fold = NewFold(2);
+  FoldAll(*fold, {1, 2, 1, 3});
+  EXPECT_EQ(fold->keys(), 2);
+  EXPECT_EQ(fold->LabelPosition(Key(2)), 0);
+  EXPECT_EQ(fold->LabelPosition(Key(1)), 3);
+  EXPECT_EQ(fold->LabelPosition(Key(3)), 4);
+}
+
+TEST(WindowFoldTest, RefusedLabelIsNotCountedAndMakesNoRoomForItself) {
+  const auto fold = NewFold(1);
+  FoldAll(*fold, {1});
+  WindowLabel bad = Label(2);
+  bad.served.confidence = 1.5f;
+  EXPECT_FALSE(fold->Fold(Key(2), 2, bad).ok());
+  EXPECT_EQ(fold->keys(), 1);
+  EXPECT_EQ(fold->LabelPosition(Key(1)), 1);
+}
+
+TEST(WindowFoldTest, RestoredStateGoesOnToTheBit) {
+  std::vector<int64_t> versions;
+  for (int i = 0; i < 200; ++i) versions.push_back(1 + i * i % 5);
+  const auto whole = NewFold(3);
+  FoldAll(*whole, versions);
+  const auto first = NewFold(3);
+  FoldAll(*first, {versions.begin(), versions.begin() + 77});
+  const auto second = NewFold(3);
+  ASSERT_TRUE(second->Restore(first->Serialize()).ok());
+  for (size_t i = 77; i < versions.size(); ++i) {
+    const auto position = static_cast<int64_t>(i) + 1;
+    ASSERT_TRUE(second->Fold(Key(versions[i]), position, Label(position)).ok());
+  }
+  EXPECT_EQ(second->Serialize(), whole->Serialize());
+}
+
+TEST(WindowFoldTest, StateOfAnotherConfigurationIsRefused) {
+  const auto fold = NewFold(2);
+  FoldAll(*fold, {1, 2});
+  const auto other = NewFold(3);
+  EXPECT_THAT(other->Restore(fold->Serialize()),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("configured otherwise")));
+  EXPECT_EQ(other->keys(), 0);
+}
+
+TEST(WindowFoldTest, EveryAlteredByteAndEveryTruncationIsRefused) {
+  const auto fold = NewFold();
+  FoldAll(*fold, {1, 2, 1});
+  const std::string state = fold->Serialize();
+  for (size_t i = 0; i < state.size(); ++i) {
+    std::string altered = state;
+    altered[i] = static_cast<char>(altered[i] ^ 0x40);
+    const auto other = NewFold();
+    EXPECT_FALSE(other->Restore(altered).ok()) << i;
+    EXPECT_EQ(other->keys(), 0);
+    EXPECT_FALSE(NewFold()->Restore(absl::string_view(state).substr(0, i)).ok()) << i;
+  }
+}
+
+TEST(WindowFoldTest, NeedsRoomForAKey) {
+  EXPECT_THAT(WindowFold::Create(Config(0)).status(),
+              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("max_keys must be >= 1; was 0")));
+}
+
+}  // namespace
+}  // namespace calserve
