@@ -19,6 +19,12 @@ double Sum(absl::Span<const double> values);
 // The largest of one or more values.
 double Max(absl::Span<const double> values);
 
+// sum_k w_k z_k^j for j = 0, 1, 2, 3.
+struct Moments {
+  double zeroth = 0, first = 0, second = 0, third = 0;
+};
+Moments WeightedMoments(absl::Span<const double> weights, absl::Span<const double> z);
+
 }  // namespace calserve
 
 #endif  // CALSERVE_CALIBRATION_ROW_KERNELS_H_

@@ -10,7 +10,8 @@
 namespace calserve {
 namespace {
 
-constexpr double kTolerance = 1e-7;
+// Of the last step in log beta. Halley's steps converge cubically: what is left after it is of order 1e-12.
+constexpr double kTolerance = 1e-4;
 constexpr int kMaxIterations = 100;
 constexpr int64_t kSampleRows = 1024;
 
@@ -65,27 +66,10 @@ class Likelihood {
  private:
   // From the raw moments of the shifted logits under the weights p_.
   void AddCumulants(double label, Gradient* sum) const {
-    constexpr size_t kLanes = 4;
-    double moments[4][kLanes] = {};
-    const auto add = [&](size_t k, size_t lane) {
-      const double weight = p_[k], z = shifted_[k];
-      const double first = weight * z;
-      const double second = first * z;
-      moments[0][lane] += weight;
-      moments[1][lane] += first;
-      moments[2][lane] += second;
-      moments[3][lane] += second * z;
-    };
-    size_t k = 0;
-    for (; k + kLanes <= p_.size(); k += kLanes) {
-      for (size_t lane = 0; lane < kLanes; ++lane) add(k + lane, lane);
-    }
-    for (; k < p_.size(); ++k) add(k, 0);
-    const auto total = [&](int order) {
-      return (moments[order][0] + moments[order][1]) + (moments[order][2] + moments[order][3]);
-    };
-    const double weight = total(0);
-    const double mean = total(1) / weight, square = total(2) / weight, cube = total(3) / weight;
+    const Moments moments = WeightedMoments(p_, shifted_);
+    const double mean = moments.first / moments.zeroth;
+    const double square = moments.second / moments.zeroth;
+    const double cube = moments.third / moments.zeroth;
     sum->value += mean - label;
     sum->slope += square - mean * mean;
     sum->curvature += cube - 3 * mean * square + 2 * mean * mean * mean;
@@ -109,8 +93,9 @@ double HalleyStep(const Gradient& g, double beta) {
   return -2 * g.value * first / (2 * first * first - g.value * second);
 }
 
-// Refines u = log beta in [low, high] where f(low) < 0 < f(high) as far as is known. A bound is evaluated
-// only when the steps run into it, or three in a row point the same way.
+// Refines u = log beta in [low, high], where f(low) < 0 < f(high) as far as is known. A step is taken if it
+// stays inside and is less than half of the last; otherwise the bound it points at is tried, or, if that has
+// been, the middle.
 class RootSearch {
  public:
   RootSearch(Likelihood* likelihood, int64_t stride, const std::function<bool()>& keep_going)
