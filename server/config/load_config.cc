@@ -1,0 +1,131 @@
+#include "server/config/load_config.h"
+
+#include <unistd.h>
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "calibration/rolling_windows.h"
+#include "server/base/status_macros.h"
+#include "server/config/command_line.h"
+#include "server/config/exit_codes.h"
+#include "server/config/model_config.h"
+#include "server/config/option_table.h"
+#include "server/config/print_config.h"
+#include "server/config/settings.h"
+#include "server/feedback/retention.h"
+
+namespace calserve {
+namespace {
+
+// Applies settings one after the other, so that the last wins, and remembers where each option's value is
+// from.
+absl::Status Apply(const std::vector<Setting>& settings, ServerConfig* config, Origins* origins) {
+  for (const Setting& setting : settings) {
+    if (const absl::Status status = setting.option->Set(setting.text, config); !status.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(setting.origin, ": ", setting.option->name, " ", status.message()));
+    }
+    (*origins)[setting.option->name] = setting.origin;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckListen(const std::string& listen) {
+  const size_t colon = listen.rfind(':');
+  int port = -1;
+  if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) ||
+      port < 0 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("listen must be HOST:PORT, the port from 0 to 65535; was \"", listen, "\""));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckWindows(const std::vector<std::string>& windows) {
+  std::set<std::string> names;
+  for (const std::string& window : windows) {
+    RETURN_IF_ERROR(WindowSpec::Parse(window).status());
+    if (!names.insert(window).second)
+      return absl::InvalidArgumentError(absl::StrCat(window, " is given twice"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AtLeast(absl::string_view name, int64_t value, absl::string_view least_name, int64_t least) {
+  if (value >= least) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be at least ", least_name, ", ", least, "; was ", value));
+}
+
+// What holds between options, or needs a room's own rule.
+absl::Status CheckTogether(const ServerConfig& config) {
+  if (config.model_repository.empty()) {
+    return absl::InvalidArgumentError(
+        "model_repository is not set: give --model-repository DIRECTORY, CALSERVE_MODEL_REPOSITORY, or "
+        "model_repository in the file of --config");
+  }
+  RETURN_IF_ERROR(CheckListen(config.grpc.listen));
+  RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
+  RETURN_IF_ERROR(CheckWindows(config.monitoring.windows));
+  RETURN_IF_ERROR(AtLeast("batching.max_queue_rows", config.batching.max_queue_rows,
+                          "batching.max_batch_size", config.batching.max_batch_size));
+  return AtLeast("feedback.max_queued_labels", config.feedback.max_queued_labels,
+                 "feedback.max_commit_labels", config.feedback.max_commit_labels);
+}
+
+// --validate-only: everything that can be said without loading a model.
+EarlyExit Validate(const ServerConfig& config) {
+  const auto models = ScanModelRepository(config.model_repository, config.batching);
+  if (!models.ok()) return {kExitModel, absl::StrCat(models.status().message(), "\n")};
+  std::string text = "valid";
+  for (const auto& [name, model] : *models) {
+    absl::StrAppend(&text, "\n  ", name, ": ", model.labels.size(), " labels, versions");
+    for (const ModelConfig::Version& version : model.versions) absl::StrAppend(&text, " ", version.version);
+  }
+  return {kExitOk, absl::StrCat(text, "\n")};
+}
+
+}  // namespace
+
+Environment ProcessEnvironment() {
+  Environment environment;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    std::pair<std::string, std::string> variable = absl::StrSplit(*entry, absl::MaxSplits('=', 1));
+    environment.insert(std::move(variable));
+  }
+  return environment;
+}
+
+absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const char* const* argv,
+                                                                 const Environment& environment) {
+  ASSIGN_OR_RETURN(const CommandLine line, ParseCommandLine(argc, argv));
+  if (line.text) return EarlyExit{kExitOk, *line.text};
+
+  ServerConfig config;
+  Origins origins;
+  std::string file = line.config_file.value_or("");
+  if (const auto variable = environment.find("CALSERVE_CONFIG");
+      !line.config_file && variable != environment.end()) {
+    file = variable->second;
+  }
+  if (!file.empty()) {
+    ASSIGN_OR_RETURN(const std::vector<Setting> of_file, SettingsOfFile(file));
+    RETURN_IF_ERROR(Apply(of_file, &config, &origins));
+  }
+  ASSIGN_OR_RETURN(const std::vector<Setting> of_environment, SettingsOfEnvironment(environment));
+  RETURN_IF_ERROR(Apply(of_environment, &config, &origins));
+  RETURN_IF_ERROR(Apply(SettingsOfCommandLine(line), &config, &origins));
+  RETURN_IF_ERROR(CheckTogether(config));
+
+  if (line.print_config) return EarlyExit{kExitOk, ConfigAsYaml(config, origins)};
+  if (line.validate_only) return Validate(config);
+  return config;
+}
+
+}  // namespace calserve

@@ -1,0 +1,155 @@
+#include "server/config/mapping_reader.h"
+
+#include <cmath>
+#include <optional>
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/config/nearest_name.h"
+#include "server/config/values.h"
+
+namespace calserve {
+namespace {
+
+// A value as messages quote it.
+std::string Quoted(const YamlValue& value) {
+  if (value.scalar() != nullptr) return absl::StrCat("\"", *value.scalar(), "\"");
+  if (value.list() != nullptr) return "a list";
+  return value.mapping() != nullptr ? "a section" : "nothing";
+}
+
+std::optional<int> IntegerIn(const YamlValue& value, int least, int largest) {
+  if (value.scalar() == nullptr) return std::nullopt;
+  const std::optional<int64_t> count = CountFromText(*value.scalar());
+  if (!count || *count < least || *count > largest) return std::nullopt;
+  return static_cast<int>(*count);
+}
+
+std::optional<float> NumberIn(const YamlValue& value) {
+  float number = 0;
+  if (value.scalar() == nullptr || !absl::SimpleAtof(*value.scalar(), &number) || !std::isfinite(number)) {
+    return std::nullopt;
+  }
+  return number;
+}
+
+}  // namespace
+
+MappingReader::MappingReader(std::string path, std::string name, const YamlValue& value)
+    : path_(std::move(path)), name_(std::move(name)), value_(value) {
+  if (value.mapping() == nullptr)
+    Fail("", absl::StrCat("must hold lines \"key: value\"; was ", Quoted(value)));
+}
+
+const YamlValue* MappingReader::Find(absl::string_view key) {
+  if (!absl::c_linear_search(known_, key)) known_.emplace_back(key);
+  if (value_.mapping() == nullptr) return nullptr;
+  for (const YamlEntry& entry : *value_.mapping()) {
+    if (entry.key == key) return &entry.value;
+  }
+  return nullptr;
+}
+
+void MappingReader::Text(absl::string_view key, std::string* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  if (value->scalar() == nullptr || value->scalar()->empty()) {
+    return Fail(key, absl::StrCat("must be text; was ", Quoted(*value)));
+  }
+  *out = *value->scalar();
+}
+
+void MappingReader::Boolean(absl::string_view key, bool* out) {
+  Choice<bool>(key, {{"true", true}, {"false", false}}, out);
+}
+
+void MappingReader::Integer(absl::string_view key, int least, int largest, int* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  const std::optional<int> integer = IntegerIn(*value, least, largest);
+  if (!integer) {
+    return Fail(
+        key, absl::StrCat("must be a whole number from ", least, " to ", largest, "; was ", Quoted(*value)));
+  }
+  *out = *integer;
+}
+
+void MappingReader::Integers(absl::string_view key, int least, int largest, std::vector<int64_t>* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  const std::string rule = absl::StrCat("must be a list of whole numbers from ", least, " to ", largest);
+  if (value->list() == nullptr) return Fail(key, absl::StrCat(rule, "; was ", Quoted(*value)));
+  out->clear();
+  for (const YamlValue& item : *value->list()) {
+    const std::optional<int> integer = IntegerIn(item, least, largest);
+    if (!integer) return Fail(key, absl::StrCat(rule, "; has ", Quoted(item)));
+    out->push_back(*integer);
+  }
+}
+
+void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  if (value->list() == nullptr)
+    return Fail(key, absl::StrCat("must be a list of numbers; was ", Quoted(*value)));
+  out->clear();
+  for (const YamlValue& item : *value->list()) {
+    const std::optional<float> number = NumberIn(item);
+    if (!number) return Fail(key, absl::StrCat("must be a list of numbers; has ", Quoted(item)));
+    out->push_back(*number);
+  }
+}
+
+void MappingReader::Duration(absl::string_view key, absl::Duration largest, absl::Duration* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  std::optional<absl::Duration> duration;
+  if (value->scalar() != nullptr) duration = DurationFromText(*value->scalar());
+  if (!duration || *duration > largest) {
+    return Fail(key, absl::StrCat("must be a duration from 0 to ", DurationToText(largest), ", as 5ms; was ",
+                                  Quoted(*value)));
+  }
+  *out = *duration;
+}
+
+int MappingReader::IndexOfChoice(absl::string_view key, absl::Span<const absl::string_view> names) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return -1;
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (value->scalar() != nullptr && *value->scalar() == names[i]) return static_cast<int>(i);
+  }
+  Fail(key, absl::StrCat("must be ", absl::StrJoin(names, " | "), "; was ", Quoted(*value)));
+  return -1;
+}
+
+void MappingReader::Require(absl::string_view key) {
+  if (value_.mapping() != nullptr && Find(key) == nullptr) Fail("", absl::StrCat("lacks ", key));
+}
+
+void MappingReader::Fail(absl::string_view key, absl::string_view message) {
+  if (!error_.ok()) return;
+  const YamlValue* const value = key.empty() ? nullptr : Find(key);
+  error_ = ErrorAt(value == nullptr ? value_.line : value->line, key, message);
+}
+
+absl::Status MappingReader::Finish() const {
+  if (value_.mapping() != nullptr) {
+    for (const YamlEntry& entry : *value_.mapping()) {
+      if (absl::c_linear_search(known_, entry.key)) continue;
+      return ErrorAt(entry.line, entry.key,
+                     absl::StrCat("is not a known key", DidYouMean(entry.key, known_)));
+    }
+  }
+  return error_;
+}
+
+absl::Status MappingReader::ErrorAt(int line, absl::string_view key, absl::string_view message) const {
+  std::string what = name_;
+  if (!key.empty()) absl::StrAppend(&what, what.empty() ? "" : ".", key);
+  if (what.empty()) what = "the file";
+  return absl::InvalidArgumentError(absl::StrCat(path_, ":", line, ": ", what, " ", message));
+}
+
+}  // namespace calserve

@@ -1,0 +1,69 @@
+#ifndef CALSERVE_SERVER_CONFIG_MAPPING_READER_H_
+#define CALSERVE_SERVER_CONFIG_MAPPING_READER_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/config/yaml_file.h"
+
+namespace calserve {
+
+// Reads a YAML mapping key by key: each Read stores a value that is there and right, and leaves `out` alone
+// where the key is not there. What is wrong is kept until Finish, so that reading is a list of sentences:
+//
+//   MappingReader reader(path, "input", value);
+//   reader.Integer("height", 1, 4096, &height);
+//   reader.Choice("color", {{"grey", Color::kGrey}, {"rgb", Color::kRgb}}, &color);
+//   RETURN_IF_ERROR(reader.Finish());
+class MappingReader {
+ public:
+  // `name` comes before each key in messages: "" or "input". `value` outlives the reader.
+  MappingReader(std::string path, std::string name, const YamlValue& value);
+
+  // The value of a key, which then counts as known; null if it is not there.
+  const YamlValue* Find(absl::string_view key);
+
+  void Text(absl::string_view key, std::string* out);
+  void Boolean(absl::string_view key, bool* out);  // true | false
+  void Integer(absl::string_view key, int least, int largest, int* out);
+  void Integers(absl::string_view key, int least, int largest, std::vector<int64_t>* out);
+  void Numbers(absl::string_view key, std::vector<float>* out);
+  void Duration(absl::string_view key, absl::Duration largest, absl::Duration* out);
+
+  template <typename T>
+  void Choice(absl::string_view key, const std::vector<std::pair<absl::string_view, T>>& choices, T* out) {
+    std::vector<absl::string_view> names;
+    for (const auto& [name, value] : choices) names.push_back(name);
+    const int chosen = IndexOfChoice(key, names);
+    if (chosen >= 0) *out = choices[static_cast<size_t>(chosen)].second;
+  }
+
+  // The key must be there.
+  void Require(absl::string_view key);
+  // What is wrong with the value of a key, or with the mapping where `key` is empty: "must be ...; was ...".
+  void Fail(absl::string_view key, absl::string_view message);
+
+  // INVALID_ARGUMENT with FILE:LINE for a key that was never asked for, naming the nearest one, or for the
+  // first value that was wrong.
+  absl::Status Finish() const;
+
+ private:
+  int IndexOfChoice(absl::string_view key, absl::Span<const absl::string_view> names);
+  absl::Status ErrorAt(int line, absl::string_view key, absl::string_view message) const;
+
+  const std::string path_;
+  const std::string name_;
+  const YamlValue& value_;
+  std::vector<std::string> known_;
+  absl::Status error_;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_CONFIG_MAPPING_READER_H_

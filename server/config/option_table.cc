@@ -1,0 +1,139 @@
+#include "server/config/option_table.h"
+
+namespace calserve {
+namespace {
+
+using Field = Option::Field;
+
+// The defaults are those of each room's Options struct. A limit is where a value is surely a mistake, or
+// where the program would not hold.
+constexpr Option kOptions[] = {
+    {"model_repository", OptionKind::kText, "", "directory",
+     [](ServerConfig& c) -> Field { return &c.model_repository; },
+     "where the models are: NAME/model.yaml; the one option that must be set"},
+    {"listen", OptionKind::kText, "", "host:port", [](ServerConfig& c) -> Field { return &c.grpc.listen; },
+     "of gRPC; loopback until you decide who may reach it; port 0 takes a free one"},
+    {"data_dir", OptionKind::kText, "", "directory",
+     [](ServerConfig& c) -> Field { return &c.store.data_dir; },
+     "of the store and the ticket keys; made if it is not there; back it up"},
+    {"store", OptionKind::kText, "", "URL", [](ServerConfig& c) -> Field { return &c.store.url; },
+     "of the feedback store: sqlite:///PATH; empty: SQLite in data_dir"},
+    {"store_busy_timeout", OptionKind::kDuration, "0s 1m", "",
+     [](ServerConfig& c) -> Field { return &c.store.busy_timeout; },
+     "wait for another process's lock on the store, then feedback is UNAVAILABLE"},
+    {"retention", OptionKind::kDuration, "2d 3650d", "",
+     [](ServerConfig& c) -> Field { return &c.retention; },
+     "of stored labels; at least tickets.feedback_ttl + 1d, so that a label sent again meets its first use"},
+    {"log_level", OptionKind::kChoice, "debug info warn error", "",
+     [](ServerConfig& c) -> Field { return &c.log_level; }, "the least severe that is logged"},
+    {"intra_op_threads", OptionKind::kCount, "0 1024", "threads",
+     [](ServerConfig& c) -> Field { return &c.intra_op_threads; },
+     "of LibTorch in one forward pass; 0: cores / instances, cores from the cgroup limit"},
+
+    {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },
+     "of one message received; beyond it RESOURCE_EXHAUSTED; bounds memory with the number of calls"},
+    {"grpc.max_concurrent_streams", OptionKind::kCount, "1 1000000", "calls",
+     [](ServerConfig& c) -> Field { return &c.grpc.max_concurrent_streams; },
+     "under way on one connection; more wait on the client's side"},
+    {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
+     "served on for so long after health says NOT_SERVING; as long as load balancers take to see it"},
+    {"grpc.drain_timeout", OptionKind::kDuration, "0s 1h", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.drain_timeout; },
+     "for the calls under way at SIGTERM, then they are cancelled; below the orchestrator's grace period"},
+
+    {"decoding.threads", OptionKind::kCount, "0 1024", "threads",
+     [](ServerConfig& c) -> Field { return &c.decoding.threads; }, "that decode images; 0: one a core"},
+    {"decoding.max_queued_images", OptionKind::kCount, "1 1000000", "images",
+     [](ServerConfig& c) -> Field { return &c.decoding.max_queued_images; },
+     "beyond it RESOURCE_EXHAUSTED, at once: a longer queue only makes every answer late"},
+    {"decoding.max_queued_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
+     [](ServerConfig& c) -> Field { return &c.decoding.max_queued_bytes; },
+     "of encoded images queued; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+    {"decoding.max_pixels", OptionKind::kCount, "1 1000000000", "pixels",
+     [](ServerConfig& c) -> Field { return &c.decode_limits.max_pixels; },
+     "width x height of one image, before and after resizing; stops decompression bombs before they cost "
+     "memory"},
+
+    {"batching.max_batch_size", OptionKind::kCount, "1 65536", "rows",
+     [](ServerConfig& c) -> Field { return &c.batching.max_batch_size; },
+     "in one forward pass, where model.yaml does not say"},
+    {"batching.max_queue_delay", OptionKind::kDuration, "0s 10s", "",
+     [](ServerConfig& c) -> Field { return &c.batching.max_queue_delay; },
+     "a lone request may wait for company, where model.yaml does not say; 0: batches form while the model is "
+     "busy"},
+    {"batching.max_queue_rows", OptionKind::kCount, "1 10000000", "rows",
+     [](ServerConfig& c) -> Field { return &c.batching.max_queue_rows; },
+     "waiting for a model; beyond it RESOURCE_EXHAUSTED; at least max_batch_size"},
+    {"batching.max_queue_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
+     [](ServerConfig& c) -> Field { return &c.batching.max_queue_bytes; },
+     "of input waiting for a model; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+    {"batching.instances", OptionKind::kCount, "1 256", "threads",
+     [](ServerConfig& c) -> Field { return &c.batching.instances; },
+     "that run batches of one model side by side, where model.yaml does not say; they share the weights"},
+
+    {"tickets.key_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.tickets.key_file; },
+     "the ring of ticket keys, shared by replicas; empty: ticket_keys in data_dir, made on first start"},
+    {"tickets.feedback_ttl", OptionKind::kDuration, "1m 3650d", "",
+     [](ServerConfig& c) -> Field { return &c.tickets.feedback_ttl; },
+     "a label may come so long after its prediction; old keys are needed as long"},
+    {"tickets.max_classes", OptionKind::kCount, "2 65536", "classes",
+     [](ServerConfig& c) -> Field { return &c.tickets.ticket_max_classes; },
+     "above it tickets carry no logits: they stay small, and only top-label metrics come of them"},
+
+    {"feedback.max_queued_labels", OptionKind::kCount, "1 10000000", "labels",
+     [](ServerConfig& c) -> Field { return &c.feedback.max_queued_labels; },
+     "waiting for the store's writer; beyond it RESOURCE_EXHAUSTED"},
+    {"feedback.max_queued_bytes", OptionKind::kBytes, "64KiB 64GiB", "",
+     [](ServerConfig& c) -> Field { return &c.feedback.max_queued_bytes; },
+     "of their tickets; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+    {"feedback.max_commit_labels", OptionKind::kCount, "1 100000", "labels",
+     [](ServerConfig& c) -> Field { return &c.feedback.max_commit_labels; },
+     "in one transaction: more are faster, fewer acknowledge the first one sooner"},
+    {"feedback.max_backoff", OptionKind::kDuration, "20ms 1m", "",
+     [](ServerConfig& c) -> Field { return &c.feedback.max_backoff; },
+     "between attempts while the store fails: how soon feedback recovers"},
+
+    {"monitoring.windows", OptionKind::kList, "", "names",
+     [](ServerConfig& c) -> Field { return &c.monitoring.windows; },
+     "last_N labels, last_T (90s, 15m, 1h, 7d), decay_T (half-life); another set folds the log again at "
+     "start"},
+    {"monitoring.bins", OptionKind::kCount, "1 1000", "bins",
+     [](ServerConfig& c) -> Field { return &c.monitoring.bins; },
+     "of confidence in reliability diagrams and ECE; figures of other bins do not compare"},
+    {"monitoring.window_max_labels", OptionKind::kCount, "1 1000000000", "labels",
+     [](ServerConfig& c) -> Field { return &c.monitoring.window_max_labels; },
+     "held for one calibrator's windows, 32 bytes each; a last_T window that has more says truncated"},
+    {"monitoring.max_keys", OptionKind::kCount, "1 100000", "keys",
+     [](ServerConfig& c) -> Field { return &c.monitoring.max_keys; },
+     "(model, version, calibrator version) with windows; the one longest without a label goes first"},
+    {"monitoring.checkpoint_interval", OptionKind::kDuration, "1s 1d", "",
+     [](ServerConfig& c) -> Field { return &c.monitoring.checkpoint_interval; },
+     "of the windows' state: bounds what is folded again at a start after a crash"},
+    {"monitoring.read_batch", OptionKind::kCount, "1 1000000", "rows",
+     [](ServerConfig& c) -> Field { return &c.monitoring.read_batch; }, "read from the log at a time"},
+
+    {"recalibration.fit_max_rows", OptionKind::kCount, "1 1000000000", "rows",
+     [](ServerConfig& c) -> Field { return &c.recalibration.fit_max_rows; }, "of one fit; bounds its time"},
+    {"recalibration.fit_max_bytes", OptionKind::kBytes, "1KiB 1024GiB", "",
+     [](ServerConfig& c) -> Field { return &c.recalibration.fit_max_bytes; },
+     "of the logits of one fit; bounds memory"},
+    {"recalibration.max_queued_fits", OptionKind::kCount, "1 1000", "fits",
+     [](ServerConfig& c) -> Field { return &c.recalibration.max_queued_fits; },
+     "waiting for the fit thread; beyond it RESOURCE_EXHAUSTED"},
+};
+
+}  // namespace
+
+absl::Span<const Option> OptionTable() { return kOptions; }
+
+const Option* FindOption(absl::string_view name) {
+  for (const Option& option : kOptions) {
+    if (name == option.name) return &option;
+  }
+  return nullptr;
+}
+
+}  // namespace calserve

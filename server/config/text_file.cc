@@ -1,0 +1,42 @@
+#include "server/config/text_file.h"
+
+#include <cerrno>
+#include <cstdint>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <system_error>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+
+namespace calserve {
+namespace {
+
+constexpr uintmax_t kMaxBytes = uintmax_t{16} << 20;
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::file_status status = std::filesystem::status(path, error);
+  if (!std::filesystem::exists(status)) return absl::NotFoundError(absl::StrCat("no such file: ", path));
+  if (std::filesystem::is_directory(status)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, " is a directory, not a file"));
+  }
+  std::ifstream file(path, std::ios::binary);
+  if (!file)
+    return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
+  std::string text;
+  for (std::istreambuf_iterator<char> next(file), end; next != end; ++next) {
+    if (text.size() == kMaxBytes) {
+      return absl::InvalidArgumentError(absl::StrCat(path, " is larger than ", kMaxBytes >> 20, " MiB"));
+    }
+    text.push_back(*next);
+  }
+  if (file.bad()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", path));
+  return text;
+}
+
+}  // namespace calserve
