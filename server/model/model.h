@@ -18,14 +18,14 @@ struct ModelOptions {
   int64_t version = 0;
   std::string path;                  // the .pt2 or .pt file
   std::vector<int64_t> input_shape;  // of one input, without batch dimension; FLOAT32
-  int classes = 0;                   // lines of labels.txt; the model gives so many logits, or 1 where it is 2
-  std::string device = "auto";       // cpu | cuda | cuda:N | auto (cuda where there is one, else cpu, and logged)
-  int instances = 1;                 // concurrent forward passes; one copy of the weights
-  int max_batch_size = 32;           // rows of one forward pass
+  int classes = 0;              // lines of labels.txt; the model gives so many logits, or 1 where it is 2
+  std::string device = "auto";  // cpu | cuda | cuda:N | auto (cuda where there is one, else cpu, and logged)
+  int instances = 1;            // concurrent forward passes; one copy of the weights
+  int max_batch_size = 32;      // rows of one forward pass
 };
 
-// One loaded, checked and warmed model version: `instances` slots that each run one batch at a time and share the
-// weights. Plain header: torch stays in this room's .cc files.
+// One loaded, checked and warmed model version: `instances` slots that each run one batch at a time and share
+// the weights. Plain header: torch stays in this room's .cc files.
 class Model {
  public:
   virtual ~Model() = default;
@@ -33,21 +33,22 @@ class Model {
   // Where the rows of the next batch of `instance` are written: max_batch_size × product(input_shape) floats,
   // row-major, pinned where the device wants it.
   virtual absl::Span<float> Staging(int instance) = 0;
-  // Runs the first `rows` rows of the staging buffer and writes rows × columns() logits. One thread at a time an
-  // instance; different instances run at once. INTERNAL for a failed forward pass; DATA_LOSS names the row whose
-  // logits are not finite (the other rows are written).
+  // Runs the first `rows` rows of the staging buffer and writes rows × columns() logits. One thread at a time
+  // an instance; different instances run at once. INTERNAL for a failed forward pass; DATA_LOSS names the row
+  // whose logits are not finite (the other rows are written).
   virtual absl::Status Run(int instance, int rows, absl::Span<float> logits) = 0;
 
-  virtual int columns() const = 0;                // logits a row: classes, or 1 for a single-logit binary model
+  virtual int columns() const = 0;  // logits a row: classes, or 1 for a single-logit binary model
   virtual const ModelOptions& options() const = 0;
   virtual const std::string& format() const = 0;  // "torchscript" or "aotinductor"
   virtual const std::string& device() const = 0;  // "cpu", "cuda:0"
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
 };
 
-// Loads, checks the output's shape against `classes` by running once, and warms every instance. NOT_FOUND for a
-// missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another device
-// or instruction set (names both); FAILED_PRECONDITION for a device that is not there. Calls are serialised.
+// Loads, checks the output's shape against `classes` by running once, and warms every instance. NOT_FOUND for
+// a missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another
+// device or instruction set (names both); FAILED_PRECONDITION for a device that is not there. Calls are
+// serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 
 // Sets LibTorch's process-wide intra-op threads; once, before the first LoadModel. 1 <= threads.

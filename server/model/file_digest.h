@@ -1,0 +1,16 @@
+#ifndef CALSERVE_SERVER_MODEL_FILE_DIGEST_H_
+#define CALSERVE_SERVER_MODEL_FILE_DIGEST_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace calserve {
+
+// The SHA-256 of a file's content in lower-case hex. NOT_FOUND if it cannot be opened, INTERNAL if it cannot
+// be read.
+absl::StatusOr<std::string> FileDigest(const std::string& path);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MODEL_FILE_DIGEST_H_

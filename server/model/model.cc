@@ -1,0 +1,76 @@
+#include "server/model/model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <mutex>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/model/file_digest.h"
+#include "server/model/torch_device.h"
+#include "server/model/torch_model.h"
+#include "spdlog/spdlog.h"
+
+namespace calserve {
+namespace {
+
+absl::Status CheckOptions(const ModelOptions& options) {
+  const auto at_least_one = [](const char* name, int value) {
+    if (value >= 1) return absl::OkStatus();
+    return absl::InvalidArgumentError(absl::StrCat(name, " must be >= 1; was ", value));
+  };
+  RETURN_IF_ERROR(at_least_one("instances", options.instances));
+  RETURN_IF_ERROR(at_least_one("max_batch_size", options.max_batch_size));
+  if (options.classes < 2) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a model has at least 2 labels; this one has ", options.classes));
+  }
+  const std::vector<int64_t>& shape = options.input_shape;
+  if (std::any_of(shape.begin(), shape.end(), [](int64_t size) { return size < 1; })) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("every dimension of the input must be >= 1; was [", absl::StrJoin(shape, ", "), "]"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> FormatOf(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::NotFoundError(absl::StrCat("there is no model file ", path));
+  }
+  if (absl::EndsWith(path, ".pt2")) return "aotinductor";
+  if (absl::EndsWith(path, ".pt")) return "torchscript";
+  return absl::InvalidArgumentError(
+      absl::StrCat("a model file is named .pt2 (AOTInductor) or .pt (TorchScript); this one is ", path));
+}
+
+absl::StatusOr<std::string> ChooseDevice(const std::string& asked) {
+  if (asked != "auto") return ResolveDevice(asked);
+  absl::StatusOr<std::string> gpu = ResolveDevice("cuda");
+  if (gpu.ok()) return gpu;
+  static std::once_flag logged;
+  std::call_once(logged, [&gpu] {
+    spdlog::info("device=cpu asked=auto reason=\"{}\"", std::string(gpu.status().message()));
+  });
+  return "cpu";
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
+  static Mutex* const one_at_a_time = new Mutex;
+  MutexLock lock(one_at_a_time);
+  RETURN_IF_ERROR(CheckOptions(options));
+  ModelFile file;
+  ASSIGN_OR_RETURN(file.format, FormatOf(options.path));
+  ASSIGN_OR_RETURN(file.device, ChooseDevice(options.device));
+  ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
+  return LoadTorchModel(options, file);
+}
+
+}  // namespace calserve

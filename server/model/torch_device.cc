@@ -1,0 +1,74 @@
+#include "server/model/torch_device.h"
+
+#include <ATen/DeviceAccelerator.h>
+#include <ATen/Parallel.h>
+#include <dlfcn.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "server/base/status_macros.h"
+#include "server/model/model.h"
+
+namespace calserve {
+namespace {
+
+absl::Status OpenLibrary(const char* name, int flags) {
+  if (dlopen(name, flags) != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(dlerror());
+}
+
+// How many CUDA devices there are, at least one; or why there is none. The driver is tried first: it is
+// small, and LibTorch's CUDA half with all that it needs takes seconds and gigabytes to open.
+absl::StatusOr<int> OpenCuda() {
+  RETURN_IF_ERROR(OpenLibrary("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL));
+  RETURN_IF_ERROR(OpenLibrary("libtorch_cuda.so", RTLD_NOW | RTLD_GLOBAL));
+  if (at::accelerator::getAccelerator() != c10::DeviceType::CUDA) {
+    return absl::FailedPreconditionError(
+        "LibTorch had looked for CUDA before it was opened; restart the server with the device configured");
+  }
+  const int devices = at::accelerator::deviceCount();
+  if (devices == 0) return absl::FailedPreconditionError("the driver reports no device");
+  return devices;
+}
+
+const absl::StatusOr<int>& CudaDevices() {
+  static const auto* const devices = new absl::StatusOr<int>(OpenCuda());
+  return *devices;
+}
+
+// The number of "cuda:N", 0 for "cuda", -1 for anything else.
+int CudaIndex(absl::string_view asked) {
+  int index = 0;
+  if (asked == "cuda") return 0;
+  if (!absl::ConsumePrefix(&asked, "cuda:") || !absl::SimpleAtoi(asked, &index)) return -1;
+  return index;
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ResolveDevice(const std::string& asked) {
+  if (asked == "cpu") return asked;
+  const int index = CudaIndex(asked);
+  if (index < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("device must be cpu, cuda, cuda:N or auto; was \"", asked, "\""));
+  }
+  const absl::StatusOr<int>& devices = CudaDevices();
+  if (!devices.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device \"", asked, "\" is not there: ", devices.status().message()));
+  }
+  if (index >= *devices) {
+    return absl::FailedPreconditionError(absl::StrCat("device \"", asked,
+                                                      "\" is not there: this machine has ", *devices,
+                                                      ", cuda:0 to cuda:", *devices - 1));
+  }
+  return absl::StrCat("cuda:", index);
+}
+
+void SetIntraOpThreads(int threads) { at::set_num_threads(threads); }
+
+}  // namespace calserve

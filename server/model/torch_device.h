@@ -1,0 +1,19 @@
+#ifndef CALSERVE_SERVER_MODEL_TORCH_DEVICE_H_
+#define CALSERVE_SERVER_MODEL_TORCH_DEVICE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace calserve {
+
+// Turns cpu | cuda | cuda:N into LibTorch's name of the device: "cpu", "cuda:0". INVALID_ARGUMENT for
+// anything else; FAILED_PRECONDITION, saying why, for a GPU that is not there. Thread-safe.
+//
+// CUDA is opened here, at run time, and LibTorch looks for it only once in a process: one that has used
+// LibTorch on the CPU alone may have to be restarted before a GPU can be had.
+absl::StatusOr<std::string> ResolveDevice(const std::string& asked);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MODEL_TORCH_DEVICE_H_

@@ -1,0 +1,40 @@
+#ifndef CALSERVE_SERVER_MODEL_TORCH_PROGRAM_H_
+#define CALSERVE_SERVER_MODEL_TORCH_PROGRAM_H_
+
+#include <ATen/Tensor.h>
+#include <c10/core/Device.h>
+
+#include <exception>
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace calserve {
+
+// A model file as a function from a batch to its logits. One copy of the weights, whatever the number of
+// callers.
+class TorchProgram {
+ public:
+  virtual ~TorchProgram() = default;
+
+  // N×(input shape) on the program's device to whatever the model gives. Under c10::InferenceMode; up to
+  // `instances` calls at once, each on its thread's current stream. Throws what LibTorch throws.
+  virtual at::Tensor Forward(const at::Tensor& batch) = 0;
+};
+
+// Both: INVALID_ARGUMENT for a file that is not a model of that format or not for this device and machine.
+
+// Frozen, and on the CPU rewritten for oneDNN.
+absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string& path, c10::Device device);
+// Unpacks to a temporary folder for as long as the program lives (under TMPDIR, which must not be mounted
+// noexec).
+absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
+                                                              int instances);
+
+// What LibTorch says is wrong, on one line and without its backtrace.
+std::string CauseOf(const std::exception& e);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MODEL_TORCH_PROGRAM_H_
