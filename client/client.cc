@@ -1,0 +1,210 @@
+#include "client/client.h"
+
+#include <grpcpp/generic/generic_stub.h>
+
+#include <future>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "calserve/v1/calibration.grpc.pb.h"
+#include "calserve/v1/feedback.grpc.pb.h"
+#include "calserve/v1/model.grpc.pb.h"
+#include "calserve/v1/prediction.grpc.pb.h"
+#include "client/connection.h"
+#include "client/proto_convert.h"
+
+namespace calserve::client {
+namespace {
+
+// Calls one unary method of a stub, with retries.
+template <typename Response, typename Stub, typename Request>
+absl::StatusOr<Response> CallUnary(const Connection& connection, Stub& stub,
+                                   grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
+                                                                Response*),
+                                   const Request& request) {
+  Response response;
+  const absl::Status status = connection.Call([&](grpc::ClientContext* context) {
+    response.Clear();
+    return (stub.*method)(context, request, &response);
+  });
+  if (!status.ok()) return status;
+  return response;
+}
+
+// grpc.health.v1.HealthCheckRequest {string service = 1} and HealthCheckResponse {ServingStatus status = 1},
+// by hand: Debian ships no .proto of them.
+grpc::ByteBuffer EncodeHealthRequest(const std::string& service) {
+  std::string bytes;
+  if (!service.empty())
+    bytes = absl::StrCat("\x0a", std::string(1, static_cast<char>(service.size())), service);
+  const grpc::Slice slice(bytes);
+  return grpc::ByteBuffer(&slice, 1);
+}
+
+Health DecodeHealthResponse(const grpc::ByteBuffer& buffer) {
+  grpc::Slice slice;
+  if (!buffer.DumpToSingleSlice(&slice).ok() || slice.size() != 2 || slice.begin()[0] != 0x08)
+    return Health::kUnknown;
+  switch (slice.begin()[1]) {
+    case 1:
+      return Health::kServing;
+    case 2:
+      return Health::kNotServing;
+    default:
+      return Health::kUnknown;
+  }
+}
+
+absl::Status CheckOptions(const ClientOptions& options) {
+  if (options.target.empty()) return absl::InvalidArgumentError("target must be host:port; was empty");
+  if (options.timeout <= absl::ZeroDuration() || options.timeout == absl::InfiniteDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("timeout must be > 0 and finite; was ", absl::FormatDuration(options.timeout)));
+  }
+  if (options.max_message_bytes < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_message_bytes must be >= 1; was ", options.max_message_bytes));
+  }
+  return CheckRetryOptions(options.retry);
+}
+
+}  // namespace
+
+absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
+  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  return Client(std::make_shared<Connection>(options));
+}
+
+const ClientOptions& Client::options() const { return connection_->options(); }
+
+absl::StatusOr<PredictResponse> Client::Predict(const PredictRequest& request) const {
+  v1::PredictionService::Stub stub(connection_->channel());
+  auto response = CallUnary(*connection_, stub, &v1::PredictionService::Stub::Predict, ToProto(request));
+  if (!response.ok()) return response.status();
+  return FromProto(*std::move(response));
+}
+
+absl::StatusOr<std::vector<FeedbackResult>> Client::SubmitFeedback(absl::Span<const Feedback> items,
+                                                                   const std::string& source) const {
+  v1::SubmitFeedbackRequest request;
+  for (const Feedback& item : items) *request.add_items() = ToProto(item);
+  request.set_source(source);
+  v1::FeedbackService::Stub stub(connection_->channel());
+  const auto response = CallUnary(*connection_, stub, &v1::FeedbackService::Stub::SubmitFeedback, request);
+  if (!response.ok()) return response.status();
+  std::vector<FeedbackResult> results;
+  for (const v1::FeedbackResult& result : response->results()) results.push_back(FromProto(result));
+  return results;
+}
+
+absl::StatusOr<WindowReport> Client::GetCalibrationReport(const ReportRequest& request) const {
+  v1::CalibrationService::Stub stub(connection_->channel());
+  const auto response =
+      CallUnary(*connection_, stub, &v1::CalibrationService::Stub::GetCalibrationReport, ToProto(request));
+  if (!response.ok()) return response.status();
+  return FromProto(response->report());
+}
+
+absl::StatusOr<std::vector<CalibratorInfo>> Client::ListCalibrators(const std::string& model,
+                                                                    int64_t model_version) const {
+  constexpr size_t kMax = 10'000;
+  v1::CalibrationService::Stub stub(connection_->channel());
+  v1::ListCalibratorsRequest request;
+  request.set_model(model);
+  request.set_model_version(model_version);
+  std::vector<CalibratorInfo> out;
+  do {
+    const auto response =
+        CallUnary(*connection_, stub, &v1::CalibrationService::Stub::ListCalibrators, request);
+    if (!response.ok()) return response.status();
+    for (const v1::Calibrator& calibrator : response->calibrators()) out.push_back(FromProto(calibrator));
+    request.set_page_token(response->next_page_token());
+  } while (!request.page_token().empty() && out.size() < kMax);
+  return out;
+}
+
+absl::StatusOr<CalibratorInfo> Client::ActivateCalibrator(const std::string& model, int64_t model_version,
+                                                          int64_t version,
+                                                          int64_t expected_active_version) const {
+  v1::ActivateCalibratorRequest request;
+  request.set_model(model);
+  request.set_model_version(model_version);
+  request.set_version(version);
+  request.set_expected_active_version(expected_active_version);
+  v1::CalibrationService::Stub stub(connection_->channel());
+  const auto response =
+      CallUnary(*connection_, stub, &v1::CalibrationService::Stub::ActivateCalibrator, request);
+  if (!response.ok()) return response.status();
+  return FromProto(response->calibrator());
+}
+
+absl::StatusOr<CalibratorInfo> Client::RollbackCalibrator(const std::string& model, int64_t model_version,
+                                                          int64_t expected_active_version) const {
+  v1::RollbackCalibratorRequest request;
+  request.set_model(model);
+  request.set_model_version(model_version);
+  request.set_expected_active_version(expected_active_version);
+  v1::CalibrationService::Stub stub(connection_->channel());
+  const auto response =
+      CallUnary(*connection_, stub, &v1::CalibrationService::Stub::RollbackCalibrator, request);
+  if (!response.ok()) return response.status();
+  return FromProto(response->calibrator());
+}
+
+absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {
+  v1::ModelService::Stub stub(connection_->channel());
+  v1::ListModelsRequest request;
+  std::vector<ModelInfo> out;
+  do {
+    const auto response = CallUnary(*connection_, stub, &v1::ModelService::Stub::ListModels, request);
+    if (!response.ok()) return response.status();
+    for (const v1::Model& model : response->models()) out.push_back(FromProto(model));
+    request.set_page_token(response->next_page_token());
+  } while (!request.page_token().empty());
+  return out;
+}
+
+absl::StatusOr<ModelInfo> Client::GetModel(const std::string& model) const {
+  v1::GetModelRequest request;
+  request.set_model(model);
+  v1::ModelService::Stub stub(connection_->channel());
+  const auto response = CallUnary(*connection_, stub, &v1::ModelService::Stub::GetModel, request);
+  if (!response.ok()) return response.status();
+  return FromProto(response->model());
+}
+
+absl::StatusOr<Health> Client::CheckHealth(const std::string& service) const {
+  if (service.size() > 127) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a service name must have at most 127 bytes; has ", service.size()));
+  }
+  grpc::GenericStub stub(connection_->channel());
+  const grpc::ByteBuffer request = EncodeHealthRequest(service);
+  grpc::ByteBuffer response;
+  const absl::Status status = connection_->Call([&](grpc::ClientContext* context) {
+    std::promise<grpc::Status> done;
+    response.Clear();
+    stub.UnaryCall(context, "/grpc.health.v1.Health/Check", {}, &request, &response,
+                   [&](grpc::Status answered) { done.set_value(std::move(answered)); });
+    return done.get_future().get();
+  });
+  if (!status.ok()) return status;
+  return DecodeHealthResponse(response);
+}
+
+absl::Status Client::WaitUntilServing(absl::Duration timeout) const {
+  const absl::Time deadline = absl::Now() + timeout;
+  while (true) {
+    const absl::StatusOr<Health> health = CheckHealth();
+    if (health.ok() && *health == Health::kServing) return absl::OkStatus();
+    if (absl::Now() >= deadline) {
+      return health.ok() ? absl::UnavailableError(absl::StrCat(options().target, " is not serving after ",
+                                                               absl::FormatDuration(timeout)))
+                         : health.status();
+    }
+    absl::SleepFor(absl::Milliseconds(20));
+  }
+}
+
+}  // namespace calserve::client

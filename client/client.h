@@ -1,0 +1,91 @@
+#ifndef CALSERVE_CLIENT_CLIENT_H_
+#define CALSERVE_CLIENT_CLIENT_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "client/calibration_watch.h"
+#include "client/feedback_stream.h"
+#include "client/predict_stream.h"
+#include "client/retry.h"
+#include "client/types.h"
+
+namespace calserve::client {
+
+class Connection;
+
+struct ClientOptions {
+  std::string target = "127.0.0.1:8500";       // host:port, or any gRPC target (dns:///name:port, unix:path)
+  absl::Duration timeout = absl::Seconds(30);  // of a call, its retries included
+  RetryOptions retry;
+  int max_message_bytes = 64 << 20;  // of an answer
+};
+
+// A client of one calserve server, over one gRPC connection without TLS. Thread-safe; copies share the
+// connection, and streams keep it alive.
+//
+// Every call has a deadline and is retried as RetryOptions says, never past that deadline. All of them may
+// safely be sent twice. Errors keep the server's code and sentence; client/errors.h tells its reason and
+// whether there was a server at all.
+class Client final {
+ public:
+  // Does not wait for the server: the first call does. INVALID_ARGUMENT for an option out of range.
+  static absl::StatusOr<Client> Connect(const ClientOptions& options);
+  const ClientOptions& options() const;
+
+  absl::StatusOr<PredictResponse> Predict(const PredictRequest& request) const;
+  // For throughput: many requests in flight, answers as they finish. See PredictStream.
+  std::unique_ptr<PredictStream> OpenPredictStream(StreamLimits limits,
+                                                   PredictStream::OnAnswer on_answer) const;
+
+  // One result an item, in their order, each durable unless REJECTED. 1 to 10,000 items. `source`: who
+  // labelled.
+  absl::StatusOr<std::vector<FeedbackResult>> SubmitFeedback(absl::Span<const Feedback> items,
+                                                             const std::string& source = "") const;
+  std::unique_ptr<FeedbackStream> OpenFeedbackStream(StreamLimits limits,
+                                                     FeedbackStream::OnAnswer on_answer) const;
+
+  absl::StatusOr<WindowReport> GetCalibrationReport(const ReportRequest& request) const;
+  // The live reports of windows, as they change. See CalibrationWatch.
+  std::unique_ptr<CalibrationWatch> WatchCalibration(const WatchRequest& request) const;
+
+  // Blocks until the fit is done and stored as FITTED; see FitRequest for progress and cancelling.
+  absl::StatusOr<CalibratorInfo> FitCalibrator(const FitRequest& request) const;
+  // The newest first, at most 10,000. model_version 0: of every version.
+  absl::StatusOr<std::vector<CalibratorInfo>> ListCalibrators(const std::string& model,
+                                                              int64_t model_version = 0) const;
+  // Both are compare-and-swap on what is active (0: plain softmax); ABORTED where something else is. A retry
+  // after a lost answer is ABORTED too: then what is active is what was asked for.
+  absl::StatusOr<CalibratorInfo> ActivateCalibrator(const std::string& model, int64_t model_version,
+                                                    int64_t version, int64_t expected_active_version) const;
+  absl::StatusOr<CalibratorInfo> RollbackCalibrator(const std::string& model, int64_t model_version,
+                                                    int64_t expected_active_version) const;
+
+  absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
+  absl::StatusOr<ModelInfo> GetModel(const std::string& model) const;
+
+  // grpc.health.v1: of the whole server, or of one service ("calserve.v1.PredictionService").
+  absl::StatusOr<Health> CheckHealth(const std::string& service = "") const;
+  // Asks until the server serves, for at most `timeout`; then the last answer is the error.
+  absl::Status WaitUntilServing(absl::Duration timeout) const;
+
+ private:
+  explicit Client(std::shared_ptr<Connection> connection) : connection_(std::move(connection)) {}
+
+  std::shared_ptr<Connection> connection_;
+};
+
+}  // namespace calserve::client
+
+namespace calserve {
+using client::Client;
+}  // namespace calserve
+
+#endif  // CALSERVE_CLIENT_CLIENT_H_

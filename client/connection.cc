@@ -1,0 +1,81 @@
+#include "client/connection.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <random>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "client/errors.h"
+
+namespace calserve::client {
+namespace {
+
+bool IsLoopback(absl::string_view target) {
+  return absl::StartsWith(target, "127.") || absl::StartsWith(target, "localhost") ||
+         absl::StartsWith(target, "[::1]") || absl::StartsWith(target, "unix:");
+}
+
+std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
+  // Our own retries follow RetryOptions; gRPC's would count on top of them.
+  arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
+  // A new try soon, so that a client that waits for a starting server is not held up by the channel's own
+  // backoff.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments);
+}
+
+}  // namespace
+
+double RandomFraction() {
+  thread_local std::mt19937_64 engine{std::random_device{}()};
+  return std::uniform_real_distribution<double>(0, 1)(engine);
+}
+
+Connection::Connection(const ClientOptions& options) : options_(options), channel_(CreateChannel(options)) {}
+
+absl::Status Connection::Call(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+  return CallUntil(absl::Now() + options_.timeout, attempt);
+}
+
+absl::Status Connection::CallUntil(absl::Time deadline,
+                                   const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+  for (int attempts = 1;; ++attempts) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    const absl::Status status = ToStatus(attempt(&context));
+    if (status.ok()) return status;
+    const std::optional<absl::Duration> delay =
+        NextRetryDelay(options_.retry, status, attempts, absl::Now(), deadline, RandomFraction());
+    if (!delay.has_value()) return status;
+    absl::SleepFor(*delay);
+  }
+}
+
+absl::Status Connection::ToStatus(const grpc::Status& from) const {
+  if (from.ok()) return absl::OkStatus();
+  absl::Status status(static_cast<absl::StatusCode>(from.error_code()), from.error_message());
+  if (!from.error_details().empty()) {
+    AddErrorDetails(from.error_details(), &status);
+    return status;
+  }
+  // Our server gives details with every error; a bare UNAVAILABLE is the transport's, and so is a deadline
+  // that passed before there was a connection.
+  const bool no_connection = channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_READY;
+  if (absl::IsUnavailable(status) || (absl::IsDeadlineExceeded(status) && no_connection)) {
+    status = absl::Status(status.code(),
+                          absl::StrCat("cannot reach ", options_.target, ": ", from.error_message()));
+    MarkUnreachable(&status);
+  }
+  return status;
+}
+
+}  // namespace calserve::client

@@ -1,0 +1,263 @@
+#include "client/proto_convert.h"
+
+#include "absl/strings/strip.h"
+#include "calibration_io/calibration_proto.h"
+#include "client/errors.h"
+
+namespace calserve::client {
+namespace {
+
+template <class... Visitors>
+struct Overloaded : Visitors... {
+  using Visitors::operator()...;
+};
+template <class... Visitors>
+Overloaded(Visitors...) -> Overloaded<Visitors...>;
+
+void SetTime(absl::Time time, google::protobuf::Timestamp* out) {
+  const int64_t seconds = absl::ToUnixSeconds(time);
+  out->set_seconds(seconds);
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(time - absl::FromUnixSeconds(seconds))));
+}
+
+absl::Time ToTime(const google::protobuf::Timestamp& time) {
+  return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
+}
+
+v1::CalibrationMethod MethodToProto(CalibrationMethod method) {
+  switch (method) {
+    case CalibrationMethod::kNone:
+      return v1::CALIBRATION_METHOD_NONE;
+    case CalibrationMethod::kTemperature:
+      return v1::CALIBRATION_METHOD_TEMPERATURE;
+    case CalibrationMethod::kPlatt:
+    case CalibrationMethod::kPlattOneVsRest:
+      return v1::CALIBRATION_METHOD_PLATT;
+  }
+  return v1::CALIBRATION_METHOD_UNSPECIFIED;
+}
+
+CalibratorInfo::State StateFromProto(v1::CalibratorState state) {
+  switch (state) {
+    case v1::CALIBRATOR_STATE_FITTED:
+      return CalibratorInfo::State::kFitted;
+    case v1::CALIBRATOR_STATE_ACTIVE:
+      return CalibratorInfo::State::kActive;
+    case v1::CALIBRATOR_STATE_RETIRED:
+      return CalibratorInfo::State::kRetired;
+    default:
+      return CalibratorInfo::State::kUnknown;
+  }
+}
+
+ModelVersionInfo VersionFromProto(const v1::ModelVersion& version) {
+  ModelVersionInfo out;
+  out.version = version.version();
+  switch (version.state()) {
+    case v1::MODEL_STATE_LOADING:
+      out.state = ModelVersionInfo::State::kLoading;
+      break;
+    case v1::MODEL_STATE_READY:
+      out.state = ModelVersionInfo::State::kReady;
+      break;
+    case v1::MODEL_STATE_FAILED:
+      out.state = ModelVersionInfo::State::kFailed;
+      break;
+    default:
+      break;
+  }
+  out.reason = version.reason();
+  out.format = version.format();
+  out.device = version.device();
+  out.digest = version.digest();
+  out.active_calibrator = FromProto(version.active_calibrator());
+  return out;
+}
+
+Prediction PredictionFromProto(v1::Prediction&& prediction) {
+  Prediction out;
+  out.prediction_id = std::move(*prediction.mutable_prediction_id());
+  out.ticket = std::move(*prediction.mutable_ticket());
+  for (v1::ClassProbability& top : *prediction.mutable_top_classes()) {
+    out.top_classes.push_back({top.index(), std::move(*top.mutable_label()), top.probability()});
+  }
+  out.confidence = prediction.confidence();
+  out.uncalibrated_confidence = prediction.uncalibrated_confidence();
+  out.probabilities.assign(prediction.probabilities().begin(), prediction.probabilities().end());
+  out.logits.assign(prediction.logits().begin(), prediction.logits().end());
+  return out;
+}
+
+}  // namespace
+
+v1::Input ToProto(const Input& input) {
+  v1::Input out;
+  std::visit(Overloaded{[&](const EncodedImage& image) { out.set_encoded_image(image.bytes); },
+                        [&](const Tensor& tensor) {
+                          v1::Tensor& to = *out.mutable_tensor();
+                          to.set_data_type(tensor.data_type == Tensor::DataType::kUint8
+                                               ? v1::DATA_TYPE_UINT8
+                                               : v1::DATA_TYPE_FLOAT32);
+                          to.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+                          to.set_data(tensor.data);
+                        }},
+             input.content);
+  for (const auto& [key, value] : input.attributes) {
+    v1::Attribute& to = *out.add_attributes();
+    to.set_key(key);
+    to.set_value(value);
+  }
+  return out;
+}
+
+v1::PredictRequest ToProto(const PredictRequest& request) {
+  v1::PredictRequest out;
+  out.set_model(request.model);
+  out.set_model_version(request.model_version);
+  for (const Input& input : request.inputs) *out.add_inputs() = ToProto(input);
+  out.mutable_options()->set_top_k(request.top_k);
+  out.mutable_options()->set_return_logits(request.return_logits);
+  out.mutable_options()->set_return_probabilities(request.return_probabilities);
+  return out;
+}
+
+v1::FeedbackItem ToProto(const Feedback& feedback) {
+  v1::FeedbackItem out;
+  out.set_ticket(feedback.ticket);
+  std::visit(Overloaded{[&](int32_t index) { out.set_class_index(index); },
+                        [&](const std::string& name) { out.set_class_name(name); }},
+             feedback.label);
+  return out;
+}
+
+v1::StoredSelection ToProto(const StoredSelection& selection) {
+  v1::StoredSelection out;
+  if (selection.start.has_value()) SetTime(*selection.start, out.mutable_start_time());
+  if (selection.end.has_value()) SetTime(*selection.end, out.mutable_end_time());
+  out.mutable_sources()->Add(selection.sources.begin(), selection.sources.end());
+  out.mutable_excluded_sources()->Add(selection.excluded_sources.begin(), selection.excluded_sources.end());
+  out.set_max_rows(selection.max_rows);
+  return out;
+}
+
+v1::GetCalibrationReportRequest ToProto(const ReportRequest& request) {
+  v1::GetCalibrationReportRequest out;
+  out.set_model(request.model);
+  out.set_model_version(request.model_version);
+  if (request.calibrator_version.has_value()) out.set_calibrator_version(*request.calibrator_version);
+  std::visit(
+      Overloaded{[&](const std::string& window) { out.set_window(window); },
+                 [&](const StoredSelection& selection) { *out.mutable_stored() = ToProto(selection); }},
+      request.data);
+  return out;
+}
+
+v1::WatchCalibrationRequest ToProto(const WatchRequest& request) {
+  v1::WatchCalibrationRequest out;
+  out.set_model(request.model);
+  out.set_model_version(request.model_version);
+  if (request.calibrator_version.has_value()) out.set_calibrator_version(*request.calibrator_version);
+  out.mutable_windows()->Add(request.windows.begin(), request.windows.end());
+  const int64_t nanos = absl::ToInt64Nanoseconds(request.min_interval);
+  out.mutable_min_interval()->set_seconds(nanos / 1'000'000'000);
+  out.mutable_min_interval()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  return out;
+}
+
+v1::FitSpecification ToProto(const FitRequest& request) {
+  v1::FitSpecification out;
+  out.set_model(request.model);
+  out.set_model_version(request.model_version);
+  out.set_method(MethodToProto(request.method));
+  out.set_folds(request.folds);
+  if (const auto* stored = std::get_if<StoredSelection>(&request.data)) {
+    *out.mutable_stored() = ToProto(*stored);
+  } else {
+    out.mutable_uploaded();
+  }
+  return out;
+}
+
+PredictResponse FromProto(v1::PredictResponse&& response) {
+  PredictResponse out;
+  out.model = std::move(*response.mutable_model());
+  out.model_version = response.model_version();
+  out.calibrator_version = response.calibrator_version();
+  out.calibrator_method = std::move(*response.mutable_calibrator_method());
+  for (v1::Prediction& prediction : *response.mutable_predictions()) {
+    out.predictions.push_back(PredictionFromProto(std::move(prediction)));
+  }
+  out.queued = absl::Microseconds(response.timing().queue_micros());
+  out.decoding = absl::Microseconds(response.timing().decode_micros());
+  out.in_model = absl::Microseconds(response.timing().model_micros());
+  return out;
+}
+
+FeedbackResult FromProto(const v1::FeedbackResult& result) {
+  FeedbackResult out;
+  if (result.outcome() == v1::FEEDBACK_OUTCOME_ACCEPTED) out.outcome = FeedbackResult::Outcome::kAccepted;
+  if (result.outcome() == v1::FEEDBACK_OUTCOME_DUPLICATE) out.outcome = FeedbackResult::Outcome::kDuplicate;
+  if (out.outcome == FeedbackResult::Outcome::kRejected) {
+    out.reason =
+        std::string(absl::StripPrefix(v1::RejectionReason_Name(result.reason()), "REJECTION_REASON_"));
+  }
+  out.message = result.message();
+  out.prediction_id = result.prediction_id();
+  return out;
+}
+
+WindowReport FromProto(const v1::WindowReport& report) {
+  WindowReport out;
+  out.model = report.model();
+  out.model_version = report.model_version();
+  out.calibrator_version = report.calibrator_version();
+  out.window = report.window();
+  out.position = report.as_of().position();
+  out.time = ToTime(report.as_of().time());
+  out.served = MetricsFromProto(report.served());
+  out.uncalibrated = MetricsFromProto(report.uncalibrated());
+  out.catching_up = report.catching_up();
+  out.truncated = report.truncated();
+  return out;
+}
+
+CalibratorInfo FromProto(const v1::Calibrator& calibrator) {
+  CalibratorInfo out;
+  out.model = calibrator.model();
+  out.model_version = calibrator.model_version();
+  out.version = calibrator.version();
+  out.method = calibrator.method();
+  out.state = StateFromProto(calibrator.state());
+  for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
+    out.parameters.push_back({parameter.name(), {parameter.values().begin(), parameter.values().end()}});
+  }
+  out.digest = calibrator.digest();
+  out.origin = calibrator.origin();
+  if (calibrator.has_create_time()) out.created = ToTime(calibrator.create_time());
+  if (calibrator.has_activate_time()) out.activated = ToTime(calibrator.activate_time());
+  if (calibrator.has_report()) out.report = FitReportFromProto(calibrator.report());
+  return out;
+}
+
+ModelInfo FromProto(const v1::Model& model) {
+  ModelInfo out;
+  out.name = model.name();
+  out.task = model.task();
+  out.input_kind = model.input_kind();
+  out.input_shape.assign(model.input_shape().begin(), model.input_shape().end());
+  out.labels.assign(model.labels().begin(), model.labels().end());
+  out.max_batch_size = model.max_batch_size();
+  for (const v1::ModelVersion& version : model.versions()) out.versions.push_back(VersionFromProto(version));
+  return out;
+}
+
+absl::Status FromProto(const v1::Failure& failure) {
+  absl::Status status(static_cast<absl::StatusCode>(failure.code()), failure.message());
+  if (status.ok()) return absl::InternalError("the server reported a failure with code OK");
+  if (!failure.reason().empty()) AddReason(failure.reason(), &status);
+  if (failure.retry_after_millis() > 0)
+    AddRetryAfter(absl::Milliseconds(failure.retry_after_millis()), &status);
+  return status;
+}
+
+}  // namespace calserve::client

@@ -1,0 +1,200 @@
+#ifndef CALSERVE_CLIENT_TYPES_H_
+#define CALSERVE_CLIENT_TYPES_H_
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "calibration/fit.h"
+#include "calibration/logits.h"
+#include "calibration/metrics.h"
+
+// What goes to the server and comes back, as plain values. The contract of every field is in
+// proto/calserve/v1; what stands here is what a C++ caller meets differently.
+namespace calserve::client {
+
+// --- Prediction ---
+
+// The model's own input, row-major, without batch dimension.
+struct Tensor {
+  enum class DataType { kFloat32, kUint8 };
+  DataType data_type = DataType::kFloat32;
+  std::vector<int64_t> shape;  // channels, height, width for an image model
+  std::string data;            // little-endian elements
+
+  static Tensor Float32(std::vector<int64_t> shape, absl::Span<const float> values);
+  static Tensor Uint8(std::vector<int64_t> shape, absl::Span<const uint8_t> values);
+};
+
+struct EncodedImage {
+  std::string bytes;  // a whole JPEG, PNG or WebP file
+};
+
+struct Input {
+  std::variant<EncodedImage, Tensor> content;
+  std::vector<std::pair<std::string, std::string>> attributes;  // at most 8, kept with the feedback
+};
+
+struct PredictRequest {
+  std::string model;
+  int64_t model_version = 0;  // 0: the newest ready version
+  std::vector<Input> inputs;
+  int top_k = 0;  // 0: min(5, classes)
+  bool return_logits = false;
+  bool return_probabilities = false;
+};
+
+struct ClassProbability {
+  int index = 0;
+  std::string label;
+  float probability = 0;
+};
+
+struct Prediction {
+  std::string prediction_id;
+  std::string ticket;  // bytes; send it back with the true label
+  std::vector<ClassProbability> top_classes;
+  float confidence = 0;
+  float uncalibrated_confidence = 0;
+  std::vector<float> probabilities;  // if asked for
+  std::vector<float> logits;         // if asked for
+};
+
+struct PredictResponse {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = 0;  // 0: plain softmax
+  std::string calibrator_method;
+  std::vector<Prediction> predictions;  // one an input, in their order
+  absl::Duration queued, decoding, in_model;
+};
+
+// --- Feedback ---
+
+struct Feedback {
+  std::string ticket;
+  std::variant<int32_t, std::string> label;  // index or name of the true class
+};
+
+struct FeedbackResult {
+  enum class Outcome { kAccepted, kDuplicate, kRejected };
+  Outcome outcome = Outcome::kRejected;
+  std::string reason;   // of a rejection: "LABEL_CONFLICT", "TICKET_INVALID", ...
+  std::string message;  // of a rejection: a sentence
+  std::string prediction_id;
+};
+
+// --- Calibration ---
+
+// Stored feedback of a model version, whatever calibrator it was served with.
+struct StoredSelection {
+  std::optional<absl::Time> start, end;  // committed at or after start, before end
+  std::vector<std::string> sources, excluded_sources;
+  int64_t max_rows = 0;  // the newest; 0: the server's limit
+};
+
+struct WindowReport {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = 0;
+  std::string window;    // empty for stored labels
+  int64_t position = 0;  // of the last label in it
+  absl::Time time;       // of that label, or of the report
+  CalibrationMetrics served, uncalibrated;
+  bool catching_up = false;
+  bool truncated = false;
+};
+
+struct ReportRequest {
+  std::string model;
+  int64_t model_version = 0;
+  std::optional<int64_t> calibrator_version;  // unset: the active one
+  // A live window by name, or stored labels.
+  std::variant<std::string, StoredSelection> data = std::string("last_1000");
+};
+
+struct WatchRequest {
+  std::string model;
+  int64_t model_version = 0;
+  std::optional<int64_t> calibrator_version;  // unset: the active one, also when another becomes active
+  std::vector<std::string> windows;           // empty: "last_1000"
+  absl::Duration min_interval = absl::Seconds(1);
+};
+
+struct CalibratorInfo {
+  enum class State { kUnknown, kFitted, kActive, kRetired };
+  std::string model;
+  int64_t model_version = 0;
+  int64_t version = 0;  // 0: plain softmax
+  std::string method;
+  State state = State::kUnknown;
+  std::vector<CalibratorSpec::Parameter> parameters;
+  std::string digest;
+  std::string origin;  // "fit" or "shipped"
+  std::optional<absl::Time> created, activated;
+  std::optional<FitReport> report;
+};
+
+// N×K logits and N class indices; both outlive the call. float64 is sent as float32.
+struct UploadedLogits {
+  LogitsView logits;
+  absl::Span<const int32_t> labels;
+};
+
+// N inputs, to which the server applies the model, and N class indices; both outlive the call.
+struct UploadedInputs {
+  absl::Span<const Input> inputs;
+  absl::Span<const int32_t> labels;
+};
+
+struct FitProgress {
+  std::string stage;    // "reading", "predicting", "fitting", "cross-validating", "storing"
+  double fraction = 0;  // of the stage
+  int64_t rows = 0;     // read so far
+};
+
+struct FitRequest {
+  std::string model;
+  int64_t model_version = 0;
+  CalibrationMethod method = CalibrationMethod::kTemperature;
+  std::variant<StoredSelection, UploadedLogits, UploadedInputs> data;
+  int folds = 0;                               // of the cross-validation; 0: 5
+  absl::Duration timeout = absl::Minutes(10);  // of the whole fit, upload included
+  std::function<bool(const FitProgress& progress)>
+      on_progress;  // may be empty; returning false cancels the fit
+};
+
+// --- Models ---
+
+struct ModelVersionInfo {
+  enum class State { kUnknown, kLoading, kReady, kFailed };
+  int64_t version = 0;
+  State state = State::kUnknown;
+  std::string reason;  // of a failure
+  std::string format;
+  std::string device;
+  std::string digest;
+  CalibratorInfo active_calibrator;
+};
+
+struct ModelInfo {
+  std::string name;
+  std::string task;        // "multiclass" or "binary"
+  std::string input_kind;  // "image" or "tensor"
+  std::vector<int64_t> input_shape;
+  std::vector<std::string> labels;
+  int max_batch_size = 0;
+  std::vector<ModelVersionInfo> versions;  // the newest first
+};
+
+enum class Health { kUnknown, kServing, kNotServing };
+
+}  // namespace calserve::client
+
+#endif  // CALSERVE_CLIENT_TYPES_H_
