@@ -1,0 +1,202 @@
+// SIGTERM under load: health says NOT_SERVING first, what is under way finishes, then the server exits 0.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <atomic>
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "tests/end_to_end/api.h"
+#include "tests/end_to_end/scenario.h"
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+#include "tests/end_to_end/test_images.h"
+
+namespace calserve::e2e {
+namespace {
+
+class DrainTest : public ::testing::Test {
+ protected:
+  void StartServer(const std::vector<std::string>& flags) {
+    server_ = std::make_unique<ServerProcess>(ServerFlags{.data_dir = data_dir_.path(), .more = flags});
+    ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+    api_ = std::make_unique<Api>(server_->address());
+  }
+
+  TempDir data_dir_;
+  std::unique_ptr<ServerProcess> server_;
+  std::unique_ptr<Api> api_;
+};
+
+// A client that does as it should: calls until the health watch tells it to go elsewhere. None of its calls
+// fails.
+TEST_F(DrainTest, NoCallFailsForClientsThatLeaveWhenHealthSaysNotServing) {
+  StartServer({"--grpc-lame-duck", "500ms", "--grpc-drain-timeout", "30s"});
+  const Api watching(server_->address());
+  const auto watch = watching.WatchHealth("");
+  Health health = Health::kUnknown;
+  ASSERT_TRUE(watch->Read(&health));
+  ASSERT_EQ(health, Health::kServing);
+
+  std::atomic<bool> leave{false};
+  std::atomic<int64_t> answered{0}, failed{0};
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 8; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = caller; !leave; ++i) {
+        const auto reply = api_->Predict(TestTensorRequest(i, 1 + i % 32));
+        ++(reply.ok() ? answered : failed);
+        if (!reply.ok()) ADD_FAILURE() << reply.status;
+      }
+    });
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (answered < 50 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(watch->Read(&health)) << server_->log();
+  EXPECT_EQ(health, Health::kNotServing);
+  leave = true;
+  callers.clear();
+  EXPECT_GE(answered, 50);
+  EXPECT_EQ(failed, 0);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
+}
+
+// Without a lame duck, what reached the server is answered, and what came after is refused with a code that
+// says to retry elsewhere.
+TEST_F(DrainTest, EveryCallIsAnsweredOrRefusedAsUnavailable) {
+  StartServer({"--grpc-drain-timeout", "30s"});
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> answered{0};
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 8; ++caller) {
+    callers.emplace_back([&, caller] {
+      for (int i = caller; !stop; ++i) {
+        const auto reply = api_->Predict(TestTensorRequest(i, 1 + i % 32));
+        if (reply.ok()) {
+          ++answered;
+        } else {
+          EXPECT_EQ(reply.status.code, absl::StatusCode::kUnavailable) << reply.status;
+          stop = true;
+        }
+      }
+    });
+  }
+  const absl::Time deadline = absl::Now() + absl::Seconds(30);
+  while (answered < 50 && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
+  callers.clear();
+  EXPECT_GE(answered, 50);
+}
+
+// One open stream, read on a thread of its own until it ends.
+template <typename S, typename Response>
+class OpenStream {
+ public:
+  explicit OpenStream(std::unique_ptr<S> stream)
+      : stream_(std::move(stream)), reader_([this] { ReadAll(); }) {}
+  S& operator*() { return *stream_; }
+  S* operator->() { return stream_.get(); }
+
+  bool WaitForResponses(int count, absl::Duration timeout) {
+    const absl::Time deadline = absl::Now() + timeout;
+    while (responses_ < count && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
+    return responses_ >= count;
+  }
+  int responses() const { return responses_; }
+  bool ended() const { return ended_; }
+  CallStatus Wait() {
+    reader_.join();
+    return status_;
+  }
+
+ private:
+  void ReadAll() {
+    Response response;
+    while (stream_->Read(&response)) ++responses_;
+    status_ = stream_->Finish();
+    ended_ = true;
+  }
+  const std::unique_ptr<S> stream_;
+  std::atomic<int> responses_{0};
+  std::atomic<bool> ended_{false};
+  CallStatus status_;
+  std::jthread reader_;  // Last: it uses the members above.
+};
+
+TEST_F(DrainTest, OpenStreamsAreToldAfterHealthAndEndLongBeforeTheTimeout) {
+  StartServer({"--grpc-lame-duck", "300ms", "--grpc-drain-timeout", "30s"});
+  const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 64);
+
+  OpenStream<PredictionStream, v1::StreamPredictResponse> predict(api_->StreamPredict());
+  OpenStream<FeedbackStream, v1::StreamFeedbackResponse> feedback(api_->StreamFeedback());
+  v1::WatchCalibrationRequest watch_request;
+  watch_request.set_model(kModel);
+  OpenStream<CalibrationWatch, v1::WatchCalibrationResponse> reports(api_->WatchCalibration(watch_request));
+  const Api watching(server_->address());
+  const auto health_watch = watching.WatchHealth("");
+  Health health = Health::kUnknown;
+  ASSERT_TRUE(health_watch->Read(&health));
+
+  int predicted = 0, labelled = 0;
+  const auto send_some = [&] {
+    v1::StreamPredictRequest predict_request;
+    predict_request.set_sequence(predicted);
+    *predict_request.mutable_request() = TestTensorRequest(predicted, 32);
+    EXPECT_TRUE(predict->Write(predict_request));
+    ++predicted;
+    v1::StreamFeedbackRequest feedback_request;
+    const Labelled& next = predictions[labelled];
+    *feedback_request.add_items() = Item(next.ticket, next.label);
+    EXPECT_TRUE(feedback->Write(feedback_request));
+    ++labelled;
+  };
+  for (int i = 0; i < 30; ++i) send_some();
+  ASSERT_TRUE(predict.WaitForResponses(1, absl::Seconds(10)));
+  ASSERT_TRUE(reports.WaitForResponses(1, absl::Seconds(10)));
+
+  const absl::Time signalled = absl::Now();
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(health_watch->Read(&health));
+  EXPECT_EQ(health, Health::kNotServing);
+  EXPECT_FALSE(predict.ended() || feedback.ended() || reports.ended()) << "health says so first";
+  send_some();  // The lame duck serves on.
+
+  for (const CallStatus& status : {predict.Wait(), feedback.Wait(), reports.Wait()}) {
+    EXPECT_EQ(status.code, absl::StatusCode::kUnavailable) << status;
+    EXPECT_EQ(status.reason, "SHUTTING_DOWN");
+  }
+  EXPECT_EQ(predict.responses(), predicted) << "what was sent before the drain is answered";
+  EXPECT_EQ(feedback.responses(), labelled);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
+  EXPECT_LT(absl::Now() - signalled, absl::Seconds(15)) << "well before the drain timeout";
+}
+
+TEST_F(DrainTest, IdleStreamsDoNotHoldUpTheExit) {
+  StartServer({"--grpc-drain-timeout", "60s"});
+  const auto predict = api_->StreamPredict();
+  const auto feedback = api_->StreamFeedback();
+  const auto watch = api_->WatchHealth("");
+  Health health = Health::kUnknown;
+  ASSERT_TRUE(watch->Read(&health));
+  ASSERT_TRUE(api_->Predict(TestTensorRequest(0, 1)).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 0) << server_->log();
+}
+
+TEST_F(DrainTest, ACallThatItsClientNeverEndsIsCancelledAtTheTimeout) {
+  StartServer({"--grpc-drain-timeout", "1s"});
+  const auto fit = api_->FitCalibrator();
+  v1::FitCalibratorRequest uploads;
+  *uploads.mutable_specification() = UploadedFit(v1::CALIBRATION_METHOD_TEMPERATURE);
+  ASSERT_TRUE(fit->Write(uploads));  // And then nothing.
+  ASSERT_TRUE(api_->Predict(TestTensorRequest(0, 1)).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 0) << server_->log();
+  EXPECT_FALSE(fit->Finish().ok());
+}
+
+}  // namespace
+}  // namespace calserve::e2e
