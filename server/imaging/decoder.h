@@ -12,7 +12,9 @@
 namespace calserve {
 
 struct DecodeLimits {
-  int64_t max_pixels = 40'000'000;  // width × height, before and after resizing; 120 MB as RGB
+  // Width × height, before and after resizing. A decode holds 3 to 6 bytes a pixel for a moment, 15 for a
+  // progressive CMYK JPEG: 120 to 600 MB at this limit.
+  int64_t max_pixels = 40'000'000;
 };
 
 struct ImageHeader {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <limits>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -58,8 +59,9 @@ absl::StatusOr<Image> Resize(Image image, const ImageInputSpec& spec, const Imag
 
 absl::StatusOr<Preprocessor> Preprocessor::Create(ImageInputSpec spec, DecodeLimits limits) {
   RETURN_IF_ERROR(spec.Validate());
-  if (limits.max_pixels < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("max_pixels must be >= 1; was ", limits.max_pixels));
+  if (limits.max_pixels < 1 || limits.max_pixels > std::numeric_limits<int>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_pixels must be from 1 to ", std::numeric_limits<int>::max(), "; was ", limits.max_pixels));
   }
   if (spec.transform == Transform::kOpenCv) {
     static std::once_flag once;

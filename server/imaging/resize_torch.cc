@@ -27,8 +27,9 @@ at::Tensor View(Image& image) {
 absl::StatusOr<Image> ResizeTorchvision(const Image& image, const ImageSize& size,
                                         Interpolation interpolation) {
   try {
-    // Not at::parallel_for's business: one image is small, and decode threads already work side by side. The
-    // number of intra-op threads is the process's and is set by the model room.
+    // The antialiased kernels of uint8 work on the calling thread where the CPU has AVX2; kNearest, and CPUs
+    // without it, may use LibTorch's intra-op threads, whose number is the process's and the model room's to
+    // set.
     const c10::InferenceMode no_autograd;
     Image resized{size.height, size.width, image.channels, {}};
     resized.pixels.resize(static_cast<size_t>(size.height) * size.width * image.channels);

@@ -134,7 +134,7 @@ TEST(PreprocessorTest, SaysWhatIsWrong) {
   EXPECT_EQ(Preprocessor::Create(ImageInputSpec(), DecodeLimits()).status().code(),
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(Preprocessor::Create(spec, DecodeLimits{.max_pixels = 0}).status().message()),
-              HasSubstr("max_pixels must be >= 1; was 0"));
+              HasSubstr("max_pixels must be from 1 to 2147483647; was 0"));
 }
 
 TEST(PreprocessorTest, ThreadsShareOne) {
