@@ -59,7 +59,7 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& asked) {
   const absl::StatusOr<int>& devices = CudaDevices();
   if (!devices.ok()) {
     return absl::FailedPreconditionError(
-        absl::StrCat("device \"", asked, "\" is not there: ", devices.status().message()));
+        absl::StrCat("device ", asked, " is not there: ", devices.status().message()));
   }
   if (index >= *devices) {
     return absl::FailedPreconditionError(absl::StrCat("device \"", asked,

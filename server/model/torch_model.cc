@@ -75,7 +75,7 @@ TorchModel::TorchModel(const ModelOptions& options, ModelFile file, std::unique_
   const c10::impl::VirtualGuardImpl device(device_.type());
   for (int i = 0; i < options_.instances; ++i) {
     instances_.push_back({.staging = at::zeros(BatchShape(options_, options_.max_batch_size), on_host),
-                          .stream = device.getStreamFromGlobalPool(device_)});
+                          .stream = device.getNewStream(device_)});
   }
 }
 

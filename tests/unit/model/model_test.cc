@@ -1,0 +1,179 @@
+#include "server/model/model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <tuple>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+#include "server/model/torch_device.h"
+#include "tests/unit/model/model_fixtures.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::FloatNear;
+using ::testing::Pointwise;
+
+constexpr int kPixels = 28 * 28;
+constexpr int kClasses = 10;
+constexpr float kTolerance = 1e-4f;  // The logits reach 53 in size; both formats come within 1.1e-5.
+
+struct Golden {
+  std::vector<std::vector<float>> inputs, logits;
+};
+
+// Images of the training set, normalised, and their logits by eager PyTorch in float64.
+const Golden& GoldenImages() {
+  static const Golden* const golden = [] {
+    const auto json = nlohmann::json::parse(std::ifstream(ModelFixture("golden.json")));
+    auto* images = new Golden{json["pixels"], json["logits"]};
+    for (std::vector<float>& image : images->inputs) {
+      for (float& pixel : image) pixel = (pixel / 255 - 0.2860f) / 0.3530f;
+    }
+    return images;
+  }();
+  return *golden;
+}
+
+// LibTorch looks for CUDA once: before the first test uses it on the CPU, where there is a GPU.
+class OpenCudaFirst : public ::testing::Environment {
+  void SetUp() override { ResolveDevice("cuda").IgnoreError(); }
+};
+const ::testing::Environment* const kOpenCudaFirst = ::testing::AddGlobalTestEnvironment(new OpenCudaFirst);
+
+class TorchModelTest : public ::testing::TestWithParam<std::tuple<const char*, const char*>> {
+ protected:
+  static void SetUpTestSuite() { SetIntraOpThreads(1); }
+
+  void SetUp() override {
+    if (absl::StatusOr<std::string> device = ResolveDevice(device_name()); !device.ok()) {
+      GTEST_SKIP() << device.status().message();
+    }
+    if (device_name() != "cpu" && format() == "aotinductor") GTEST_SKIP() << "the package is for the CPU";
+  }
+
+  std::string format() const { return std::get<0>(GetParam()); }
+  std::string device_name() const { return std::get<1>(GetParam()); }
+
+  void Load(int instances = 1) {
+    ModelOptions options = OptionsFor(format() == "torchscript" ? DemoTorchScript() : DemoPackage());
+    options.device = device_name();
+    options.instances = instances;
+    model_ = LoadModel(options).value();
+  }
+
+  // The logits of `rows` golden images, the first of which is `first`.
+  std::vector<float> Run(int instance, size_t first, int rows) {
+    const Golden& golden = GoldenImages();
+    float* staging = model_->Staging(instance).data();
+    for (int row = 0; row < rows; ++row) {
+      const std::vector<float>& image = golden.inputs[(first + row) % golden.inputs.size()];
+      staging = std::copy(image.begin(), image.end(), staging);
+    }
+    std::vector<float> logits(rows * kClasses);
+    const absl::Status status = model_->Run(instance, rows, absl::MakeSpan(logits));
+    EXPECT_TRUE(status.ok()) << status;
+    return logits;
+  }
+
+  static std::vector<float> Expected(size_t first, int rows) {
+    const Golden& golden = GoldenImages();
+    std::vector<float> logits;
+    for (int row = 0; row < rows; ++row) {
+      const std::vector<float>& own = golden.logits[(first + row) % golden.logits.size()];
+      logits.insert(logits.end(), own.begin(), own.end());
+    }
+    return logits;
+  }
+
+  std::unique_ptr<Model> model_;
+};
+
+TEST_P(TorchModelTest, MatchesGoldenLogits) {
+  Load();
+  EXPECT_THAT(Run(0, 0, 16), Pointwise(FloatNear(kTolerance), Expected(0, 16)));
+}
+
+TEST_P(TorchModelTest, EveryBatchSizeGivesTheSameLogits) {
+  Load();
+  for (int rows = 1; rows <= 32; ++rows) {
+    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(kTolerance), Expected(rows, rows)))
+        << rows << " rows";
+  }
+}
+
+TEST_P(TorchModelTest, InstancesRunAtOnceWithoutMixing) {
+  Load(/*instances=*/4);
+  std::vector<std::jthread> threads;
+  for (int instance = 0; instance < 4; ++instance) {
+    threads.emplace_back([this, instance] {
+      for (int i = 0; i < 50; ++i) {
+        const int rows = 1 + (i + instance) % 8;
+        EXPECT_THAT(Run(instance, i, rows), Pointwise(FloatNear(kTolerance), Expected(i, rows)));
+      }
+    });
+  }
+}
+
+TEST_P(TorchModelTest, StagingHoldsALargestBatch) {
+  Load(2);
+  for (int instance : {0, 1}) EXPECT_EQ(model_->Staging(instance).size(), 32 * kPixels);
+  EXPECT_NE(model_->Staging(0).data(), model_->Staging(1).data());
+}
+
+TEST_P(TorchModelTest, SaysWhatItIs) {
+  Load();
+  EXPECT_EQ(model_->format(), format());
+  EXPECT_EQ(model_->device(), device_name() == "cuda" ? "cuda:0" : device_name());
+  EXPECT_EQ(model_->columns(), kClasses);
+  EXPECT_EQ(model_->options().name, "fashion_mnist");
+  EXPECT_EQ(model_->digest().size(), 64);
+}
+
+TEST_P(TorchModelTest, StartsNoThreadsOfItsOwn) {
+  if (device_name() != "cpu") GTEST_SKIP() << "intra-op threads are the CPU's";
+  Load(2);
+  const auto threads = [] {
+    return std::distance(std::filesystem::directory_iterator("/proc/self/task"),
+                         std::filesystem::directory_iterator());
+  };
+  const auto before = threads();
+  for (int instance : {0, 1}) {
+    std::jthread([&] {
+      Run(instance, 0, 16);
+      EXPECT_EQ(threads(), before + 1);  // This one: intra-op threads are set to 1.
+    }).join();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(FormatsAndDevices, TorchModelTest,
+                         ::testing::Combine(::testing::Values("torchscript", "aotinductor"),
+                                            ::testing::Values("cpu", "cuda")),
+                         [](const auto& info) {
+                           return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
+                         });
+
+TEST(BinaryModelTest, OneLogitAndTwoLogitsAreTheSameClassifier) {
+  const auto load = [](const char* file) { return LoadModel(OptionsFor(ModelFixture(file), 2)).value(); };
+  const std::unique_ptr<Model> one = load("torchscript/binary_one_logit.pt");
+  const std::unique_ptr<Model> two = load("torchscript/binary_two_logits.pt");
+  EXPECT_EQ(one->columns(), 1);
+  EXPECT_EQ(two->columns(), 2);
+  for (Model* model : {one.get(), two.get()}) {
+    std::copy_n(GoldenImages().inputs[0].begin(), kPixels, model->Staging(0).begin());
+  }
+  std::vector<float> z(1), pair(2);
+  ASSERT_TRUE(one->Run(0, 1, absl::MakeSpan(z)).ok());
+  ASSERT_TRUE(two->Run(0, 1, absl::MakeSpan(pair)).ok());
+  EXPECT_NEAR(pair[1] - pair[0], z[0], 1e-5);
+}
+
+}  // namespace
+}  // namespace calserve

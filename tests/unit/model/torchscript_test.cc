@@ -1,0 +1,103 @@
+// TorchScript models that are made here, for what no committed file can show.
+#include <torch/csrc/jit/api/module.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/model/model.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+// Saves a model of 1024 inputs and 2 logits with an n×1024 parameter `weight`.
+std::string SaveModel(const std::string& name, const std::string& forward, int64_t n = 2) {
+  torch::jit::Module module("test_model");
+  module.register_parameter("weight", torch::ones({n, 1024}), /*is_buffer=*/false);
+  module.define(forward);
+  const std::string path = ::testing::TempDir() + "/" + name + ".pt";
+  module.save(path);
+  return path;
+}
+
+absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1) {
+  ModelOptions options;
+  options.path = path;
+  options.input_shape = {1024};
+  options.classes = 2;
+  options.device = "cpu";
+  options.instances = instances;
+  options.max_batch_size = 2;
+  return LoadModel(options);
+}
+
+int64_t ResidentMegabytes() {
+  int64_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages >> pages;
+  return pages * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+TEST(TorchScriptTest, InstancesShareOneCopyOfTheWeights) {
+  const std::string path = SaveModel("large", R"(
+    def forward(self, x):
+        return torch.matmul(x, self.weight.t())[:, :2]
+  )",
+                                     64 * 256);  // 64 MiB
+  ASSERT_TRUE(Load(path).ok());                  // Grows the heap to what loading needs.
+  const auto growth = [&path](int instances) {
+    const int64_t before = ResidentMegabytes();
+    absl::StatusOr<std::unique_ptr<Model>> model = Load(path, instances);
+    EXPECT_TRUE(model.ok()) << model.status();
+    return ResidentMegabytes() - before;
+  };
+  EXPECT_LT(growth(4) - growth(1), 32);
+}
+
+TEST(TorchScriptTest, AModelMustReturnOneTensor) {
+  const std::string path = SaveModel("tuple", R"(
+    def forward(self, x):
+        return (x, self.weight)
+  )");
+  const absl::Status status = Load(path).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("must return one tensor; it returned Tuple"));
+}
+
+TEST(TorchScriptTest, AFixedBatchSizeIsFoundWhileWarmingUp) {
+  const std::string path = SaveModel("fixed", R"(
+    def forward(self, x):
+        return torch.matmul(x, self.weight.t())[:1]
+  )");
+  const absl::Status status = Load(path).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("[2, 2]"), HasSubstr("it gave [1, 2]")));
+}
+
+TEST(TorchScriptTest, AnErrorInTheForwardPassIsInternalAndTheInstanceLivesOn) {
+  const std::string path = SaveModel("raises", R"(
+    def forward(self, x):
+        assert bool(x.max() < 9), "too bright"
+        return torch.matmul(x, self.weight.t())
+  )");
+  absl::StatusOr<std::unique_ptr<Model>> model = Load(path);
+  ASSERT_TRUE(model.ok()) << model.status();
+  std::vector<float> logits(2);
+  (*model)->Staging(0)[0] = 10;
+  const absl::Status status = (*model)->Run(0, 1, absl::MakeSpan(logits));
+  EXPECT_EQ(status.code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("too bright"));
+  (*model)->Staging(0)[0] = 1;
+  EXPECT_TRUE((*model)->Run(0, 1, absl::MakeSpan(logits)).ok());
+  EXPECT_EQ(logits[0], 1);
+}
+
+}  // namespace
+}  // namespace calserve
