@@ -1,0 +1,90 @@
+#include "tests/integration/in_process_server.h"
+
+#include <stdexcept>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace calserve::integration {
+namespace {
+
+template <typename T>
+T OrThrow(absl::StatusOr<T> result) {
+  if (!result.ok()) throw std::runtime_error(result.status().ToString());
+  return *std::move(result);
+}
+
+std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version, int classes) {
+  Calibrator calibrator =
+      version.version == 0 ? Calibrator::None(classes) : OrThrow(Calibrator::Create(version.spec));
+  return std::make_shared<ServedCalibrator>(
+      ServedCalibrator{std::move(calibrator), version.version, version.digest});
+}
+
+}  // namespace
+
+InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& clock) {
+  StoreOptions store;
+  store.data_dir = options.data_dir;
+  store_ = OrThrow(OpenStore(store));
+  tickets_ = OrThrow(CreateTicketSealer(options.tickets, options.data_dir, store_->deployment_id(), clock));
+  registry_ = OrThrow(CalibratorRegistry::Create(
+      RecalibrationOptions(), *store_, clock, [this](const CalibratorVersion& active) {
+        table_.SetCalibrator(active.model, active.model_version, ToServed(active, active.spec.classes));
+      }));
+  PublishModel(options);
+  DecodingOptions decoding;
+  decoding.threads = 1;
+  predictor_ = std::make_unique<Predictor>(decoding, table_, *tickets_, clock);
+  monitor_ = OrThrow(
+      CalibrationMonitor::Create(MonitoringOptions(), *store_, clock,
+                                 [this](const std::string& model, int64_t model_version, int64_t version) {
+                                   return registry_->Find(model, model_version, version);
+                                 }));
+  hub_ = ReportHub::Create(*monitor_, clock);
+  ingestor_ = OrThrow(FeedbackIngestor::Create(
+      FeedbackOptions(), *tickets_, *store_, clock,
+      [](const std::string&, const std::string&) { return std::nullopt; }, [this] { monitor_->Notify(); }));
+  GrpcOptions grpc;
+  grpc.listen = "127.0.0.1:0";
+  server_ = OrThrow(GrpcServer::Start(
+      grpc, {*predictor_, table_, *ingestor_, *registry_, *monitor_, *hub_, RecalibrationOptions()}));
+}
+
+void InProcessServer::PublishModel(const InProcessOptions& options) {
+  auto served = std::make_shared<ServedModel>();
+  served->name = "puppet";
+  served->version = 1;
+  for (int i = 0; i < options.classes; ++i) served->labels.push_back(absl::StrCat("class ", i));
+  served->input_shape = {options.classes};
+  served->input_size = options.classes;
+  served->max_batch_size = options.batching.max_batch_size;
+  auto model = std::make_unique<PuppetModel>(options.classes, options.batching.max_batch_size);
+  model_ = model.get();
+  served->model = std::move(model);
+  BatchRunner runner;
+  runner.staging = [runs = model_](int instance) { return runs->Staging(instance); };
+  runner.run = [runs = model_](int instance, int rows, absl::Span<float> logits) {
+    return runs->Run(instance, rows, logits);
+  };
+  runner.row_size = options.classes;
+  runner.columns = options.classes;
+  served->batcher = OrThrow(Batcher::Create(options.batching, std::move(runner)));
+  const CalibratorVersion active = OrThrow(registry_->AddModelVersion({"puppet", 1, options.classes}, ""));
+  table_.Publish(std::move(served), ToServed(active, options.classes));
+}
+
+int64_t InProcessServer::Drain() {
+  drained_ = true;
+  return server_->Drain();
+}
+
+InProcessServer::~InProcessServer() {
+  model_->Release();
+  if (!drained_) Drain();
+  server_.reset();
+  ingestor_.reset();
+  monitor_->SaveCheckpoint().IgnoreError();
+}
+
+}  // namespace calserve::integration

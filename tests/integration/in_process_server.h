@@ -1,0 +1,63 @@
+#ifndef CALSERVE_TESTS_INTEGRATION_IN_PROCESS_SERVER_H_
+#define CALSERVE_TESTS_INTEGRATION_IN_PROCESS_SERVER_H_
+
+#include <memory>
+#include <string>
+
+#include "server/base/clock.h"
+#include "server/feedback/feedback_ingestor.h"
+#include "server/feedback/store.h"
+#include "server/feedback/tickets.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/monitoring/report_hub.h"
+#include "server/prediction/predictor.h"
+#include "server/prediction/serving_table.h"
+#include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/grpc_server.h"
+#include "tests/integration/puppet_model.h"
+
+namespace calserve::integration {
+
+struct InProcessOptions {
+  int classes = 4;
+  BatchingOptions batching;
+  TicketOptions tickets;
+  std::string data_dir;
+};
+
+// The rooms wired as in server/main.cc, over a puppet for a model and a clock that the test moves.
+// Destruction is a drain: windows are checkpointed, and another one may start in the same directory.
+class InProcessServer {
+ public:
+  // `clock` outlives the server. Throws where a part cannot be made.
+  InProcessServer(const InProcessOptions& options, const Clock& clock);
+  ~InProcessServer();
+
+  // As on SIGTERM; at most once. Returns how many calls had to be cancelled.
+  int64_t Drain();
+
+  std::string address() const { return server_->address(); }
+  PuppetModel& model() { return *model_; }
+  Batcher::Counters batcher_counters() const { return table_.Find("puppet", 0)->model->batcher->counters(); }
+  FeedbackIngestor::Counters feedback_counters() const { return ingestor_->counters(); }
+  CalibratorRegistry& registry() { return *registry_; }
+
+ private:
+  void PublishModel(const InProcessOptions& options);
+
+  PuppetModel* model_ = nullptr;  // owned by the table
+  std::unique_ptr<Store> store_;
+  std::unique_ptr<TicketSealer> tickets_;
+  ServingTable table_;
+  std::unique_ptr<CalibratorRegistry> registry_;
+  std::unique_ptr<Predictor> predictor_;
+  std::unique_ptr<CalibrationMonitor> monitor_;
+  std::unique_ptr<ReportHub> hub_;
+  std::unique_ptr<FeedbackIngestor> ingestor_;
+  std::unique_ptr<GrpcServer> server_;
+  bool drained_ = false;
+};
+
+}  // namespace calserve::integration
+
+#endif  // CALSERVE_TESTS_INTEGRATION_IN_PROCESS_SERVER_H_
