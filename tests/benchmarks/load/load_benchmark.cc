@@ -1,0 +1,208 @@
+// The served model beside what it is made of, in one run on the same cores: requests a second, latency and
+// server CPU of LibTorch alone (raw), of a bare gRPC server exchanging the same bytes (echo) and of
+// calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What the ratios
+// mean: design.md, section 10.
+//
+//   load_benchmark [MODEL_DIRECTORY [SECONDS [ROUNDS]]]
+//
+// MODEL_DIRECTORY: a model of 1×28×28 floats and 10 classes; SECONDS of one measurement; medians over ROUNDS.
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <sstream>
+#include <stdexcept>
+#include <thread>
+
+#include "absl/strings/str_format.h"
+#include "tests/benchmarks/load/load_client.h"
+#include "tests/end_to_end/scenario.h"
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+
+namespace calserve::load {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::vector<int>& Concurrencies() {
+  static const std::vector<int> concurrencies = {1, 8, 32};
+  return concurrencies;
+}
+
+double Median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+absl::Duration Median(const std::vector<Measurement>& rounds, absl::Duration Measurement::*field) {
+  std::vector<double> values;
+  for (const Measurement& round : rounds) values.push_back(absl::ToDoubleNanoseconds(round.*field));
+  return absl::Nanoseconds(Median(std::move(values)));
+}
+Measurement Median(const std::vector<Measurement>& rounds) {
+  std::vector<double> per_second;
+  for (const Measurement& round : rounds) per_second.push_back(round.per_second);
+  Measurement median;
+  median.per_second = Median(std::move(per_second));
+  median.p50 = Median(rounds, &Measurement::p50);
+  median.p99 = Median(rounds, &Measurement::p99);
+  median.cpu_each = Median(rounds, &Measurement::cpu_each);
+  return median;
+}
+
+class LoadBenchmark {
+ public:
+  LoadBenchmark(const fs::path& model, absl::Duration duration, int rounds)
+      : model_(fs::canonical(model)), duration_(duration), rounds_(rounds) {
+    // The server takes a repository; this one has the model alone, under the name that the client asks for.
+    fs::create_directory(scratch_ / "models");
+    fs::create_directory_symlink(model_, scratch_ / (std::string("models/") + e2e::kModel));
+    server_ = std::make_unique<e2e::ServerProcess>(
+        e2e::ServerFlags{.model_repository = scratch_ / "models", .data_dir = scratch_ / "data"});
+    if (!server_->WaitUntilServing()) throw std::runtime_error(server_->log());
+    StartEcho();
+  }
+
+  void Run() {
+    const v1::PredictRequest request = e2e::TestTensorRequest(0, 1);
+    LoadClient echo_client(echo_address_, request), served_client(server_->address(), request);
+    for (int round = 0; round < rounds_; ++round) {
+      for (const int concurrency : Concurrencies()) {
+        raw_[concurrency].push_back(MeasureRaw(concurrency));
+        echo_[concurrency].push_back(
+            echo_client.Run(concurrency, duration_, [&] { return echo_process_->CpuTime(); }));
+        served_[concurrency].push_back(
+            served_client.Run(concurrency, duration_, [&] { return server_->CpuTime(); }));
+      }
+    }
+    for (int round = 0; round < rounds_; ++round) {
+      feedback_.push_back(MeasureFeedback(server_->address(), kLabels, kStreams, kBatch));
+    }
+  }
+
+  void Print() const {
+    std::cout << absl::StreamFormat(
+        "\n## Served, beside raw and echo: %s\n\n"
+        "%d cores, the client on the same; %.0f s a measurement, medians of %d interleaved rounds. One 28×28 "
+        "float "
+        "tensor (3,136 bytes) a request, top 5 in the answer.\n\n"
+        "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",
+        (model_.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
+        absl::ToDoubleSeconds(duration_), rounds_);
+    for (const int concurrency : Concurrencies()) {
+      PrintRow(concurrency, "raw", Median(raw_.at(concurrency)));
+      PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
+      PrintRow(concurrency, "served", Median(served_.at(concurrency)));
+    }
+    std::cout << "\n| bar of design.md, section 10 | at | measured | met |\n|---|---|---|---|\n";
+    for (const int concurrency : Concurrencies()) PrintThroughputBar(concurrency);
+    PrintLatencyBar();
+    for (const int concurrency : Concurrencies()) PrintCpuBar(concurrency);
+    std::cout << absl::StreamFormat(
+        "\nDurable feedback over gRPC, %d streams of batches of %d, K = 10: **%.0f labels/s** (median of "
+        "%d).\n",
+        kStreams, kBatch, Median(feedback_), rounds_);
+  }
+
+ private:
+  static constexpr int kLabels = 20'000, kStreams = 8, kBatch = 100;
+
+  fs::path ModelFile() const {
+    const fs::path package = model_ / "1/model.pt2";
+    return fs::exists(package) ? package : model_ / "1/model.pt";
+  }
+
+  void StartEcho() {
+    const auto reply = e2e::Api(server_->address()).Predict(e2e::TestTensorRequest(0, 1));
+    if (!reply.ok()) throw std::runtime_error(reply.status.message);
+    const std::string file = scratch_ / "response";
+    std::ofstream(file, std::ios::binary) << reply.response.SerializeAsString();
+    echo_process_ = std::make_unique<e2e::ChildProcess>(
+        std::vector<std::string>{e2e::BuiltProgram("tests/benchmarks/load/echo_server"), file});
+    const auto address = echo_process_->WaitForLine("serving address=", absl::Seconds(20));
+    if (!address.has_value()) throw std::runtime_error(echo_process_->log());
+    echo_address_ = *address;
+  }
+
+  // At the best number of instances for so many images in flight.
+  Measurement MeasureRaw(int in_flight) const {
+    Measurement best;
+    for (const int instances : {1, 2}) {
+      if (instances > in_flight) continue;
+      e2e::ChildProcess raw({e2e::BuiltProgram("tests/benchmarks/load/raw_forward"), ModelFile().string(),
+                             "10", std::to_string(in_flight), std::to_string(instances),
+                             std::to_string(absl::ToDoubleSeconds(duration_)), "1", "28", "28"});
+      const auto line = raw.WaitForLine("raw ", absl::Minutes(2) + duration_);
+      if (!line.has_value()) throw std::runtime_error(raw.log());
+      double per_second = 0, p50 = 0, p99 = 0, cpu = 0;
+      std::istringstream(*line) >> per_second >> p50 >> p99 >> cpu;
+      if (per_second > best.per_second) {
+        best = {per_second, absl::Nanoseconds(p50), absl::Nanoseconds(p99), absl::Nanoseconds(cpu)};
+      }
+    }
+    return best;
+  }
+
+  static void PrintRow(int concurrency, const char* what, const Measurement& m) {
+    std::cout << absl::StreamFormat("| %d | %s | %.0f | %.0f | %.0f | %.0f |\n", concurrency, what,
+                                    m.per_second, absl::ToDoubleMicroseconds(m.p50),
+                                    absl::ToDoubleMicroseconds(m.p99),
+                                    absl::ToDoubleMicroseconds(m.cpu_each));
+  }
+  static void PrintBar(const std::string& bar, int concurrency, double measured, bool met) {
+    std::cout << absl::StreamFormat("| %s | %d | %.2f | %s |\n", bar, concurrency, measured,
+                                    met ? "yes" : "**no**");
+  }
+  void PrintThroughputBar(int concurrency) const {
+    const double echo = Median(echo_.at(concurrency)).per_second,
+                 raw = Median(raw_.at(concurrency)).per_second;
+    const double measured = Median(served_.at(concurrency)).per_second / (1 / (1 / echo + 1 / raw));
+    if (concurrency == 32) {
+      PrintBar("served / (1 / (1/echo + 1/raw)) ≥ 0.85", concurrency, measured, measured >= 0.85);
+    } else {
+      std::cout << absl::StreamFormat("| served / (1 / (1/echo + 1/raw)), no bar | %d | %.2f | |\n",
+                                      concurrency, measured);
+    }
+  }
+  void PrintLatencyBar() const {
+    const absl::Duration allowed = Median(raw_.at(1)).p50 + 1.5 * Median(echo_.at(1)).p50;
+    const double measured = absl::FDivDuration(Median(served_.at(1)).p50, allowed);
+    PrintBar("latency p50 / (raw + 1.5 × echo) ≤ 1", 1, measured, measured <= 1);
+  }
+  void PrintCpuBar(int concurrency) const {
+    const absl::Duration beyond =
+        Median(served_.at(concurrency)).cpu_each - Median(raw_.at(concurrency)).cpu_each;
+    const double measured = absl::FDivDuration(beyond, Median(echo_.at(concurrency)).cpu_each);
+    PrintBar("(served CPU - raw CPU) / echo CPU ≤ 1.3", concurrency, measured, measured <= 1.3);
+  }
+
+  const fs::path model_;
+  const absl::Duration duration_;
+  const int rounds_;
+  e2e::TempDir scratch_;
+  std::unique_ptr<e2e::ServerProcess> server_;
+  std::unique_ptr<e2e::ChildProcess> echo_process_;
+  std::string echo_address_;
+  std::map<int, std::vector<Measurement>> raw_, echo_, served_;  // by concurrency, one a round
+  std::vector<double> feedback_;
+};
+
+}  // namespace
+}  // namespace calserve::load
+
+int main(int argc, char** argv) {
+  const std::string model = argc > 1 ? argv[1] : calserve::e2e::DemoModels() + "/fashion_mnist";
+  const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
+  const int rounds = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;
+  try {
+    calserve::load::LoadBenchmark benchmark(model, absl::Seconds(seconds), rounds);
+    benchmark.Run();
+    benchmark.Print();
+  } catch (const std::exception& error) {
+    std::cerr << "load_benchmark: " << error.what() << "\n";
+    return 1;
+  }
+}

@@ -1,0 +1,37 @@
+#!/bin/bash
+# Runs every benchmark of a build, one after the other, and writes Markdown to stdout; progress goes to stderr.
+#
+#   tests/benchmarks/run.sh [BUILD_DIR]      build/release is the default
+#
+# Nothing else should run on the machine meanwhile.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+readonly BUILD="${1:-build/release}"
+readonly BENCHMARKS="$BUILD/tests/benchmarks"
+[[ -d "$BENCHMARKS" ]] || { echo "$BENCHMARKS is not there: ./dev build first" >&2 && exit 2; }
+failed=0
+
+run() {
+  echo "-- $1" >&2
+  "$@" || { failed=1 && echo "failed: $*" >&2; }
+}
+
+cat <<END
+# Benchmarks
+
+Commit $(git rev-parse --short HEAD 2>/dev/null || echo unknown)$(git diff --quiet HEAD 2>/dev/null || echo ' with changes'), \
+$(date -u +%F' '%R) UTC, $(nproc) cores, $(awk -F': ' '/^model name/ { print $2; exit }' /proc/cpuinfo), \
+build $(sed -n 's/^CMAKE_BUILD_TYPE:STRING=//p' "$BUILD/CMakeCache.txt").
+END
+
+run "$BENCHMARKS/load/load_benchmark" examples/fashion_mnist/models/fashion_mnist
+run "$BENCHMARKS/load/load_benchmark" tests/fixtures/models/fashion_mnist_pt2
+
+for program in "$BENCHMARKS"/*/*_benchmark; do
+  [[ "$program" == */load_benchmark ]] && continue
+  printf '\n## %s\n\n~~~\n' "$(basename "$program")"
+  run "$program" --benchmark_min_time=0.5
+  echo '~~~'
+done
+exit "$failed"
