@@ -67,6 +67,16 @@ absl::StatusOr<std::string> Connection::QueryText(absl::string_view sql) {
   return statement.Text(0);
 }
 
+absl::Status Connection::CheckInPlace() const {
+  int moved = 0;
+  const int result = sqlite3_file_control(get(), "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+  if (result != SQLITE_OK) return ToStatus(get(), result);
+  if (moved == 0) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("feedback store ", sqlite3_db_filename(get(), "main"),
+                   ": the file was moved or deleted while the server ran; put it back"));
+}
+
 absl::StatusOr<Transaction> Transaction::Begin(Connection& db, Kind kind) {
   RETURN_IF_ERROR(db.Execute(kind == Kind::kWrite ? "BEGIN IMMEDIATE" : "BEGIN"));
   return Transaction(&db);

@@ -66,6 +66,9 @@ class Connection {
   // The first column of the first row, as text.
   absl::StatusOr<std::string> QueryText(absl::string_view sql);
 
+  // UNAVAILABLE if the file that is open is not the one at its path any more: what is written would be lost.
+  absl::Status CheckInPlace() const;
+
   // Rows changed by the last INSERT, UPDATE or DELETE.
   int64_t changes() const { return sqlite3_changes64(db_.get()); }
   sqlite3* get() const { return db_.get(); }

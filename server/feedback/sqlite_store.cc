@@ -86,6 +86,7 @@ auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
   MutexLock lock(&write_mu_);
   RETURN_IF_ERROR(EnsureWriter());
   const auto run = [&](Writer& writer) -> decltype(work(writer)) {
+    RETURN_IF_ERROR(writer.db.CheckInPlace());
     ASSIGN_OR_RETURN(Transaction transaction, Transaction::Begin(writer.db, Transaction::Kind::kWrite));
     auto result = work(writer);
     RETURN_IF_ERROR(StatusOf(result));
