@@ -80,7 +80,6 @@ class Monitor final : public CalibrationMonitor {
   Mutex
       checkpoint_mu_;  // Held while one is written, so that an older one never replaces a newer. Before mu_.
   mutable Mutex mu_;
-  CondVar wake_;      // for the folder
   CondVar advanced_;  // for WaitForPosition
   const std::unique_ptr<WindowFold> fold_ ABSL_PT_GUARDED_BY(mu_);
   int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
@@ -90,8 +89,11 @@ class Monitor final : public CalibrationMonitor {
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
   absl::Status checkpoint_ ABSL_GUARDED_BY(mu_);
-  bool notified_ ABSL_GUARDED_BY(mu_) = false;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  Mutex wake_mu_;  // Apart from mu_, so that Notify waits for no fold.
+  CondVar wake_;   // for the folder
+  bool notified_ ABSL_GUARDED_BY(wake_mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(wake_mu_) = false;
 
   Mutex on_fold_mu_;  // Held while it is called.
   std::function<void()> on_fold_ ABSL_GUARDED_BY(on_fold_mu_);
@@ -101,7 +103,7 @@ class Monitor final : public CalibrationMonitor {
 
 Monitor::~Monitor() {
   {
-    MutexLock lock(&mu_);
+    MutexLock lock(&wake_mu_);
     stopping_ = true;
     wake_.Signal();
   }
@@ -164,10 +166,13 @@ void Monitor::FoldLog() {
 }
 
 absl::StatusOr<bool> Monitor::FoldBatch() {
+  {
+    MutexLock lock(&wake_mu_);
+    notified_ = false;  // What is appended from here on notifies again.
+  }
   LogSelection after;
   {
     MutexLock lock(&mu_);
-    notified_ = false;  // What is appended from here on notifies again.
     after.after_position = position_;
   }
   ASSIGN_OR_RETURN(const LogHead head, store_.Head());
@@ -215,27 +220,31 @@ void Monitor::CheckpointIfDue() {
 }
 
 bool Monitor::WaitForRows() {
-  MutexLock lock(&mu_);
+  absl::Duration checkpoint_due = absl::InfiniteDuration();
+  {
+    MutexLock lock(&mu_);
+    if (checkpoint_pending()) checkpoint_due = next_checkpoint_;
+  }
+  MutexLock lock(&wake_mu_);
   while (!stopping_ && !notified_) {
-    const absl::Duration left =
-        checkpoint_pending() ? next_checkpoint_ - SteadyNow() : absl::InfiniteDuration();
+    const absl::Duration left = checkpoint_due - SteadyNow();
     if (left <= absl::ZeroDuration()) break;
-    wake_.WaitFor(&mu_, left);
+    wake_.WaitFor(&wake_mu_, left);
   }
   return !stopping_;
 }
 
 bool Monitor::Pause(absl::Duration duration) {
   const absl::Duration end = SteadyNow() + duration;
-  MutexLock lock(&mu_);
+  MutexLock lock(&wake_mu_);
   for (absl::Duration left = duration; !stopping_ && left > absl::ZeroDuration(); left = end - SteadyNow()) {
-    wake_.WaitFor(&mu_, left);
+    wake_.WaitFor(&wake_mu_, left);
   }
   return !stopping_;
 }
 
 void Monitor::Notify() {
-  MutexLock lock(&mu_);
+  MutexLock lock(&wake_mu_);
   notified_ = true;
   wake_.Signal();
 }
