@@ -12,6 +12,7 @@
 #include "calibration/labelled_rows.h"
 #include "calibration/metrics_accumulator.h"
 #include "calibration/platt_fit.h"
+#include "calibration/row_kernels.h"
 #include "calibration/softmax.h"
 #include "calibration/temperature_fit.h"
 
@@ -74,11 +75,14 @@ Fitted FitPlattSpec(const LabelledRows& data) {
 absl::StatusOr<Fitted> FitOneVsRestSpec(const LabelledRows& data, const Progress& progress) {
   const int classes = data.logits.classes();
   std::vector<double> log_sums, row(classes);
+  bool all_correct = true;
   for (const int64_t i : data.rows) {
     data.logits.Row(i, row.data());
     log_sums.push_back(LogSumExp(row));
+    all_correct = all_correct && row[data.labels[i]] == Max(row);
   }
   Fitted fitted;
+  fitted.at_bound = all_correct;
   std::vector<double> slopes, offsets, scores(data.rows.size());
   std::vector<uint8_t> positive(data.rows.size());
   for (int k = 0; k < classes; ++k) {
@@ -100,6 +104,7 @@ absl::StatusOr<Fitted> FitOneVsRestSpec(const LabelledRows& data, const Progress
 }
 
 absl::StatusOr<Fitted> FitRows(CalibrationMethod method, const LabelledRows& data, const Progress& progress) {
+  if (progress != nullptr && !progress(0)) return Cancelled();
   switch (method) {
     case CalibrationMethod::kNone: {
       Fitted fitted;

@@ -27,9 +27,9 @@ struct FitReport {
   int64_t n = 0;
   bool converged = false;
   int iterations = 0;
-  // The data do not determine a parameter: the temperature stopped at its bound of [0.01, 100], or scores
-  // separate the classes (or a class has no row), so that Platt's smoothed targets alone keep its slope
-  // finite.
+  // The data do not determine a parameter: the temperature stopped at its bound of [0.01, 100]; or, of
+  // Platt's, scores separate the classes, a class has no row, or every row was right, so that the smoothed
+  // targets and not the data keep a slope finite.
   bool at_bound = false;
   CalibrationMetrics before, after;
   // Pooled over rows left out of the fit; unset without folds, or where all rows are alike and share one

@@ -23,7 +23,8 @@ int BinIndex(double confidence, int bins) {
 }
 
 double RowNll(absl::Span<const float> probabilities, int label) {
-  const double nll = -std::log(static_cast<double>(probabilities[label]));
+  const double nll =
+      0 - std::log(static_cast<double>(probabilities[label]));  // not -log, which is -0 for p = 1
   return std::clamp(nll, 0.0, kMaxNll);
 }
 

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 
@@ -16,7 +17,9 @@ constexpr int64_t kMaxMicros = int64_t{36'500} * 86'400 * kMicrosPerSecond;  // 
 // A whole number >= 1, without sign or leading zero, so that each window has one name.
 std::optional<int64_t> ParsePositive(absl::string_view text) {
   int64_t value = 0;
-  if (text.empty() || !absl::ascii_isdigit(text[0]) || text[0] == '0') return std::nullopt;
+  if (text.empty() || text[0] == '0' || !std::all_of(text.begin(), text.end(), absl::ascii_isdigit)) {
+    return std::nullopt;
+  }
   if (!absl::SimpleAtoi(text, &value)) return std::nullopt;
   return value;
 }
