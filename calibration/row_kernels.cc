@@ -4,6 +4,7 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 namespace calserve {
 namespace {
@@ -41,7 +42,10 @@ inline double ExpOne(double x) {
   return x < kSmallest ? 0.0 : result;
 }
 
-double Total(const double (&lanes)[kLanes]) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
+// Four doubles that the compiler keeps in registers.
+using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
+
+double Total(const Lanes& lanes) { return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]); }
 
 }  // namespace
 
@@ -53,7 +57,7 @@ void ExpOfNonPositive(absl::Span<double> values) {
 }
 
 double Sum(absl::Span<const double> values) {
-  double partial[kLanes] = {};
+  Lanes partial = {};
   size_t i = 0;
   for (; i + kLanes <= values.size(); i += kLanes) {
     for (size_t lane = 0; lane < kLanes; ++lane) partial[lane] += values[i + lane];
@@ -75,27 +79,27 @@ double Max(absl::Span<const double> values) {
 
 CALSERVE_WIDE_VECTORS
 Moments WeightedMoments(absl::Span<const double> weights, absl::Span<const double> z) {
-  const double* const w = weights.data();
-  const double* const x = z.data();
+  Lanes zeroth = {}, first = {}, second = {}, third = {};
   const size_t n = z.size();
-  double zeroth[kLanes] = {}, first[kLanes] = {}, second[kLanes] = {}, third[kLanes] = {};
   size_t k = 0;
   for (; k + kLanes <= n; k += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) {
-      const double w1 = w[k + lane] * x[k + lane];
-      const double w2 = w1 * x[k + lane];
-      zeroth[lane] += w[k + lane];
-      first[lane] += w1;
-      second[lane] += w2;
-      third[lane] += w2 * x[k + lane];
-    }
+    Lanes w, x;
+    std::memcpy(&w, weights.data() + k, sizeof(w));
+    std::memcpy(&x, z.data() + k, sizeof(x));
+    const Lanes w1 = w * x;
+    const Lanes w2 = w1 * x;
+    zeroth += w;
+    first += w1;
+    second += w2;
+    third += w2 * x;
   }
   for (; k < n; ++k) {
-    const double w1 = w[k] * x[k];
-    zeroth[0] += w[k];
+    const double w1 = weights[k] * z[k];
+    const double w2 = w1 * z[k];
+    zeroth[0] += weights[k];
     first[0] += w1;
-    second[0] += w1 * x[k];
-    third[0] += w1 * x[k] * x[k];
+    second[0] += w2;
+    third[0] += w2 * z[k];
   }
   return {Total(zeroth), Total(first), Total(second), Total(third)};
 }
