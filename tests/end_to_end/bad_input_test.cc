@@ -71,13 +71,13 @@ Api* BadInputTest::api_ = nullptr;
 // While it lives, the server is killed by SIGXFSZ as soon as it writes a byte to any file, wherever it is.
 class NoFileWrites {
  public:
-  explicit NoFileWrites(pid_t pid) : pid_(pid) { SetLimit(0); }
+  explicit NoFileWrites(pid_t pid) : pid_(pid) { EXPECT_EQ(SetLimit(0), 0); }
   ~NoFileWrites() { SetLimit(RLIM_INFINITY); }
 
  private:
-  void SetLimit(rlim_t bytes) {
+  int SetLimit(rlim_t bytes) {
     const rlimit limit = {bytes, RLIM_INFINITY};
-    EXPECT_EQ(prlimit(pid_, RLIMIT_FSIZE, &limit, nullptr), 0);
+    return prlimit(pid_, RLIMIT_FSIZE, &limit, nullptr);
   }
   const pid_t pid_;
 };

@@ -201,5 +201,31 @@ TEST_F(FeedbackTest, AStreamAcknowledgesItsBatchesInOrderAndABadBatchEndsItWithI
   EXPECT_THAT(status.message, HasSubstr("1 to 10000"));
 }
 
+TEST_F(FeedbackTest, TheFirstOfTwoLabelsOnOneStreamStands) {
+  const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 2000);
+  const auto stream = api_->StreamFeedback();
+  std::jthread writer([&] {
+    v1::StreamFeedbackRequest request;
+    for (const Labelled& prediction : predictions) {
+      for (const int label : {0, 1}) {
+        request.clear_items();
+        *request.add_items() = Item(prediction.ticket, label);
+        if (!stream->Write(request)) return;
+      }
+    }
+    stream->CloseWrites();
+  });
+  v1::StreamFeedbackResponse response;
+  int accepted_first = 0, refused_second = 0;
+  for (int batch = 0; stream->Read(&response); ++batch) {
+    const v1::FeedbackResult& result = response.results(0);
+    if (batch % 2 == 0) accepted_first += result.outcome() == v1::FEEDBACK_OUTCOME_ACCEPTED;
+    if (batch % 2 == 1) refused_second += result.reason() == v1::REJECTION_REASON_LABEL_CONFLICT;
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(accepted_first, 2000);
+  EXPECT_EQ(refused_second, 2000);
+}
+
 }  // namespace
 }  // namespace calserve::e2e

@@ -98,11 +98,12 @@ std::optional<PersistentLabeller::Batch> PersistentLabeller::NextBatch(int life)
   if (finish_) return std::nullopt;
   const size_t end = std::min(predictions_.size(), predictions_.size() * life / lives_);
   const int size = std::uniform_int_distribution<int>(1, kMaxBatch)(random_);
-  const bool repeat = next_ > 0 && (next_ == end || random_() % kRepeatOneIn == 0);
+  const bool repeat = !acknowledged_.empty() && (next_ == end || random_() % kRepeatOneIn == 0);
+  if (!repeat && next_ == end) return std::nullopt;  // Its share of this life is in flight.
   Batch batch;
   for (int i = 0; i < size; ++i) {
     if (repeat) {
-      batch.items.push_back(&predictions_[random_() % next_]);
+      batch.items.push_back(acknowledged_[random_() % acknowledged_.size()]);
     } else if (next_ < end) {
       batch.items.push_back(&predictions_[next_++]);
     }
@@ -122,6 +123,7 @@ void PersistentLabeller::Acknowledge(const Batch& batch, const v1::StreamFeedbac
       record_.faults.push_back(id + ": " + result.ShortDebugString());
     }
     const bool first = record_.acknowledged.insert(id).second;
+    if (first) acknowledged_.push_back(batch.items[i]);
     if (result.outcome() == v1::FEEDBACK_OUTCOME_ACCEPTED && !first) {
       record_.faults.push_back(id + " was acknowledged before and is accepted again: it was lost");
     }

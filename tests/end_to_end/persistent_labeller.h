@@ -81,8 +81,9 @@ class PersistentLabeller {
   std::atomic<int64_t> acknowledgements_{0};
   // Of the thread:
   std::mt19937 random_;
-  size_t next_ = 0;           // of predictions_, not yet sent
-  std::deque<Batch> resend_;  // cut off
+  size_t next_ = 0;                            // of predictions_, not yet sent
+  std::vector<const Labelled*> acknowledged_;  // to be repeated
+  std::deque<Batch> resend_;                   // cut off
   Record record_;
   std::jthread thread_;  // Last: it uses the members above.
 };

@@ -122,19 +122,23 @@ TEST_F(StreamingTest, ModelsAreListedWithWhatAClientNeedsToKnow) {
   EXPECT_EQ(model.versions(0).active_calibrator().method(), "none");
 }
 
-v1::WatchCalibrationRequest EveryWindowEvery10Milliseconds() {
+// Every window several times over: large messages, so that what fits on the way are few of them.
+v1::WatchCalibrationRequest LargeReportsEvery10Milliseconds() {
   v1::WatchCalibrationRequest request;
   request.set_model(kModel);
-  for (const char* window : {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"}) {
-    request.add_windows(window);
+  for (int copy = 0; copy < 5; ++copy) {
+    for (const char* window : {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"}) {
+      request.add_windows(window);
+    }
   }
   request.mutable_min_interval()->set_nanos(10'000'000);
   return request;
 }
 
 TEST_F(StreamingTest, AWatcherThatDoesNotReadHoldsUpNobodyAndThenSeesTheNewest) {
-  const auto slow = api_->WatchCalibration(EveryWindowEvery10Milliseconds());
-  const auto fast = api_->WatchCalibration(EveryWindowEvery10Milliseconds());
+  const Api slow_api(server_.address());  // A connection of its own, whose window stays small.
+  const auto slow = slow_api.WatchCalibration(LargeReportsEvery10Milliseconds());
+  const auto fast = api_->WatchCalibration(LargeReportsEvery10Milliseconds());
   const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 640);
   const auto n_of = [](const v1::WatchCalibrationResponse& response) {
     return response.reports(0).served().n();
@@ -148,7 +152,7 @@ TEST_F(StreamingTest, AWatcherThatDoesNotReadHoldsUpNobodyAndThenSeesTheNewest) 
     Label(*api_, absl::MakeConstSpan(predictions).subspan(i, 4));
     while (last < static_cast<int64_t>(i + 4)) {
       ASSERT_TRUE(fast->Read(&response));
-      ASSERT_EQ(response.reports_size(), 5);
+      ASSERT_EQ(response.reports_size(), 25);
       EXPECT_GE(n_of(response), last) << "n never falls";
       last = n_of(response);
       ++reports;
