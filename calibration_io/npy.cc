@@ -1,5 +1,6 @@
 #include "calibration_io/npy.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -200,6 +201,16 @@ absl::StatusOr<const ElementType*> FindElementType(const std::string& descr, abs
       absl::StrCat(name, ": dtype must be float32, float64, int8 to int64 or uint8 to uint64; was ", descr));
 }
 
+// Whether the product of the sizes is `count`, without computing one that overflows.
+bool HoldsExactly(const std::vector<int64_t>& shape, size_t count) {
+  if (std::find(shape.begin(), shape.end(), 0) != shape.end()) return count == 0;
+  for (const int64_t size : shape) {
+    if (count % static_cast<size_t>(size) != 0) return false;
+    count /= static_cast<size_t>(size);
+  }
+  return count == 1;
+}
+
 }  // namespace
 
 absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, absl::string_view name) {
@@ -212,15 +223,8 @@ absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, absl::string_view nam
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": an array of shape (N) or (N, K) is needed; has shape ", shape));
   }
-  // Checked by division, so that a header cannot promise more than the file holds, nor overflow.
-  size_t count = bytes.size() / (*type)->size;
-  bool fits = bytes.size() % (*type)->size == 0;
-  size_t product = 1;
-  for (const int64_t size : header->shape) {
-    if (size != 0 && product > count / static_cast<size_t>(size)) fits = false;
-    if (fits) product *= static_cast<size_t>(size);
-  }
-  if (!fits || product != count) {
+  const size_t count = bytes.size() / (*type)->size;
+  if (bytes.size() % (*type)->size != 0 || !HoldsExactly(header->shape, count)) {
     return absl::InvalidArgumentError(
         absl::StrCat(name, ": shape ", shape, " of dtype ", header->descr, " does not fit the ", bytes.size(),
                      " bytes after the header; the file is truncated or damaged"));

@@ -1,0 +1,140 @@
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/commands.h"
+#include "client/cli/json_output.h"
+
+namespace calserve::cli {
+namespace {
+
+struct Options {
+  std::string file = "-";
+  std::string ticket;
+  std::string label;
+  std::string source;
+};
+
+constexpr size_t kBatch = 500;  // labels in one request
+
+// Sends labels in batches and counts what became of them.
+class Sender {
+ public:
+  Sender(const Client& client, const Options& options, const Session& session)
+      : options_(options),
+        session_(session),
+        stream_(client.OpenFeedbackStream(
+            {.max_in_flight = 16, .timeout = client.options().timeout},
+            [this](int64_t, absl::StatusOr<std::vector<client::FeedbackResult>> results) {
+              if (results.ok()) Count(*results);
+            })) {}
+
+  absl::Status Add(client::Feedback item) {
+    batch_.push_back(std::move(item));
+    return batch_.size() < kBatch ? absl::OkStatus() : Flush();
+  }
+
+  // Sends the rest and waits until all of it is answered.
+  absl::Status Finish() {
+    if (absl::Status status = Flush(); !status.ok()) return status;
+    if (absl::Status status = stream_->Finish(); !status.ok()) return status;
+    if (session_.json) return Verdict();
+    Print(absl::StrCat(counts_["ACCEPTED"], " accepted, ", counts_["DUPLICATE"], " duplicate, ",
+                       counts_["REJECTED"], " rejected\n"));
+    return Verdict();
+  }
+
+ private:
+  absl::Status Flush() {
+    if (batch_.empty()) return absl::OkStatus();
+    const absl::Status status = stream_->Send(++sequence_, batch_, options_.source);
+    batch_.clear();
+    return status;
+  }
+
+  // On the stream's thread.
+  void Count(const std::vector<client::FeedbackResult>& results) {
+    for (const client::FeedbackResult& result : results) {
+      ++counts_[OutcomeName(result.outcome)];
+      if (session_.json) PrintJson(ToJson(result));
+      if (result.outcome != client::FeedbackResult::Outcome::kRejected) continue;
+      if (first_rejection_.empty()) first_rejection_ = absl::StrCat(result.reason, ": ", result.message);
+      if (!session_.json) std::cerr << "rejected, " << result.reason << ": " << result.message << "\n";
+    }
+  }
+
+  absl::Status Verdict() {
+    if (counts_["REJECTED"] == 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        absl::StrCat(counts_["REJECTED"], " labels were rejected, the first for ", first_rejection_));
+  }
+
+  const Options& options_;
+  const Session& session_;
+  std::vector<client::Feedback> batch_;
+  int64_t sequence_ = 0;
+  std::map<std::string, int64_t> counts_;  // read again only after Finish
+  std::string first_rejection_;
+  const std::unique_ptr<client::FeedbackStream> stream_;  // Last: its thread calls Count.
+};
+
+absl::Status SendLines(std::istream& lines, const std::string& name, Sender* sender) {
+  std::string line;
+  for (int64_t number = 1; std::getline(lines, line); ++number) {
+    if (absl::StripAsciiWhitespace(line).empty()) continue;
+    absl::StatusOr<client::Feedback> item = FeedbackFromJson(line);
+    if (!item.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": ", item.status().message()));
+    }
+    if (absl::Status status = sender->Add(*std::move(item)); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SendOne(const Options& options, Sender* sender) {
+  absl::StatusOr<std::string> ticket = TicketFromBase64(options.ticket);
+  if (!ticket.ok()) return UsageError(absl::StrCat("--ticket: ", ticket.status().message()));
+  client::Feedback item{*std::move(ticket), options.label};
+  if (int32_t index; absl::SimpleAtoi(options.label, &index)) item.label = index;
+  return sender->Add(std::move(item));
+}
+
+absl::Status Run(const Options& options, const Session& session) {
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  Sender sender(*client, options, session);
+  absl::Status sent;
+  if (!options.ticket.empty()) {
+    sent = SendOne(options, &sender);
+  } else if (options.file == "-") {
+    sent = SendLines(std::cin, "standard input", &sender);
+  } else {
+    std::ifstream file(options.file);
+    if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", options.file));
+    sent = SendLines(file, options.file, &sender);
+  }
+  const absl::Status finished = sender.Finish();  // also after an error: what was read before it counts
+  return sent.ok() ? finished : sent;
+}
+
+}  // namespace
+
+void AddFeedback(CLI::App* app, Session* session) {
+  CLI::App* const command = app->add_subcommand(
+      "feedback", "Send true labels: {\"ticket\": BASE64, \"label\": NAME or INDEX}, a line each");
+  const auto options = std::make_shared<Options>();
+  command->add_option("file", options->file, "JSON lines; - is standard input")->capture_default_str();
+  CLI::Option* const ticket = command->add_option("--ticket", options->ticket, "one ticket, in base64");
+  CLI::Option* const label = command->add_option("--label", options->label, "its true class, name or index");
+  ticket->needs(label);
+  label->needs(ticket);
+  command->add_option("--source", options->source, "who or what labelled");
+  command->callback([options, session] { session->result = Run(*options, *session); });
+}
+
+}  // namespace calserve::cli

@@ -1,0 +1,205 @@
+#include <memory>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "calibration/fit.h"
+#include "calibration_io/calibrator_json.h"
+#include "calibration_io/file.h"
+#include "calibration_io/json_values.h"
+#include "calibration_io/labelled_logits_file.h"
+#include "client/cli/commands.h"
+#include "client/cli/json_output.h"
+#include "client/cli/labelled_images.h"
+#include "client/cli/metrics_table.h"
+
+namespace calserve::cli {
+namespace {
+
+struct Options {
+  std::string method = "temperature";
+  std::string logits, labels, images;
+  int folds = 5;
+  // Offline:
+  std::string out;
+  // With a server:
+  std::string model;
+  int64_t model_version = 0;
+  std::vector<std::string> sources, excluded_sources;
+  int64_t max_rows = 0;
+  bool activate = false;
+
+  bool offline() const { return !logits.empty() && model.empty(); }
+};
+
+void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitReport& report,
+              const Session& session) {
+  std::string parameters;
+  for (const CalibratorSpec::Parameter& parameter : spec.parameters) {
+    absl::StrAppend(&parameters, parameters.empty() ? "" : "; ", parameter.name);
+    for (const double value : parameter.values) absl::StrAppend(&parameters, " ", FormatMetric(value));
+  }
+  std::vector<NamedMetrics> columns = {{"before", report.before}, {"after", report.after}};
+  if (report.cross_validated.has_value()) columns.push_back({"left out", *report.cross_validated});
+  Print(absl::StrCat(session.terminal.Bold(name), "  ", parameters, "\n",
+                     MetricsTable(columns, session.terminal)));
+  if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");
+  if (!report.converged) Print("the fit did not converge\n");
+  if (report.changed_predictions > 0) {
+    Print(absl::StrCat("changes the predicted class of ", FormatMetric(report.changed_predictions),
+                       " of the rows\n"));
+  }
+}
+
+absl::Status FitOffline(const Options& options, const Session& session) {
+  const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
+  if (!method.ok()) return UsageError(method.status().message());
+  const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
+  if (!data.ok()) return data.status();
+  FitOptions fit_options;
+  fit_options.folds = options.folds;
+  const absl::StatusOr<FitResult> fit = FitCalibrator(*method, data->view(), data->labels, fit_options);
+  if (!fit.ok()) return fit.status();
+  if (!options.out.empty()) {
+    absl::Status status = WriteWholeFile(options.out, CalibratorToJson({fit->spec, fit->report}));
+    if (!status.ok()) return status;
+  }
+  if (session.json) {
+    PrintJson(FitToJsonValue(fit->spec, fit->report));
+  } else {
+    PrintFit(MethodName(fit->spec.method), fit->spec, fit->report, session);
+  }
+  return absl::OkStatus();
+}
+
+// The labelled set of a fit by the server, kept while it is sent.
+struct Upload {
+  LabelledLogitsFile logits;
+  std::vector<client::Input> images;
+  std::vector<int32_t> image_labels;
+};
+
+absl::Status ReadImages(const std::string& path, const client::ModelInfo& model, Upload* upload) {
+  const absl::StatusOr<std::vector<LabelledImage>> images = ListLabelledImages(path, model);
+  if (!images.ok()) return images.status();
+  for (const LabelledImage& image : *images) {
+    absl::StatusOr<std::string> bytes = ReadWholeFile(image.path);
+    if (!bytes.ok()) return bytes.status();
+    upload->images.push_back({client::EncodedImage{*std::move(bytes)}, {}});
+    upload->image_labels.push_back(image.class_index);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FillData(const Options& options, const client::ModelInfo& model, Upload* upload,
+                      client::FitRequest* request) {
+  if (!options.logits.empty()) {
+    absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
+    if (!data.ok()) return data.status();
+    upload->logits = *std::move(data);
+    request->data = client::UploadedLogits{upload->logits.view(), upload->logits.labels};
+  } else if (!options.images.empty()) {
+    if (absl::Status status = ReadImages(options.images, model, upload); !status.ok()) return status;
+    request->data = client::UploadedInputs{upload->images, upload->image_labels};
+  } else {
+    client::StoredSelection stored;
+    stored.sources = options.sources;
+    stored.excluded_sources = options.excluded_sources;
+    stored.max_rows = options.max_rows;
+    request->data = stored;
+  }
+  return absl::OkStatus();
+}
+
+// Replaces what is active just now.
+absl::StatusOr<client::CalibratorInfo> ActivateFitted(const Client& client,
+                                                      const client::CalibratorInfo& fitted) {
+  const absl::StatusOr<client::ModelInfo> model = client.GetModel(fitted.model);
+  if (!model.ok()) return model.status();
+  int64_t active = 0;
+  for (const client::ModelVersionInfo& version : model->versions) {
+    if (version.version == fitted.model_version) active = version.active_calibrator.version;
+  }
+  return client.ActivateCalibrator(fitted.model, fitted.model_version, fitted.version, active);
+}
+
+absl::Status FitOnServer(const Options& options, const Session& session) {
+  const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
+  if (!method.ok()) return UsageError(method.status().message());
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
+  if (!model.ok()) return model.status();
+
+  client::FitRequest request;
+  request.model = model->name;
+  request.model_version = options.model_version;
+  request.method = *method;
+  request.folds = options.folds;
+  Upload upload;
+  if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
+  ProgressLine progress(options.method, session.json);
+  request.on_progress = [&](const client::FitProgress& at) {
+    progress.Update(static_cast<int64_t>(100 * at.fraction), 100,
+                    absl::StrCat(at.stage, ", ", at.rows, " rows"));
+    return true;
+  };
+  absl::StatusOr<client::CalibratorInfo> fitted = client->FitCalibrator(request);
+  if (!fitted.ok()) return fitted.status();
+  if (options.activate) {
+    fitted = ActivateFitted(*client, *fitted);
+    if (!fitted.ok()) return fitted.status();
+  }
+  if (session.json) {
+    PrintJson(ToJson(*fitted));
+    return absl::OkStatus();
+  }
+  CalibratorSpec spec;
+  spec.parameters = fitted->parameters;
+  PrintFit(absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
+           spec, fitted->report.value_or(FitReport()), session);
+  return absl::OkStatus();
+}
+
+absl::Status Run(const Options& options, const Session& session) {
+  return options.offline() ? FitOffline(options, session) : FitOnServer(options, session);
+}
+
+}  // namespace
+
+void AddFit(CLI::App* app, Session* session) {
+  CLI::App* const command = app->add_subcommand("fit",
+                                                "Fit a calibrator: offline from --logits and --labels; with "
+                                                "a server from its stored feedback, or with --model "
+                                                "from uploaded --logits and --labels or --images");
+  const auto options = std::make_shared<Options>();
+  command->add_option("--method", options->method, "temperature or platt")
+      ->check(CLI::IsMember({"temperature", "platt"}))
+      ->capture_default_str();
+  command->add_option("--folds", options->folds, "of the cross-validation")
+      ->check(CLI::Range(2, 20))
+      ->capture_default_str();
+  CLI::Option* const logits =
+      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv");
+  CLI::Option* const labels =
+      command->add_option("--labels", options->labels, "N class indices, .npy or .csv");
+  logits->needs(labels);
+  labels->needs(logits);
+  CLI::Option* const model =
+      command->add_option("--model", options->model, "fit on the server, for this model");
+  CLI::Option* const out =
+      command->add_option("--out", options->out, "write calibrator.json there (offline)");
+  out->needs(logits)->excludes(model);
+  command
+      ->add_option("--images", options->images,
+                   "a folder with one sub-folder per class, or a CSV list: path,label")
+      ->excludes(logits);
+  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  command->add_option("--source", options->sources, "only labels of these sources");
+  command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources");
+  command->add_option("--max-rows", options->max_rows, "only the newest labels")
+      ->check(CLI::NonNegativeNumber);
+  command->add_flag("--activate", options->activate, "answer predictions with it at once");
+  command->callback([options, session] { session->result = Run(*options, *session); });
+}
+
+}  // namespace calserve::cli

@@ -1,0 +1,164 @@
+#include "client/cli/json_output.h"
+
+#include <limits>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "calibration_io/json_reader.h"
+#include "calibration_io/json_values.h"
+
+namespace calserve::cli {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json TimeOrNull(const std::optional<absl::Time>& time) {
+  return time.has_value() ? Json(TimeText(*time)) : Json(nullptr);
+}
+
+}  // namespace
+
+std::string TimeText(absl::Time time) {
+  return absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", time, absl::UTCTimeZone());
+}
+
+const char* StateName(client::CalibratorInfo::State state) {
+  switch (state) {
+    case client::CalibratorInfo::State::kFitted:
+      return "FITTED";
+    case client::CalibratorInfo::State::kActive:
+      return "ACTIVE";
+    case client::CalibratorInfo::State::kRetired:
+      return "RETIRED";
+    default:
+      return "UNKNOWN";
+  }
+}
+
+const char* StateName(client::ModelVersionInfo::State state) {
+  switch (state) {
+    case client::ModelVersionInfo::State::kLoading:
+      return "LOADING";
+    case client::ModelVersionInfo::State::kReady:
+      return "READY";
+    case client::ModelVersionInfo::State::kFailed:
+      return "FAILED";
+    default:
+      return "UNKNOWN";
+  }
+}
+
+const char* OutcomeName(client::FeedbackResult::Outcome outcome) {
+  switch (outcome) {
+    case client::FeedbackResult::Outcome::kAccepted:
+      return "ACCEPTED";
+    case client::FeedbackResult::Outcome::kDuplicate:
+      return "DUPLICATE";
+    default:
+      return "REJECTED";
+  }
+}
+
+Json ToJson(const client::Prediction& prediction) {
+  Json top = Json::array();
+  for (const client::ClassProbability& entry : prediction.top_classes) {
+    top.push_back({{"index", entry.index}, {"label", entry.label}, {"probability", entry.probability}});
+  }
+  Json out = {{"prediction_id", prediction.prediction_id},
+              {"ticket", absl::Base64Escape(prediction.ticket)},
+              {"top_classes", std::move(top)},
+              {"confidence", prediction.confidence},
+              {"uncalibrated_confidence", prediction.uncalibrated_confidence}};
+  if (!prediction.probabilities.empty()) out["probabilities"] = prediction.probabilities;
+  if (!prediction.logits.empty()) out["logits"] = prediction.logits;
+  return out;
+}
+
+Json ToJson(const client::FeedbackResult& result) {
+  Json out = {{"outcome", OutcomeName(result.outcome)}, {"prediction_id", result.prediction_id}};
+  if (result.outcome == client::FeedbackResult::Outcome::kRejected) {
+    out["reason"] = result.reason;
+    out["message"] = result.message;
+  }
+  return out;
+}
+
+Json ToJson(const client::WindowReport& report) {
+  return {{"model", report.model},
+          {"model_version", report.model_version},
+          {"calibrator_version", report.calibrator_version},
+          {"window", report.window},
+          {"as_of", {{"position", report.position}, {"time", TimeText(report.time)}}},
+          {"served", MetricsToJsonValue(report.served)},
+          {"uncalibrated", MetricsToJsonValue(report.uncalibrated)},
+          {"catching_up", report.catching_up},
+          {"truncated", report.truncated}};
+}
+
+Json ToJson(const client::CalibratorInfo& calibrator) {
+  CalibratorSpec spec;
+  spec.parameters = calibrator.parameters;
+  return {
+      {"model", calibrator.model},
+      {"model_version", calibrator.model_version},
+      {"version", calibrator.version},
+      {"method", calibrator.method},
+      {"state", StateName(calibrator.state)},
+      {"parameters", ParametersToJsonValue(spec)},
+      {"digest", calibrator.digest},
+      {"origin", calibrator.origin},
+      {"create_time", TimeOrNull(calibrator.created)},
+      {"activate_time", TimeOrNull(calibrator.activated)},
+      {"report", calibrator.report.has_value() ? FitReportToJsonValue(*calibrator.report) : Json(nullptr)}};
+}
+
+Json ToJson(const client::ModelInfo& model) {
+  Json versions = Json::array();
+  for (const client::ModelVersionInfo& version : model.versions) {
+    versions.push_back({{"version", version.version},
+                        {"state", StateName(version.state)},
+                        {"reason", version.reason},
+                        {"format", version.format},
+                        {"device", version.device},
+                        {"digest", version.digest},
+                        {"active_calibrator", ToJson(version.active_calibrator)}});
+  }
+  return {{"name", model.name},
+          {"task", model.task},
+          {"input_kind", model.input_kind},
+          {"input_shape", model.input_shape},
+          {"labels", model.labels},
+          {"max_batch_size", model.max_batch_size},
+          {"versions", std::move(versions)}};
+}
+
+absl::StatusOr<std::string> TicketFromBase64(absl::string_view text) {
+  std::string ticket;
+  if (text.empty() || !absl::Base64Unescape(text, &ticket)) {
+    return absl::InvalidArgumentError("a ticket must be base64, as `calserve predict --json` prints it");
+  }
+  return ticket;
+}
+
+absl::StatusOr<client::Feedback> FeedbackFromJson(absl::string_view line) {
+  const absl::StatusOr<Json> json = ParseJson(line);
+  if (!json.ok()) return json.status();
+  absl::Status error;
+  JsonReader reader(*json, "", &error);
+  absl::StatusOr<std::string> ticket = TicketFromBase64(reader.String("ticket"));
+  const Json& label = reader.Required("label");
+  if (!error.ok()) return error;
+  if (!ticket.ok()) return ticket.status();
+  client::Feedback out{*std::move(ticket), {}};
+  if (label.is_string()) {
+    out.label = label.get<std::string>();
+  } else if (label.is_number_integer() && label >= 0 && label <= std::numeric_limits<int32_t>::max()) {
+    out.label = label.get<int32_t>();
+  } else {
+    return absl::InvalidArgumentError(
+        absl::StrCat("label must be a class name or index; was ", label.dump()));
+  }
+  return out;
+}
+
+}  // namespace calserve::cli

@@ -1,0 +1,25 @@
+#ifndef CALSERVE_CLIENT_CLI_LABELLED_IMAGES_H_
+#define CALSERVE_CLIENT_CLI_LABELLED_IMAGES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "client/types.h"
+
+namespace calserve::cli {
+
+struct LabelledImage {
+  std::string path;
+  int32_t class_index = 0;
+};
+
+// The images of `path`: a folder with one sub-folder per class, named as the class, or a CSV list
+// "path,label" whose paths are relative to the list. In the order of folder and file names, or of the list.
+// Nothing is opened yet. Errors name the file whose label is no class of `model`.
+absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string& path,
+                                                              const client::ModelInfo& model);
+
+}  // namespace calserve::cli
+
+#endif  // CALSERVE_CLIENT_CLI_LABELLED_IMAGES_H_

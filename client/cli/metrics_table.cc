@@ -1,0 +1,57 @@
+#include "client/cli/metrics_table.h"
+
+#include <functional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/text_table.h"
+
+namespace calserve::cli {
+namespace {
+
+std::string Interval(const CalibrationMetrics& metrics) {
+  if (!metrics.ece_low.has_value() || !metrics.ece_high.has_value()) return "-";
+  return absl::StrCat(FormatMetric(metrics.ece_low), " to ", FormatMetric(metrics.ece_high));
+}
+
+struct Metric {
+  const char* name;
+  std::string (*format)(const CalibrationMetrics& metrics);
+};
+constexpr Metric kMetrics[] = {
+    {"n", [](const CalibrationMetrics& m) { return absl::StrCat(m.n); }},
+    {"accuracy", [](const CalibrationMetrics& m) { return FormatMetric(m.accuracy); }},
+    {"mean confidence", [](const CalibrationMetrics& m) { return FormatMetric(m.mean_confidence); }},
+    {"ECE", [](const CalibrationMetrics& m) { return FormatMetric(m.ece); }},
+    {"ECE, 95 % interval", Interval},
+    {"ECE noise floor", [](const CalibrationMetrics& m) { return FormatMetric(m.noise_floor); }},
+    {"MCE", [](const CalibrationMetrics& m) { return FormatMetric(m.mce); }},
+    {"NLL (nats)", [](const CalibrationMetrics& m) { return FormatMetric(m.nll); }},
+    {"Brier score", [](const CalibrationMetrics& m) { return FormatMetric(m.brier); }},
+};
+
+}  // namespace
+
+std::string FormatMetric(std::optional<double> value) {
+  return value.has_value() ? absl::StrFormat("%.4f", *value) : "-";
+}
+
+std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics> columns) {
+  std::vector<std::vector<std::string>> rows;
+  for (const Metric& metric : kMetrics) {
+    std::vector<std::string> row = {metric.name};
+    for (const NamedMetrics& column : columns) row.push_back(metric.format(column.metrics));
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal& terminal) {
+  std::vector<TextTable::Column> headers = {{"", TextTable::Align::kLeft}};
+  for (const NamedMetrics& column : columns) headers.push_back({column.name, TextTable::Align::kRight});
+  TextTable table(std::move(headers));
+  for (std::vector<std::string>& row : MetricsRows(columns)) table.AddRow(std::move(row));
+  return table.ToString(terminal);
+}
+
+}  // namespace calserve::cli

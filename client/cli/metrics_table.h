@@ -1,0 +1,32 @@
+#ifndef CALSERVE_CLIENT_CLI_METRICS_TABLE_H_
+#define CALSERVE_CLIENT_CLI_METRICS_TABLE_H_
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/types/span.h"
+#include "calibration/metrics.h"
+#include "client/cli/terminal.h"
+
+namespace calserve::cli {
+
+// Metrics under the name of what they measure: "uncalibrated", "temperature".
+struct NamedMetrics {
+  std::string name;
+  CalibrationMetrics metrics;
+};
+
+// A row a metric (n, accuracy, mean confidence, ECE, its interval, noise floor, MCE, NLL, Brier): its name,
+// then a value for each of `columns`. For text and for HTML.
+std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics> columns);
+
+// The same as an aligned table.
+std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal& terminal);
+
+// Four decimals; "-" where unset.
+std::string FormatMetric(std::optional<double> value);
+
+}  // namespace calserve::cli
+
+#endif  // CALSERVE_CLIENT_CLI_METRICS_TABLE_H_

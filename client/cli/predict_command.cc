@@ -1,0 +1,134 @@
+#include <map>
+#include <memory>
+#include <mutex>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "calibration_io/file.h"
+#include "client/cli/commands.h"
+#include "client/cli/json_output.h"
+#include "client/cli/text_table.h"
+
+namespace calserve::cli {
+namespace {
+
+struct Options {
+  std::vector<std::string> files;
+  std::string model;
+  int64_t model_version = 0;
+  int top_k = 3;
+  bool logits = false;
+  bool probabilities = false;
+};
+
+constexpr int64_t kMaxImageBytes = 64 << 20;
+
+// The answers of all files, one request a file: one bad file does not keep the others from their answers.
+absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(const Client& client,
+                                                                                const std::string& model,
+                                                                                const Options& options) {
+  std::vector<absl::StatusOr<client::PredictResponse>> answers(options.files.size(),
+                                                               absl::UnknownError("not sent"));
+  client::StreamLimits limits;
+  limits.timeout = client.options().timeout;
+  const auto stream = client.OpenPredictStream(
+      limits,
+      [&](int64_t i, absl::StatusOr<client::PredictResponse> answer) { answers[i] = std::move(answer); });
+  for (size_t i = 0; i < options.files.size(); ++i) {
+    absl::StatusOr<std::string> bytes = ReadWholeFile(options.files[i], kMaxImageBytes);
+    if (!bytes.ok()) {
+      answers[i] = bytes.status();
+      continue;
+    }
+    client::PredictRequest request;
+    request.model = model;
+    request.model_version = options.model_version;
+    request.top_k = options.top_k;
+    request.return_logits = options.logits;
+    request.return_probabilities = options.probabilities;
+    request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, {}});
+    if (absl::Status status = stream->Send(static_cast<int64_t>(i), request); !status.ok()) return status;
+  }
+  if (absl::Status status = stream->Finish(); !status.ok()) return status;
+  return answers;
+}
+
+nlohmann::ordered_json AnswerJson(const std::string& file,
+                                  const absl::StatusOr<client::PredictResponse>& answer) {
+  nlohmann::ordered_json out = {{"file", file}};
+  if (!answer.ok()) {
+    out["error"] = {{"code", absl::StatusCodeToString(answer.status().code())},
+                    {"message", std::string(answer.status().message())}};
+    return out;
+  }
+  out.update(ToJson(answer->predictions.at(0)));
+  out["model"] = answer->model;
+  out["model_version"] = answer->model_version;
+  out["calibrator_version"] = answer->calibrator_version;
+  out["calibrator_method"] = answer->calibrator_method;
+  return out;
+}
+
+std::string AnswerLine(const client::Prediction& prediction) {
+  std::string out;
+  for (const client::ClassProbability& top : prediction.top_classes) {
+    absl::StrAppendFormat(&out, "%s%s %.3f", out.empty() ? "" : ", ", top.label, top.probability);
+  }
+  return out;
+}
+
+absl::Status Run(const Options& options, const Session& session) {
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
+  if (!model.ok()) return model.status();
+  const auto answers = PredictAll(*client, model->name, options);
+  if (!answers.ok()) return answers.status();
+
+  absl::Status first_error;
+  TextTable table({{"file"},
+                   {"predicted"},
+                   {"confidence", TextTable::Align::kRight},
+                   {"uncalibrated", TextTable::Align::kRight},
+                   {"most probable"}});
+  nlohmann::ordered_json documents = nlohmann::ordered_json::array();
+  for (size_t i = 0; i < answers->size(); ++i) {
+    const absl::StatusOr<client::PredictResponse>& answer = (*answers)[i];
+    documents.push_back(AnswerJson(options.files[i], answer));
+    if (answer.ok() && answer->predictions.size() == 1) {
+      const client::Prediction& prediction = answer->predictions[0];
+      table.AddRow({options.files[i], prediction.top_classes.at(0).label,
+                    absl::StrFormat("%.3f", prediction.confidence),
+                    absl::StrFormat("%.3f", prediction.uncalibrated_confidence), AnswerLine(prediction)});
+    } else {
+      const std::string message = absl::StrCat(options.files[i], ": ", answer.status().message());
+      table.AddRow({options.files[i], session.terminal.Red("refused"), "", "",
+                    std::string(answer.status().message())});
+      if (first_error.ok()) first_error = absl::Status(answer.status().code(), message);
+    }
+  }
+  if (session.json) {
+    PrintJson({{"predictions", std::move(documents)}});
+  } else {
+    Print(table.ToString(session.terminal));
+  }
+  return first_error;
+}
+
+}  // namespace
+
+void AddPredict(CLI::App* app, Session* session) {
+  CLI::App* const command =
+      app->add_subcommand("predict", "Predict image files (JPEG, PNG, WebP; - is standard input)");
+  const auto options = std::make_shared<Options>();
+  command->add_option("files", options->files, "image files")->required();
+  command->add_option("--model", options->model, "model; the only one if there is one");
+  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  command->add_option("--top-k", options->top_k, "most probable classes to show")->capture_default_str();
+  command->add_flag("--logits", options->logits, "add the logits to --json");
+  command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
+  command->callback([options, session] { session->result = Run(*options, *session); });
+}
+
+}  // namespace calserve::cli

@@ -1,0 +1,76 @@
+#include "client/cli/session.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/errors.h"
+
+namespace calserve::cli {
+namespace {
+
+constexpr char kUsageMark[] = "calserve/usage";
+
+}  // namespace
+
+absl::StatusOr<Client> Session::Connect() const {
+  client::ClientOptions options;
+  options.target = server;
+  if (!absl::ParseDuration(timeout, &options.timeout)) {
+    return UsageError(absl::StrCat("--timeout must be a duration such as 30s or 500ms; was ", timeout));
+  }
+  absl::StatusOr<Client> client = Client::Connect(options);
+  if (!client.ok()) return UsageError(client.status().message());
+  return client;
+}
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  if (status.ok()) return kDone;
+  if (status.GetPayload(kUsageMark).has_value()) return kUsage;
+  return client::IsUnreachable(status) ? kUnreachable : kRefused;
+}
+
+absl::Status UsageError(absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(message);
+  status.SetPayload(kUsageMark, absl::Cord("1"));
+  return status;
+}
+
+void Print(absl::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);
+}
+
+void PrintJson(const nlohmann::ordered_json& document) {
+  Print(absl::StrCat(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), "\n"));
+}
+
+absl::StatusOr<client::ModelInfo> FindModel(const Client& client, const std::string& name) {
+  if (!name.empty()) return client.GetModel(name);
+  absl::StatusOr<std::vector<client::ModelInfo>> models = client.ListModels();
+  if (!models.ok()) return models.status();
+  if (models->size() == 1) return std::move(models->front());
+  if (models->empty()) return absl::NotFoundError(absl::StrCat(client.options().target, " serves no model"));
+  return UsageError(absl::StrCat(
+      "--model is needed, the server has several: ",
+      absl::StrJoin(*models, ", ",
+                    [](std::string* out, const client::ModelInfo& model) { *out += model.name; })));
+}
+
+absl::StatusOr<int32_t> ClassIndex(const client::ModelInfo& model, const std::string& label) {
+  const auto named = std::find(model.labels.begin(), model.labels.end(), label);
+  if (named != model.labels.end()) return static_cast<int32_t>(named - model.labels.begin());
+  int32_t index;
+  if (absl::SimpleAtoi(label, &index) && index >= 0 && index < static_cast<int32_t>(model.labels.size())) {
+    return index;
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", label, "' is not a class of ", model.name, "; it has ",
+                   absl::StrJoin(model.labels.begin(),
+                                 model.labels.begin() + std::min<size_t>(model.labels.size(), 20), ", "),
+                   model.labels.size() > 20 ? absl::StrCat(", ... (", model.labels.size(), ")") : ""));
+}
+
+}  // namespace calserve::cli

@@ -1,0 +1,45 @@
+#ifndef CALSERVE_CLIENT_CLI_SESSION_H_
+#define CALSERVE_CLIENT_CLI_SESSION_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "client/cli/terminal.h"
+#include "client/client.h"
+#include "nlohmann/json.hpp"
+
+namespace calserve::cli {
+
+// What every command shares: the options before the verb, and where its output goes.
+struct Session {
+  std::string server = "127.0.0.1:8500";
+  std::string timeout = "30s";  // as absl::ParseDuration has it
+  bool json = false;
+  Terminal terminal = Terminal::Detect(stdout);
+  absl::Status result;  // of the command that ran
+
+  absl::StatusOr<Client> Connect() const;
+};
+
+// How the program ends.
+enum ExitCode { kDone = 0, kRefused = 1, kUsage = 2, kUnreachable = 3 };
+ExitCode ExitCodeOf(const absl::Status& status);
+
+// An error in how the command was called.
+absl::Status UsageError(absl::string_view message);
+
+// Prints text or, as one document a line, JSON to standard output.
+void Print(absl::string_view text);
+void PrintJson(const nlohmann::ordered_json& document);
+
+// The model of that name; with an empty name the only one that the server has.
+absl::StatusOr<client::ModelInfo> FindModel(const Client& client, const std::string& name);
+// Index of the class named so, or of the index given as a number; INVALID_ARGUMENT names the classes there
+// are.
+absl::StatusOr<int32_t> ClassIndex(const client::ModelInfo& model, const std::string& label);
+
+}  // namespace calserve::cli
+
+#endif  // CALSERVE_CLIENT_CLI_SESSION_H_

@@ -1,0 +1,164 @@
+#include <atomic>
+#include <csignal>
+#include <map>
+#include <memory>
+#include <thread>
+
+#include "CLI/CLI.hpp"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "client/cli/commands.h"
+#include "client/cli/json_output.h"
+#include "client/cli/metrics_table.h"
+#include "client/cli/reliability_text.h"
+#include "client/cli/text_table.h"
+
+namespace calserve::cli {
+namespace {
+
+struct Options {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = -1;
+  std::vector<std::string> windows;
+  std::string interval = "1s";
+  int64_t count = 0;
+};
+
+std::string Line(const client::WindowReport& report) {
+  return absl::StrFormat(
+      "%s %s/%d calibrator %d %s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s\n",
+      TimeText(report.time), report.model, report.model_version, report.calibrator_version, report.window,
+      report.served.n, FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
+      FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
+      FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "");
+}
+
+// The newest report of each window, as a table and one diagram.
+class LiveView {
+ public:
+  explicit LiveView(const Terminal& terminal) : terminal_(terminal) {}
+
+  void Show(const std::vector<client::WindowReport>& reports) {
+    for (const client::WindowReport& report : reports) newest_[report.window] = report;
+    if (!terminal_.interactive) {
+      for (const client::WindowReport& report : reports) Print(Line(report));
+      return;
+    }
+    Print(absl::StrCat("\x1b[H\x1b[2J", Screen()));
+  }
+
+ private:
+  std::string Screen() const {
+    TextTable table({{"window"},
+                     {"calibrator", TextTable::Align::kRight},
+                     {"n", TextTable::Align::kRight},
+                     {"accuracy", TextTable::Align::kRight},
+                     {"confidence", TextTable::Align::kRight},
+                     {"ECE", TextTable::Align::kRight},
+                     {"floor", TextTable::Align::kRight},
+                     {"uncalibrated", TextTable::Align::kRight},
+                     {"NLL", TextTable::Align::kRight}});
+    const client::WindowReport* last = nullptr;
+    for (const auto& [window, report] : newest_) {
+      table.AddRow({window, absl::StrCat(report.calibrator_version), absl::StrCat(report.served.n),
+                    FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
+                    FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
+                    FormatMetric(report.uncalibrated.ece), FormatMetric(report.served.nll)});
+      if (last == nullptr || report.served.n > last->served.n) last = &report;
+    }
+    if (last == nullptr) return "";
+    return absl::StrCat(terminal_.Bold(absl::StrCat(last->model, "/", last->model_version)), "  ",
+                        TimeText(last->time), last->catching_up ? "  catching up" : "", "\n\n",
+                        table.ToString(terminal_), "\n", terminal_.Bold(last->window), "\n",
+                        ReliabilityText(last->served, terminal_));
+  }
+
+  const Terminal terminal_;
+  std::map<std::string, client::WindowReport> newest_;
+};
+
+// Ends the watch on SIGINT or SIGTERM, so that the program leaves by its door. The signals are blocked in
+// every thread and taken by this one.
+class SignalStop {
+ public:
+  explicit SignalStop(client::CalibrationWatch* watch) {
+    sigset_t signals = Signals();
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    thread_ = std::thread([this, watch] {
+      const sigset_t signals = Signals();
+      const timespec tick{0, 100'000'000};
+      while (!done_) {
+        if (sigtimedwait(&signals, nullptr, &tick) > 0) return watch->Cancel();
+      }
+    });
+  }
+  ~SignalStop() {
+    done_ = true;
+    thread_.join();
+  }
+
+ private:
+  static sigset_t Signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    return signals;
+  }
+
+  std::atomic<bool> done_ = false;
+  std::thread thread_;
+};
+
+absl::Status Run(const Options& options, const Session& session) {
+  client::WatchRequest request;
+  request.model_version = options.model_version;
+  if (options.calibrator_version >= 0) request.calibrator_version = options.calibrator_version;
+  request.windows = options.windows;
+  if (!absl::ParseDuration(options.interval, &request.min_interval)) {
+    return UsageError(
+        absl::StrCat("--interval must be a duration such as 1s or 200ms; was ", options.interval));
+  }
+  const absl::StatusOr<Client> client = session.Connect();
+  if (!client.ok()) return client.status();
+  const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
+  if (!model.ok()) return model.status();
+  request.model = model->name;
+  const std::unique_ptr<client::CalibrationWatch> watch = client->WatchCalibration(request);
+  const SignalStop stop(watch.get());
+  LiveView view(session.terminal);
+  for (int64_t updates = 0; options.count == 0 || updates < options.count; ++updates) {
+    const absl::StatusOr<std::optional<std::vector<client::WindowReport>>> reports = watch->Next();
+    if (!reports.ok()) return reports.status();
+    if (!reports->has_value()) break;
+    if (!session.json) {
+      view.Show(**reports);
+      continue;
+    }
+    for (const client::WindowReport& report : **reports) PrintJson(ToJson(report));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+void AddWatch(CLI::App* app, Session* session) {
+  CLI::App* const command = app->add_subcommand("watch", "Show live calibration as labels come in");
+  const auto options = std::make_shared<Options>();
+  command->add_option("--model", options->model, "model; the only one if there is one");
+  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  command
+      ->add_option("--calibrator", options->calibrator_version,
+                   "calibrator version; else the active one, whichever")
+      ->check(CLI::NonNegativeNumber);
+  command->add_option("--window", options->windows,
+                      "last_1000, last_1h, decay_1h, ...; several may be given");
+  command->add_option("--interval", options->interval, "smallest time between updates")
+      ->capture_default_str();
+  command->add_option("--count", options->count, "stop after so many updates; 0: never")
+      ->check(CLI::NonNegativeNumber);
+  command->callback([options, session] { session->result = Run(*options, *session); });
+}
+
+}  // namespace calserve::cli

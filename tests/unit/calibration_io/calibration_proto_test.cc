@@ -1,0 +1,43 @@
+#include "calibration_io/calibration_proto.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/unit/calibration_io/report_values.h"
+
+namespace calserve {
+namespace {
+
+TEST(CalibrationProtoTest, KeepsEveryFieldOfAReport) {
+  const FitReport report = SomeFitReport();
+  ExpectSameReport(FitReportFromProto(FitReportToProto(report)), report);
+  ExpectSameReport(FitReportFromProto(FitReportToProto(FitReport())), FitReport());
+}
+
+TEST(CalibrationProtoTest, KeepsWhatIsUnsetUnset) {
+  const v1::CalibrationMetrics proto = MetricsToProto(CalibrationMetrics());
+  EXPECT_FALSE(proto.has_nll());
+  EXPECT_FALSE(proto.has_ece_low());
+  EXPECT_FALSE(FitReportToProto(FitReport()).has_cross_validated());
+}
+
+TEST(CalibrationProtoTest, KeepsASpec) {
+  const CalibratorSpec spec{
+      CalibrationMethod::kPlattOneVsRest, 3, {{"slope", {-1, -2, -3}}, {"offset", {0.1, 0, 4}}}};
+  v1::Calibrator proto;
+  SpecToProto(spec, &proto);
+  EXPECT_EQ(proto.method(), "platt_one_vs_rest");
+  EXPECT_EQ(*SpecFromProto(proto, 3), spec);
+}
+
+TEST(CalibrationProtoTest, RefusesASpecThatNoCalibratorHas) {
+  v1::Calibrator proto;
+  SpecToProto({CalibrationMethod::kPlattOneVsRest, 3, {{"slope", {-1, -2, -3}}, {"offset", {0, 0, 0}}}},
+              &proto);
+  EXPECT_TRUE(absl::IsInvalidArgument(SpecFromProto(proto, 4).status()));
+  proto.set_method("magic");
+  EXPECT_TRUE(absl::IsInvalidArgument(SpecFromProto(proto, 3).status()));
+}
+
+}  // namespace
+}  // namespace calserve

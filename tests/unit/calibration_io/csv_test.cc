@@ -1,0 +1,54 @@
+#include "calibration_io/csv.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace calserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+TEST(CsvTest, ReadsNumbersWithAndWithoutHeader) {
+  for (const char* text :
+       {"1,2\n3,-4.5e3\n", "a,b\n1,2\n3,-4.5e3", "1,2\r\n\r\n3,-4.5e3\r\n", " 1 , 2\n\"3\",-4.5e3"}) {
+    const absl::StatusOr<CsvNumbers> numbers = ParseCsvNumbers(text, "f.csv");
+    ASSERT_TRUE(numbers.ok()) << numbers.status();
+    EXPECT_EQ(numbers->columns, 2);
+    EXPECT_THAT(numbers->values, ElementsAre(1, 2, 3, -4500));
+  }
+  EXPECT_THAT(ParseCsvNumbers("", "f.csv")->values, IsEmpty());
+}
+
+TEST(CsvTest, NamesTheLineAndTheValue) {
+  EXPECT_THAT(ParseCsvNumbers("1,2\n3\n", "f.csv").status().message(),
+              HasSubstr("f.csv:2: every line must have"));
+  EXPECT_THAT(ParseCsvNumbers("1,2\n3,x\n", "f.csv").status().message(),
+              HasSubstr("f.csv:2: a number is needed; was 'x'"));
+  EXPECT_THAT(ParseCsvNumbers("1,2\n3,4 5\n", "f.csv").status().message(), HasSubstr("'4 5'"));
+  EXPECT_THAT(ParseCsvIntegers("1\n\n2.5\n", "y.csv").status().message(), HasSubstr("y.csv:3: one integer"));
+  EXPECT_THAT(ParseCsvIntegers("1\n99999999999999999999\n", "y.csv").status().message(),
+              HasSubstr("y.csv:2"));
+  EXPECT_THAT(ParseLabelledPaths("a.png\n", "l.csv").status().message(),
+              HasSubstr("l.csv:1: 'path,label' is needed"));
+  EXPECT_THAT(ParseLabelledPaths("\"a.png,1\n", "l.csv").status().message(), HasSubstr("not closed"));
+  EXPECT_THAT(ParseLabelledPaths("\"a\"b,1\n", "l.csv").status().message(), HasSubstr("a comma must follow"));
+}
+
+TEST(CsvTest, ReadsIntegers) {
+  EXPECT_THAT(*ParseCsvIntegers("label\n3\n-1\n", "y.csv"), ElementsAre(3, -1));
+}
+
+TEST(CsvTest, ReadsLabelledPaths) {
+  const auto paths = ParseLabelledPaths("Path,Label\nimg/a.png,Sneaker\n\"b, c \"\"d\"\".png\",3\n", "l.csv");
+  ASSERT_TRUE(paths.ok()) << paths.status();
+  ASSERT_EQ(paths->size(), 2u);
+  EXPECT_EQ((*paths)[0].path, "img/a.png");
+  EXPECT_EQ((*paths)[0].label, "Sneaker");
+  EXPECT_EQ((*paths)[1].path, "b, c \"d\".png");
+  EXPECT_EQ((*paths)[1].label, "3");
+}
+
+}  // namespace
+}  // namespace calserve

@@ -1,0 +1,81 @@
+#ifndef CALSERVE_TESTS_UNIT_CALIBRATION_IO_REPORT_VALUES_H_
+#define CALSERVE_TESTS_UNIT_CALIBRATION_IO_REPORT_VALUES_H_
+
+#include "calibration/fit.h"
+
+namespace calserve {
+
+// Reports whose every field has a value of its own, none of them short in decimal.
+inline CalibrationMetrics SomeMetrics(double seed) {
+  CalibrationMetrics out;
+  out.n = 1000 + static_cast<int64_t>(seed);
+  out.n_effective = 1000.1 / 3 + seed;
+  out.accuracy = 1.0 / 3;
+  out.mean_confidence = 2.0 / 3;
+  out.ece = 0.1 / 3;
+  out.ece_low = 0.05 / 3;
+  out.ece_high = 0.2 / 3;
+  out.noise_floor = 0.01 / 3;
+  out.mce = 0.5 / 3;
+  out.n_with_logits = 999;
+  out.nll = 0.7 / 3 + seed;
+  out.brier = 0.4 / 3;
+  out.bins = {{0, 0.5, 10.0 / 3, 0.1 / 7, 0.2 / 7}, {0.5, 1, 20, 0.9 / 7, 1e-300}};
+  return out;
+}
+
+inline FitReport SomeFitReport() {
+  FitReport out;
+  out.n = 5000;
+  out.converged = true;
+  out.iterations = 6;
+  out.at_bound = true;
+  out.before = SomeMetrics(1);
+  out.after = SomeMetrics(2);
+  out.after.nll.reset();
+  out.after.ece_low.reset();
+  out.cross_validated = SomeMetrics(3);
+  out.folds = 5;
+  out.changed_predictions = 0.1 / 3;
+  return out;
+}
+
+inline void ExpectSameMetrics(const CalibrationMetrics& a, const CalibrationMetrics& b) {
+  EXPECT_EQ(a.n, b.n);
+  EXPECT_EQ(a.n_effective, b.n_effective);
+  EXPECT_EQ(a.accuracy, b.accuracy);
+  EXPECT_EQ(a.mean_confidence, b.mean_confidence);
+  EXPECT_EQ(a.ece, b.ece);
+  EXPECT_EQ(a.ece_low, b.ece_low);
+  EXPECT_EQ(a.ece_high, b.ece_high);
+  EXPECT_EQ(a.noise_floor, b.noise_floor);
+  EXPECT_EQ(a.mce, b.mce);
+  EXPECT_EQ(a.n_with_logits, b.n_with_logits);
+  EXPECT_EQ(a.nll, b.nll);
+  EXPECT_EQ(a.brier, b.brier);
+  ASSERT_EQ(a.bins.size(), b.bins.size());
+  for (size_t i = 0; i < a.bins.size(); ++i) {
+    EXPECT_EQ(a.bins[i].lower, b.bins[i].lower);
+    EXPECT_EQ(a.bins[i].upper, b.bins[i].upper);
+    EXPECT_EQ(a.bins[i].count, b.bins[i].count);
+    EXPECT_EQ(a.bins[i].confidence, b.bins[i].confidence);
+    EXPECT_EQ(a.bins[i].accuracy, b.bins[i].accuracy);
+  }
+}
+
+inline void ExpectSameReport(const FitReport& a, const FitReport& b) {
+  EXPECT_EQ(a.n, b.n);
+  EXPECT_EQ(a.converged, b.converged);
+  EXPECT_EQ(a.iterations, b.iterations);
+  EXPECT_EQ(a.at_bound, b.at_bound);
+  EXPECT_EQ(a.folds, b.folds);
+  EXPECT_EQ(a.changed_predictions, b.changed_predictions);
+  ExpectSameMetrics(a.before, b.before);
+  ExpectSameMetrics(a.after, b.after);
+  ASSERT_EQ(a.cross_validated.has_value(), b.cross_validated.has_value());
+  if (a.cross_validated.has_value()) ExpectSameMetrics(*a.cross_validated, *b.cross_validated);
+}
+
+}  // namespace calserve
+
+#endif  // CALSERVE_TESTS_UNIT_CALIBRATION_IO_REPORT_VALUES_H_

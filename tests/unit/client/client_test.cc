@@ -1,0 +1,80 @@
+// What holds without a server: options, and errors where nothing listens. tests/end_to_end has the rest.
+#include "client/client.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/time/clock.h"
+#include "client/errors.h"
+
+namespace calserve::client {
+namespace {
+
+using ::testing::HasSubstr;
+
+Client Nowhere() {
+  ClientOptions options;
+  options.target = "127.0.0.1:1";  // tcpmux: nobody has it
+  options.timeout = absl::Seconds(5);
+  options.retry.max_attempts = 2;
+  options.retry.initial_backoff = absl::Milliseconds(10);
+  return *Client::Connect(options);
+}
+
+TEST(ClientTest, RefusesOptionsOutOfRange) {
+  EXPECT_THAT(Client::Connect({.target = ""}).status().message(), HasSubstr("target"));
+  EXPECT_THAT(Client::Connect({.timeout = absl::ZeroDuration()}).status().message(),
+              HasSubstr("timeout must be > 0"));
+  EXPECT_THAT(Client::Connect({.retry = {.max_attempts = 0}}).status().message(), HasSubstr("max_attempts"));
+}
+
+TEST(ClientTest, NobodyThereIsUnreachable) {
+  const Client client = Nowhere();
+  for (const absl::Status& status :
+       {client.Predict({}).status(), client.ListModels().status(), client.CheckHealth().status(),
+        client.GetCalibrationReport({}).status(), client.FitCalibrator({}).status(),
+        client.WatchCalibration({})->Next().status()}) {
+    EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+    EXPECT_TRUE(IsUnreachable(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("cannot reach 127.0.0.1:1"));
+  }
+}
+
+TEST(ClientTest, AStreamToNobodyAnswersEveryRequestWithTheError) {
+  int answers = 0;
+  const auto stream =
+      Nowhere().OpenPredictStream({}, [&](int64_t sequence, absl::StatusOr<PredictResponse> answer) {
+        EXPECT_EQ(sequence, 7);
+        EXPECT_TRUE(IsUnreachable(answer.status())) << answer.status();
+        ++answers;
+      });
+  ASSERT_TRUE(stream->Send(7, {}).ok());
+  EXPECT_TRUE(IsUnreachable(stream->Finish()));
+  EXPECT_EQ(answers, 1);
+  EXPECT_FALSE(stream->Send(8, {}).ok());
+}
+
+TEST(ClientTest, AWatchIsCancelledWhileItWaits) {
+  const auto watch = Nowhere().WatchCalibration({});
+  watch->Cancel();
+  const auto reports = watch->Next();
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  EXPECT_FALSE(reports->has_value());
+}
+
+TEST(ClientTest, RefusesAnUploadWithoutALabelForEveryRow) {
+  const std::vector<float> logits(6);
+  const std::vector<int32_t> labels(2);
+  FitRequest request;
+  request.data = UploadedLogits{LogitsView(absl::MakeConstSpan(logits), 2), labels};
+  EXPECT_THAT(Nowhere().FitCalibrator(request).status().message(), HasSubstr("3 rows, 2 labels"));
+}
+
+TEST(ClientTest, TensorsHoldTheirBytes) {
+  const Tensor tensor = Tensor::Float32({1, 2}, {1.0f, -2.0f});
+  EXPECT_EQ(tensor.data, std::string("\x00\x00\x80\x3f\x00\x00\x00\xc0", 8));
+  EXPECT_EQ(Tensor::Uint8({2}, {1, 255}).data, "\x01\xff");
+}
+
+}  // namespace
+}  // namespace calserve::client

@@ -1,0 +1,72 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "client/cli/metrics_table.h"
+#include "client/cli/reliability_text.h"
+#include "client/cli/terminal.h"
+#include "client/cli/text_table.h"
+
+namespace calserve::cli {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+Terminal Plain() {
+  Terminal terminal;
+  terminal.utf8 = false;
+  terminal.width = 64;  // bars of 20
+  return terminal;
+}
+
+CalibrationMetrics TwoBins() {
+  CalibrationMetrics metrics;
+  metrics.n = 30;
+  metrics.ece = 0.25;
+  metrics.bins = {{0, 0.5, 10, 0.5, 0.75}, {0.5, 0.75, 0, 0, 0}, {0.75, 1, 20, 1.0, 0.5}};
+  return metrics;
+}
+
+TEST(TextTableTest, AlignsColumnsByWhatIsSeen) {
+  TextTable table({{"name"}, {"n", TextTable::Align::kRight}});
+  table.AddRow({"é", "1"});
+  table.AddRow({"long name", "1000"});
+  table.AddRow({"\x1b[31mred\x1b[0m", "22"});
+  EXPECT_EQ(table.ToString(Plain()),
+            "name          n\né             1\nlong name  1000\n\x1b[31mred\x1b[0m          22\n");
+}
+
+TEST(TextTableTest, LeavesOutAnEmptyHeader) {
+  TextTable table({{""}, {""}});
+  table.AddRow({"a", "b"});
+  EXPECT_EQ(table.ToString(Plain()), "a  b\n");
+}
+
+TEST(TerminalTest, StylesOnlyWhereThereIsColour) {
+  Terminal terminal;
+  EXPECT_EQ(terminal.Bold("x"), "x");
+  terminal.colour = true;
+  EXPECT_EQ(terminal.Bold("x"), "\x1b[1mx\x1b[0m");
+}
+
+TEST(MetricsTableTest, ShowsUnsetAsADash) {
+  CalibrationMetrics metrics = TwoBins();
+  metrics.nll = 0.123456;
+  const std::string table = MetricsTable({{{"before", metrics}, {"after", CalibrationMetrics()}}}, Plain());
+  EXPECT_THAT(table, HasSubstr("NLL (nats)          0.1235       -\n"));
+  EXPECT_THAT(table, HasSubstr("ECE                 0.2500  0.0000\n"));
+}
+
+TEST(ReliabilityTextTest, DrawsTheGapOnItsSide) {
+  const std::string text = ReliabilityText(TwoBins(), Plain());
+  EXPECT_THAT(text, HasSubstr("0.000-0.500  10       0.500     0.750  ##########+++++\n"));
+  EXPECT_THAT(text, HasSubstr("0.750-1.000  20       1.000     0.500  ##########..........\n"));
+  EXPECT_THAT(text, Not(HasSubstr("0.500-0.750")));
+}
+
+TEST(ReliabilityTextTest, HasNothingToDrawForNoRows) {
+  EXPECT_THAT(ReliabilityText(CalibrationMetrics(), Plain()), HasSubstr("bin"));
+}
+
+}  // namespace
+}  // namespace calserve::cli
