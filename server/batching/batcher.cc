@@ -66,12 +66,13 @@ class InstanceBatcher final : public Batcher {
  public:
   InstanceBatcher(const BatchingOptions& options, BatchRunner runner)
       : options_(options), runner_(std::move(runner)), queue_(options) {}
-  ~InstanceBatcher() override;
+  ~InstanceBatcher() override { Stop(); }
 
   // Throws std::system_error if a thread cannot be had.
   void StartThreads();
 
   void Schedule(BatchTask task) override;
+  void Stop() override;
   Counters counters() const override;
 
  private:
@@ -88,7 +89,7 @@ class InstanceBatcher final : public Batcher {
   absl::Status Admit(const BatchTask& task, absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // nullopt once the batcher is being destroyed.
+  // nullopt once the batcher stops.
   std::optional<Work> NextWork() ABSL_LOCKS_EXCLUDED(mu_);
   void RunBatch(int instance, std::vector<QueuedTask> batch, absl::Span<float> logits)
       ABSL_LOCKS_EXCLUDED(mu_);
@@ -116,7 +117,18 @@ class InstanceBatcher final : public Batcher {
       threads_;  // Instances, then the sweeper. Last: joined before what they read goes.
 };
 
-InstanceBatcher::~InstanceBatcher() {
+void InstanceBatcher::StartThreads() {
+  for (int instance = 0; instance < options_.instances; ++instance) {
+    threads_.emplace_back([this, instance] { InstanceLoop(instance); });
+  }
+  threads_.emplace_back([this] { SweepLoop(); });
+}
+
+void InstanceBatcher::Schedule(BatchTask task) {
+  if (absl::Status status = TryEnqueue(task); !status.ok()) Complete(std::move(task), std::move(status));
+}
+
+void InstanceBatcher::Stop() {
   {
     MutexLock lock(&mu_);
     stopping_ = true;
@@ -130,17 +142,6 @@ InstanceBatcher::~InstanceBatcher() {
     left = queue_.TakeOldest(queue_.tasks());
   }
   for (QueuedTask& queued : left) Complete(std::move(queued.task), Unloading());
-}
-
-void InstanceBatcher::StartThreads() {
-  for (int instance = 0; instance < options_.instances; ++instance) {
-    threads_.emplace_back([this, instance] { InstanceLoop(instance); });
-  }
-  threads_.emplace_back([this] { SweepLoop(); });
-}
-
-void InstanceBatcher::Schedule(BatchTask task) {
-  if (absl::Status status = TryEnqueue(task); !status.ok()) Complete(std::move(task), std::move(status));
 }
 
 Batcher::Counters InstanceBatcher::counters() const {

@@ -75,7 +75,13 @@ class Batcher {
   // batcher.
   virtual void Schedule(BatchTask task) = 0;
 
-  // Every task that was scheduled is in exactly one of tasks, refused, expired, cancelled, or still queued.
+  // Completes every queued task (UNAVAILABLE) after the running batches and ends the threads: once it returns
+  // no callback runs, and a later task is refused (UNAVAILABLE). Destruction does the same. A queued task
+  // that keeps its own batcher alive would never let it be destroyed: stop it first. Not from a task's done.
+  virtual void Stop() {}
+
+  // Every task that was scheduled is in exactly one of tasks, refused, expired, cancelled, or still queued
+  // (or was when the batcher stopped).
   struct Counters {
     int64_t tasks = 0, rows = 0, batches = 0;         // that reached the model
     int64_t refused = 0, expired = 0, cancelled = 0;  // tasks that did not

@@ -346,6 +346,18 @@ TEST_F(BatcherTest, DestructionCompletesEveryTaskOnce) {
   for (auto& answer : queued) EXPECT_EQ(answer->times(), 1);
 }
 
+TEST_F(BatcherTest, AStoppedBatcherRunsNoCallbackAndRefusesTasks) {
+  Start();
+  auto running = OccupyAnInstance();
+  auto queued = Submit(1);
+  model_->FinishAll();
+  batcher_->Stop();
+  EXPECT_EQ(running->times(), 1);
+  EXPECT_EQ(queued->times(), 1);
+  EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kUnavailable);
+  batcher_->Stop();
+}
+
 TEST_F(BatcherTest, CreateNamesTheOptionThatIsWrong) {
   const auto message = [](BatchingOptions options) {
     PuppetModel model(1, 4);
