@@ -1,0 +1,95 @@
+"""The table of rooms: who may use whom, and which outside library is used where. As docs and CMake have it."""
+
+import dataclasses
+from typing import Dict, Tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Room:
+    rooms: Tuple[str, ...] = ()  # of ours; "feedback:tickets.h" allows that header alone
+    libraries: Tuple[str, ...] = ()  # Abseil and the system's headers are allowed everywhere
+
+
+SERVER = ("base", "telemetry", "imaging", "batching", "model", "feedback", "monitoring", "prediction",
+          "recalibration", "access", "rpc", "http", "config")
+EVERYTHING = SERVER + ("calibration", "calibration_io", "proto", "client")
+
+ROOMS: Dict[str, Room] = {
+    "calibration": Room((), ("eigen",)),
+    "calibration_io": Room(("calibration", "proto"), ("protobuf", "json")),
+    "base": Room(),
+    "telemetry": Room(("base",)),
+    "imaging": Room(("base", "telemetry"), ("jpeg", "png", "webp", "opencv", "torch")),
+    "batching": Room(("base", "telemetry")),
+    "model": Room(("base", "telemetry"), ("torch", "sodium", "spdlog")),
+    "feedback": Room(("base", "telemetry", "calibration", "calibration_io"), ("sqlite", "sodium", "spdlog")),
+    "monitoring": Room(("base", "telemetry", "calibration", "feedback:half_float.h", "feedback:scored_label.h",
+                        "feedback:store.h")),
+    "prediction": Room(("base", "telemetry", "imaging", "batching", "model", "calibration",
+                        "feedback:half_float.h", "feedback:scored_label.h", "feedback:tickets.h")),
+    "recalibration": Room(("base", "telemetry", "calibration", "calibration_io", "feedback", "monitoring"),
+                          ("sodium", "spdlog")),
+    "access": Room(("base", "telemetry"), ("sodium", "spdlog")),
+    "rpc": Room(("calibration", "calibration_io", "proto", "base", "telemetry", "imaging", "batching", "model",
+                 "feedback", "monitoring", "prediction", "recalibration", "access"), ("grpc", "protobuf", "spdlog")),
+    "http": Room(("base", "telemetry", "access"), ("json", "spdlog")),
+    "config": Room(SERVER + ("calibration",), ("yaml", "cli")),
+    "main": Room(SERVER + ("calibration", "calibration_io"), ("spdlog",)),
+    "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "cli", "json")),
+    "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
+    "tests": Room(EVERYTHING + ("tests",), ("*",)),
+}
+
+# The folders of the rooms; the longest prefix counts.
+FOLDERS: Dict[str, str] = {
+    "calibration/": "calibration", "calibration_io/": "calibration_io", "client/": "client", "examples/": "examples",
+    "tests/": "tests", "server/": "main", "proto/": "proto", **{f"server/{room}/": room for room in SERVER}}
+
+# How an outside library's headers start.
+LIBRARIES: Dict[str, Tuple[str, ...]] = {
+    "abseil": ("absl/",),
+    "benchmark": ("benchmark/",),
+    "cli": ("CLI/",),
+    "eigen": ("Eigen/",),
+    "grpc": ("grpc/", "grpcpp/"),
+    "gtest": ("gtest/", "gmock/"),
+    "jpeg": ("turbojpeg.h", "jpeglib.h"),
+    "json": ("nlohmann/",),
+    "opencv": ("opencv2/",),
+    "png": ("spng.h",),
+    "protobuf": ("google/protobuf/",),
+    "sodium": ("sodium.h",),
+    "spdlog": ("spdlog/",),
+    "sqlite": ("sqlite3.h",),
+    "torch": ("torch/", "ATen/", "c10/"),
+    "webp": ("webp/",),
+    "yaml": ("yaml-cpp/",),
+    "zlib": ("zlib.h",),
+}
+
+# Headers that are slow to compile or clash with others' stay in these files, whatever room they are in.
+ONLY_IN_FILES: Dict[str, str] = {
+    "torch": r"server/model/torch_\w+\.(h|cc)|server/imaging/resize_torch\.cc|tests/.*\.cc",
+}
+
+# Generated from proto/: "calserve/v1/feedback.grpc.pb.h".
+GENERATED = r"(calserve|google/rpc|inference)/.*\.pb\.h"
+
+# Of libc and the kernel; C++'s own have no ".h".
+SYSTEM = (r"[a-z_0-9]+|(sys|arpa|netinet|linux|net)/[a-z_]+\.h|"
+          r"(cpuid|dlfcn|errno|fcntl|ifaddrs|limits|math|netdb|poll|pthread|pwd|sched|signal|stdint|stdlib|string|"
+          r"termios|time|unistd)\.h")
+
+# CMake's names of what a target may link.
+TARGETS: Dict[str, str] = {
+    "CLI11::CLI11": "cli", "Eigen3::Eigen": "eigen", "gRPC::grpc++": "grpc", "gRPC::grpc++_reflection": "grpc",
+    "nlohmann_json::nlohmann_json": "json", "protobuf::libprotobuf": "protobuf", "spdlog::spdlog": "spdlog",
+    "yaml-cpp": "yaml", "ZLIB::ZLIB": "zlib", "PkgConfig::SODIUM": "sodium", "PkgConfig::SPNG": "png",
+    "PkgConfig::SQLITE": "sqlite", "PkgConfig::TURBOJPEG": "jpeg", "PkgConfig::WEBP": "webp",
+    "calserve_opencv": "opencv", "calserve_torch": "torch",
+}
+
+# Rooms of more than one target.
+TARGETS_OF_ROOMS: Dict[str, str] = {
+    "imaging_decode": "imaging", "model_torch": "model", "proto_grpc": "proto",
+}
