@@ -39,13 +39,6 @@ std::string TypeName(const Option& option) {
   return "";
 }
 
-std::string GroupName(const Option& option) {
-  std::string group = option.section();
-  if (group.empty()) return "Server";
-  group[0] = absl::ascii_toupper(group[0]);
-  return group;
-}
-
 absl::Status UnknownArgument(const std::string& argument, const CLI::App& app) {
   if (!absl::StartsWith(argument, "-")) {
     return absl::InvalidArgumentError(
@@ -71,16 +64,20 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   CLI::Option* const config_option =
       app.add_option("--config", config_file, "YAML file with options")->type_name("FILE");
   app.add_flag("--validate-only", line.validate_only,
-               "check the configuration and the repository's model.yaml files, then exit");
+               "check the configuration and the repository's model.yaml files, then exit")
+      ->disable_flag_override();
   app.add_flag("--print-config", line.print_config,
-               "print the options in effect and where each was set, then exit");
+               "print the options in effect and where each was set, then exit")
+      ->disable_flag_override();
   app.add_flag("--version", version, "print the version, then exit");
 
   const ServerConfig defaults;
   std::vector<std::pair<const Option*, CLI::Option*>> options;
   for (const Option& option : OptionTable()) {
     CLI::Option* const added = app.add_option(option.flag(), option.help);
-    added->type_name(TypeName(option))->default_str(option.Get(defaults))->group(GroupName(option));
+    added->type_name(TypeName(option))
+        ->default_str(option.Get(defaults))
+        ->group(option.section().empty() ? "server" : option.section());
     options.emplace_back(&option, added);
   }
 

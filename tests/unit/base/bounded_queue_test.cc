@@ -1,0 +1,97 @@
+#include "server/base/bounded_queue.h"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace calserve {
+namespace {
+
+TEST(BoundedQueueTest, GivesItemsInTheirOrder) {
+  BoundedQueue<int> queue(10, 100);
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(queue.TryPush(int{i}));
+  EXPECT_EQ(queue.size(), 3u);
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(queue.Pop(), i);
+}
+
+TEST(BoundedQueueTest, RefusesBeyondItsItems) {
+  BoundedQueue<int> queue(2, 100);
+  EXPECT_TRUE(queue.TryPush(1));
+  EXPECT_TRUE(queue.TryPush(2));
+  EXPECT_FALSE(queue.TryPush(3));
+  EXPECT_EQ(queue.Pop(), 1);
+  EXPECT_TRUE(queue.TryPush(4));
+}
+
+TEST(BoundedQueueTest, RefusesBeyondItsBytes) {
+  BoundedQueue<int> queue(10, 100);
+  EXPECT_TRUE(queue.TryPush(1, 60));
+  EXPECT_FALSE(queue.TryPush(2, 41));
+  EXPECT_TRUE(queue.TryPush(3, 40));
+  EXPECT_EQ(queue.Pop(), 1);
+  EXPECT_TRUE(queue.TryPush(4, 60));
+  EXPECT_FALSE(BoundedQueue<int>(10, 100).TryPush(1, 101));
+}
+
+TEST(BoundedQueueTest, LeavesARefusedItemToTheCaller) {
+  BoundedQueue<std::unique_ptr<int>> queue(0, 0);
+  auto item = std::make_unique<int>(7);
+  EXPECT_FALSE(queue.TryPush(std::move(item)));
+  ASSERT_NE(item, nullptr);
+  EXPECT_EQ(*item, 7);
+}
+
+TEST(BoundedQueueTest, GivesWhatIsLeftAfterCloseThenNothing) {
+  BoundedQueue<int> queue(10, 100);
+  ASSERT_TRUE(queue.TryPush(1));
+  queue.Close();
+  EXPECT_FALSE(queue.TryPush(2));
+  EXPECT_EQ(queue.Pop(), 1);
+  EXPECT_EQ(queue.Pop(), std::nullopt);
+}
+
+TEST(BoundedQueueTest, CloseWakesEveryWaiter) {
+  BoundedQueue<int> queue(10, 100);
+  std::vector<std::jthread> waiters;
+  for (int i = 0; i < 4; ++i) {
+    waiters.emplace_back([&queue] { EXPECT_EQ(queue.Pop(), std::nullopt); });
+  }
+  queue.Close();
+}
+
+TEST(BoundedQueueTest, LosesAndDoublesNothingBetweenThreads) {
+  constexpr int kProducers = 4, kItems = 5'000;
+  BoundedQueue<int> queue(16, 1 << 20);
+  std::atomic<int64_t> sum{0}, taken{0};
+  {
+    std::vector<std::jthread> consumers;
+    for (int c = 0; c < 3; ++c) {
+      consumers.emplace_back([&] {
+        while (const std::optional<int> item = queue.Pop()) {
+          sum += *item;
+          ++taken;
+        }
+      });
+    }
+    {
+      std::vector<std::jthread> producers;
+      for (int p = 0; p < kProducers; ++p) {
+        producers.emplace_back([&] {
+          for (int i = 1; i <= kItems; ++i) {
+            while (!queue.TryPush(int{i}, 8)) std::this_thread::yield();
+          }
+        });
+      }
+    }
+    queue.Close();
+  }
+  EXPECT_EQ(taken, kProducers * kItems);
+  EXPECT_EQ(sum, int64_t{kProducers} * kItems * (kItems + 1) / 2);
+}
+
+}  // namespace
+}  // namespace calserve

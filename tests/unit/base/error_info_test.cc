@@ -1,0 +1,33 @@
+#include "server/base/error_info.h"
+
+#include <gtest/gtest.h>
+
+namespace calserve {
+namespace {
+
+TEST(ErrorInfoTest, IsCarriedBesideCodeAndMessage) {
+  absl::Status status = absl::ResourceExhaustedError("the queue is full");
+  status = WithReason(status, "QUEUE_FULL");
+  status = WithField(status, "inputs[3]");
+  status = WithRetryAfter(status, absl::Milliseconds(250));
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(status.message(), "the queue is full");
+  EXPECT_EQ(ErrorReason(status), "QUEUE_FULL");
+  EXPECT_EQ(ErrorField(status), "inputs[3]");
+  EXPECT_EQ(ErrorRetryAfter(status), absl::Milliseconds(250));
+}
+
+TEST(ErrorInfoTest, IsEmptyWhereNothingWasPut) {
+  const absl::Status status = absl::InternalError("broken");
+  EXPECT_EQ(ErrorReason(status), "");
+  EXPECT_EQ(ErrorField(status), "");
+  EXPECT_EQ(ErrorRetryAfter(status), std::nullopt);
+}
+
+TEST(ErrorInfoTest, LeavesOkAlone) {
+  EXPECT_EQ(WithRetryAfter(WithField(WithReason(absl::OkStatus(), "R"), "f"), absl::Seconds(1)),
+            absl::OkStatus());
+}
+
+}  // namespace
+}  // namespace calserve

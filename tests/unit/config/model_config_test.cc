@@ -1,0 +1,274 @@
+#include "server/config/model_config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "tests/unit/config/temp_dir.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Key;
+
+constexpr char kImageModel[] = R"(task: multiclass
+input:
+  kind: image
+  size: [28, 30]
+  color: rgb
+max_batch_size: 16
+)";
+
+class ModelConfigTest : public ::testing::Test {
+ protected:
+  // A model that is right; tests then spoil it.
+  ModelConfigTest() {
+    WriteYaml(kImageModel);
+    Write("labels.txt", "cat\ndog\nbird\n");
+    Write("1/model.pt", "");
+  }
+
+  void Write(const std::string& name, const std::string& text) { repository_.Write("pets/" + name, text); }
+  void Remove(const std::string& name) { repository_.Remove("pets/" + name); }
+  void WriteYaml(const std::string& text) { Write("model.yaml", text); }
+  std::string directory() const { return repository_.path() + "/pets"; }
+
+  absl::StatusOr<ModelConfig> Read(const BatchingOptions& defaults = {}) {
+    return ReadModelConfig(directory(), defaults);
+  }
+  ModelConfig ReadOrDie() {
+    absl::StatusOr<ModelConfig> config = Read();
+    EXPECT_TRUE(config.ok()) << config.status();
+    return *std::move(config);
+  }
+  std::string Error() { return std::string(Read().status().message()); }
+  std::string ErrorOf(const std::string& yaml) {
+    WriteYaml(yaml);
+    return Error();
+  }
+  // The image model with one text replaced.
+  std::string ErrorWith(const std::string& from, const std::string& to) {
+    return ErrorOf(absl::StrReplaceAll(kImageModel, {{from, to}}));
+  }
+
+  TempDir repository_;
+};
+
+TEST_F(ModelConfigTest, AnImageModelTakesItsSizeAndColor) {
+  const ModelConfig config = ReadOrDie();
+  EXPECT_EQ(config.name, "pets");
+  EXPECT_EQ(config.task, Task::kMulticlass);
+  EXPECT_EQ(config.kind, InputKind::kImage);
+  EXPECT_EQ(config.image.height, 28);
+  EXPECT_EQ(config.image.width, 30);
+  EXPECT_THAT(config.input_shape, ElementsAre(3, 28, 30));
+  EXPECT_THAT(config.labels, ElementsAre("cat", "dog", "bird"));
+  EXPECT_EQ(config.device, "auto");
+  EXPECT_THAT(config.notes, IsEmpty());
+}
+
+TEST_F(ModelConfigTest, EveryKeyIsRead) {
+  WriteYaml(R"(
+task: binary
+input:
+  kind: image
+  size: [224, 200]
+  color: bgr
+  transform: opencv
+  resize: 256
+  crop: center
+  interpolation: area
+  scale: false
+  mean: [1, 2.5, -3]
+  std: [1, 2, 4]
+max_batch_size: 8
+max_queue_delay: 5ms
+instances: 2
+device: cuda:1
+)");
+  Write("labels.txt", "no\nyes\n");
+  const ModelConfig config = ReadOrDie();
+  EXPECT_EQ(config.task, Task::kBinary);
+  EXPECT_EQ(config.image.color, Color::kBgr);
+  EXPECT_EQ(config.image.transform, Transform::kOpenCv);
+  EXPECT_EQ(config.image.resize_shorter, 256);
+  EXPECT_EQ(config.image.resize_exact, std::nullopt);
+  EXPECT_EQ(config.image.interpolation, Interpolation::kArea);
+  EXPECT_FALSE(config.image.scale_to_unit);
+  EXPECT_THAT(config.image.mean, ElementsAre(1, 2.5, -3));
+  EXPECT_THAT(config.image.std, ElementsAre(1, 2, 4));
+  EXPECT_EQ(config.batching.max_batch_size, 8);
+  EXPECT_EQ(config.batching.max_queue_delay, absl::Milliseconds(5));
+  EXPECT_EQ(config.batching.instances, 2);
+  EXPECT_EQ(config.device, "cuda:1");
+}
+
+TEST_F(ModelConfigTest, ResizeToTwoNumbersIsExact) {
+  WriteYaml(absl::StrReplaceAll(kImageModel, {{"color: rgb", "resize: [40, 50]"}}));
+  EXPECT_EQ(ReadOrDie().image.resize_exact, (ImageSize{40, 50}));
+}
+
+TEST_F(ModelConfigTest, ATensorModelTakesItsShape) {
+  WriteYaml("task: multiclass\ninput: {kind: tensor, shape: [1, 28, 28]}\n");
+  const ModelConfig config = ReadOrDie();
+  EXPECT_EQ(config.kind, InputKind::kTensor);
+  EXPECT_THAT(config.input_shape, ElementsAre(1, 28, 28));
+}
+
+TEST_F(ModelConfigTest, WhatIsLeftOutIsTheServersDefault) {
+  BatchingOptions defaults;
+  defaults.max_batch_size = 99;
+  defaults.max_queue_rows = 500;
+  defaults.instances = 3;
+  const absl::StatusOr<ModelConfig> config = Read(defaults);
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->batching.max_batch_size, 16);
+  EXPECT_EQ(config->batching.max_queue_rows, 500);
+  EXPECT_EQ(config->batching.instances, 3);
+}
+
+TEST_F(ModelConfigTest, AnUnknownKeyIsNamedWithItsLineAndTheNearest) {
+  EXPECT_THAT(ErrorWith("max_batch_size", "max_batchsize"),
+              HasSubstr("model.yaml:6: max_batchsize is not a known key; did you mean max_batch_size?"));
+  EXPECT_THAT(ErrorWith("color", "colour"),
+              HasSubstr("model.yaml:5: input.colour is not a known key; did you mean color?"));
+  EXPECT_THAT(ErrorWith("color: rgb", "shape: [1]"),
+              HasSubstr("model.yaml:5: input.shape is not a known key"));
+}
+
+TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
+  EXPECT_THAT(ErrorWith("multiclass", "ranking"),
+              HasSubstr("model.yaml:1: task must be multiclass | binary; was \"ranking\""));
+  EXPECT_THAT(ErrorWith("rgb", "cmyk"),
+              HasSubstr("model.yaml:5: input.color must be grey | rgb | bgr; was \"cmyk\""));
+  EXPECT_THAT(ErrorWith("16", "0"),
+              HasSubstr("model.yaml:6: max_batch_size must be a whole number from 1 to 65536; was \"0\""));
+  EXPECT_THAT(ErrorWith("16", "[1]"),
+              HasSubstr("max_batch_size must be a whole number from 1 to 65536; was a list"));
+  EXPECT_THAT(ErrorWith("16", "2048"), HasSubstr("max_batch_size must be at most batching.max_queue_rows"));
+  EXPECT_THAT(ErrorWith("[28, 30]", "[28]"),
+              HasSubstr("model.yaml:4: input.size must be [height, width]; has 1"));
+  EXPECT_THAT(ErrorWith("[28, 30]", "28"), HasSubstr("input.size must be a list of whole numbers"));
+  EXPECT_THAT(ErrorWith("[28, 30]", "[28, x]"), HasSubstr("has \"x\""));
+  EXPECT_THAT(ErrorWith("color: rgb", "mean: [nan, 0, 0]"),
+              HasSubstr("input.mean must be a list of numbers"));
+  EXPECT_THAT(ErrorWith("color: rgb", "mean: [0.5]"),
+              HasSubstr("input.mean must have one value a channel (3)"));
+  EXPECT_THAT(ErrorWith("color: rgb", "std: [1, 1, 0]"), HasSubstr("input.std must be > 0"));
+  EXPECT_THAT(ErrorWith("color: rgb", "interpolation: area"), HasSubstr("needs transform: opencv"));
+  EXPECT_THAT(ErrorWith("color: rgb", "scale: maybe"), HasSubstr("input.scale must be true | false"));
+  EXPECT_THAT(ErrorWith("color: rgb", "resize: big"), HasSubstr("input.resize must be a whole number"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "max_queue_delay: 5"),
+              HasSubstr("max_queue_delay must be a duration"));
+  for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"}) {
+    EXPECT_THAT(ErrorWith("max_batch_size: 16", absl::StrCat("device: \"", device, "\"")),
+                HasSubstr("device must be cpu | cuda | cuda:N | auto"));
+  }
+}
+
+TEST_F(ModelConfigTest, WhatMustBeThereIsNamed) {
+  EXPECT_THAT(ErrorOf(""), HasSubstr("model.yaml:1: the file lacks task"));
+  EXPECT_THAT(ErrorOf("task: binary\n"), HasSubstr("the file lacks input"));
+  EXPECT_THAT(ErrorOf("task: binary\ninput:\n"), HasSubstr("input must hold lines"));
+  EXPECT_THAT(ErrorOf("task: binary\ninput: {}\n"), HasSubstr("model.yaml:2: input lacks kind"));
+  EXPECT_THAT(ErrorWith("size: [28, 30]", "scale: true"), HasSubstr("input lacks size"));
+  EXPECT_THAT(ErrorOf("task: multiclass\ninput: {kind: tensor}\n"), HasSubstr("input lacks shape"));
+  EXPECT_THAT(ErrorOf("task: multiclass\ninput: {kind: tensor, shape: []}\n"),
+              HasSubstr("at least one dimension"));
+  EXPECT_THAT(ErrorOf("task: multiclass\ninput: {kind: tensor, shape: [65536, 65536]}\n"),
+              HasSubstr("at most"));
+}
+
+TEST_F(ModelConfigTest, AMissingFileIsNamed) {
+  Remove("model.yaml");
+  EXPECT_EQ(Read().status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(Error(), HasSubstr("pets/model.yaml"));
+  WriteYaml(kImageModel);
+  Remove("labels.txt");
+  EXPECT_THAT(Error(), HasSubstr("pets/labels.txt"));
+}
+
+TEST_F(ModelConfigTest, ABinaryModelHasTwoLabels) {
+  EXPECT_THAT(ErrorWith("multiclass", "binary"),
+              HasSubstr("labels.txt must have 2 labels for task: binary; has 3"));
+}
+
+TEST_F(ModelConfigTest, VersionsAreNumberedFoldersInTheirOrder) {
+  Write("10/model.pt2", "");
+  Write("10/calibrator.json", "{}");
+  Write("2/model.pt", "");
+  const ModelConfig config = ReadOrDie();
+  ASSERT_EQ(config.versions.size(), 3u);
+  EXPECT_EQ(config.versions[1].version, 2);
+  EXPECT_EQ(config.versions[1].model_path, directory() + "/2/model.pt");
+  EXPECT_EQ(config.versions[1].calibrator_path, "");
+  EXPECT_EQ(config.versions[2].version, 10);
+  EXPECT_EQ(config.versions[2].model_path, directory() + "/10/model.pt2");
+  EXPECT_EQ(config.versions[2].calibrator_path, directory() + "/10/calibrator.json");
+}
+
+TEST_F(ModelConfigTest, OtherFoldersAreIgnoredWithANote) {
+  for (const char* folder : {"01", "0", "-1", "latest", "1a", "99999999999999999999"}) {
+    Write(absl::StrCat(folder, "/model.pt"), "");
+  }
+  Write("README.md", "");
+  Write(".git/model.pt", "");
+  const ModelConfig config = ReadOrDie();
+  EXPECT_EQ(config.versions.size(), 1u);
+  EXPECT_EQ(config.notes.size(), 6u);
+  EXPECT_THAT(config.notes, Contains(HasSubstr("pets/latest is ignored")));
+}
+
+TEST_F(ModelConfigTest, AVersionHoldsExactlyOneModelFile) {
+  Write("1/model.pt2", "");
+  EXPECT_THAT(Error(), HasSubstr("pets/1 holds both model.pt2 and model.pt"));
+  Remove("1/model.pt");
+  Remove("1/model.pt2");
+  EXPECT_THAT(Error(), HasSubstr("pets/1 holds neither model.pt2 nor model.pt"));
+  Remove("1");
+  EXPECT_THAT(Error(), HasSubstr("pets holds no version"));
+}
+
+TEST_F(ModelConfigTest, ARepositoryHasItsModelsByName) {
+  repository_.Write("README.md", "");
+  repository_.Write(".cache/x", "");
+  repository_.Write("a/model.yaml", kImageModel);
+  repository_.Write("a/labels.txt", "x\ny\n");
+  repository_.Write("a/3/model.pt", "");
+  const auto models = ScanModelRepository(repository_.path(), {});
+  ASSERT_TRUE(models.ok()) << models.status();
+  EXPECT_THAT(*models, ElementsAre(Key("a"), Key("pets")));
+  EXPECT_EQ(models->at("a").versions[0].version, 3);
+}
+
+TEST_F(ModelConfigTest, ARepositoryThatIsWrongNamesThePath) {
+  const auto error = [](const std::string& path) {
+    return std::string(ScanModelRepository(path, {}).status().message());
+  };
+  EXPECT_THAT(error(repository_.path() + "/none"), AllOf(HasSubstr("/none"), HasSubstr("No such file")));
+  EXPECT_THAT(error(directory() + "/labels.txt"), HasSubstr("labels.txt"));
+  repository_.Write("empty/.keep", "");
+  EXPECT_THAT(error(repository_.path() + "/empty"), HasSubstr("no model in"));
+  EXPECT_THAT(error(repository_.path()), HasSubstr("empty/model.yaml"));
+  repository_.Remove("empty");
+  repository_.Write("two words/model.yaml", kImageModel);
+  EXPECT_THAT(error(repository_.path()), HasSubstr("a model's name has letters"));
+}
+
+TEST(DemoModelTest, IsRead) {
+  const absl::StatusOr<ModelConfig> config =
+      ReadModelConfig(CALSERVE_SOURCE_DIR "/examples/fashion_mnist/models/fashion_mnist", {});
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_EQ(config->labels.size(), 10u);
+  EXPECT_THAT(config->input_shape, ElementsAre(1, 28, 28));
+  EXPECT_FLOAT_EQ(config->image.mean.at(0), 0.2860f);
+}
+
+}  // namespace
+}  // namespace calserve
