@@ -17,7 +17,10 @@ function(calserve_install_headers folder)
 endfunction()
 
 set(libraries calserve_calibration)
-calserve_install_headers(calibration calibrator.h fit.h logits.h metrics.h rolling_windows.h)
+# All of them: a class of this library holds its parts by value, so public headers include the others.
+file(GLOB calibration_headers RELATIVE "${CMAKE_SOURCE_DIR}/calibration" CONFIGURE_DEPENDS
+     "${CMAKE_SOURCE_DIR}/calibration/*.h")
+calserve_install_headers(calibration ${calibration_headers})
 if(CALSERVE_BUILD_CLIENT)
   list(APPEND libraries calserve_proto calserve_proto_grpc calserve_calibration_io calserve_client)
   calserve_install_headers(calibration_io calibrator_json.h)

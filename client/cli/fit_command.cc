@@ -149,14 +149,18 @@ absl::Status FitOnServer(const Options& options, const Session& session) {
     fitted = ActivateFitted(*client, *fitted);
     if (!fitted.ok()) return fitted.status();
   }
+  const CalibratorSpec spec{*method, static_cast<int>(model->labels.size()), fitted->parameters};
+  const FitReport report = fitted->report.value_or(FitReport());
   if (session.json) {
-    PrintJson(ToJson(*fitted));
+    nlohmann::ordered_json json = ToJson(*fitted);
+    json.erase("report");  // The same keys as offline instead.
+    json.update(FitToJsonValue(spec, report));
+    json["method"] = fitted->method;
+    PrintJson(json);
     return absl::OkStatus();
   }
-  CalibratorSpec spec;
-  spec.parameters = fitted->parameters;
   PrintFit(absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
-           spec, fitted->report.value_or(FitReport()), session);
+           spec, report, session);
   return absl::OkStatus();
 }
 

@@ -11,7 +11,7 @@ namespace calserve::cli {
 namespace {
 
 // Everything in SVG user units.
-constexpr double kLeft = 52, kTop = 34, kSide = 280;                  // the plot, a square
+constexpr double kLeft = 52, kTop = 52, kSide = 280;                  // the plot, a square
 constexpr double kHistogramTop = kTop + kSide + 44, kHistogram = 60;  // below it
 constexpr double kWidth = kLeft + kSide + 16, kHeight = kHistogramTop + kHistogram + 40;
 
@@ -73,6 +73,14 @@ void Bins(const CalibrationMetrics& metrics, std::string* out) {
        absl::StrFormat("rows a bin, the fullest %.0f", largest), out);
 }
 
+void Legend(std::string* out) {
+  const double y = kHistogramTop + kHistogram + 26;
+  Rect(X(0), y - 9, 10, 10, kAccuracy, 0.85, out);
+  Text(X(0) + 15, y, "start", 11, "accuracy", out);
+  Rect(X(0) + 80, y - 9, 10, 10, kGap, 0.55, out);
+  Text(X(0) + 95, y, "start", 11, "gap to the confidence", out);
+}
+
 }  // namespace
 
 std::string EscapeXml(absl::string_view text) {
@@ -103,8 +111,8 @@ std::string ReliabilitySvg(const CalibrationMetrics& metrics, absl::string_view 
   Axes(&out);
   Bins(metrics, &out);
   Line(X(0), Y(0), X(1), Y(1), kInk, "4 3", &out);
-  Text(X(0) + 8, Y(1) + 18, "start", 12, ece, &out);
-  Text(X(0) + 8, Y(1) + 34, "start", 12, absl::StrCat("n ", metrics.n), &out);
+  Text(kLeft, 40, "start", 12, absl::StrCat(ece, ", n ", metrics.n), &out);
+  Legend(&out);
   absl::StrAppend(&out, "</svg>\n");
   return out;
 }
