@@ -136,7 +136,7 @@ v1::WatchCalibrationRequest LargeReportsEvery10Milliseconds() {
 }
 
 TEST_F(StreamingTest, AWatcherThatDoesNotReadHoldsUpNobodyAndThenSeesTheNewest) {
-  const Api slow_api(server_.address());  // A connection of its own, whose window stays small.
+  const Api slow_api(server_.address());
   const auto slow = slow_api.WatchCalibration(LargeReportsEvery10Milliseconds());
   const auto fast = api_->WatchCalibration(LargeReportsEvery10Milliseconds());
   const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 640);
