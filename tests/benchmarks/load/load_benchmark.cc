@@ -86,7 +86,7 @@ class LoadBenchmark {
   void Print() const {
     std::cout << absl::StreamFormat(
         "\n## Served, beside raw and echo: %s\n\n"
-        "%d cores, the client on the same; %.0f s a measurement, medians of %d interleaved rounds. One 28×28 "
+        "%d cores, the client on the same; %.1f s a measurement, medians of %d interleaved rounds. One 28×28 "
         "float "
         "tensor (3,136 bytes) a request, top 5 in the answer.\n\n"
         "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",

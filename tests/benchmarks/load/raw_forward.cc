@@ -7,7 +7,7 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <atomic>
+#include <barrier>
 #include <cstdlib>
 #include <iostream>
 #include <memory>
@@ -27,31 +27,47 @@ int64_t CpuNanos() {
          (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * int64_t{1'000};
 }
 
-// Forward passes of `batch` rows until `end`; their durations.
-std::vector<int64_t> RunUntil(calserve::Model& model, int instance, int batch, absl::Time end) {
-  std::vector<float> logits(static_cast<size_t>(batch) * model.columns());
-  std::vector<int64_t> nanos;
-  for (absl::Time now = absl::Now(); now < end;) {
-    if (!model.Run(instance, batch, absl::MakeSpan(logits)).ok()) std::exit(1);
-    const absl::Time after = absl::Now();
-    nanos.push_back(absl::ToInt64Nanoseconds(after - now));
-    now = after;
-  }
-  return nanos;
-}
+constexpr int kWarmUpRuns = 100;  // TorchScript's first runs of a shape are slow, on each thread anew
 
-std::vector<int64_t> RunAll(calserve::Model& model, int instances, int batch, absl::Duration duration) {
-  const absl::Time end = absl::Now() + duration;
+struct Result {
+  std::vector<int64_t> nanos;  // of a forward pass, sorted
+  double images = 0, seconds = 0, cpu_nanos = 0;
+};
+
+// Forward passes of `batch` rows on every instance for `duration`, once all of them are warm.
+Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration duration) {
+  absl::Time begin;
+  int64_t cpu_before = 0;
+  std::barrier warm(instances, [&]() noexcept {
+    begin = absl::Now();
+    cpu_before = CpuNanos();
+  });
   std::vector<std::vector<int64_t>> nanos(instances);
   std::vector<std::jthread> threads;
   for (int i = 0; i < instances; ++i) {
-    threads.emplace_back([&, i] { nanos[i] = RunUntil(model, i, batch, end); });
+    threads.emplace_back([&, i] {
+      std::vector<float> logits(static_cast<size_t>(batch) * model.columns());
+      const auto run = [&] {
+        if (!model.Run(i, batch, absl::MakeSpan(logits)).ok()) std::exit(1);
+      };
+      for (int j = 0; j < kWarmUpRuns; ++j) run();
+      warm.arrive_and_wait();
+      for (absl::Time now = begin; now < begin + duration;) {
+        run();
+        const absl::Time after = absl::Now();
+        nanos[i].push_back(absl::ToInt64Nanoseconds(after - now));
+        now = after;
+      }
+    });
   }
   threads.clear();
-  std::vector<int64_t> all;
-  for (const auto& one : nanos) all.insert(all.end(), one.begin(), one.end());
-  std::sort(all.begin(), all.end());
-  return all;
+  Result result;
+  result.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
+  result.cpu_nanos = static_cast<double>(CpuNanos() - cpu_before);
+  for (const auto& one : nanos) result.nanos.insert(result.nanos.end(), one.begin(), one.end());
+  std::sort(result.nanos.begin(), result.nanos.end());
+  result.images = static_cast<double>(result.nanos.size()) * batch;
+  return result;
 }
 
 }  // namespace
@@ -78,13 +94,8 @@ int main(int argc, char** argv) {
     std::cerr << model.status() << "\n";
     return 1;
   }
-  RunAll(**model, instances, batch, duration / 10);  // Warms up, on the threads' own first runs.
-  const int64_t cpu_before = CpuNanos();
-  const absl::Time begin = absl::Now();
-  const std::vector<int64_t> nanos = RunAll(**model, instances, batch, duration);
-  const double seconds = absl::ToDoubleSeconds(absl::Now() - begin);
-  const double images = static_cast<double>(nanos.size()) * batch;
-  std::cerr << "raw " << images / seconds << " " << nanos[nanos.size() / 2] << " "
-            << nanos[(nanos.size() - 1) * 99 / 100] << " "
-            << static_cast<double>(CpuNanos() - cpu_before) / images << std::endl;
+  const Result result = RunAll(**model, instances, batch, duration);
+  std::cerr << "raw " << result.images / result.seconds << " " << result.nanos[result.nanos.size() / 2] << " "
+            << result.nanos[(result.nanos.size() - 1) * 99 / 100] << " " << result.cpu_nanos / result.images
+            << std::endl;
 }

@@ -117,9 +117,8 @@ void BM_CalibrateTopKTicket(benchmark::State& state, CalibrationMethod method) {
     });
   }
   state.SetItemsProcessed(state.iterations() * kRows);
-  state.counters["us_per_row"] =
-      benchmark::Counter(static_cast<double>(state.iterations()) * kRows * 1e-6,
-                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  state.counters["per_row"] = benchmark::Counter(static_cast<double>(state.iterations()) * kRows,
+                                                 benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 BENCHMARK_CAPTURE(BM_CalibrateTopKTicket, none, CalibrationMethod::kNone)->Arg(10)->Arg(1000);
 BENCHMARK_CAPTURE(BM_CalibrateTopKTicket, temperature, CalibrationMethod::kTemperature)->Arg(10)->Arg(1000);
