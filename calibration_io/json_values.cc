@@ -64,6 +64,7 @@ Json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report) {
                report.cross_validated.has_value() ? OrNull(report.cross_validated->nll) : Json(nullptr)},
               {"ece_before", report.before.ece},
               {"ece_after", report.after.ece}};
+  out.update(MetricsToJsonValue(report.after));
   out.update(FitReportToJsonValue(report));
   return out;
 }

@@ -22,7 +22,8 @@ nlohmann::ordered_json FitReportToJsonValue(const FitReport& report);
 nlohmann::ordered_json ParametersToJsonValue(const CalibratorSpec& spec);
 
 // A fit in one flat object: method, classes, parameters, nll_before, nll_after, nll_cross_validated,
-// ece_before, ece_after, and all of FitReportToJsonValue.
+// ece_before, ece_after, the metrics of the calibrated rows (as a report has them), and all of
+// FitReportToJsonValue.
 nlohmann::ordered_json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report);
 
 }  // namespace calserve

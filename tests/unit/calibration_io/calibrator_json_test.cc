@@ -106,6 +106,11 @@ TEST(FitJsonTest, HasWhatAPipelineAsksFor) {
   EXPECT_EQ(json.at("nll_before"), 0.7 / 3 + 1);
   EXPECT_TRUE(json.at("nll_after").is_null());
   EXPECT_EQ(json.at("cross_validated").at("n"), 1003);
+  for (const char* key : {"n", "accuracy", "mean_confidence", "ece", "ece_low", "ece_high", "noise_floor",
+                          "mce", "nll", "brier", "bins"}) {
+    EXPECT_TRUE(json.contains(key)) << key;
+  }
+  EXPECT_EQ(json.at("accuracy"), json.at("after").at("accuracy"));
 }
 
 }  // namespace
