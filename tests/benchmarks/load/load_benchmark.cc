@@ -3,7 +3,7 @@
 // calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What the ratios
 // mean: design.md, section 10.
 //
-//   load_benchmark [MODEL_DIRECTORY [SECONDS [ROUNDS]]]
+//   load_benchmark [MODEL_DIRECTORY [SECONDS [ROUNDS [SERVER_FLAG...]]]]
 //
 // MODEL_DIRECTORY: a model of 1×28×28 floats and 10 classes; SECONDS of one measurement; medians over ROUNDS.
 #include <algorithm>
@@ -55,13 +55,14 @@ Measurement Median(const std::vector<Measurement>& rounds) {
 
 class LoadBenchmark {
  public:
-  LoadBenchmark(const fs::path& model, absl::Duration duration, int rounds)
+  LoadBenchmark(const fs::path& model, absl::Duration duration, int rounds,
+                const std::vector<std::string>& server_flags)
       : model_(fs::canonical(model)), duration_(duration), rounds_(rounds) {
     // The server takes a repository; this one has the model alone, under the name that the client asks for.
     fs::create_directory(scratch_ / "models");
     fs::create_directory_symlink(model_, scratch_ / (std::string("models/") + e2e::kModel));
-    server_ = std::make_unique<e2e::ServerProcess>(
-        e2e::ServerFlags{.model_repository = scratch_ / "models", .data_dir = scratch_ / "data"});
+    server_ = std::make_unique<e2e::ServerProcess>(e2e::ServerFlags{
+        .model_repository = scratch_ / "models", .data_dir = scratch_ / "data", .more = server_flags});
     if (!server_->WaitUntilServing()) throw std::runtime_error(server_->log());
     StartEcho();
   }
@@ -197,8 +198,9 @@ int main(int argc, char** argv) {
   const std::string model = argc > 1 ? argv[1] : calserve::e2e::DemoModels() + "/fashion_mnist";
   const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
   const int rounds = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;
+  const std::vector<std::string> server_flags(argv + std::min(argc, 4), argv + argc);
   try {
-    calserve::load::LoadBenchmark benchmark(model, absl::Seconds(seconds), rounds);
+    calserve::load::LoadBenchmark benchmark(model, absl::Seconds(seconds), rounds, server_flags);
     benchmark.Run();
     benchmark.Print();
   } catch (const std::exception& error) {
