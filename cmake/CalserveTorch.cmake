@@ -11,9 +11,10 @@ if(NOT EXISTS "${CALSERVE_TORCH_ROOT}/torch/include/torch/csrc/api/include/torch
   message(FATAL_ERROR "No LibTorch under ${CALSERVE_TORCH_ROOT}: run ./dev setup, or set CALSERVE_TORCH_ROOT")
 endif()
 file(GLOB CALSERVE_CUDA_RUNTIME_DIR "${CALSERVE_TORCH_ROOT}/nvidia/*/lib")
+list(JOIN CALSERVE_CUDA_RUNTIME_DIR ":" CALSERVE_CUDA_RUNTIME_DIR)  # One with the light install, more with the full.
 
 set(shim_dir "${CMAKE_BINARY_DIR}/torch_shim")
-file(WRITE "${shim_dir}/empty.cc" "")
+file(CONFIGURE OUTPUT "${shim_dir}/empty.cc" CONTENT "")  # Not WRITE: each configure would build it again.
 add_library(calserve_torch_shim SHARED "${shim_dir}/empty.cc")
 set_target_properties(calserve_torch_shim PROPERTIES
   LIBRARY_OUTPUT_DIRECTORY "${shim_dir}" OUTPUT_NAME torch NO_SONAME OFF
