@@ -42,10 +42,10 @@ check_platform() {
 # Prints those of the packages that are not installed.
 missing_packages() {
   local installed package
-  installed=" $(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null |
-    awk '$1 == "installed" { print $2 }' | tr '\n' ' ')"
+  # dpkg-query fails where it has never heard of one of them, and says the others all the same.
+  installed="$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null || true)"
   for package in "$@"; do
-    [[ "$installed" == *" $package "* ]] || echo "$package"
+    grep -qx "installed $package" <<<"$installed" || echo "$package"
   done
 }
 
