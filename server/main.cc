@@ -220,6 +220,8 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   pthread_sigmask(SIG_UNBLOCK, &stop_signals, nullptr);  // A second signal stops the process at once.
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
+  // No request is under way; the instances let go of the last before what they answer with is destroyed.
+  for (const Snapshot& snapshot : table.List()) snapshot.model->batcher->Stop();
   server->reset();
   ingestor->reset();  // Commits what is queued.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
