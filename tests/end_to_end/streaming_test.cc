@@ -139,7 +139,7 @@ TEST_F(StreamingTest, AWatcherThatDoesNotReadHoldsUpNobodyAndThenSeesTheNewest) 
   const Api slow_api(server_.address());
   const auto slow = slow_api.WatchCalibration(LargeReportsEvery10Milliseconds());
   const auto fast = api_->WatchCalibration(LargeReportsEvery10Milliseconds());
-  const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 640);
+  const std::vector<Labelled> predictions = PredictTestImages(*api_, 0, 400);
   const auto n_of = [](const v1::WatchCalibrationResponse& response) {
     return response.reports(0).served().n();
   };
@@ -158,15 +158,15 @@ TEST_F(StreamingTest, AWatcherThatDoesNotReadHoldsUpNobodyAndThenSeesTheNewest) 
       ++reports;
     }
   }
-  EXPECT_EQ(last, 640);
+  EXPECT_EQ(last, 400);
 
   // What the slow one reads now is what fitted on the way, then the newest: not every report.
   int slow_reports = 0;
   do {
     ASSERT_TRUE(slow->Read(&response));
     ++slow_reports;
-  } while (n_of(response) < 640);
-  EXPECT_GE(reports, 150);
+  } while (n_of(response) < 400);
+  EXPECT_GE(reports, 90);
   EXPECT_LT(slow_reports, reports / 2);
 }
 

@@ -1,6 +1,6 @@
 // LibTorch alone: forward passes of a model file in process, with no server around them.
 //
-//   raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES SECONDS SHAPE...
+//   raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...
 //
 // IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. Writes one line to
 // stderr: "raw IMAGES_PER_SECOND P50_NANOS P99_NANOS CPU_NANOS_AN_IMAGE".
@@ -73,13 +73,14 @@ Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration d
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 7) {
-    std::cerr << "usage: raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES SECONDS SHAPE...\n";
+  if (argc < 8) {
+    std::cerr
+        << "usage: raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...\n";
     return 2;
   }
   const int in_flight = std::atoi(argv[3]), instances = std::atoi(argv[4]);
   const int batch = std::max(1, in_flight / instances);
-  const absl::Duration duration = absl::Seconds(std::atof(argv[5]));
+  const absl::Duration duration = absl::Seconds(std::atof(argv[6]));
   calserve::ModelOptions options;
   options.name = "raw";
   options.version = 1;
@@ -87,8 +88,8 @@ int main(int argc, char** argv) {
   options.classes = std::atoi(argv[2]);
   options.instances = instances;
   options.max_batch_size = batch;
-  for (int i = 6; i < argc; ++i) options.input_shape.push_back(std::atoll(argv[i]));
-  calserve::SetIntraOpThreads(std::max(1, static_cast<int>(std::thread::hardware_concurrency()) / instances));
+  for (int i = 7; i < argc; ++i) options.input_shape.push_back(std::atoll(argv[i]));
+  calserve::SetIntraOpThreads(std::max(1, std::atoi(argv[5])));
   const auto model = calserve::LoadModel(options);
   if (!model.ok()) {
     std::cerr << model.status() << "\n";
