@@ -108,21 +108,17 @@ class RootSearch {
         fit_.cancelled = true;
         return fit_;
       }
-      const double next = Advance(u);
-      const double step = std::abs(next - u);
-      u = next;
-      if (fit_.bound != TemperatureFit::Bound::kNone || step < kTolerance) {
-        fit_.converged = true;
-        break;
-      }
+      u = Advance(u);
+      if (fit_.converged) break;
     }
-    fit_.temperature = std::exp(-u);
+    fit_.temperature = std::clamp(std::exp(-u), kMinFittedTemperature, kMaxFittedTemperature);
     if (fit_.bound == TemperatureFit::Bound::kLow) fit_.temperature = kMinFittedTemperature;
     if (fit_.bound == TemperatureFit::Bound::kHigh) fit_.temperature = kMaxFittedTemperature;
     return fit_;
   }
 
  private:
+  // The next u; sets fit_.converged where it is final.
   double Advance(double u) {
     ++fit_.iterations;
     const double beta = std::exp(u);
@@ -130,7 +126,8 @@ class RootSearch {
     const bool rises = g.value < 0;
     if (rises && u >= kHighest) fit_.bound = TemperatureFit::Bound::kLow;
     if (!rises && u <= kLowest) fit_.bound = TemperatureFit::Bound::kHigh;
-    if (fit_.bound != TemperatureFit::Bound::kNone) return u;
+    fit_.converged = fit_.bound != TemperatureFit::Bound::kNone;
+    if (fit_.converged) return u;
     (rises ? low_ : high_) = u;
     (rises ? low_known_ : high_known_) = true;
 
@@ -138,7 +135,8 @@ class RootSearch {
     const bool useful =
         u + step > low_ && u + step < high_ && std::abs(step) < last_step_ / 2;  // false for NaN
     last_step_ = std::abs(step);
-    if (useful || std::abs(step) < kTolerance) return u + step;
+    fit_.converged = std::abs(step) < kTolerance;
+    if (useful || fit_.converged) return u + step;
     last_step_ = std::numeric_limits<double>::infinity();
     if (rises && !high_known_) return kHighest;
     if (!rises && !low_known_) return kLowest;
@@ -176,6 +174,7 @@ TemperatureFit FitTemperature(const LabelledRows& data, const std::function<bool
     double start = 0;
     if (data.size() >= 4 * kSampleRows) {
       const TemperatureFit sample = RootSearch(&likelihood, data.size() / kSampleRows, keep_going).Run(start);
+      if (sample.cancelled) return sample;
       if (sample.bound == TemperatureFit::Bound::kNone) start = -std::log(sample.temperature);
     }
     fit = RootSearch(&likelihood, 1, keep_going).Run(start);
