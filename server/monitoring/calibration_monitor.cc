@@ -179,6 +179,10 @@ absl::StatusOr<bool> Monitor::FoldBatch() {
   if (head.next_position - 1 <= after.after_position) return false;
   ASSIGN_OR_RETURN(const std::vector<ScoredLabel> rows, store_.Read(after, options_.read_batch));
   ASSIGN_OR_RETURN(const std::vector<ScoredRow> scored, Score(rows));
+  {
+    MutexLock lock(&mu_);
+    log_ = absl::OkStatus();  // Before the positions are seen to advance.
+  }
   for (size_t i = 0; i < scored.size(); i += kFoldChunk) Fold(absl::MakeSpan(scored).subspan(i, kFoldChunk));
   const bool more = static_cast<int>(rows.size()) == options_.read_batch;
   // Positions that are missing up to the head were deleted by retention.
