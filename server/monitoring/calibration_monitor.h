@@ -34,8 +34,9 @@ struct MonitoringOptions {
   std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
   int bins = kDefaultBins;
   int64_t window_max_labels = 1'000'000;  // of one key's ring, 32 bytes each
-  int max_keys = 64;                      // (model, version, calibrator version) held; the one
-                                          // longest without a label goes first
+  int max_keys = 24;                      // (model, version, calibrator version) held; the one
+                                          // longest without a label goes first. All of them full
+                                          // are one checkpoint below SQLite's limit of 1 GB.
   absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
   int read_batch = 4096;                                  // rows read from the log at a time
 };

@@ -19,7 +19,7 @@ struct WindowFoldConfig {
   std::vector<WindowSpec> windows;
   int bins = kDefaultBins;
   int64_t window_max_labels = 1'000'000;  // of one key
-  int max_keys = 64;
+  int max_keys = 24;
 
   // Names everything that decides the state; two folds of the same log agree where this is the same.
   std::string Fingerprint() const;
