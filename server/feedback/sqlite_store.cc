@@ -20,6 +20,9 @@ using sqlite::Transaction;
 // Rows that one transaction deletes: some milliseconds, for which feedback waits.
 constexpr int64_t kDeleteAtOnce = 10'000;
 
+// Reading connections that are kept for the next reads; more are opened as more reads run at once.
+constexpr size_t kIdleReaders = 4;
+
 const absl::Status& StatusOf(const absl::Status& status) { return status; }
 template <typename T>
 const absl::Status& StatusOf(const absl::StatusOr<T>& result) {
@@ -50,8 +53,8 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
   auto store = absl::WrapUnique(new SqliteStore(path, busy_timeout, std::move(lock)));
   MutexLock write_lock(&store->write_mu_);
   RETURN_IF_ERROR(store->EnsureWriter());
-  MutexLock read_lock(&store->read_mu_);
-  RETURN_IF_ERROR(store->EnsureReader());
+  ASSIGN_OR_RETURN(Connection reader, store->TakeReader());
+  store->GiveBackReader(std::move(reader));
   return store;
 }
 
@@ -75,10 +78,21 @@ absl::Status SqliteStore::EnsureWriter() {
   return absl::OkStatus();
 }
 
-absl::Status SqliteStore::EnsureReader() {
-  if (reader_.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(reader_, OpenReader(path_, busy_timeout_));
-  return absl::OkStatus();
+absl::StatusOr<Connection> SqliteStore::TakeReader() {
+  {
+    MutexLock lock(&read_mu_);
+    if (!idle_readers_.empty()) {
+      Connection reader = std::move(idle_readers_.back());
+      idle_readers_.pop_back();
+      return reader;
+    }
+  }
+  return OpenReader(path_, busy_timeout_);
+}
+
+void SqliteStore::GiveBackReader(Connection reader) {
+  MutexLock lock(&read_mu_);
+  if (idle_readers_.size() < kIdleReaders) idle_readers_.push_back(std::move(reader));
 }
 
 template <typename Work>
@@ -100,10 +114,9 @@ auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
 
 template <typename Work>
 auto SqliteStore::ReadWith(Work work) -> decltype(work(std::declval<Connection&>())) {
-  MutexLock lock(&read_mu_);
-  RETURN_IF_ERROR(EnsureReader());
-  auto result = work(*reader_);
-  if (IsStoreFault(StatusOf(result))) reader_.reset();
+  ASSIGN_OR_RETURN(Connection reader, TakeReader());
+  auto result = work(reader);
+  if (!IsStoreFault(StatusOf(result))) GiveBackReader(std::move(reader));
   return result;
 }
 

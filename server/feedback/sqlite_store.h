@@ -18,9 +18,9 @@
 namespace calserve {
 
 // The store in one SQLite file, with FILE-wal and FILE-shm beside it while it is open, and FILE.lock, which
-// keeps a second server out. One connection writes, one reads; neither waits for the other. A connection on
-// which something went wrong is closed, and opened again by the next call: so the store recovers when the
-// cause is gone. Thread-safe.
+// keeps a second server out. One connection writes; every read has a connection to itself and sees one
+// snapshot: it waits neither for the writer nor for another read. A connection on which something went wrong
+// is closed, and the next call opens a new one: so the store recovers when the cause is gone. Thread-safe.
 class SqliteStore final : public Store {
  public:
   // Makes the file and its directory if they are not there.
@@ -56,12 +56,13 @@ class SqliteStore final : public Store {
   // Runs work(Writer&) in a transaction and commits it; nothing is changed unless the result is OK.
   template <typename Work>
   auto Write(Work work) -> decltype(work(std::declval<Writer&>()));
-  // Runs work(Connection&) on the reading connection.
+  // Runs work(Connection&) on a reading connection.
   template <typename Work>
   auto ReadWith(Work work) -> decltype(work(std::declval<sqlite::Connection&>()));
 
   absl::Status EnsureWriter() ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mu_);
-  absl::Status EnsureReader() ABSL_EXCLUSIVE_LOCKS_REQUIRED(read_mu_);
+  absl::StatusOr<sqlite::Connection> TakeReader();
+  void GiveBackReader(sqlite::Connection reader);
 
   const std::string path_;
   const absl::Duration busy_timeout_;
@@ -71,7 +72,7 @@ class SqliteStore final : public Store {
   Mutex write_mu_;
   std::unique_ptr<Writer> writer_ ABSL_GUARDED_BY(write_mu_);  // null after a failure
   Mutex read_mu_;
-  std::optional<sqlite::Connection> reader_ ABSL_GUARDED_BY(read_mu_);  // nullopt after a failure
+  std::vector<sqlite::Connection> idle_readers_ ABSL_GUARDED_BY(read_mu_);
 };
 
 }  // namespace calserve

@@ -108,7 +108,8 @@ struct StoreOptions {
 };
 
 // Opens the store. FAILED_PRECONDITION or UNAVAILABLE say what is wrong with the place (read-only, no space,
-// locked by another server) and what to do; UNIMPLEMENTED for postgresql://.
+// locked by another server) and what to do; DATA_LOSS a file that is damaged or no database; UNIMPLEMENTED
+// postgresql://.
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(const StoreOptions& options);
 
 }  // namespace calserve
