@@ -50,19 +50,23 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
     Slot* slot = nullptr;
     {
       MutexLock lock(&mu_);
-      reading_ = false;
-      if (!ok) {
+      if (!ok || finished_) {  // A read that was under way may well succeed after Finish.
+        reading_ = false;
         no_more_reads_ = true;
         Advance();
         return;
       }
       request = std::move(incoming_);
       slot = slots_.emplace_back(std::make_unique<Slot>()).get();
-      if (!stopping_) ReadMore();
     }
-    // The slot lives until its answer is written, and this object until the last slot is gone.
+    // The slot lives until its answer is written, and this object until the last slot is gone. The next
+    // request is read only when this one has been handed on: requests are handled one at a time, in their
+    // order.
     Handle(std::move(request),
            [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); });
+    MutexLock lock(&mu_);
+    reading_ = false;
+    if (!stopping_ && !finished_) ReadMore();
   }
 
   void OnWriteDone(bool ok) final {
