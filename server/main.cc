@@ -119,9 +119,9 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> LoadVersion(const ServerConfi
 // LibTorch's threads are shared by all instances of all models: together no more than the cores.
 int IntraOpThreads(const ServerConfig& config, const std::map<std::string, ModelConfig>& models) {
   if (config.intra_op_threads > 0) return config.intra_op_threads;
-  int instances = 1;
-  for (const auto& [name, model] : models) instances = std::max(instances, model.batching.instances);
-  return std::max(1, AvailableCores() / instances);
+  int instances = 0;
+  for (const auto& [name, model] : models) instances += model.batching.instances;
+  return std::max(1, AvailableCores() / std::max(1, instances));
 }
 
 // Loads the newest version of every model of the repository and publishes it with its active calibrator.
@@ -186,7 +186,9 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
     return Fail(kExitModel, status);
   }
 
-  Predictor predictor(config.decoding, table, **tickets, clock);
+  DecodingOptions decoding = config.decoding;
+  if (decoding.threads == 0) decoding.threads = AvailableCores();
+  Predictor predictor(decoding, table, **tickets, clock);
 
   absl::StatusOr<std::unique_ptr<CalibrationMonitor>> monitor = CalibrationMonitor::Create(
       config.monitoring, **store, clock,
@@ -203,6 +205,8 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
 
   const Periodic retention(absl::Hours(1), [&] {
+    // Only what is folded and in the checkpoint may go: windows are the same to the bit after any restart.
+    if ((*monitor)->state().catching_up || !(*monitor)->SaveCheckpoint().ok()) return;
     const absl::StatusOr<int64_t> deleted = DeleteExpired(**store, clock.Now(), config.retention);
     if (!deleted.ok()) spdlog::warn("retention: {}", std::string(deleted.status().message()));
     if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);

@@ -6,6 +6,7 @@
 #include <deque>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "server/base/mutex.h"
@@ -27,6 +28,18 @@ class BoundedQueue {
     items_.emplace_back(std::move(item), bytes);
     bytes_ += bytes;
     not_empty_.Signal();
+    return true;
+  }
+
+  // All of the items, each with its bytes, or none: false with `items` untouched. Never waits.
+  bool TryPushAll(std::vector<std::pair<T, int64_t>>&& items) {
+    int64_t bytes = 0;
+    for (const auto& [item, item_bytes] : items) bytes += item_bytes;
+    MutexLock lock(&mu_);
+    if (closed_ || items.size() > max_items_ - items_.size() || bytes > max_bytes_ - bytes_) return false;
+    for (auto& item : items) items_.push_back(std::move(item));
+    bytes_ += bytes;
+    not_empty_.SignalAll();
     return true;
   }
 

@@ -53,7 +53,7 @@ constexpr Option kOptions[] = {
      "late"},
     {"decoding.max_queued_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
      [](ServerConfig& c) -> Field { return &c.decoding.max_queued_bytes; },
-     "encoded images waiting to be decoded; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+     "images waiting to be decoded, encoded and as model input; beyond it RESOURCE_EXHAUSTED; bounds memory"},
     {"decoding.max_pixels", OptionKind::kCount, "1 1000000000", "pixels",
      [](ServerConfig& c) -> Field { return &c.decode_limits.max_pixels; },
      "width x height of one image, before and after resizing; stops decompression bombs before they cost "

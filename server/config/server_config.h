@@ -10,7 +10,7 @@
 #include "server/feedback/tickets.h"
 #include "server/imaging/decoder.h"
 #include "server/monitoring/calibration_monitor.h"
-#include "server/prediction/worker_pool.h"
+#include "server/prediction/decoding_options.h"
 #include "server/recalibration/calibrator_registry.h"
 #include "server/rpc/grpc_server.h"
 

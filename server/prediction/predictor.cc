@@ -129,10 +129,9 @@ struct Predictor::Job {
 
 namespace {
 
-DecodingOptions WithThreads(DecodingOptions options) {
-  if (options.threads == 0)
-    options.threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-  return options;
+int ThreadsOf(const DecodingOptions& options) {
+  return options.threads > 0 ? options.threads
+                             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
 // OK while an answer is still wanted.
@@ -148,7 +147,11 @@ absl::Status CheckWanted(const PredictionRequest& request, absl::Time now) {
 
 Predictor::Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
                      const Clock& clock)
-    : table_(table), tickets_(tickets), clock_(clock), decoders_(WithThreads(options)) {}
+    : table_(table),
+      tickets_(tickets),
+      clock_(clock),
+      decoders_(ThreadsOf(options), static_cast<size_t>(options.max_queued_images),
+                options.max_queued_bytes) {}
 
 void Predictor::Predict(PredictionRequest request, Done done) {
   absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, request.model_version);
@@ -187,34 +190,37 @@ void Predictor::Predict(PredictionRequest request, Done done) {
 
 void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   job->undecoded = static_cast<int>(images.size());
-  const auto one_done = [this](std::shared_ptr<Job>& job) {
-    if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job));
-  };
+  // All images of a request are queued, or none: a request that is refused in part would keep its input
+  // alive.
+  const int64_t input_bytes = job->snapshot.model->input_size * static_cast<int64_t>(sizeof(float));
+  std::vector<std::pair<WorkerPool::Work, int64_t>> work;
+  work.reserve(images.size());
   for (const int i : images) {
     const absl::string_view bytes = std::get<EncodedImage>(job->request.inputs[i].value).bytes;
-    auto decode = [this, job, i, bytes, one_done]() mutable {
-      const absl::Time start = clock_.Now();
-      absl::Status status = CheckWanted(job->request, start);
-      if (!status.ok()) {
-        job->Fail(i, std::move(status));
-      } else if (!job->failed()) {
-        status = job->snapshot.model->preprocessor->Run(bytes, job->Row(i));
-        if (!status.ok()) job->Fail(i, OfInput(std::move(status), i));
-      }
-      {
-        MutexLock lock(&job->mu);
-        job->waited = std::max(job->waited, start - job->received);
-        job->decoding = std::max(job->decoding, clock_.Now() - start);
-      }
-      one_done(job);
-    };
-    if (!decoders_.TrySubmit(std::move(decode), static_cast<int64_t>(bytes.size()))) {
-      job->Fail(i, WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
-                              "DECODE_QUEUE_FULL"));
-      std::shared_ptr<Job> refused = job;
-      one_done(refused);
-    }
+    work.emplace_back([this, job, i, bytes]() mutable { DecodeOne(std::move(job), i, bytes); },
+                      static_cast<int64_t>(bytes.size()) + input_bytes);
   }
+  if (decoders_.TrySubmitAll(std::move(work))) return;
+  work.clear();
+  std::move(job->done)(WithReason(
+      absl::ResourceExhaustedError("the decode queue is full; retry with backoff"), "DECODE_QUEUE_FULL"));
+}
+
+void Predictor::DecodeOne(std::shared_ptr<Job> job, int index, absl::string_view bytes) {
+  const absl::Time start = clock_.Now();
+  absl::Status status = CheckWanted(job->request, start);
+  if (!status.ok()) {
+    job->Fail(index, std::move(status));
+  } else if (!job->failed()) {
+    status = job->snapshot.model->preprocessor->Run(bytes, job->Row(index));
+    if (!status.ok()) job->Fail(index, OfInput(std::move(status), index));
+  }
+  {
+    MutexLock lock(&job->mu);
+    job->waited = std::max(job->waited, start - job->received);
+    job->decoding = std::max(job->decoding, clock_.Now() - start);
+  }
+  if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job));
 }
 
 void Predictor::Schedule(std::shared_ptr<Job> job) {

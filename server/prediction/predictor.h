@@ -12,9 +12,10 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/worker_pool.h"
 #include "server/feedback/tickets.h"
+#include "server/prediction/decoding_options.h"
 #include "server/prediction/serving_table.h"
-#include "server/prediction/worker_pool.h"
 
 namespace calserve {
 
@@ -25,7 +26,7 @@ struct EncodedImage {
 
 // The model's own input, already preprocessed; little-endian float32, row-major, without batch dimension.
 struct TensorInput {
-  enum class Type { kFloat32, kUint8 };
+  enum class Type { kFloat32, kUint8, kUnknown };
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
   absl::string_view data;
@@ -87,6 +88,7 @@ class Predictor final {
  private:
   struct Job;  // One request on its way.
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
+  void DecodeOne(std::shared_ptr<Job> job, int index, absl::string_view bytes);
   void Schedule(std::shared_ptr<Job> job);
   absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result) const;
 

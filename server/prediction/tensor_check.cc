@@ -37,7 +37,10 @@ absl::Status NotFinite(absl::Span<const float> values) {
 
 absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, absl::Span<float> out) {
   if (tensor.type != TensorInput::Type::kFloat32) {
-    return WithField(absl::InvalidArgumentError("data_type must be FLOAT32; was UINT8"), "tensor.data_type");
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("data_type must be FLOAT32; was ",
+                                      tensor.type == TensorInput::Type::kUint8 ? "UINT8" : "unknown")),
+                     "tensor.data_type");
   }
   if (tensor.shape.size() != shape.size()) {
     return WithField(

@@ -25,14 +25,18 @@ constexpr int64_t kDefaultReportRows = 100'000;
 
 CalibrationService::CalibrationService(CalibrationBackends backends)
     : backends_(std::move(backends)),
-      store_thread_(
-          {.threads = 1, .max_queued_images = kMaxWaitingCalls, .max_queued_bytes = kMaxWaitingCalls}) {}
+      calibrator_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls),
+      report_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls) {}
 
-grpc::ServerUnaryReactor* CalibrationService::Run(absl::AnyInvocable<absl::Status() &&> work) {
+grpc::ServerUnaryReactor* CalibrationService::Run(WorkerPool& pool,
+                                                  absl::AnyInvocable<absl::Status() &&> work) {
   auto* call = new UnaryCall(backends_.calls);
   if (!call->accepted()) return call;
-  if (!store_thread_.TrySubmit([call, work = std::move(work)]() mutable { call->Reply(std::move(work)()); },
-                               1)) {
+  auto answer = [call, work = std::move(work)]() mutable {
+    call->Reply(call->cancel()->cancelled() ? absl::CancelledError("cancelled by the client")
+                                            : std::move(work)());
+  };
+  if (!pool.TrySubmit(std::move(answer), 1)) {
     call->Reply(WithReason(absl::ResourceExhaustedError(absl::StrCat(
                                kMaxWaitingCalls, " calls to the calibration service wait already; retry")),
                            "TOO_MANY_CALLS"));
@@ -41,14 +45,14 @@ grpc::ServerUnaryReactor* CalibrationService::Run(absl::AnyInvocable<absl::Statu
 }
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>*
-CalibrationService::FitCalibrator(grpc::CallbackServerContext*) {
-  return NewFitStream(backends_);
+CalibrationService::FitCalibrator(grpc::CallbackServerContext* context) {
+  return NewFitStream(backends_, *context);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServerContext*,
                                                               const v1::ListCalibratorsRequest* request,
                                                               v1::ListCalibratorsResponse* response) {
-  return Run([this, request, response]() -> absl::Status {
+  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
     RETURN_IF_ERROR(backends_.table.Find(request->model(), request->model_version()).status());
     ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
     if (request->model_version() != 0) {
@@ -65,7 +69,7 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
 grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackServerContext*,
                                                                  const v1::ActivateCalibratorRequest* request,
                                                                  v1::ActivateCalibratorResponse* response) {
-  return Run([this, request, response]() -> absl::Status {
+  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     ASSIGN_OR_RETURN(const CalibratorVersion active,
@@ -79,7 +83,7 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
 grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext*,
                                                                  const v1::RollbackCalibratorRequest* request,
                                                                  v1::RollbackCalibratorResponse* response) {
-  return Run([this, request, response]() -> absl::Status {
+  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     ASSIGN_OR_RETURN(const CalibratorVersion active,
@@ -93,7 +97,7 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
 grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
     grpc::CallbackServerContext*, const v1::GetCalibrationReportRequest* request,
     v1::GetCalibrationReportResponse* response) {
-  return Run([this, request, response] { return Report(*request, *response); });
+  return Run(report_thread_, [this, request, response] { return Report(*request, *response); });
 }
 
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,

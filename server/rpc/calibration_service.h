@@ -2,10 +2,10 @@
 #define CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_
 
 #include "calserve/v1/calibration.grpc.pb.h"
+#include "server/base/worker_pool.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
-#include "server/prediction/worker_pool.h"
 #include "server/recalibration/calibrator_registry.h"
 #include "server/rpc/call_tracker.h"
 
@@ -22,7 +22,7 @@ struct CalibrationBackends {
   RecalibrationOptions limits;
 };
 
-// calserve.v1.CalibrationService. What reads the store runs on a thread of the service's own: gRPC's never
+// calserve.v1.CalibrationService. What reads the store runs on two threads of the service's own: gRPC's never
 // wait for the disk.
 class CalibrationService final : public v1::CalibrationService::CallbackService {
  public:
@@ -46,13 +46,16 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
       grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) override;
 
  private:
-  // Answers a call from the store thread with what `work` returns; RESOURCE_EXHAUSTED where too many wait.
-  grpc::ServerUnaryReactor* Run(absl::AnyInvocable<absl::Status() &&> work);
+  // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
+  // RESOURCE_EXHAUSTED where too many wait.
+  grpc::ServerUnaryReactor* Run(WorkerPool& pool, absl::AnyInvocable<absl::Status() &&> work);
   absl::Status Report(const v1::GetCalibrationReportRequest& request,
                       v1::GetCalibrationReportResponse& response);
 
   const CalibrationBackends backends_;
-  WorkerPool store_thread_;  // Last: its work uses the members above.
+  // Last: their work uses the members above. Reports read many rows; a rollback does not wait behind them.
+  WorkerPool calibrator_thread_;
+  WorkerPool report_thread_;
 };
 
 }  // namespace calserve

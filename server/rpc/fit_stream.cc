@@ -18,8 +18,11 @@ namespace {
 
 class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
  public:
-  explicit FitStream(const CalibrationBackends& backends)
-      : backends_(backends), cancel_(std::make_shared<CancelFlag>()), call_(backends.calls.Begin()) {
+  FitStream(const CalibrationBackends& backends, const grpc::CallbackServerContext& context)
+      : context_(context),
+        backends_(backends),
+        cancel_(std::make_shared<CancelFlag>()),
+        call_(backends.calls.Begin()) {
     if (call_ != nullptr) {
       StartRead(&request_);
     } else {
@@ -28,7 +31,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   }
 
   void OnReadDone(bool ok) override {
-    if (cancel_->cancelled()) return End(absl::CancelledError("cancelled by the client"));
+    if (cancel_->cancelled() || context_.IsCancelled())
+      return End(absl::CancelledError("cancelled by the client"));
     if (!target_.has_value()) return OnSpecification(ok);
     if (!ok) return FitUploaded();
     if (!request_.has_examples()) {
@@ -134,6 +138,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     }
   }
 
+  const grpc::CallbackServerContext& context_;  // gRPC's; lives until OnDone.
   const CalibrationBackends backends_;
   const std::shared_ptr<CancelFlag> cancel_;
   const std::unique_ptr<CallTracker::Call> call_;
@@ -156,8 +161,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 }  // namespace
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends) {
-  return new FitStream(backends);
+    const CalibrationBackends& backends, const grpc::CallbackServerContext& context) {
+  return new FitStream(backends, context);
 }
 
 }  // namespace calserve

@@ -9,7 +9,7 @@ namespace calserve {
 // the examples (what is an image or a tensor goes through the model first); then writes the newest progress
 // whenever the client has taken the one before, and the result.
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends);
+    const CalibrationBackends& backends, const grpc::CallbackServerContext& context);
 
 }  // namespace calserve
 
