@@ -115,6 +115,9 @@ auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
 template <typename Work>
 auto SqliteStore::ReadWith(Work work) -> decltype(work(std::declval<Connection&>())) {
   ASSIGN_OR_RETURN(Connection reader, TakeReader());
+  if (!reader.CheckInPlace().ok()) {  // The file was put back from a copy: its writer goes on there.
+    ASSIGN_OR_RETURN(reader, OpenReader(path_, busy_timeout_));
+  }
   auto result = work(reader);
   if (!IsStoreFault(StatusOf(result))) GiveBackReader(std::move(reader));
   return result;

@@ -39,7 +39,7 @@ bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, int64_t la
 // waited for: it is told once that something newer is there (`on_ready`, from the hub's thread, must not
 // wait) and takes the newest with Take() when it can; between the two nothing is queued. A fold is noticed
 // within 10 ms, another active calibrator within 1 s; subscribers of the same window who take within 10 ms
-// share one report. Any number of subscribers; thread-safe. The hub outlives its subscribers, the monitor and
+// share one report. Thread-safe. The hub outlives its subscribers, the monitor and
 // the clock outlive the hub.
 class ReportHub {
  public:

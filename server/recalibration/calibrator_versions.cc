@@ -156,7 +156,7 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::ActivateLocked(const std::
   }
   const absl::Time now = Now();
   RETURN_IF_ERROR(store_.ActivateCalibrator(model, model_version, version, expected_active, now));
-  if (version == expected_active) return next;  // It was active already.
+  if (Active(model, model_version).version == version) return next;  // It was active already.
   next.state = CalibratorState::kActive;
   if (version != 0) next.activated = now;
   SetActive(next);

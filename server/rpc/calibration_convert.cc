@@ -106,6 +106,13 @@ absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selec
                                                              selection.max_rows())),
                      "stored.max_rows");
   }
+  constexpr int kMaxSources = 100;
+  const int sources = selection.sources_size() + selection.excluded_sources_size();
+  if (sources > kMaxSources) {
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("at most ", kMaxSources, " sources may be named; were ", sources)),
+                     "stored.sources");
+  }
   out.sources.assign(selection.sources().begin(), selection.sources().end());
   out.excluded_sources.assign(selection.excluded_sources().begin(), selection.excluded_sources().end());
   return out;

@@ -69,6 +69,18 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
   const absl::Time deadline_;
 };
 
+TensorInput::Type TypeFromProto(v1::DataType type) {
+  switch (type) {
+    case v1::DATA_TYPE_UNSPECIFIED:
+    case v1::DATA_TYPE_FLOAT32:
+      return TensorInput::Type::kFloat32;
+    case v1::DATA_TYPE_UINT8:
+      return TensorInput::Type::kUint8;
+    default:
+      return TensorInput::Type::kUnknown;
+  }
+}
+
 }  // namespace
 
 PredictionInput FromProto(const v1::Input& input) {
@@ -78,8 +90,7 @@ PredictionInput FromProto(const v1::Input& input) {
   } else if (input.has_tensor()) {
     const v1::Tensor& tensor = input.tensor();
     TensorInput value;
-    value.type =
-        tensor.data_type() == v1::DATA_TYPE_UINT8 ? TensorInput::Type::kUint8 : TensorInput::Type::kFloat32;
+    value.type = TypeFromProto(tensor.data_type());
     value.shape.assign(tensor.shape().begin(), tensor.shape().end());
     value.data = tensor.data();
     out.value = std::move(value);

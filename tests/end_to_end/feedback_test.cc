@@ -115,11 +115,11 @@ TEST_F(FeedbackTest, ALabelOutOfRangeUnknownOrMissingIsRejected) {
   const auto results = SubmitAmongGoodOnes({Item(prediction.ticket, kClasses), Item(prediction.ticket, -1),
                                             Item(prediction.ticket, 1 << 30), unknown, missing});
   ASSERT_EQ(results.size(), 5);
-  for (const v1::FeedbackResult& result : results) {
-    EXPECT_EQ(result.outcome(), v1::FEEDBACK_OUTCOME_REJECTED);
-    EXPECT_EQ(result.reason(), &result == &results[3] ? v1::REJECTION_REASON_LABEL_UNKNOWN
-                                                      : v1::REJECTION_REASON_LABEL_OUT_OF_RANGE)
-        << result.ShortDebugString();
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(results[i].outcome(), v1::FEEDBACK_OUTCOME_REJECTED);
+    EXPECT_EQ(results[i].reason(),
+              i < 3 ? v1::REJECTION_REASON_LABEL_OUT_OF_RANGE : v1::REJECTION_REASON_LABEL_UNKNOWN)
+        << results[i].ShortDebugString();
   }
   EXPECT_THAT(results[0].message(), HasSubstr("10"));
   EXPECT_THAT(results[3].message(), HasSubstr("Trilobite"));
