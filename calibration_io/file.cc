@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 
 #include "absl/strings/str_cat.h"
 
@@ -46,15 +48,23 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_b
 }
 
 absl::Status WriteWholeFile(const std::string& path, absl::string_view content) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
+  // A regular file appears whole, by a rename; a link, a device or a pipe is written through.
+  std::error_code error;
+  const std::filesystem::file_status before = std::filesystem::symlink_status(path, error);
+  const bool replace = !std::filesystem::exists(before) || std::filesystem::is_regular_file(before);
+  const std::string temporary = replace ? absl::StrCat(path, ".", getpid(), ".tmp") : path;
   File file(std::fopen(temporary.c_str(), "wb"));
   if (file == nullptr) return FileError("cannot create", temporary);
   bool written = std::fwrite(content.data(), 1, content.size(), file.get()) == content.size();
   written = std::fflush(file.get()) == 0 && written;
-  if (!written || std::rename(temporary.c_str(), path.c_str()) != 0) {
-    const absl::Status error = FileError("cannot write", path);
-    std::remove(temporary.c_str());
-    return error;
+  if (written && replace) {
+    if (std::filesystem::exists(before)) std::filesystem::permissions(temporary, before.permissions(), error);
+    written = std::rename(temporary.c_str(), path.c_str()) == 0;
+  }
+  if (!written) {
+    const absl::Status status = FileError("cannot write", path);
+    if (replace) std::remove(temporary.c_str());
+    return status;
   }
   return absl::OkStatus();
 }

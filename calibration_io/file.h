@@ -17,7 +17,8 @@ inline constexpr int64_t kMaxDataFileBytes = int64_t{4} << 30;
 // unreadable file, more than `max_bytes`), naming the file.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes = kMaxDataFileBytes);
 
-// Replaces the file in one step: readers see the old content or the new, never a part. Errors name the file.
+// Replaces a regular file in one step, with its mode kept: readers see the old content or the new, never a
+// part. A link, a device or a pipe is written through. Errors name the file.
 absl::Status WriteWholeFile(const std::string& path, absl::string_view content);
 
 }  // namespace calserve

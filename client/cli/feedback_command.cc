@@ -17,6 +17,7 @@ struct Options {
   std::string file = "-";
   std::string ticket;
   std::string label;
+  bool one = false;  // --ticket was given
   std::string source;
 };
 
@@ -93,10 +94,12 @@ absl::Status SendLines(std::istream& lines, const std::string& name, Sender* sen
     }
     if (absl::Status status = sender->Add(*std::move(item)); !status.ok()) return status;
   }
+  if (lines.bad()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", name, ": is it a folder?"));
   return absl::OkStatus();
 }
 
 absl::Status SendOne(const Options& options, Sender* sender) {
+  if (options.ticket.empty()) return UsageError("--ticket is empty");
   absl::StatusOr<std::string> ticket = TicketFromBase64(options.ticket);
   if (!ticket.ok()) return UsageError(absl::StrCat("--ticket: ", ticket.status().message()));
   client::Feedback item{*std::move(ticket), options.label};
@@ -109,7 +112,7 @@ absl::Status Run(const Options& options, const Session& session) {
   if (!client.ok()) return client.status();
   Sender sender(*client, options, session);
   absl::Status sent;
-  if (!options.ticket.empty()) {
+  if (options.one) {
     sent = SendOne(options, &sender);
   } else if (options.file == "-") {
     sent = SendLines(std::cin, "standard input", &sender);
@@ -134,7 +137,10 @@ void AddFeedback(CLI::App* app, Session* session) {
   ticket->needs(label);
   label->needs(ticket);
   command->add_option("--source", options->source, "who or what labelled");
-  command->callback([options, session] { session->result = Run(*options, *session); });
+  command->callback([options, session, ticket] {
+    options->one = ticket->count() > 0;
+    session->result = Run(*options, *session);
+  });
 }
 
 }  // namespace calserve::cli

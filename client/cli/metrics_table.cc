@@ -40,7 +40,11 @@ std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics>
   std::vector<std::vector<std::string>> rows;
   for (const Metric& metric : kMetrics) {
     std::vector<std::string> row = {metric.name};
-    for (const NamedMetrics& column : columns) row.push_back(metric.format(column.metrics));
+    const bool counts = &metric == &kMetrics[0];
+    for (const NamedMetrics& column : columns) {
+      // Without a label nothing is known: zeros would look like perfect calibration.
+      row.push_back(counts || column.metrics.n > 0 ? metric.format(column.metrics) : "-");
+    }
     rows.push_back(std::move(row));
   }
   return rows;

@@ -63,8 +63,8 @@ bool IsServiceLink(absl::string_view name) {
 }
 
 bool IsNotAnOption(absl::string_view name) {
-  return name == "CALSERVE_CONFIG" || name == "CALSERVE_KILLS" || absl::StartsWith(name, "CALSERVE_TEST_") ||
-         IsServiceLink(name);
+  return name == "CALSERVE_CONFIG" || name == "CALSERVE_SERVER" /* the client's */ ||
+         name == "CALSERVE_KILLS" || absl::StartsWith(name, "CALSERVE_TEST_") || IsServiceLink(name);
 }
 
 }  // namespace

@@ -1,8 +1,11 @@
 #include "server/config/yaml_file.h"
 
+#include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
 
 #include <map>
+#include <optional>
+#include <sstream>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -18,6 +21,40 @@ int LineOf(const YAML::Mark& mark) { return mark.line + 1; }
 
 absl::Status ErrorAt(const std::string& path, int line, absl::string_view message) {
   return absl::InvalidArgumentError(absl::StrCat(path, ":", line, ": ", message));
+}
+
+// Finds the first alias (*name). Nested aliases let a few lines stand for gigabytes, and one of itself for
+// infinity; parsing as events expands none.
+class AliasFinder final : public YAML::EventHandler {
+ public:
+  void OnDocumentStart(const YAML::Mark&) override {}
+  void OnDocumentEnd() override {}
+  void OnNull(const YAML::Mark&, YAML::anchor_t) override {}
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    if (!line_) line_ = LineOf(mark);
+  }
+  void OnScalar(const YAML::Mark&, const std::string&, YAML::anchor_t, const std::string&) override {}
+  void OnSequenceStart(const YAML::Mark&, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {}
+  void OnSequenceEnd() override {}
+  void OnMapStart(const YAML::Mark&, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  }
+  void OnMapEnd() override {}
+
+  std::optional<int> line() const { return line_; }
+
+ private:
+  std::optional<int> line_;
+};
+
+// Line of the first alias in `text`. Throws YAML::Exception.
+std::optional<int> FindAlias(const std::string& text) {
+  std::istringstream stream(text);
+  YAML::Parser parser(stream);
+  AliasFinder finder;
+  while (parser.HandleNextDocument(finder)) {
+  }
+  return finder.line();
 }
 
 absl::StatusOr<YamlValue> Convert(const std::string& path, const YAML::Node& node);
@@ -63,6 +100,9 @@ absl::StatusOr<YamlValue> Convert(const std::string& path, const YAML::Node& nod
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path) {
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   try {
+    if (const std::optional<int> alias = FindAlias(text)) {
+      return ErrorAt(path, *alias, "aliases (*name) are not taken; write the value out");
+    }
     const std::vector<YAML::Node> documents = YAML::LoadAll(text);
     YamlValue empty{.line = 1, .value = YamlValue::Mapping()};
     if (documents.empty() || documents[0].IsNull()) return empty;

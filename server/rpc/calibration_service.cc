@@ -107,6 +107,17 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
   report.key = {
       snapshot.model->name, snapshot.model->version,
       request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
+  if (report.key.calibrator_version != 0) {
+    ASSIGN_OR_RETURN(
+        const std::shared_ptr<const Calibrator> known,
+        backends_.registry.Find(report.key.model, report.key.model_version, report.key.calibrator_version));
+    if (known == nullptr) {
+      return WithField(absl::NotFoundError(absl::StrCat("model '", report.key.model, "' version ",
+                                                        report.key.model_version, " has no calibrator ",
+                                                        report.key.calibrator_version)),
+                       "calibrator_version");
+    }
+  }
   if (request.has_stored()) {
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
     selection.model = report.key.model;

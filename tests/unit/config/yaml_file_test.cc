@@ -52,6 +52,16 @@ TEST_F(YamlFileTest, WhatIsNoYamlNamesTheLine) {
   EXPECT_THAT(ErrorOf("[a, b]: 1\n"), HasSubstr("a.yaml:1: a key must be plain text"));
 }
 
+TEST_F(YamlFileTest, AnAliasIsRefusedBeforeItIsExpanded) {
+  EXPECT_THAT(ErrorOf("x: 1\na: &a [*a]\n"), HasSubstr("a.yaml:2: aliases"));
+  std::string bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n";
+  for (int i = 1; i < 30; ++i) {
+    const std::string previous = "*a" + std::to_string(i - 1);
+    bomb += "a" + std::to_string(i) + ": &a" + std::to_string(i) + " [" + previous + ", " + previous + "]\n";
+  }
+  EXPECT_THAT(ErrorOf(bomb), HasSubstr("a.yaml:2: aliases"));
+}
+
 TEST_F(YamlFileTest, AMissingFileOrADirectoryIsNamed) {
   EXPECT_EQ(ReadYamlFile(dir_.path() + "/none.yaml").status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(ReadYamlFile(dir_.path()).status().message()), HasSubstr("is a directory"));
