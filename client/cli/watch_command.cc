@@ -78,13 +78,16 @@ class LiveView {
   std::map<std::string, client::WindowReport> newest_;
 };
 
-// Ends the watch on SIGINT or SIGTERM, so that the program leaves by its door. The signals are blocked in
-// every thread and taken by this one.
+// Ends the watch on SIGINT or SIGTERM, so that the program leaves by its door. The signals must be blocked
+// before the first thread starts, gRPC's among them, and are taken by this one.
 class SignalStop {
  public:
-  explicit SignalStop(client::CalibrationWatch* watch) {
-    sigset_t signals = Signals();
+  static void BlockSignals() {
+    const sigset_t signals = Signals();
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  }
+
+  explicit SignalStop(client::CalibrationWatch* watch) {
     thread_ = std::thread([this, watch] {
       const sigset_t signals = Signals();
       const timespec tick{0, 100'000'000};
@@ -120,6 +123,7 @@ absl::Status Run(const Options& options, const Session& session) {
     return UsageError(
         absl::StrCat("--interval must be a duration such as 1s or 200ms; was ", options.interval));
   }
+  SignalStop::BlockSignals();
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);

@@ -8,6 +8,8 @@ the source that "source" names and recomputed here; where packages disagree with
 """
 
 import json
+import math
+import sys
 import pathlib
 import platform
 
@@ -38,7 +40,29 @@ VERSIONS = {
 
 def write(name, cases):
     document = {"made_by": "tests/oracles/make_oracles.py", "versions": VERSIONS, **cases}
-    (HERE / f"{name}.json").write_text(json.dumps(document, separators=(",", ":")) + "\n")
+    path = HERE / f"{name}.json"
+    if "--check" in sys.argv[1:]:
+        check(name, json.loads(path.read_text()), json.loads(json.dumps(document)))
+        print(f"{name}.json: as the installed packages compute it")
+        return
+    path.write_text(json.dumps(document, separators=(",", ":")) + "\n")
+
+
+def check(place, committed, computed):
+    """Raises unless both documents say the same: numbers to 1e-7 relative, the rest exactly, versions aside."""
+    if isinstance(committed, dict):
+        assert committed.keys() == computed.keys(), place
+        for key in committed:
+            if key != "versions":
+                check(f"{place}.{key}", committed[key], computed[key])
+    elif isinstance(committed, list):
+        assert len(committed) == len(computed), place
+        for index, (one, other) in enumerate(zip(committed, computed)):
+            check(f"{place}[{index}]", one, other)
+    elif isinstance(committed, float):
+        assert math.isclose(committed, computed, rel_tol=1e-7, abs_tol=1e-12), (place, committed, computed)
+    else:
+        assert committed == computed, (place, committed, computed)
 
 
 def as_list(array):

@@ -1,0 +1,251 @@
+"""Drives the calserve command against a live calserve-server: what it prints and its exit codes.
+
+    command_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
+"""
+import argparse
+import ctypes
+import gzip
+import json
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+import zlib
+
+DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")  # Debian package dataset-fashion-mnist
+SIDE = 28
+IMAGES = 300
+WAIT_S = 30  # for what takes well under a second on an idle machine
+DONE, REFUSED, USAGE, UNREACHABLE = range(4)  # exit codes of the command
+MODEL = "fashion_mnist"
+
+OPTIONS = argparse.Namespace()
+ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("CALSERVE_")}
+LIBC = ctypes.CDLL(None)
+
+
+def die_with_the_test():
+    LIBC.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
+def png(pixels):
+    """A grey 28x28 image as a PNG file."""
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, 8, 0, 0, 0, 0)
+    rows = b"".join(b"\0" + pixels[i:i + SIDE] for i in range(0, SIDE * SIDE, SIDE))
+    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows))
+            + chunk(b"IEND", b""))
+
+
+class LiveServerTest(unittest.TestCase):
+    """Each class has a server of its own, with an empty store, and the first test images as PNG files."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.scratch = pathlib.Path(tempfile.mkdtemp(prefix="calserve-command-test-"))
+        cls.addClassCleanup(shutil.rmtree, cls.scratch)
+        cls.write_images()
+        cls.start_server()
+
+    @classmethod
+    def start_server(cls):
+        log = cls.scratch / "server.log"
+        command = [OPTIONS.server, "--model-repository", OPTIONS.models, "--listen", "127.0.0.1:0",
+                   "--data-dir", cls.scratch / "data"]
+        with log.open("wb") as stderr:
+            cls.server = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=stderr,
+                                          preexec_fn=die_with_the_test)
+        cls.addClassCleanup(cls.server.wait)
+        cls.addClassCleanup(cls.server.kill)
+        deadline = time.monotonic() + WAIT_S
+        while not (serving := re.search(r" serving address=(\S+)\n", log.read_text(encoding="utf-8"))):
+            if cls.server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server does not serve:\n" + log.read_text(encoding="utf-8"))
+            time.sleep(0.02)
+        cls.address = serving[1]
+
+    @classmethod
+    def write_images(cls):
+        with gzip.open(DATA / "t10k-images-idx3-ubyte.gz") as file:
+            pixels = file.read(16 + IMAGES * SIDE * SIDE)[16:]
+        with gzip.open(DATA / "t10k-labels-idx1-ubyte.gz") as file:
+            classes = file.read(8 + IMAGES)[8:]
+        names = (pathlib.Path(OPTIONS.models) / MODEL / "labels.txt").read_text(encoding="utf-8").splitlines()
+        cls.labels = [names[index] for index in classes]
+        cls.images = [cls.scratch / f"{i}.png" for i in range(IMAGES)]
+        for i, image in enumerate(cls.images):
+            image.write_bytes(png(pixels[i * SIDE * SIDE:(i + 1) * SIDE * SIDE]))
+        # A list, since "T-shirt/top" cannot name a folder.
+        rows = [f"{image.name},{label}" for image, label in zip(cls.images, cls.labels)]
+        cls.list = cls.scratch / "images.csv"
+        cls.list.write_text("\n".join(["path,label", *rows, ""]), encoding="utf-8")
+
+    def calserve(self, *arguments, exits=DONE, server=None, **options):
+        """Standard output and standard error of the command, which must end with `exits`."""
+        command = [OPTIONS.command, "--server", server or self.address, *arguments]
+        run = subprocess.run(command, env=ENVIRONMENT, timeout=WAIT_S, capture_output=True, check=False,
+                             preexec_fn=die_with_the_test, **options)
+        out, err = run.stdout.decode(), run.stderr.decode()
+        self.assertEqual(run.returncode, exits, f"{command}\n{out}\n{err}")
+        return out, err
+
+    def json(self, *arguments, exits=DONE):
+        """The one document that the command prints with --json."""
+        out, _ = self.calserve("--json", *arguments, exits=exits)
+        self.assertEqual(out.count("\n"), 1, out)
+        return json.loads(out)
+
+    def predict(self, image):
+        answer, = self.json("predict", image)["predictions"]
+        return answer
+
+
+class Predicting(LiveServerTest):
+    def test_health_says_that_the_server_serves(self):
+        self.assertEqual(self.calserve("health"), ("SERVING\n", ""))
+        self.assertEqual(self.json("health"), {"status": "SERVING"})
+
+    def test_models_lists_the_model_and_its_version(self):
+        header, row = self.calserve("models")[0].splitlines()
+        self.assertEqual(header.split(), "model version state format device input classes calibrator".split())
+        self.assertEqual(row.split()[:3] + row.split()[-2:], [MODEL, "1", "READY", "10", "none"])
+        model, = self.json("models")["models"]
+        self.assertEqual((model["name"], model["input_shape"]), (MODEL, [1, SIDE, SIDE]))
+        self.assertEqual([version["state"] for version in model["versions"]], ["READY"])
+
+    def test_predict_shows_a_row_for_each_image(self):
+        header, *rows = self.calserve("predict", *self.images[:2])[0].splitlines()
+        self.assertRegex(header, r"^file +predicted +confidence +uncalibrated +most probable$")
+        self.assertEqual(len(rows), 2)
+        for row, image, label in zip(rows, self.images, self.labels):
+            self.assertRegex(row, rf"^{image} +{label} +[01]\.\d{{3}} +[01]\.\d{{3}} +{label} [01]\.\d{{3}}, ")
+
+    def test_predict_as_json_has_labels_with_probabilities_and_a_ticket(self):
+        answer = self.predict(self.images[0])
+        top = answer["top_classes"]
+        self.assertEqual(top[0]["label"], self.labels[0])
+        self.assertEqual(answer["confidence"], top[0]["probability"])
+        self.assertEqual(len(top), 3)
+        self.assertTrue(1 >= top[0]["probability"] > top[1]["probability"] > top[2]["probability"] >= 0, top)
+        self.assertTrue(answer["ticket"])
+
+    def test_a_ticket_takes_its_label_once_and_keeps_the_first(self):
+        ticket = self.predict(self.images[0])["ticket"]
+
+        def label(name, exits):
+            return self.calserve("feedback", "--ticket", ticket, "--label", name, exits=exits)
+        self.assertEqual(label("Ankle boot", DONE), ("1 accepted, 0 duplicate, 0 rejected\n", ""))
+        self.assertEqual(label("Ankle boot", DONE), ("0 accepted, 1 duplicate, 0 rejected\n", ""))
+        out, err = label("Bag", REFUSED)
+        self.assertEqual(out, "0 accepted, 0 duplicate, 1 rejected\n")
+        self.assertRegex(err, r"(?m)^rejected, LABEL_CONFLICT: .* the first one stays$")
+        self.assertRegex(err, r"(?m)^calserve: FAILED_PRECONDITION: 1 labels were rejected")
+
+    def test_feedback_reads_lines_of_predictions_with_their_labels(self):
+        lines = [json.dumps({**self.predict(self.images[i]), "label": self.labels[i]}) for i in range(2)]
+        out, _ = self.calserve("feedback", input="\n".join(lines).encode())
+        self.assertEqual(out, "2 accepted, 0 duplicate, 0 rejected\n")
+
+    def test_evaluate_takes_a_folder_for_each_class(self):
+        for image, label in list(zip(self.images, self.labels))[:40]:
+            if "/" not in label:
+                folder = self.scratch / "folders" / label
+                folder.mkdir(parents=True, exist_ok=True)
+                shutil.copy(image, folder)
+        report = self.json("evaluate", "--no-feedback", self.scratch / "folders")
+        self.assertEqual(report["served"]["n"], sum("/" not in label for label in self.labels[:40]))
+        self.assertEqual(report["feedback"], {"accepted": 0, "duplicate": 0})
+
+    def test_what_the_server_refuses_ends_with_1(self):
+        error = self.json("predict", "--model", "nope", self.images[0], exits=REFUSED)["error"]
+        self.assertEqual((error["code"], error["reason"]), ("NOT_FOUND", "MODEL_NOT_FOUND"))
+        error = self.json("calibrators", "activate", "99", exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("no calibrator version 99", error["message"])
+        _, err = self.calserve("report", "--window", "nope", exits=REFUSED)
+        self.assertRegex(err, r'^calserve: INVALID_ARGUMENT: .*"nope"')
+
+    def test_wrong_usage_ends_with_2(self):
+        for arguments in ([], ["nonsense"], ["predict"], ["fit", "--method", "nope"], ["--timeout", "soon", "health"],
+                          ["feedback", "--ticket", "!", "--label", "Bag"], ["watch", "--interval", "often"]):
+            with self.subTest(arguments=arguments):
+                self.assertTrue(self.calserve(*arguments, exits=USAGE)[1])
+
+    def test_a_port_without_a_server_ends_with_3(self):
+        with socket.socket() as taken:  # bound, so that nobody else takes it, but not listening
+            taken.bind(("127.0.0.1", 0))
+            address = f"127.0.0.1:{taken.getsockname()[1]}"
+            _, err = self.calserve("--timeout", "5s", "health", server=address, exits=UNREACHABLE)
+        self.assertRegex(err, rf"^calserve: cannot reach {address}: ")
+
+
+class Calibrating(LiveServerTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.evaluation = cls().json("evaluate", cls.list)
+
+    def test_evaluate_reports_every_image_and_sends_its_label(self):
+        self.assertEqual(self.evaluation["feedback"], {"accepted": IMAGES, "duplicate": 0})
+        self.assertEqual(self.evaluation["served"]["n"], IMAGES)
+        self.assertGreater(self.evaluation["served"]["accuracy"], 0.85)
+
+    def test_report_of_a_window_agrees_with_evaluate(self):
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            report = self.json("report", "--window", "last_1000", "--calibrator-version", "0")
+            if report["served"]["n"] == IMAGES or time.monotonic() > deadline:
+                break
+        for metric in ("n", "accuracy", "ece", "nll"):
+            self.assertAlmostEqual(report["served"][metric], self.evaluation["served"][metric], places=4)
+
+    def test_watch_prints_a_line_for_each_update(self):
+        report = self.json("watch", "--count", "1", "--window", "last_1000", "--calibrator", "0")
+        self.assertEqual((report["model"], report["window"]), (MODEL, "last_1000"))
+
+    def test_watch_ends_well_when_asked_to(self):
+        command = [OPTIONS.command, "--server", self.address, "--json", "watch"]
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True,
+                              preexec_fn=die_with_the_test) as watch:
+            self.assertIn("served", json.loads(watch.stdout.readline()))
+            watch.terminate()
+            self.assertEqual(watch.wait(WAIT_S), DONE)
+
+    def test_a_fitted_calibrator_serves_from_activation_to_rollback(self):
+        def served_by():
+            return self.predict(self.images[0])["calibrator_version"]
+        fitted = self.json("fit", "--method", "temperature")
+        self.assertEqual((fitted["version"], fitted["state"], fitted["n"]), (1, "FITTED", IMAGES))
+        self.assertLess(fitted["nll_after"], fitted["nll_before"])
+        self.assertEqual(served_by(), 0)
+        self.assertEqual(self.json("calibrators", "activate", "1")["state"], "ACTIVE")
+        self.assertEqual(served_by(), 1)
+        listed, = self.json("calibrators", "list")["calibrators"]
+        self.assertEqual((listed["version"], listed["state"]), (1, "ACTIVE"))
+        self.assertEqual(listed["parameters"], fitted["parameters"])
+        self.assertEqual(self.json("calibrators", "rollback")["version"], 0)
+        self.assertEqual(served_by(), 0)
+        self.assertRegex(self.calserve("calibrators", "list")[0], r"\n +1 +1 +RETIRED +temperature ")
+
+
+class Stopping(LiveServerTest):
+    def test_the_server_leaves_with_0_on_sigterm(self):
+        self.calserve("predict", self.images[0])
+        self.server.terminate()
+        self.assertEqual(self.server.wait(WAIT_S), 0)
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser()
+    for name in ("--command", "--server", "--models"):
+        PARSER.add_argument(name, required=True)
+    unittest.main(argv=[sys.argv[0], *PARSER.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
