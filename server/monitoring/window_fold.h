@@ -26,8 +26,9 @@ struct WindowFoldConfig {
 };
 
 // The windows of every key: what CalibrationMonitor folds the log into. A pure function of the rows folded,
-// in the order of their positions: neither time nor reports decide what is kept. At most max_keys are held;
-// the one whose last label lies furthest back in the log makes room. Not thread-safe.
+// in the order of their positions: neither time nor reports decide which keys are held. At most max_keys are;
+// the one whose last label lies furthest back in the log makes room. Within a key, a report evicts for good
+// what is older than a last-T window at its time. Not thread-safe.
 class WindowFold final {
  public:
   static absl::StatusOr<std::unique_ptr<WindowFold>> Create(WindowFoldConfig config);

@@ -30,7 +30,6 @@ class Side {
       metrics.nll = nll_ / static_cast<double>(n_with_logits_);
       metrics.brier = brier_ / static_cast<double>(n_with_logits_);
     }
-    if (metrics.n > 0 && !metrics.ece_low.has_value()) AddEceInterval(&metrics);
     return metrics;
   }
 

@@ -19,7 +19,8 @@ class LabelledSet final {
   LabelledSet(Predictor& predictor, Snapshot snapshot, const RecalibrationOptions& limits);
 
   // Adds the examples and calls done exactly once, on this or another thread. INVALID_ARGUMENT names the
-  // example by its place in the whole set; also where the set grows past fit_max_rows or fit_max_bytes.
+  // example by its place in the whole set (of inputs that go through the model together the first one's, and
+  // the input among them); also where the set grows past fit_max_rows or fit_max_bytes.
   void Add(v1::LabelledExamples examples, std::shared_ptr<const CancelFlag> cancel,
            absl::AnyInvocable<void(absl::Status) &&> done);
 
