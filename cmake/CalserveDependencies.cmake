@@ -24,6 +24,13 @@ if(CALSERVE_BUILD_SERVER)
   pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
   pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
   pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+  # The allocator of whole programs (docs/adr/). Sanitizers bring their own.
+  pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
+  add_library(calserve_allocator INTERFACE)
+  if(NOT CALSERVE_SANITIZE)
+    target_link_libraries(calserve_allocator INTERFACE -Wl,--push-state,--no-as-needed PkgConfig::JEMALLOC
+                                                       -Wl,--pop-state)
+  endif()
   # Debian's opencv4 CMake package names modules that libopencv-imgproc-dev does not bring; the two libraries
   # that we use are found by hand. SYSTEM: its headers warn under C++20.
   find_path(OPENCV_INCLUDE opencv2/imgproc.hpp PATH_SUFFIXES opencv4 REQUIRED)
