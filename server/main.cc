@@ -101,6 +101,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> LoadVersion(const ServerConfi
   options.classes = static_cast<int>(model.labels.size());
   options.device = model.device;
   options.instances = model.batching.instances;
+  options.intra_op_threads = model.intra_op_threads;
   options.max_batch_size = model.batching.max_batch_size;
   ASSIGN_OR_RETURN(served->model, LoadModel(options));
 
@@ -116,7 +117,7 @@ absl::StatusOr<std::shared_ptr<const ServedModel>> LoadVersion(const ServerConfi
   return std::shared_ptr<const ServedModel>(std::move(served));
 }
 
-// LibTorch's threads are shared by all instances of all models: together no more than the cores.
+// LibTorch's threads of a model that does not say: all instances together take no more than the cores.
 int IntraOpThreads(const ServerConfig& config, const std::map<std::string, ModelConfig>& models) {
   if (config.intra_op_threads > 0) return config.intra_op_threads;
   int instances = 0;

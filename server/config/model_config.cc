@@ -26,6 +26,7 @@ namespace fs = std::filesystem;
 
 constexpr int kMaxBatchSize = 65536;
 constexpr int kMaxInstances = 256;
+constexpr int kMaxIntraOpThreads = 1024;
 constexpr int64_t kMaxInputSize = int64_t{1} << 30;  // floats of one input; above it lies a typing error
 
 // [height, width].
@@ -118,6 +119,7 @@ absl::Status ReadModelYaml(const std::string& path, ModelConfig* config) {
   reader.Integer("max_batch_size", 1, kMaxBatchSize, &config->batching.max_batch_size);
   reader.Duration("max_queue_delay", absl::Seconds(10), &config->batching.max_queue_delay);
   reader.Integer("instances", 1, kMaxInstances, &config->batching.instances);
+  reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
   reader.Text("device", &config->device);
   if (!IsDevice(config->device)) {
     reader.Fail("device", absl::StrCat("must be cpu | cuda | cuda:N | auto; was \"", config->device, "\""));

@@ -32,6 +32,7 @@ struct ModelConfig {
   std::vector<int64_t> input_shape;  // of one input, without batch dimension; for images C, H, W
   std::vector<std::string> labels;   // K >= 2 class names, unique; exactly 2 where task is kBinary
   BatchingOptions batching;
+  int intra_op_threads = 0;        // in one forward pass; 0: the server's
   std::string device = "auto";     // cpu | cuda | cuda:N | auto
   std::vector<Version> versions;   // at least one, the newest last
   std::vector<std::string> notes;  // what in the directory was ignored, a sentence each

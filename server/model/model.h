@@ -21,6 +21,7 @@ struct ModelOptions {
   int classes = 0;              // lines of labels.txt; the model gives so many logits, or 1 where it is 2
   std::string device = "auto";  // cpu | cuda | cuda:N | auto (cuda where there is one, else cpu, and logged)
   int instances = 1;            // concurrent forward passes; one copy of the weights
+  int intra_op_threads = 0;     // LibTorch's in one forward pass; 0: as SetIntraOpThreads says
   int max_batch_size = 32;      // rows of one forward pass
 };
 
@@ -51,7 +52,7 @@ class Model {
 // serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 
-// Sets LibTorch's process-wide intra-op threads; once, before the first LoadModel. 1 <= threads.
+// LibTorch's intra-op threads for the models that do not say. Once, before the first LoadModel. 1 <= threads.
 void SetIntraOpThreads(int threads);
 
 }  // namespace calserve

@@ -4,16 +4,24 @@
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <atomic>
+#include <thread>
+
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
+#include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/model/model.h"
 
 namespace calserve {
 namespace {
+
+std::atomic<int> default_intra_op_threads{
+    static_cast<int>(std::max(1u, std::thread::hardware_concurrency()))};
 
 absl::Status OpenLibrary(const char* name, int flags) {
   if (dlopen(name, flags) != nullptr) return absl::OkStatus();
@@ -69,6 +77,16 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& asked) {
   return absl::StrCat("cuda:", index);
 }
 
-void SetIntraOpThreads(int threads) { at::set_num_threads(threads); }
+void SetIntraOpThreads(int threads) { default_intra_op_threads = threads; }
+
+void UseIntraOpThreads(int threads) {
+  thread_local int in_use = 0;
+  const int wanted = threads > 0 ? threads : default_intra_op_threads.load(std::memory_order_relaxed);
+  if (wanted == in_use) return;
+  static Mutex* const one_at_a_time = new Mutex;  // It also changes what belongs to the process.
+  MutexLock lock(one_at_a_time);
+  at::set_num_threads(wanted);
+  in_use = wanted;
+}
 
 }  // namespace calserve

@@ -1,7 +1,6 @@
 #include "server/model/torch_model.h"
 
 #include <ATen/Functions.h>
-#include <ATen/Parallel.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
@@ -17,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
+#include "server/model/torch_device.h"
 #include "server/model/torch_program.h"
 
 namespace calserve {
@@ -103,9 +103,7 @@ absl::Status TorchModel::Run(int instance, int rows, absl::Span<float> logits) t
 }
 
 at::Tensor TorchModel::Forward(const Instance& instance, int rows) {
-  // OpenMP's thread count belongs to the calling thread, and a new thread's is the number of cores.
-  thread_local const bool threads_set = (at::init_num_threads(), true);
-  static_cast<void>(threads_set);
+  UseIntraOpThreads(options_.intra_op_threads);
   return program_->Forward(instance.staging.narrow(0, 0, rows).to(device_, /*non_blocking=*/true));
 }
 

@@ -90,6 +90,7 @@ input:
 max_batch_size: 8
 max_queue_delay: 5ms
 instances: 2
+intra_op_threads: 3
 device: cuda:1
 )");
   Write("labels.txt", "no\nyes\n");
@@ -106,6 +107,7 @@ device: cuda:1
   EXPECT_EQ(config.batching.max_batch_size, 8);
   EXPECT_EQ(config.batching.max_queue_delay, absl::Milliseconds(5));
   EXPECT_EQ(config.batching.instances, 2);
+  EXPECT_EQ(config.intra_op_threads, 3);
   EXPECT_EQ(config.device, "cuda:1");
 }
 

@@ -3,9 +3,12 @@
 #include <torch/torch.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -28,13 +31,15 @@ std::string SaveModel(const std::string& name, const std::string& forward, int64
   return path;
 }
 
-absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1) {
+absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1,
+                                            int intra_op_threads = 0) {
   ModelOptions options;
   options.path = path;
   options.input_shape = {1024};
   options.classes = 2;
   options.device = "cpu";
   options.instances = instances;
+  options.intra_op_threads = intra_op_threads;
   options.max_batch_size = 2;
   return LoadModel(options);
 }
@@ -59,6 +64,35 @@ TEST(TorchScriptTest, InstancesShareOneCopyOfTheWeights) {
     return ResidentMegabytes() - before;
   };
   EXPECT_LT(growth(4) - growth(1), 32);
+}
+
+int Threads() {
+  const std::filesystem::directory_iterator tasks("/proc/self/task");
+  return static_cast<int>(std::distance(begin(tasks), end(tasks)));
+}
+
+TEST(TorchScriptTest, EveryModelHasItsOwnIntraOpThreads) {
+  const std::string path = SaveModel("parallel", R"(
+    def forward(self, x):
+        return torch.exp(self.weight * x[0, 0]).sum() + x[:, :2]
+  )",
+                                     1024);
+  SetIntraOpThreads(2);
+  const auto threads_added = [&path](int intra_op_threads) {
+    const absl::StatusOr<std::unique_ptr<Model>> model = Load(path, 1, intra_op_threads);
+    EXPECT_TRUE(model.ok()) << model.status();
+    int added = 0;
+    std::jthread([&model = **model, &added] {
+      const int before = Threads();
+      std::vector<float> logits(2);
+      EXPECT_TRUE(model.Run(0, 1, absl::MakeSpan(logits)).ok());
+      added = Threads() - before;
+    }).join();
+    return added;
+  };
+  EXPECT_EQ(threads_added(1), 0);
+  EXPECT_EQ(threads_added(4), 3);
+  EXPECT_EQ(threads_added(0), 1);
 }
 
 TEST(TorchScriptTest, AModelMustReturnOneTensor) {
