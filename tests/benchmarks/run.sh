@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every benchmark of a build, one after the other, and writes Markdown to stdout; progress goes to stderr.
 #
-#   tests/benchmarks/run.sh [BUILD_DIR]      build/release is the default
+#   tests/benchmarks/run.sh [BUILD_DIR [MODEL_DIRECTORY...]]      build/release is the default; more models to load
 #
 # Nothing else should run on the machine meanwhile.
 set -euo pipefail
@@ -27,6 +27,7 @@ END
 
 run "$BENCHMARKS/load/load_benchmark" examples/fashion_mnist/models/fashion_mnist
 run "$BENCHMARKS/load/load_benchmark" tests/fixtures/models/fashion_mnist_pt2
+for model in "${@:2}"; do run "$BENCHMARKS/load/load_benchmark" "$model" 5; done
 
 for program in "$BENCHMARKS"/*/*_benchmark; do
   [[ "$program" == */load_benchmark ]] && continue
