@@ -12,6 +12,7 @@
 #include "server/rpc/calibration_service.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/feedback_service.h"
+#include "server/rpc/kserve_service.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/prediction_service.h"
 
@@ -25,7 +26,8 @@ class GrpcServerImpl final : public GrpcServer {
         prediction_(b.predictor, calls_),
         feedback_(b.ingestor, calls_),
         calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
-        models_(b.table, b.registry, calls_) {}
+        models_(b.table, b.registry, calls_),
+        kserve_(b.predictor, b.table, calls_) {}
 
   ~GrpcServerImpl() override {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
@@ -45,6 +47,7 @@ class GrpcServerImpl final : public GrpcServer {
     builder.RegisterService(&feedback_);
     builder.RegisterService(&calibration_);
     builder.RegisterService(&models_);
+    builder.RegisterService(&kserve_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       server_.reset();
@@ -52,8 +55,9 @@ class GrpcServerImpl final : public GrpcServer {
           absl::StrCat("cannot listen on ", options_.listen,
                        ": the port is taken, or the address is not one of this machine"));
     }
-    for (const char* service : {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
-                                "calserve.v1.CalibrationService", "calserve.v1.ModelService"}) {
+    for (const char* service :
+         {"calserve.v1.PredictionService", "calserve.v1.FeedbackService", "calserve.v1.CalibrationService",
+          "calserve.v1.ModelService", "inference.GRPCInferenceService"}) {
       server_->GetHealthCheckService()->SetServingStatus(service, true);
     }
     return absl::OkStatus();
@@ -82,6 +86,7 @@ class GrpcServerImpl final : public GrpcServer {
   FeedbackService feedback_;
   CalibrationService calibration_;
   ModelService models_;
+  KserveService kserve_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;  // Last: stopped before the services go.
 };

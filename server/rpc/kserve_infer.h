@@ -1,0 +1,34 @@
+#ifndef CALSERVE_SERVER_RPC_KSERVE_INFER_H_
+#define CALSERVE_SERVER_RPC_KSERVE_INFER_H_
+
+#include <memory>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "inference/grpc_service.pb.h"
+#include "server/prediction/predictor.h"
+
+namespace calserve::kserve {
+
+// One ModelInfer over Predictor, as the unary and the streaming rpc do it. Thread-safe.
+class Inference final {
+ public:
+  using Done = absl::AnyInvocable<void(absl::Status) &&>;
+
+  // Both outlive this.
+  Inference(Predictor& predictor, const ServingTable& table) : predictor_(predictor), table_(table) {}
+
+  // Calls done exactly once, on this thread or as Predictor::Predict does; on OK `response` is written.
+  // `request` and `response` must stay until then.
+  void Infer(const inference::ModelInferRequest& request, absl::Time deadline,
+             std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response, Done done);
+
+ private:
+  Predictor& predictor_;
+  const ServingTable& table_;
+};
+
+}  // namespace calserve::kserve
+
+#endif  // CALSERVE_SERVER_RPC_KSERVE_INFER_H_
