@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/imaging/codecs.h"
 #include "server/imaging/resize.h"
 #include "server/imaging/resize_geometry.h"
 
@@ -47,6 +48,43 @@ void WritePlane(const Image& image, const ResizeGeometry& geometry, const ImageS
   }
 }
 
+absl::Status CheckPixels(const PixelView& pixels, const DecodeLimits& limits) {
+  if (pixels.height < 1 || pixels.width < 1 || (pixels.channels != 1 && pixels.channels != 3)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("pixels must be at least 1 x 1, with 1 or 3 channels; were ", pixels.width, " x ",
+                     pixels.height, " with ", pixels.channels));
+  }
+  const int64_t count = static_cast<int64_t>(pixels.height) * pixels.width;
+  if (count > limits.max_pixels) {
+    return absl::InvalidArgumentError(absl::StrCat("image must have at most ", limits.max_pixels,
+                                                   " pixels; this one has ", pixels.width, " x ",
+                                                   pixels.height, " = ", count));
+  }
+  if (static_cast<int64_t>(pixels.bytes.size()) != count * pixels.channels) {
+    return absl::InvalidArgumentError(absl::StrCat(pixels.width, " x ", pixels.height, " pixels with ",
+                                                   pixels.channels, " channels are ", count * pixels.channels,
+                                                   " bytes; there are ", pixels.bytes.size()));
+  }
+  return absl::OkStatus();
+}
+
+// A copy with 1 channel or 3, as Decode makes them of a file.
+Image ConvertChannels(const PixelView& from, int channels) {
+  Image image{from.height, from.width, channels, {}};
+  const absl::Span<const uint8_t> bytes(reinterpret_cast<const uint8_t*>(from.bytes.data()),
+                                        from.bytes.size());
+  if (from.channels == channels) {
+    image.pixels.assign(bytes.begin(), bytes.end());
+  } else if (channels == 1) {
+    image.pixels.resize(bytes.size() / 3);
+    imaging_internal::RgbToGrey(bytes, absl::MakeSpan(image.pixels));
+  } else {
+    image.pixels.reserve(bytes.size() * 3);
+    for (const uint8_t grey : bytes) image.pixels.insert(image.pixels.end(), 3, grey);
+  }
+  return image;
+}
+
 absl::StatusOr<Image> Resize(Image image, const ImageInputSpec& spec, const ImageSize& size) {
   if (ImageSize{image.height, image.width} == size) return image;
   if (spec.transform == Transform::kOpenCv) {
@@ -78,12 +116,25 @@ Preprocessor::Preprocessor(ImageInputSpec spec, DecodeLimits limits)
   }
 }
 
+absl::Status Preprocessor::CheckRoom(absl::Span<float> out) const {
+  if (out.size() == static_cast<size_t>(output_size())) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("a model input has ", output_size(), " floats; room for ", out.size()));
+}
+
 absl::Status Preprocessor::Run(absl::string_view encoded, absl::Span<float> out) const {
-  if (out.size() != static_cast<size_t>(output_size())) {
-    return absl::InternalError(
-        absl::StrCat("a model input has ", output_size(), " floats; room for ", out.size()));
-  }
+  RETURN_IF_ERROR(CheckRoom(out));
   ASSIGN_OR_RETURN(Image image, Decode(encoded, spec_.color, limits_));
+  return RunDecoded(std::move(image), out);
+}
+
+absl::Status Preprocessor::Run(const PixelView& pixels, absl::Span<float> out) const {
+  RETURN_IF_ERROR(CheckRoom(out));
+  RETURN_IF_ERROR(CheckPixels(pixels, limits_));
+  return RunDecoded(ConvertChannels(pixels, spec_.color == Color::kGrey ? 1 : 3), out);
+}
+
+absl::Status Preprocessor::RunDecoded(Image image, absl::Span<float> out) const {
   ASSIGN_OR_RETURN(const ResizeGeometry geometry,
                    PlanResize(spec_, {image.height, image.width}, limits_.max_pixels));
   ASSIGN_OR_RETURN(image, Resize(std::move(image), spec_, geometry.resized));

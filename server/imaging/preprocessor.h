@@ -14,6 +14,15 @@
 
 namespace calserve {
 
+// Pixels that a client decoded itself: height×width×channels, rows without padding; channels is 1 (grey) or 3
+// (always R, G, B).
+struct PixelView {
+  int height = 0;
+  int width = 0;
+  int channels = 0;
+  absl::string_view bytes;  // one a value
+};
+
 // Turns encoded images into a model's input as its ImageInputSpec says. Immutable, a value, thread-safe. Runs
 // on the calling thread: milliseconds for a photograph, so never on one of gRPC's threads.
 class Preprocessor final {
@@ -25,12 +34,17 @@ class Preprocessor final {
   // `out`, which must have output_size() floats. INVALID_ARGUMENT says what is wrong with the bytes; `out` is
   // then unspecified.
   absl::Status Run(absl::string_view encoded, absl::Span<float> out) const;
+  // The same from pixels, as if an image file had been decoded to them: grey becomes colour and colour grey
+  // as in Decode. They may have any size within the limits.
+  absl::Status Run(const PixelView& pixels, absl::Span<float> out) const;
 
   int64_t output_size() const { return spec_.output_size(); }
   const ImageInputSpec& spec() const { return spec_; }
 
  private:
   Preprocessor(ImageInputSpec spec, DecodeLimits limits);
+  absl::Status CheckRoom(absl::Span<float> out) const;
+  absl::Status RunDecoded(Image image, absl::Span<float> out) const;
 
   ImageInputSpec spec_;
   DecodeLimits limits_;

@@ -78,6 +78,54 @@ TEST(PreprocessorTest, EqualsThePythonOriginalsToWithinOneLevel) {
   RecordProperty("total", total);
 }
 
+// What Decode makes of the file, given as pixels.
+std::vector<float> PreprocessPixels(const ImageInputSpec& spec, const std::string& file, Color decoded_as) {
+  const auto image = Decode(ImageFile(file), decoded_as, DecodeLimits());
+  EXPECT_TRUE(image.ok()) << image.status();
+  const auto preprocessor = Preprocessor::Create(spec, DecodeLimits());
+  std::vector<float> input(preprocessor->output_size(), NAN);
+  const absl::string_view bytes(reinterpret_cast<const char*>(image->pixels.data()), image->pixels.size());
+  const absl::Status status = preprocessor->Run(
+      PixelView{image->height, image->width, image->channels, bytes}, absl::MakeSpan(input));
+  EXPECT_TRUE(status.ok()) << status;
+  return input;
+}
+
+TEST(PreprocessorTest, PixelsBecomeTheSameInputAsTheFileThatTheyWereDecodedFrom) {
+  for (const Color color : {Color::kGrey, Color::kRgb, Color::kBgr}) {
+    ImageInputSpec spec;
+    spec.height = 40;
+    spec.width = 56;
+    spec.color = color;
+    spec.resize_shorter = 48;
+    EXPECT_EQ(PreprocessPixels(spec, "china.jpg", Color::kRgb), Preprocess(spec, "china.jpg"));
+    EXPECT_EQ(PreprocessPixels(spec, "jpeg_grey.jpg", Color::kGrey), Preprocess(spec, "jpeg_grey.jpg"));
+  }
+}
+
+TEST(PreprocessorTest, PixelsOfAnotherSizeThanTheySayAreRefused) {
+  ImageInputSpec spec;
+  spec.height = spec.width = 2;
+  DecodeLimits limits;
+  limits.max_pixels = 100;
+  const auto preprocessor = Preprocessor::Create(spec, limits);
+  std::vector<float> input(preprocessor->output_size());
+  const std::string bytes(3000, 'x');
+  const auto run = [&](int height, int width, int channels, size_t size) {
+    return std::string(preprocessor
+                           ->Run(PixelView{height, width, channels, absl::string_view(bytes).substr(0, size)},
+                                 absl::MakeSpan(input))
+                           .message());
+  };
+  EXPECT_EQ(run(10, 10, 3, 300), "");
+  EXPECT_THAT(run(10, 10, 3, 299), HasSubstr("are 300 bytes; there are 299"));
+  EXPECT_THAT(run(10, 10, 3, 301), HasSubstr("there are 301"));
+  EXPECT_THAT(run(10, 11, 3, 330), HasSubstr("at most 100 pixels"));
+  EXPECT_THAT(run(65536, 65536, 1, 0), HasSubstr("at most 100 pixels"));
+  EXPECT_THAT(run(0, 10, 3, 0), HasSubstr("at least 1 x 1"));
+  EXPECT_THAT(run(10, 10, 4, 400), HasSubstr("1 or 3 channels"));
+}
+
 TEST(PreprocessorTest, NormalisesAsTorchvision) {
   for (const auto& entry : Index()["normalised"]) {
     ImageInputSpec spec;
