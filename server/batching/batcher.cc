@@ -268,6 +268,9 @@ void InstanceBatcher::RunBatch(int instance, std::vector<QueuedTask> batch, absl
     counters_.tasks += static_cast<int64_t>(batch.size());
     counters_.rows += rows;
     counters_.failed += failed;
+    if (counters_.by_rows.size() < static_cast<size_t>(rows)) counters_.by_rows.resize(rows);
+    ++counters_.by_rows[rows - 1].batches;
+    counters_.by_rows[rows - 1].ran += ran;
   }
   for (size_t i = 0; i < batch.size(); ++i) Complete(std::move(batch[i].task), std::move(results[i]));
 }

@@ -80,6 +80,12 @@ class Batcher {
   // that keeps its own batcher alive would never let it be destroyed: stop it first. Not from a task's done.
   virtual void Stop() {}
 
+  // Batches of one number of rows.
+  struct BatchesOfSize {
+    int64_t batches = 0;
+    absl::Duration ran;  // all together
+  };
+
   // Every task that was scheduled is in exactly one of tasks, refused, expired, cancelled, or still queued
   // (or was when the batcher stopped).
   struct Counters {
@@ -87,6 +93,7 @@ class Batcher {
     int64_t refused = 0, expired = 0, cancelled = 0;  // tasks that did not
     int64_t failed = 0;                               // of `tasks`, those that the model gave an error
     int64_t queued_rows = 0;                          // now
+    std::vector<BatchesOfSize> by_rows;               // of n rows at [n - 1], up to the most that ran
   };
   virtual Counters counters() const = 0;
 };

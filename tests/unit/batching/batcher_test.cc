@@ -111,6 +111,22 @@ TEST_F(BatcherTest, AnswersEachTaskWithItsOwnRows) {
   EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 3));
 }
 
+TEST_F(BatcherTest, CountsTheBatchesOfEachSizeAndTheirTime) {
+  Start();
+  OccupyAnInstance();
+  const auto first = Submit(1), second = Submit(2);
+  model_->FinishAll();
+  EXPECT_TRUE(first->Await().ok() && second->Await().ok());
+  EXPECT_TRUE(Submit(1)->Await().ok());
+  const std::vector<Batcher::BatchesOfSize> by_rows = batcher_->counters().by_rows;
+  ASSERT_EQ(by_rows.size(), 3);
+  EXPECT_EQ(by_rows[0].batches, 2);
+  EXPECT_EQ(by_rows[1].batches, 0);
+  EXPECT_EQ(by_rows[2].batches, 1);
+  EXPECT_GT(by_rows[0].ran, absl::ZeroDuration());
+  EXPECT_GT(by_rows[2].ran, absl::ZeroDuration());
+}
+
 TEST_F(BatcherTest, ALoneTaskDoesNotWait) {
   Start();
   model_->FinishAll();
