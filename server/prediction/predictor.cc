@@ -134,6 +134,20 @@ int ThreadsOf(const DecodingOptions& options) {
                              : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
 }
 
+// What a client sent of an image.
+int64_t ImageBytes(const PredictionInput& input) {
+  const auto* const encoded = std::get_if<EncodedImage>(&input.value);
+  return static_cast<int64_t>(
+      (encoded != nullptr ? encoded->bytes : std::get<PixelView>(input.value).bytes).size());
+}
+
+absl::Status Preprocess(const Preprocessor& preprocessor, const PredictionInput& input,
+                        absl::Span<float> row) {
+  const auto* const encoded = std::get_if<EncodedImage>(&input.value);
+  return encoded != nullptr ? preprocessor.Run(encoded->bytes, row)
+                            : preprocessor.Run(std::get<PixelView>(input.value), row);
+}
+
 // OK while an answer is still wanted.
 absl::Status CheckWanted(const PredictionRequest& request, absl::Time now) {
   if (request.cancel != nullptr && request.cancel->cancelled())
@@ -173,10 +187,10 @@ void Predictor::Predict(PredictionRequest request, Done done) {
     absl::Status status = CheckAttributes(input.attributes);
     if (const auto* tensor = std::get_if<TensorInput>(&input.value); status.ok() && tensor != nullptr) {
       status = CopyTensor(*tensor, model.input_shape, job->Row(i));
-    } else if (status.ok() && std::holds_alternative<EncodedImage>(input.value)) {
+    } else if (status.ok() && !std::holds_alternative<std::monostate>(input.value)) {
       if (!model.preprocessor.has_value()) {
         status = absl::InvalidArgumentError(
-            absl::StrCat("model '", model.name, "' takes tensors, not encoded images (input kind: tensor)"));
+            absl::StrCat("model '", model.name, "' takes tensors, not images (input kind: tensor)"));
       }
       images.push_back(static_cast<int>(i));
     } else if (status.ok()) {
@@ -196,9 +210,8 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   std::vector<std::pair<WorkerPool::Work, int64_t>> work;
   work.reserve(images.size());
   for (const int i : images) {
-    const absl::string_view bytes = std::get<EncodedImage>(job->request.inputs[i].value).bytes;
-    work.emplace_back([this, job, i, bytes]() mutable { DecodeOne(std::move(job), i, bytes); },
-                      static_cast<int64_t>(bytes.size()) + input_bytes);
+    work.emplace_back([this, job, i]() mutable { DecodeOne(std::move(job), i); },
+                      ImageBytes(job->request.inputs[i]) + input_bytes);
   }
   if (decoders_.TrySubmitAll(std::move(work))) return;
   work.clear();
@@ -206,13 +219,13 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
       absl::ResourceExhaustedError("the decode queue is full; retry with backoff"), "DECODE_QUEUE_FULL"));
 }
 
-void Predictor::DecodeOne(std::shared_ptr<Job> job, int index, absl::string_view bytes) {
+void Predictor::DecodeOne(std::shared_ptr<Job> job, int index) {
   const absl::Time start = clock_.Now();
   absl::Status status = CheckWanted(job->request, start);
   if (!status.ok()) {
     job->Fail(index, std::move(status));
   } else if (!job->failed()) {
-    status = job->snapshot.model->preprocessor->Run(bytes, job->Row(index));
+    status = Preprocess(*job->snapshot.model->preprocessor, job->request.inputs[index], job->Row(index));
     if (!status.ok()) job->Fail(index, OfInput(std::move(status), index));
   }
   {

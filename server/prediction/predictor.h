@@ -14,6 +14,7 @@
 #include "server/base/clock.h"
 #include "server/base/worker_pool.h"
 #include "server/feedback/tickets.h"
+#include "server/imaging/preprocessor.h"
 #include "server/prediction/decoding_options.h"
 #include "server/prediction/serving_table.h"
 
@@ -33,7 +34,7 @@ struct TensorInput {
 };
 
 struct PredictionInput {
-  std::variant<std::monostate, EncodedImage, TensorInput> value;
+  std::variant<std::monostate, EncodedImage, TensorInput, PixelView> value;
   Attributes attributes;
 };
 
@@ -88,7 +89,7 @@ class Predictor final {
  private:
   struct Job;  // One request on its way.
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
-  void DecodeOne(std::shared_ptr<Job> job, int index, absl::string_view bytes);
+  void DecodeOne(std::shared_ptr<Job> job, int index);
   void Schedule(std::shared_ptr<Job> job);
   absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result) const;
 
