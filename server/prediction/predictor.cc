@@ -125,6 +125,18 @@ struct Predictor::Job {
     MutexLock lock(&mu);
     return !error.ok();
   }
+  // Counts the outcome, then tells it: whoever has the answer finds it counted.
+  void Finish(absl::StatusOr<PredictionResponse> outcome, absl::Time now) {
+    RequestCounters& counters = *snapshot.model->counters;
+    if (outcome.ok()) {
+      const RequestTiming timing{now - received, outcome->queued, outcome->decoding, outcome->model,
+                                 outcome->answering};
+      counters.CountAnswered(static_cast<int64_t>(request.inputs.size()), timing, now);
+    } else {
+      counters.CountFailed(outcome.status().code(), now - received);
+    }
+    std::move(done)(std::move(outcome));
+  }
 };
 
 namespace {
@@ -171,8 +183,10 @@ void Predictor::Predict(PredictionRequest request, Done done) {
   absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, request.model_version);
   if (!snapshot.ok()) return std::move(done)(snapshot.status());
   const ServedModel& model = *snapshot->model;
-  if (absl::Status status = CheckRequest(request, model); !status.ok())
+  if (absl::Status status = CheckRequest(request, model); !status.ok()) {
+    model.counters->CountFailed(status.code(), absl::ZeroDuration());
     return std::move(done)(std::move(status));
+  }
 
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
@@ -196,7 +210,7 @@ void Predictor::Predict(PredictionRequest request, Done done) {
     } else if (status.ok()) {
       status = absl::InvalidArgumentError("an input needs encoded_image or tensor; it has neither");
     }
-    if (!status.ok()) return std::move(job->done)(OfInput(std::move(status), i));
+    if (!status.ok()) return job->Finish(OfInput(std::move(status), i), clock_.Now());
   }
   if (images.empty()) return Schedule(std::move(job));
   Decode(std::move(job), std::move(images));
@@ -215,8 +229,9 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   }
   if (decoders_.TrySubmitAll(std::move(work))) return;
   work.clear();
-  std::move(job->done)(WithReason(
-      absl::ResourceExhaustedError("the decode queue is full; retry with backoff"), "DECODE_QUEUE_FULL"));
+  job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
+                         "DECODE_QUEUE_FULL"),
+              clock_.Now());
 }
 
 void Predictor::DecodeOne(std::shared_ptr<Job> job, int index) {
@@ -242,7 +257,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
     MutexLock lock(&job->mu);
     error = job->error;
   }
-  if (!error.ok()) return std::move(job->done)(std::move(error));
+  if (!error.ok()) return job->Finish(std::move(error), clock_.Now());
   BatchTask task;
   task.rows = static_cast<int>(job->request.inputs.size());
   task.input = std::move(job->input);
@@ -250,19 +265,23 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
   task.cancel = job->request.cancel;
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
-    if (!result.ok()) return std::move(job->done)(result.status());
-    std::move(job->done)(Answer(*job, *result));
+    if (!result.ok()) return job->Finish(result.status(), clock_.Now());
+    const absl::Time started = clock_.Now();
+    absl::StatusOr<PredictionResponse> answer = Answer(*job, *result, started);
+    const absl::Time now = clock_.Now();
+    if (answer.ok()) answer->answering = now - started;
+    job->Finish(std::move(answer), now);
   };
   batcher.Schedule(std::move(task));
 }
 
-absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const BatchResult& result) const {
+absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const BatchResult& result,
+                                                     absl::Time now) const {
   const ServedModel& model = *job.snapshot.model;
   const ServedCalibrator& calibrator = *job.snapshot.calibrator;
   const int classes = model.classes();
   const int columns = model.model->columns();
   const int top_k = job.request.top_k > 0 ? job.request.top_k : std::min(kDefaultTopK, classes);
-  const absl::Time now = clock_.Now();
 
   PredictionResponse response;
   response.snapshot = job.snapshot;

@@ -67,7 +67,7 @@ struct Prediction {
 struct PredictionResponse {
   Snapshot snapshot;  // what answered; names the labels
   std::vector<Prediction> predictions;
-  absl::Duration queued, decoding, model;
+  absl::Duration queued, decoding, model, answering;
 };
 
 // The main path: inputs -> decode pool -> batcher -> model -> calibrate, top-k, seal. Stores nothing.
@@ -91,7 +91,7 @@ class Predictor final {
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
   void DecodeOne(std::shared_ptr<Job> job, int index);
   void Schedule(std::shared_ptr<Job> job);
-  absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result) const;
+  absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result, absl::Time now) const;
 
   const ServingTable& table_;
   const TicketSealer& tickets_;

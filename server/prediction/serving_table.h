@@ -15,10 +15,11 @@
 #include "server/batching/batcher.h"
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
+#include "server/telemetry/request_counters.h"
 
 namespace calserve {
 
-// One model version, loaded and ready. Immutable but for the batcher's queue.
+// One model version, loaded and ready. Immutable but for the batcher's queue and the counters.
 struct ServedModel {
   std::string name;
   int64_t version = 0;
@@ -28,6 +29,7 @@ struct ServedModel {
   int64_t input_size = 0;            // its product
   int max_batch_size = 0;
   std::optional<Preprocessor> preprocessor;  // for image input
+  const std::unique_ptr<RequestCounters> counters = std::make_unique<RequestCounters>();
   std::unique_ptr<Model> model;
   std::unique_ptr<Batcher> batcher;  // Last: stopped before the model that it runs.
 
