@@ -125,30 +125,45 @@ int IntraOpThreads(const ServerConfig& config, const std::map<std::string, Model
   return std::max(1, AvailableCores() / std::max(1, instances));
 }
 
-// Loads the newest version of every model of the repository and publishes it with its active calibrator.
+absl::Status LoadAndPublish(const ServerConfig& config, const ModelConfig& model,
+                            const ModelConfig::Version& version, CalibratorRegistry& registry,
+                            ServingTable& table) {
+  absl::StatusOr<std::shared_ptr<const ServedModel>> served = LoadVersion(config, model, version);
+  if (!served.ok()) {
+    return absl::Status(
+        served.status().code(),
+        absl::StrCat("model '", model.name, "' version ", version.version, ": ", served.status().message()));
+  }
+  ASSIGN_OR_RETURN(const std::string shipped, ReadFileIfNamed(version.calibrator_path));
+  const int classes = (*served)->classes();
+  ASSIGN_OR_RETURN(const CalibratorVersion active,
+                   registry.AddModelVersion({model.name, version.version, classes}, shipped));
+  const Model& loaded = *(*served)->model;
+  spdlog::info(
+      "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
+      model.name, version.version, loaded.format(), loaded.device(), loaded.options().instances, classes,
+      active.version, MethodName(active.spec.method));
+  table.Publish(*std::move(served), ToServed(active, classes));
+  return absl::OkStatus();
+}
+
+// Loads the wanted versions of every model of the repository and publishes them with their active
+// calibrators.
 absl::Status LoadModels(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table) {
   using Models = std::map<std::string, ModelConfig>;
   ASSIGN_OR_RETURN(const Models models, ScanModelRepository(config.model_repository, config.batching));
   SetIntraOpThreads(IntraOpThreads(config, models));
   for (const auto& [name, model] : models) {
     for (const std::string& note : model.notes) spdlog::info("model={} note: {}", name, note);
-    const ModelConfig::Version& version = model.versions.back();
-    absl::StatusOr<std::shared_ptr<const ServedModel>> served = LoadVersion(config, model, version);
-    if (!served.ok()) {
-      return absl::Status(served.status().code(),
-                          absl::StrCat("model '", model.name, "' version ", version.version, ": ",
-                                       served.status().message()));
+    for (const int64_t wanted : model.Wanted()) {
+      const ModelConfig::Version* const version = model.Find(wanted);
+      if (version == nullptr) {
+        return absl::NotFoundError(absl::StrCat("model '", name, "' has no version ", wanted,
+                                                ", which model.yaml names in versions or version_labels"));
+      }
+      RETURN_IF_ERROR(LoadAndPublish(config, model, *version, registry, table));
     }
-    ASSIGN_OR_RETURN(const std::string shipped, ReadFileIfNamed(version.calibrator_path));
-    const int classes = (*served)->classes();
-    ASSIGN_OR_RETURN(const CalibratorVersion active,
-                     registry.AddModelVersion({model.name, version.version, classes}, shipped));
-    const Model& loaded = *(*served)->model;
-    spdlog::info(
-        "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
-        model.name, version.version, loaded.format(), loaded.device(), loaded.options().instances, classes,
-        active.version, MethodName(active.spec.method));
-    table.Publish(*std::move(served), ToServed(active, classes));
+    table.SetRouting(name, model.routing);
   }
   return absl::OkStatus();
 }

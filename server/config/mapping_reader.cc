@@ -129,20 +129,26 @@ void MappingReader::Require(absl::string_view key) {
 }
 
 void MappingReader::Fail(absl::string_view key, absl::string_view message) {
-  if (!error_.ok()) return;
   const YamlValue* const value = key.empty() ? nullptr : Find(key);
-  error_ = ErrorAt(value == nullptr ? value_.line : value->line, key, message);
+  errors_.push_back(ErrorAt(value == nullptr ? value_.line : value->line, key, message));
 }
 
 absl::Status MappingReader::Finish() const {
+  const std::vector<absl::Status> problems = Problems();
+  return problems.empty() ? absl::OkStatus() : problems.front();
+}
+
+std::vector<absl::Status> MappingReader::Problems() const {
+  std::vector<absl::Status> problems;
   if (value_.mapping() != nullptr) {
     for (const YamlEntry& entry : *value_.mapping()) {
       if (absl::c_linear_search(known_, entry.key)) continue;
-      return ErrorAt(entry.line, entry.key,
-                     absl::StrCat("is not a known key", DidYouMean(entry.key, known_)));
+      problems.push_back(
+          ErrorAt(entry.line, entry.key, absl::StrCat("is not a known key", DidYouMean(entry.key, known_))));
     }
   }
-  return error_;
+  problems.insert(problems.end(), errors_.begin(), errors_.end());
+  return problems;
 }
 
 absl::Status MappingReader::ErrorAt(int line, absl::string_view key, absl::string_view message) const {

@@ -52,6 +52,8 @@ class MappingReader {
   // INVALID_ARGUMENT with FILE:LINE for a key that was never asked for, naming the nearest one, or for the
   // first value that was wrong.
   absl::Status Finish() const;
+  // All that is wrong: every unknown key, then every wrong value.
+  std::vector<absl::Status> Problems() const;
 
  private:
   int IndexOfChoice(absl::string_view key, absl::Span<const absl::string_view> names);
@@ -61,7 +63,7 @@ class MappingReader {
   const std::string name_;
   const YamlValue& value_;
   std::vector<std::string> known_;
-  absl::Status error_;
+  std::vector<absl::Status> errors_;
 };
 
 }  // namespace calserve

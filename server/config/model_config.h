@@ -3,12 +3,15 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/batching/batcher.h"
 #include "server/imaging/image_input_spec.h"
+#include "server/model/version_policy.h"
 
 namespace calserve {
 
@@ -22,6 +25,9 @@ struct ModelConfig {
     int64_t version = 0;          // >= 1
     std::string model_path;       // model.pt2 or model.pt
     std::string calibrator_path;  // calibrator.json; empty where none is shipped
+    std::string warmup_path;  // the folder of warm-up samples, its own or the model's; empty where none is
+    std::string files;        // FolderFingerprint: differs when a reload is due
+    absl::Status problem;     // why it cannot be loaded; the paths are empty then
   };
 
   std::string name;       // of the directory
@@ -31,19 +37,39 @@ struct ModelConfig {
   ImageInputSpec image;              // for kImage
   std::vector<int64_t> input_shape;  // of one input, without batch dimension; for images C, H, W
   std::vector<std::string> labels;   // K >= 2 class names, unique; exactly 2 where task is kBinary
-  BatchingOptions batching;
-  int intra_op_threads = 0;        // in one forward pass; 0: the server's
-  std::string device = "auto";     // cpu | cuda | cuda:N | auto
-  std::vector<Version> versions;   // at least one, the newest last
+  BatchingOptions batching;          // instances = 0: auto
+  int intra_op_threads = 0;          // in one forward pass; 0: the server's
+  std::string device = "auto";       // cpu | cuda | cuda:N | auto
+  VersionPolicy policy;
+  VersionRouting routing;
+  std::vector<Version> versions;   // of every numbered folder, the newest last
+  std::string settings;            // what every version depends on, as text: differs when a reload is due
   std::vector<std::string> notes;  // what in the directory was ignored, a sentence each
+
+  // Null if there is no such folder.
+  const Version* Find(int64_t version) const;
+  std::set<int64_t> Wanted() const;
 };
 
-// Reads the model in `directory`. `defaults` holds for what model.yaml leaves out. NOT_FOUND names the file
-// that is missing; INVALID_ARGUMENT has FILE:LINE, the key, the value and what is allowed.
-absl::StatusOr<ModelConfig> ReadModelConfig(const std::string& directory, const BatchingOptions& defaults);
+// What a directory holds: as much as could be read, and what is wrong with all of it: nothing, or no version
+// of it may be loaded. What is wrong with one version is in Version::problem.
+struct ModelDirectory {
+  ModelConfig config;
+  std::vector<absl::Status> problems;
+};
+
+// Reads the model in `directory`. `defaults` holds for what model.yaml leaves out.
+ModelDirectory ReadModelDirectory(const std::string& directory, const BatchingOptions& defaults);
 
 // Every model of a repository, by name. Each folder in it is a model; files, and names that start with a dot,
-// are not. The first model that is wrong is the error; so is a repository without a model.
+// are not. NOT_FOUND where the repository itself cannot be read.
+absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const std::string& directory,
+                                                                          const BatchingOptions& defaults);
+
+// The same where everything must be right, wanted or not: the first thing that is wrong is the error, and so
+// is a repository without a model. NOT_FOUND names the file that is missing; INVALID_ARGUMENT has FILE:LINE,
+// the key, the value and what is allowed.
+absl::StatusOr<ModelConfig> ReadModelConfig(const std::string& directory, const BatchingOptions& defaults);
 absl::StatusOr<std::map<std::string, ModelConfig>> ScanModelRepository(const std::string& directory,
                                                                        const BatchingOptions& defaults);
 

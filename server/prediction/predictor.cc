@@ -54,6 +54,12 @@ absl::Status OfInput(absl::Status status, size_t index) {
   return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
 }
 
+VersionChoice ChoiceOf(const PredictionRequest& request, const Uuid& first_id) {
+  absl::string_view key = request.routing_key;
+  if (key.empty()) key = {reinterpret_cast<const char*>(first_id.bytes.data()), first_id.bytes.size()};
+  return {request.model_version, request.version_label, key};
+}
+
 absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& model) {
   const int64_t inputs = static_cast<int64_t>(request.inputs.size());
   if (inputs < 1 || inputs > model.max_batch_size) {
@@ -99,6 +105,7 @@ float UncalibratedConfidence(absl::Span<const float> logits, float max_logit) {
 struct Predictor::Job {
   PredictionRequest request;
   Snapshot snapshot;
+  Uuid first_id;  // of the first prediction; may have chosen the version
   Done done;
   std::vector<float> input;  // rows × input_size, written row by row
   absl::Time received;
@@ -180,7 +187,8 @@ Predictor::Predictor(const DecodingOptions& options, const ServingTable& table, 
                 options.max_queued_bytes) {}
 
 void Predictor::Predict(PredictionRequest request, Done done) {
-  absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, request.model_version);
+  const Uuid first_id = Uuid::NewV7(clock_.Now());
+  absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, ChoiceOf(request, first_id));
   if (!snapshot.ok()) return std::move(done)(snapshot.status());
   const ServedModel& model = *snapshot->model;
   if (absl::Status status = CheckRequest(request, model); !status.ok()) {
@@ -191,6 +199,7 @@ void Predictor::Predict(PredictionRequest request, Done done) {
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
   job->snapshot = *std::move(snapshot);
+  job->first_id = first_id;
   job->done = std::move(done);
   job->input.resize(job->request.inputs.size() * static_cast<size_t>(model.input_size));
   job->received = clock_.Now();
@@ -313,7 +322,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
         calibrator.version == 0 ? prediction.confidence
                                 : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class]);
 
-    ticket.prediction_id = Uuid::NewV7(now);
+    ticket.prediction_id = row == 0 ? job.first_id : Uuid::NewV7(now);
     ticket.predicted_class = prediction.top_classes[0].index;
     ticket.confidence = prediction.confidence;
     ticket.uncalibrated_confidence = prediction.uncalibrated_confidence;

@@ -41,7 +41,9 @@ struct PredictionInput {
 // The views in it must stay valid until the request is answered.
 struct PredictionRequest {
   std::string model;
-  int64_t model_version = 0;  // 0: the newest
+  int64_t model_version = 0;  // 0: see VersionChoice
+  std::string version_label;  // empty: see VersionChoice
+  std::string routing_key;    // empty: the id of the first prediction
   std::vector<PredictionInput> inputs;
   int top_k = 0;  // 0: min(5, K)
   bool return_logits = false;

@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_PREDICTION_SERVING_TABLE_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,11 +11,13 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "calibration/calibrator.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
+#include "server/model/version_policy.h"
 #include "server/telemetry/request_counters.h"
 
 namespace calserve {
@@ -49,26 +52,55 @@ struct Snapshot {
   std::shared_ptr<const ServedCalibrator> calibrator;
 };
 
+// Which version a request is for: by number, by label, or the server's choice.
+struct VersionChoice {
+  static constexpr size_t kMaxRoutingKey = 256;
+
+  int64_t version = 0;      // 0: not named
+  absl::string_view label;  // empty: not named
+  // Decides by its hash where the traffic of a model is split; empty where only the main share is of
+  // interest.
+  absl::string_view routing_key;
+};
+
 // Which model versions answer, and with which calibrator. Readers take a snapshot; a change never waits for
 // them, and a version lives until its last request is answered. Thread-safe.
 class ServingTable final {
  public:
+  // In place of what was published of this version. A version that is newer than all others becomes the
+  // server's choice at once, unless the model's traffic is routed by label.
   void Publish(std::shared_ptr<const ServedModel> model, std::shared_ptr<const ServedCalibrator> calibrator);
   // Swaps the calibrator of a published version; false if it is not published.
   bool SetCalibrator(const std::string& name, int64_t version,
                      std::shared_ptr<const ServedCalibrator> calibrator);
+  // Of a model with a published version, until its last one is withdrawn. A label that points to a version
+  // that is not published is not there for requests, and its share of the traffic goes to the other one.
+  void SetRouting(const std::string& name, VersionRouting routing);
+  // No request from now on gets it; those that have it keep it.
+  void Withdraw(const std::string& name, int64_t version);
 
-  // Version 0 means the newest. NOT_FOUND lists what there is.
+  // Version 0 means the server's choice: where traffic is routed by label, the main share's version, else the
+  // newest. NOT_FOUND lists what there is.
   absl::StatusOr<Snapshot> Find(const std::string& name, int64_t version) const;
+  // INVALID_ARGUMENT where both version and label are named, or for a routing key over 256 bytes.
+  absl::StatusOr<Snapshot> Find(const std::string& name, const VersionChoice& choice) const;
   // By name, the newest version first.
   std::vector<Snapshot> List() const;
 
  private:
-  using Versions = std::map<int64_t, Snapshot, std::greater<>>;
+  struct Entry {
+    std::map<int64_t, Snapshot, std::greater<>> versions;
+    VersionRouting routing;
+  };
+
+  static const Snapshot* OfLabel(const Entry& entry, const std::string& label);
+  // The server's choice.
+  static const Snapshot& Route(const std::string& name, const Entry& entry, absl::string_view routing_key);
   std::string Known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable Mutex mu_;
-  std::map<std::string, Versions> models_ ABSL_GUARDED_BY(mu_);
+  // A model is there as long as a version of it is.
+  std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace calserve

@@ -105,6 +105,8 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
   PredictionRequest out;
   out.model = request.model();
   out.model_version = request.model_version();
+  out.version_label = request.version_label();
+  out.routing_key = request.routing_key();
   out.inputs.reserve(request.inputs_size());
   for (const v1::Input& input : request.inputs()) out.inputs.push_back(FromProto(input));
   out.top_k = request.options().top_k();

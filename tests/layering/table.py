@@ -91,5 +91,5 @@ TARGETS: Dict[str, str] = {
 
 # Rooms of more than one target.
 TARGETS_OF_ROOMS: Dict[str, str] = {
-    "imaging_decode": "imaging", "model_torch": "model", "proto_grpc": "proto",
+    "imaging_decode": "imaging", "model_repository": "model", "model_torch": "model", "proto_grpc": "proto",
 }

@@ -16,6 +16,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Key;
+using ::testing::Pair;
+using ::testing::UnorderedElementsAre;
 
 constexpr char kImageModel[] = R"(task: multiclass
 input:
@@ -225,6 +227,102 @@ TEST_F(ModelConfigTest, OtherFoldersAreIgnoredWithANote) {
   EXPECT_EQ(config.versions.size(), 1u);
   EXPECT_EQ(config.notes.size(), 6u);
   EXPECT_THAT(config.notes, Contains(HasSubstr("pets/latest is ignored")));
+}
+
+TEST_F(ModelConfigTest, InstancesMayBeAuto) {
+  WriteYaml(absl::StrReplaceAll(kImageModel, {{"max_batch_size: 16", "instances: auto"}}));
+  EXPECT_EQ(ReadOrDie().batching.instances, 0);
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "instances: 0"), HasSubstr("instances must be a whole number"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "instances: some"), HasSubstr("was \"some\""));
+}
+
+TEST_F(ModelConfigTest, TheNewestVersionIsWantedUnlessVersionsSaysOtherwise) {
+  Write("2/model.pt", "");
+  Write("10/model.pt", "");
+  const auto wanted = [this](const std::string& line) {
+    WriteYaml(absl::StrCat(kImageModel, line, "\n"));
+    return ReadOrDie().Wanted();
+  };
+  EXPECT_THAT(wanted(""), ElementsAre(10));
+  EXPECT_THAT(wanted("versions: latest"), ElementsAre(10));
+  EXPECT_THAT(wanted("versions: {latest: 2}"), ElementsAre(2, 10));
+  EXPECT_THAT(wanted("versions: all"), ElementsAre(1, 2, 10));
+  EXPECT_THAT(wanted("versions: [1, 7]"), ElementsAre(1, 7)) << "also where there is no such folder";
+  EXPECT_THAT(wanted("version_labels: {stable: 1}"), ElementsAre(1, 10)) << "what a label points to";
+}
+
+TEST_F(ModelConfigTest, LabelsAndTrafficAreRead) {
+  WriteYaml(absl::StrCat(kImageModel, "version_labels: {stable: 3, canary: 4}\n",
+                         "traffic: {stable: 95, canary: 5}\n"));
+  const ModelConfig config = ReadOrDie();
+  EXPECT_THAT(config.routing.labels, ElementsAre(Pair("canary", 4), Pair("stable", 3)));
+  ASSERT_EQ(config.routing.traffic.size(), 2u);
+  EXPECT_EQ(config.routing.traffic[0].label, "stable");
+  EXPECT_EQ(config.routing.traffic[0].weight, 95);
+  EXPECT_EQ(config.routing.traffic[1].label, "canary");
+  EXPECT_EQ(config.routing.traffic[1].weight, 5);
+}
+
+TEST_F(ModelConfigTest, AWrongVersionKeyIsNamedWithWhatIsAllowed) {
+  const auto error = [this](const std::string& lines) {
+    return ErrorOf(absl::StrCat(kImageModel, lines, "\n"));
+  };
+  EXPECT_THAT(error("versions: newest"), HasSubstr("model.yaml:7: versions must be latest, {latest: N}"));
+  EXPECT_THAT(error("versions: {newest: 2}"), HasSubstr("versions must be latest"));
+  EXPECT_THAT(error("versions: {latest: 0}"), HasSubstr("latest must be a whole number from 1"));
+  EXPECT_THAT(error("versions: []"), HasSubstr("at least one version"));
+  EXPECT_THAT(error("versions: [1, 1]"), HasSubstr("names 1 twice"));
+  EXPECT_THAT(error("versions: [one]"), HasSubstr("a list of whole numbers from 1"));
+  EXPECT_THAT(error("version_labels: [stable]"), HasSubstr("\"label: version\""));
+  EXPECT_THAT(error("version_labels: {7up: 3}"), HasSubstr("the label \"7up\""));
+  EXPECT_THAT(error("version_labels: {stable: 0}"), HasSubstr("stable must point to a version"));
+  EXPECT_THAT(error("traffic: {stable: 1}"), HasSubstr("version_labels does not point to a version"));
+  const std::string labels = "version_labels: {a: 1, b: 1, c: 1}\n";
+  EXPECT_THAT(error(labels + "traffic: {a: 1, b: 1, c: 1}"), HasSubstr("one or two lines"));
+  EXPECT_THAT(error(labels + "traffic: {a: 0}"), HasSubstr("must have a weight that is not 0"));
+  EXPECT_THAT(error(labels + "traffic: {a: -1}"), HasSubstr("the weight of a must be a whole number from 0"));
+}
+
+TEST_F(ModelConfigTest, EverythingThatIsWrongIsSaidAtOnce) {
+  WriteYaml("task: ranking\ninstance: 2\ninput: {kind: image, size: [28], colour: rgb}\ntraffic: 3\n");
+  Write("labels.txt", "cat\ncat\n");
+  Write("2/notes.txt", "");
+  const ModelDirectory read = ReadModelDirectory(directory(), {});
+  std::vector<std::string> said;
+  for (const absl::Status& problem : read.problems) said.emplace_back(problem.message());
+  EXPECT_THAT(
+      said, UnorderedElementsAre(HasSubstr(":1: task must be"), HasSubstr(":2: instance is not a known key"),
+                                 HasSubstr(":3: input.size must be"), HasSubstr(":3: input.colour"),
+                                 HasSubstr(":4: traffic must be"), HasSubstr("labels.txt:2")));
+  EXPECT_THAT(std::string(read.config.Find(2)->problem.message()), HasSubstr("neither"));
+  EXPECT_TRUE(read.config.Find(1)->problem.ok());
+}
+
+TEST_F(ModelConfigTest, SettingsDifferWhereAReloadIsDue) {
+  const std::string settings = ReadOrDie().settings;
+  WriteYaml(absl::StrCat("# a comment\n", kImageModel, "versions: all\nversion_labels: {stable: 1}\n",
+                         "traffic: {stable: 1}\n"));
+  EXPECT_EQ(ReadOrDie().settings, settings) << "who is served by what is loaded";
+  WriteYaml(absl::StrReplaceAll(kImageModel, {{"16", "17"}}));
+  EXPECT_NE(ReadOrDie().settings, settings);
+  WriteYaml(kImageModel);
+  Write("labels.txt", "cat\ndog\nfish\n");
+  EXPECT_NE(ReadOrDie().settings, settings);
+  Write("labels.txt", "cat\ndog\nbird\n");
+  EXPECT_EQ(ReadOrDie().settings, settings);
+  Write("warmup/expected.json", "{}");
+  EXPECT_NE(ReadOrDie().settings, settings) << "samples of every version";
+}
+
+TEST_F(ModelConfigTest, AVersionsFilesAreTold) {
+  const std::string files = ReadOrDie().versions[0].files;
+  EXPECT_EQ(ReadOrDie().versions[0].files, files);
+  Write("1/warmup/photo.jpg", "x");
+  const std::string more = ReadOrDie().versions[0].files;
+  EXPECT_NE(more, files);
+  EXPECT_EQ(ReadOrDie().versions[0].warmup_path, directory() + "/1/warmup");
+  Write("1/warmup/photo.jpg", "xy");
+  EXPECT_NE(ReadOrDie().versions[0].files, more);
 }
 
 TEST_F(ModelConfigTest, AVersionHoldsExactlyOneModelFile) {

@@ -1,0 +1,178 @@
+#include "server/config/model_yaml.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/config/mapping_reader.h"
+#include "server/config/version_keys.h"
+#include "server/config/yaml_file.h"
+
+namespace calserve {
+namespace {
+
+constexpr int kMaxBatchSize = 65536;
+constexpr int kMaxInstances = 256;
+constexpr int kMaxIntraOpThreads = 1024;
+constexpr int64_t kMaxInputSize = int64_t{1} << 30;  // floats of one input; above it lies a typing error
+
+// [height, width].
+std::optional<ImageSize> ReadSize(MappingReader* reader, absl::string_view key) {
+  std::vector<int64_t> sides;
+  reader->Integers(key, 1, ImageInputSpec::kMaxSide, &sides);
+  if (sides.empty()) return std::nullopt;
+  if (sides.size() != 2) {
+    reader->Fail(key, absl::StrCat("must be [height, width]; has ", sides.size(), " numbers"));
+    return std::nullopt;
+  }
+  return ImageSize{static_cast<int>(sides[0]), static_cast<int>(sides[1])};
+}
+
+void ReadImageInput(MappingReader* reader, ImageInputSpec* spec) {
+  reader->Require("size");
+  if (const std::optional<ImageSize> size = ReadSize(reader, "size")) {
+    spec->height = size->height;
+    spec->width = size->width;
+  }
+  reader->Choice<Color>("color", {{"grey", Color::kGrey}, {"rgb", Color::kRgb}, {"bgr", Color::kBgr}},
+                        &spec->color);
+  reader->Choice<Transform>("transform",
+                            {{"torchvision", Transform::kTorchvision}, {"opencv", Transform::kOpenCv}},
+                            &spec->transform);
+  // One number: the shorter edge. Two: exactly that size.
+  if (const YamlValue* const resize = reader->Find("resize");
+      resize != nullptr && resize->list() != nullptr) {
+    spec->resize_exact = ReadSize(reader, "resize");
+  } else if (resize != nullptr) {
+    reader->Integer("resize", 1, ImageInputSpec::kMaxSide, &spec->resize_shorter.emplace());
+  }
+  reader->Choice<Crop>("crop", {{"center", Crop::kCenter}, {"none", Crop::kNone}}, &spec->crop);
+  reader->Choice<Interpolation>("interpolation",
+                                {{"bilinear", Interpolation::kBilinear},
+                                 {"bicubic", Interpolation::kBicubic},
+                                 {"nearest", Interpolation::kNearest},
+                                 {"area", Interpolation::kArea}},
+                                &spec->interpolation);
+  reader->Boolean("scale", &spec->scale_to_unit);
+  reader->Numbers("mean", &spec->mean);
+  reader->Numbers("std", &spec->std);
+}
+
+void ReadTensorInput(MappingReader* reader, std::vector<int64_t>* shape) {
+  reader->Require("shape");
+  reader->Integers("shape", 1, 1 << 30, shape);
+  if (reader->Find("shape") != nullptr && shape->empty())
+    reader->Fail("shape", "must have at least one dimension");
+  int64_t size = 1;
+  for (const int64_t dimension : *shape) {
+    if (dimension > kMaxInputSize / size) {
+      return reader->Fail("shape", absl::StrCat("must have at most ", kMaxInputSize, " values in all"));
+    }
+    size *= dimension;
+  }
+}
+
+using Problems = std::vector<absl::Status>;
+
+void Append(Problems more, Problems* problems) {
+  problems->insert(problems->end(), more.begin(), more.end());
+}
+
+void ReadInput(const std::string& path, const YamlValue& input, ModelConfig* config, Problems* problems) {
+  MappingReader reader(path, "input", input);
+  reader.Require("kind");
+  reader.Choice<InputKind>("kind", {{"image", InputKind::kImage}, {"tensor", InputKind::kTensor}},
+                           &config->kind);
+  if (config->kind == InputKind::kTensor) {
+    ReadTensorInput(&reader, &config->input_shape);
+    return Append(reader.Problems(), problems);
+  }
+  ReadImageInput(&reader, &config->image);
+  if (!reader.Problems().empty()) return Append(reader.Problems(), problems);
+  if (const absl::Status valid = config->image.Validate(); !valid.ok()) {
+    problems->push_back(
+        absl::InvalidArgumentError(absl::StrCat(path, ":", input.line, ": input.", valid.message())));
+  }
+  config->input_shape = {config->image.channels(), config->image.height, config->image.width};
+}
+
+// A count, or auto, which is 0.
+void ReadInstances(MappingReader* reader, int* instances) {
+  const YamlValue* const value = reader->Find("instances");
+  if (value != nullptr && value->scalar() != nullptr && *value->scalar() == "auto") {
+    *instances = 0;
+    return;
+  }
+  reader->Integer("instances", 1, kMaxInstances, instances);
+}
+
+// Keys that change who is served by what is loaded, and not what is loaded.
+bool IsServingKey(absl::string_view key) {
+  return key == "versions" || key == "version_labels" || key == "traffic";
+}
+
+// One text for one meaning: without layout, comments, and the order of a mapping's keys.
+void AppendCanonical(const YamlValue& value, std::string* text) {
+  if (value.scalar() != nullptr) absl::StrAppend(text, value.scalar()->size(), ":", *value.scalar());
+  if (value.list() != nullptr) {
+    absl::StrAppend(text, "[");
+    for (const YamlValue& item : *value.list()) AppendCanonical(item, text);
+    absl::StrAppend(text, "]");
+  }
+  if (value.mapping() == nullptr) return;
+  std::map<std::string, const YamlValue*> entries;
+  for (const YamlEntry& entry : *value.mapping()) entries[entry.key] = &entry.value;
+  absl::StrAppend(text, "{");
+  for (const auto& [key, item] : entries) {
+    if (IsServingKey(key)) continue;
+    absl::StrAppend(text, key, "=");
+    AppendCanonical(*item, text);
+  }
+  absl::StrAppend(text, "}");
+}
+
+bool IsDevice(absl::string_view device) {
+  int index = 0;
+  if (absl::ConsumePrefix(&device, "cuda:")) {
+    return !device.empty() && absl::c_all_of(device, absl::ascii_isdigit) && absl::SimpleAtoi(device, &index);
+  }
+  return device == "cpu" || device == "cuda" || device == "auto";
+}
+
+}  // namespace
+
+void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<absl::Status>* problems) {
+  const absl::StatusOr<YamlValue> root = ReadYamlFile(path);
+  if (!root.ok()) return problems->push_back(root.status());
+  AppendCanonical(*root, &config->settings);
+  MappingReader reader(path, "", *root);
+  reader.Require("task");
+  reader.Choice<Task>("task", {{"multiclass", Task::kMulticlass}, {"binary", Task::kBinary}}, &config->task);
+  reader.Integer("max_batch_size", 1, kMaxBatchSize, &config->batching.max_batch_size);
+  reader.Duration("max_queue_delay", absl::Seconds(10), &config->batching.max_queue_delay);
+  ReadInstances(&reader, &config->batching.instances);
+  reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
+  reader.Text("device", &config->device);
+  if (!IsDevice(config->device)) {
+    reader.Fail("device", absl::StrCat("must be cpu | cuda | cuda:N | auto; was \"", config->device, "\""));
+  }
+  if (config->batching.max_batch_size > config->batching.max_queue_rows) {
+    reader.Fail("max_batch_size",
+                absl::StrCat("must be at most batching.max_queue_rows of the server, ",
+                             config->batching.max_queue_rows, "; was ", config->batching.max_batch_size));
+  }
+  ReadVersionKeys(&reader, &config->policy, &config->routing);
+  reader.Require("input");
+  const YamlValue* const input = reader.Find("input");
+  Append(reader.Problems(), problems);
+  if (input != nullptr) ReadInput(path, *input, config, problems);
+}
+
+}  // namespace calserve
