@@ -9,12 +9,12 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
   if (queue.empty()) return {};
   int take = 0;
   int rows = 0;
-  absl::Duration wait = options.max_queue_delay - queue.front().waited;
+  absl::Duration wait = options.max_queue_delay;
   for (const BatchCandidate& task : queue) {
     if (rows + task.rows > options.max_batch_size) return {.take = take, .wait = absl::ZeroDuration()};
     ++take;
     rows += task.rows;
-    wait = std::min(wait, task.slack - run_time);
+    wait = std::min({wait, options.max_queue_delay - task.waited, task.slack - run_time});
   }
   if (rows == options.max_batch_size || wait <= absl::ZeroDuration()) {
     return {.take = take, .wait = absl::ZeroDuration()};
@@ -26,6 +26,13 @@ absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_row
   const int batches_ahead = queued_rows / options.max_batch_size;
   if (batches_ahead == 0) return absl::ZeroDuration();
   return run_time * (1.0 + static_cast<double>(batches_ahead) / options.instances);
+}
+
+bool IsUrgent(absl::Duration slack, absl::Duration run_time) { return slack < 3 * run_time; }
+
+int QueueRowsFor(const BatchingOptions& options, int priority) {
+  if (priority <= 1) return options.max_queue_rows;
+  return std::max(options.max_batch_size, options.max_queue_rows - options.max_queue_rows / 4);
 }
 
 }  // namespace calserve

@@ -17,15 +17,15 @@ struct BatchCandidate {
   absl::Duration slack = absl::InfiniteDuration();  // until its deadline
 };
 
-// Take the `take` oldest tasks now; or, where that is 0, decide again after `wait` or when a task arrives.
+// Take the first `take` tasks now; or, where that is 0, decide again after `wait` or when a task arrives.
 struct BatchDecision {
   int take = 0;
   absl::Duration wait = absl::InfiniteDuration();
 };
 
-// The batch is the longest run of whole tasks from the head of `queue` (oldest first) that max_batch_size
-// holds. It is due when it cannot grow, when its oldest task has waited max_queue_delay, or when waiting
-// longer would cost a task of it its deadline.
+// The batch is the longest run of whole tasks from the head of `queue` (in the order in which they run) that
+// max_batch_size holds. It is due when it cannot grow, when its oldest task has waited max_queue_delay, or
+// when waiting longer would cost a task of it its deadline.
 BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const BatchCandidate> queue,
                           absl::Duration run_time);
 
@@ -33,6 +33,14 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
 // count: while less than one is queued the answer is zero, so that no task is refused because of a stale
 // measurement.
 absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_rows, absl::Duration run_time);
+
+// Whether a task with so much left until its deadline must be in the next batch: after it, one more batch
+// could be too many.
+bool IsUrgent(absl::Duration slack, absl::Duration run_time);
+
+// How many rows may be queued once a task of level `priority` (1: the most urgent) is: a quarter of the queue
+// is kept for level 1, as far as a request of max_batch_size rows still fits beside it.
+int QueueRowsFor(const BatchingOptions& options, int priority);
 
 }  // namespace calserve
 

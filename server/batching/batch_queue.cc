@@ -22,11 +22,31 @@ absl::Status NoRoom(absl::string_view unit, int64_t queued, int64_t more, int64_
 
 bool IsCancelled(const BatchTask& task) { return task.cancel != nullptr && task.cancel->cancelled(); }
 
+// Before level 1: of tasks that would miss their deadline otherwise.
+constexpr int kUrgent = 0;
+
+// Why nobody waits for a task any more; OK while somebody does.
+absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
+  if (IsCancelled(queued.task)) {
+    return absl::CancelledError("the client cancelled the request while it was queued");
+  }
+  const absl::Duration waited = now - queued.enqueued;
+  if (queued.deadline <= now) {
+    return absl::DeadlineExceededError(
+        absl::StrCat("the deadline passed while the request was queued, for ", absl::FormatDuration(waited)));
+  }
+  if (queued.give_up > now) return absl::OkStatus();
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrCat("the request was queued for ", absl::FormatDuration(waited),
+                                                ", as long as queue_timeout allows; retry with backoff")),
+      "QUEUE_TIMEOUT");
+}
+
 }  // namespace
 
 absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
-  if (task.rows > options_.max_queue_rows - rows_)
-    return NoRoom("rows", rows_, task.rows, options_.max_queue_rows);
+  const int rows = QueueRowsFor(options_, task.priority);
+  if (task.rows > rows - rows_) return NoRoom("rows", rows_, task.rows, rows);
   if (InputBytes(task) > options_.max_queue_bytes - bytes_) {
     return NoRoom("bytes", bytes_, InputBytes(task), options_.max_queue_bytes);
   }
@@ -36,10 +56,25 @@ absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
 void BatchQueue::Push(QueuedTask task) {
   rows_ += task.task.rows;
   bytes_ += InputBytes(task.task);
-  queue_.push_back(std::move(task));
+  const auto behind = std::find_if(queue_.rbegin(), queue_.rend(), [&task](const QueuedTask& queued) {
+                        return queued.task.priority <= task.task.priority;
+                      }).base();
+  queue_.insert(behind, std::move(task));
 }
 
-std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, std::vector<DroppedTask>* dropped) {
+int BatchQueue::RowsAhead(int priority) const {
+  if (options_.priority_levels == 1) return rows_;
+  int rows = 0;
+  for (const QueuedTask& queued : queue_) {
+    if (queued.task.priority > priority) break;
+    rows += queued.task.rows;
+  }
+  return rows;
+}
+
+std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, absl::Duration run_time,
+                                                   std::vector<DroppedTask>* dropped) {
+  if (options_.priority_levels > 1) Promote(now, run_time);
   std::vector<BatchCandidate> candidates(DropUnwanted(now, options_.max_batch_size, dropped));
   for (size_t i = 0; i < candidates.size(); ++i) {
     candidates[i] = {queue_[i].task.rows, now - queue_[i].enqueued, queue_[i].deadline - now};
@@ -47,7 +82,7 @@ std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, std::vector<D
   return candidates;
 }
 
-std::vector<QueuedTask> BatchQueue::TakeOldest(int tasks) {
+std::vector<QueuedTask> BatchQueue::TakeFirst(int tasks) {
   std::vector<QueuedTask> taken;
   taken.reserve(tasks);
   for (int i = 0; i < tasks; ++i) {
@@ -59,12 +94,25 @@ std::vector<QueuedTask> BatchQueue::TakeOldest(int tasks) {
   return taken;
 }
 
+void BatchQueue::Promote(absl::Time now, absl::Duration run_time) {
+  bool promoted = false;
+  for (QueuedTask& queued : queue_) {
+    if (queued.task.priority <= 1 || !IsUrgent(queued.deadline - now, run_time)) continue;
+    queued.task.priority = kUrgent;
+    promoted = true;
+  }
+  if (!promoted) return;
+  std::stable_sort(queue_.begin(), queue_.end(), [](const QueuedTask& a, const QueuedTask& b) {
+    return a.task.priority < b.task.priority;
+  });
+}
+
 absl::Time BatchQueue::Sweep(absl::Time now, absl::Duration cancel_poll, std::vector<DroppedTask>* dropped) {
   DropUnwanted(now, std::numeric_limits<int>::max(), dropped);
   absl::Time next = absl::InfiniteFuture();
   for (const QueuedTask& queued : queue_) {
-    next = std::min(
-        next, queued.task.cancel == nullptr ? queued.deadline : std::min(queued.deadline, now + cancel_poll));
+    next = std::min({next, queued.deadline, queued.give_up});
+    if (queued.task.cancel != nullptr) next = std::min(next, now + cancel_poll);
   }
   return next;
 }
@@ -74,8 +122,8 @@ int BatchQueue::DropUnwanted(absl::Time now, int rows, std::vector<DroppedTask>*
   size_t seen = 0;
   for (int wanted_rows = 0; seen < queue_.size() && wanted_rows < rows; ++seen) {
     QueuedTask& queued = queue_[seen];
-    const bool cancelled = IsCancelled(queued.task);
-    if (!cancelled && queued.deadline > now) {
+    absl::Status why = Unwanted(queued, now);
+    if (why.ok()) {
       wanted_rows += queued.task.rows;
       if (wanted != seen) queue_[wanted] = std::move(queued);
       ++wanted;
@@ -83,11 +131,6 @@ int BatchQueue::DropUnwanted(absl::Time now, int rows, std::vector<DroppedTask>*
     }
     rows_ -= queued.task.rows;
     bytes_ -= InputBytes(queued.task);
-    absl::Status why = cancelled
-                           ? absl::CancelledError("the client cancelled the request while it was queued")
-                           : absl::DeadlineExceededError(
-                                 absl::StrCat("the deadline passed while the request was queued, for ",
-                                              absl::FormatDuration(now - queued.enqueued)));
     dropped->push_back({std::move(queued.task), std::move(why)});
   }
   queue_.erase(queue_.begin() + wanted, queue_.begin() + seen);

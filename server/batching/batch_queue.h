@@ -13,19 +13,20 @@
 namespace calserve {
 
 struct QueuedTask {
-  BatchTask task;
-  absl::Time enqueued;  // This and the deadline are on the batcher's monotonic clock.
-  absl::Time deadline;
+  BatchTask task;                               // with its priority, from 1
+  absl::Time enqueued;                          // This and the next two are on the batcher's monotonic clock.
+  absl::Time deadline;                          // of the client
+  absl::Time give_up = absl::InfiniteFuture();  // queue_timeout after `enqueued`
 };
 
 // A task that nobody waits for any more.
 struct DroppedTask {
   BatchTask task;
-  absl::Status why;  // CANCELLED or DEADLINE_EXCEEDED
+  absl::Status why;  // CANCELLED, DEADLINE_EXCEEDED, or RESOURCE_EXHAUSTED after queue_timeout
 };
 
-// The queued tasks of a batcher, oldest first, bounded in rows and in bytes. Not thread-safe: the batcher's
-// lock guards it. Calls no callback.
+// The queued tasks of a batcher in the order in which they are to run: by priority, then oldest first.
+// Bounded in rows and in bytes. Not thread-safe: the batcher's lock guards it. Calls no callback.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchingOptions& options) : options_(options) {}
@@ -33,11 +34,15 @@ class BatchQueue {
   // RESOURCE_EXHAUSTED, naming the limit, if `task` does not fit.
   absl::Status CheckRoom(const BatchTask& task) const;
   void Push(QueuedTask task);
+  // How many queued rows run before a new task of this priority.
+  int RowsAhead(int priority) const;
 
   // The tasks of the next batch as far as they are here: at least max_batch_size rows, or all. Moves those
-  // before them that are no longer wanted to `dropped`.
-  std::vector<BatchCandidate> Candidates(absl::Time now, std::vector<DroppedTask>* dropped);
-  std::vector<QueuedTask> TakeOldest(int tasks);
+  // before them that are no longer wanted to `dropped`. Tasks that would miss their deadline after a batch of
+  // `run_time` come first.
+  std::vector<BatchCandidate> Candidates(absl::Time now, absl::Duration run_time,
+                                         std::vector<DroppedTask>* dropped);
+  std::vector<QueuedTask> TakeFirst(int tasks);
 
   // Moves every task that is no longer wanted to `dropped`; returns when to look again: at the earliest
   // deadline, or after `cancel_poll` if a task can be cancelled, which nobody signals.
@@ -48,10 +53,12 @@ class BatchQueue {
   int rows() const { return rows_; }
 
  private:
+  // Puts tasks of lower levels that are urgent before all others.
+  void Promote(absl::Time now, absl::Duration run_time);
   // Drops from the head until `rows` wanted rows are seen; returns how many tasks those are.
   int DropUnwanted(absl::Time now, int rows, std::vector<DroppedTask>* dropped);
 
-  const BatchingOptions options_;
+  BatchingOptions options_;
   std::deque<QueuedTask> queue_;
   int rows_ = 0;
   int64_t bytes_ = 0;

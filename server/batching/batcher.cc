@@ -139,7 +139,7 @@ void InstanceBatcher::Stop() {
   std::vector<QueuedTask> left;
   {
     MutexLock lock(&mu_);
-    left = queue_.TakeOldest(queue_.tasks());
+    left = queue_.TakeFirst(queue_.tasks());
   }
   for (QueuedTask& queued : left) Complete(std::move(queued.task), Unloading());
 }
@@ -161,11 +161,18 @@ absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
                                                    task.rows * runner_.row_size, " values; got ",
                                                    task.input.size()));
   }
+  if (task.priority < 0 || task.priority > options_.priority_levels) {
+    return WithField(absl::InvalidArgumentError(
+                         absl::StrCat("priority must be 1 (the most urgent) to ", options_.priority_levels,
+                                      " (priority_levels), or 0 for the default; was ", task.priority)),
+                     "priority");
+  }
   return absl::OkStatus();
 }
 
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   absl::Status status = CheckInput(task);
+  if (task.priority == 0) task.priority = options_.default_priority;
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = MonotonicNow();
   MutexLock lock(&mu_);
@@ -175,12 +182,15 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
     return status;
   }
   const absl::Time deadline = now + slack;
-  const absl::Time look_again = task.cancel == nullptr ? deadline : std::min(deadline, now + kCancelPoll);
+  const absl::Time give_up =
+      options_.queue_timeout > absl::ZeroDuration() ? now + options_.queue_timeout : absl::InfiniteFuture();
+  absl::Time look_again = std::min(deadline, give_up);
+  if (task.cancel != nullptr) look_again = std::min(look_again, now + kCancelPoll);
   if (look_again < sweep_at_) {
     sweep_at_ = look_again;
     sweep_sooner_.Signal();
   }
-  queue_.Push({std::move(task), now, deadline});
+  queue_.Push({std::move(task), now, deadline, give_up});
   work_.Signal();
   return absl::OkStatus();
 }
@@ -190,13 +200,14 @@ absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Duration slack)
   if (slack <= absl::ZeroDuration()) {
     return absl::DeadlineExceededError("the deadline had passed before the request was queued");
   }
-  const absl::Duration estimate = EstimateCompletion(options_, queue_.rows(), run_time_);
+  const int ahead = queue_.RowsAhead(task.priority);
+  const absl::Duration estimate = EstimateCompletion(options_, ahead, run_time_);
   const absl::Duration retry_after = std::max(estimate, absl::Milliseconds(1));
   if (absl::Status room = queue_.CheckRoom(task); !room.ok())
     return WithRetryAfter(std::move(room), retry_after);
   if (estimate <= slack) return absl::OkStatus();
   absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
-      "the deadline is in ", absl::FormatDuration(slack), " and the ", queue_.rows(),
+      "the deadline is in ", absl::FormatDuration(slack), " and the ", ahead,
       " rows queued before need about ", absl::FormatDuration(estimate), "; retry with backoff"));
   return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
 }
@@ -226,9 +237,10 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork() {
   MutexLock lock(&mu_);
   while (!stopping_) {
     Work work;
-    const std::vector<BatchCandidate> candidates = queue_.Candidates(MonotonicNow(), &work.dropped);
+    const std::vector<BatchCandidate> candidates =
+        queue_.Candidates(MonotonicNow(), run_time_, &work.dropped);
     const BatchDecision decision = DecideBatch(options_, candidates, run_time_);
-    work.batch = queue_.TakeOldest(decision.take);
+    work.batch = queue_.TakeFirst(decision.take);
     for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
     if (!work.batch.empty() || !work.dropped.empty()) {
       if (!queue_.empty())
@@ -317,6 +329,10 @@ absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& run
   RETURN_IF_ERROR(at_least("max_batch_size", options.max_batch_size, 1));
   RETURN_IF_ERROR(at_least("instances", options.instances, 1));
   RETURN_IF_ERROR(at_least("max_queue_delay in ns", absl::ToInt64Nanoseconds(options.max_queue_delay), 0));
+  RETURN_IF_ERROR(at_least("queue_timeout in ns", absl::ToInt64Nanoseconds(options.queue_timeout), 0));
+  RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, 1));
+  RETURN_IF_ERROR(at_least("default_priority", options.default_priority, 1));
+  RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, options.default_priority));
   RETURN_IF_ERROR(at_least("row_size", runner.row_size, 1));
   RETURN_IF_ERROR(at_least("columns", runner.columns, 1));
   // The largest request that is allowed must fit an empty queue.

@@ -19,6 +19,9 @@ struct BatchingOptions {
   absl::Duration max_queue_delay = absl::ZeroDuration();  // what a lone request may wait for company
   int max_queue_rows = 1024;                              // beyond it RESOURCE_EXHAUSTED
   int64_t max_queue_bytes = int64_t{256} << 20;           // of queued inputs; beyond it RESOURCE_EXHAUSTED
+  absl::Duration queue_timeout = absl::ZeroDuration();    // longest time in the queue; 0: no limit
+  int priority_levels = 1;                                // 1 is the most urgent
+  int default_priority = 1;                               // of a task that names none
   int instances = 1;                                      // threads, each running one batch at a time
 };
 
@@ -43,6 +46,7 @@ class CancelFlag {
 struct BatchTask {
   int rows = 0;
   std::vector<float> input;  // rows × row_size
+  int priority = 0;          // 1 (the most urgent) to priority_levels; 0: default_priority
   absl::Time deadline = absl::InfiniteFuture();
   std::shared_ptr<const CancelFlag> cancel;  // may be null
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
@@ -61,7 +65,13 @@ struct BatchRunner {
 // Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
 // max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. A task whose deadline has
 // passed or whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED),
-// and leaves the queue also while every instance is busy. A task's rows stay together, in one batch.
+// and leaves the queue also while every instance is busy, as does one that has waited queue_timeout
+// (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
+//
+// Priorities are strict: what waits runs in the order of its level, then of its arrival; but a task that was
+// admitted with a deadline runs next when it would miss it otherwise, whatever its level. A quarter of the
+// queue is kept for level 1.
+//
 // Thread-safe. Destruction completes every queued task (UNAVAILABLE) after the running batches.
 class Batcher {
  public:

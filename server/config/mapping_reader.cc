@@ -102,6 +102,18 @@ void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
   }
 }
 
+void MappingReader::Bytes(absl::string_view key, int64_t least, int64_t largest, int64_t* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  std::optional<int64_t> bytes;
+  if (value->scalar() != nullptr) bytes = BytesFromText(*value->scalar());
+  if (!bytes || *bytes < least || *bytes > largest) {
+    return Fail(key, absl::StrCat("must be a size from ", BytesToText(least), " to ", BytesToText(largest),
+                                  ", as 64MiB; was ", Quoted(*value)));
+  }
+  *out = *bytes;
+}
+
 void MappingReader::Duration(absl::string_view key, absl::Duration largest, absl::Duration* out) {
   const YamlValue* const value = Find(key);
   if (value == nullptr) return;

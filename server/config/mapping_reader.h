@@ -34,6 +34,7 @@ class MappingReader {
   void Integer(absl::string_view key, int least, int largest, int* out);
   void Integers(absl::string_view key, int least, int largest, std::vector<int64_t>* out);
   void Numbers(absl::string_view key, std::vector<float>* out);
+  void Bytes(absl::string_view key, int64_t least, int64_t largest, int64_t* out);  // 64MiB
   void Duration(absl::string_view key, absl::Duration largest, absl::Duration* out);
 
   template <typename T>

@@ -19,6 +19,10 @@ namespace calserve {
 namespace {
 
 constexpr int kMaxBatchSize = 65536;
+constexpr int kMaxQueueRows = 10'000'000;
+constexpr int64_t kLeastQueueBytes = 1 << 10;
+constexpr int64_t kMostQueueBytes = int64_t{64} << 30;
+constexpr int kMaxPriorityLevels = 16;
 constexpr int kMaxInstances = 256;
 constexpr int kMaxIntraOpThreads = 1024;
 constexpr int64_t kMaxInputSize = int64_t{1} << 30;  // floats of one input; above it lies a typing error
@@ -104,6 +108,27 @@ void ReadInput(const std::string& path, const YamlValue& input, ModelConfig* con
 }
 
 // A count, or auto, which is 0.
+void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
+  reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
+  reader->Duration("max_queue_delay", absl::Seconds(10), &batching->max_queue_delay);
+  reader->Integer("max_queue_rows", 1, kMaxQueueRows, &batching->max_queue_rows);
+  reader->Bytes("max_queue_bytes", kLeastQueueBytes, kMostQueueBytes, &batching->max_queue_bytes);
+  reader->Duration("queue_timeout", absl::Hours(1), &batching->queue_timeout);
+  reader->Integer("priority_levels", 1, kMaxPriorityLevels, &batching->priority_levels);
+  batching->default_priority = std::min(batching->default_priority, batching->priority_levels);
+  reader->Integer("default_priority", 1, batching->priority_levels, &batching->default_priority);
+  if (batching->max_batch_size > batching->max_queue_rows) {
+    reader->Fail("max_batch_size", absl::StrCat("must be at most max_queue_rows, ", batching->max_queue_rows,
+                                                "; was ", batching->max_batch_size));
+  }
+  if (batching->queue_timeout > absl::ZeroDuration() &&
+      batching->queue_timeout <= batching->max_queue_delay) {
+    reader->Fail("queue_timeout", absl::StrCat("must be longer than max_queue_delay, ",
+                                               absl::FormatDuration(batching->max_queue_delay), "; was ",
+                                               absl::FormatDuration(batching->queue_timeout)));
+  }
+}
+
 void ReadInstances(MappingReader* reader, int* instances) {
   const YamlValue* const value = reader->Find("instances");
   if (value != nullptr && value->scalar() != nullptr && *value->scalar() == "auto") {
@@ -155,18 +180,12 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   MappingReader reader(path, "", *root);
   reader.Require("task");
   reader.Choice<Task>("task", {{"multiclass", Task::kMulticlass}, {"binary", Task::kBinary}}, &config->task);
-  reader.Integer("max_batch_size", 1, kMaxBatchSize, &config->batching.max_batch_size);
-  reader.Duration("max_queue_delay", absl::Seconds(10), &config->batching.max_queue_delay);
+  ReadQueueKeys(&reader, &config->batching);
   ReadInstances(&reader, &config->batching.instances);
   reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
   reader.Text("device", &config->device);
   if (!IsDevice(config->device)) {
     reader.Fail("device", absl::StrCat("must be cpu | cuda | cuda:N | auto; was \"", config->device, "\""));
-  }
-  if (config->batching.max_batch_size > config->batching.max_queue_rows) {
-    reader.Fail("max_batch_size",
-                absl::StrCat("must be at most batching.max_queue_rows of the server, ",
-                             config->batching.max_queue_rows, "; was ", config->batching.max_batch_size));
   }
   ReadVersionKeys(&reader, &config->policy, &config->routing);
   reader.Require("input");

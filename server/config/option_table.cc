@@ -73,6 +73,11 @@ constexpr Option kOptions[] = {
     {"batching.max_queue_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
      [](ServerConfig& c) -> Field { return &c.batching.max_queue_bytes; },
      "input waiting for a model; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+    {"batching.queue_timeout", OptionKind::kDuration, "0s 1h", "",
+     [](ServerConfig& c) -> Field { return &c.batching.queue_timeout; },
+     "longest time in the queue, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; 0: no limit "
+     "but "
+     "the client's deadline"},
     {"batching.instances", OptionKind::kCount, "1 256", "threads",
      [](ServerConfig& c) -> Field { return &c.batching.instances; },
      "run batches of one model side by side, where model.yaml does not say; they share the weights"},

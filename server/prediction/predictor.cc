@@ -270,6 +270,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
   BatchTask task;
   task.rows = static_cast<int>(job->request.inputs.size());
   task.input = std::move(job->input);
+  task.priority = job->request.priority;
   task.deadline = job->request.deadline;
   task.cancel = job->request.cancel;
   Batcher& batcher = *job->snapshot.model->batcher;

@@ -49,6 +49,7 @@ struct PredictionRequest {
   bool return_logits = false;
   bool return_probabilities = false;
   absl::Time deadline = absl::InfiniteFuture();
+  int priority = 0;                          // 1 is the most urgent; 0: the model's default
   std::shared_ptr<const CancelFlag> cancel;  // may be null
 };
 

@@ -112,6 +112,7 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
   out.top_k = request.options().top_k();
   out.return_logits = request.options().return_logits();
   out.return_probabilities = request.options().return_probabilities();
+  out.priority = request.options().priority();
   return out;
 }
 

@@ -91,5 +91,30 @@ TEST(EstimateCompletionTest, InstancesShareTheBatchesAhead) {
   EXPECT_EQ(EstimateCompletion(options, 64, absl::Milliseconds(10)), absl::Milliseconds(30));
 }
 
+TEST(DecideBatchTest, TheOldestTaskIsDueWhereverItStands) {
+  EXPECT_EQ(Take(UpTo(8, absl::Milliseconds(5)), {Rows(1), Rows(1, absl::Milliseconds(5))}), 2);
+}
+
+TEST(IsUrgentTest, WhenAnotherBatchInBetweenCouldBeTooMany) {
+  EXPECT_TRUE(IsUrgent(absl::Milliseconds(29), absl::Milliseconds(10)));
+  EXPECT_FALSE(IsUrgent(absl::Milliseconds(30), absl::Milliseconds(10)));
+  EXPECT_FALSE(IsUrgent(kNever, absl::Seconds(10)));
+  EXPECT_FALSE(IsUrgent(absl::Milliseconds(1), kUnmeasured));
+}
+
+TEST(QueueRowsForTest, AQuarterIsKeptForTheMostUrgent) {
+  BatchingOptions options = UpTo(8);
+  options.max_queue_rows = 100;
+  EXPECT_EQ(QueueRowsFor(options, 1), 100);
+  EXPECT_EQ(QueueRowsFor(options, 2), 75);
+  EXPECT_EQ(QueueRowsFor(options, 3), 75);
+}
+
+TEST(QueueRowsForTest, TheLargestRequestFitsAnEmptyQueueAtEveryLevel) {
+  BatchingOptions options = UpTo(8);
+  options.max_queue_rows = 8;
+  EXPECT_EQ(QueueRowsFor(options, 2), 8);
+}
+
 }  // namespace
 }  // namespace calserve

@@ -15,6 +15,7 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 constexpr absl::Duration kPoll = absl::Milliseconds(10);
+constexpr absl::Duration kRunTime = absl::Milliseconds(20);
 
 class BatchQueueTest : public ::testing::Test {
  protected:
@@ -51,7 +52,8 @@ class BatchQueueTest : public ::testing::Test {
 
   std::vector<int> CandidateRows() {
     std::vector<int> rows;
-    for (const BatchCandidate& candidate : queue_.Candidates(now_, &dropped_)) rows.push_back(candidate.rows);
+    for (const BatchCandidate& candidate : queue_.Candidates(now_, kRunTime, &dropped_))
+      rows.push_back(candidate.rows);
     return rows;
   }
 
@@ -80,7 +82,7 @@ TEST_F(BatchQueueTest, IsBoundedInBytes) {
 TEST_F(BatchQueueTest, TakingMakesRoom) {
   Push(4);
   Push(4);
-  EXPECT_EQ(queue_.TakeOldest(1).size(), 1);
+  EXPECT_EQ(queue_.TakeFirst(1).size(), 1);
   EXPECT_EQ(queue_.rows(), 4);
   EXPECT_TRUE(queue_.CheckRoom(Task(4)).ok());
 }
@@ -95,7 +97,7 @@ TEST_F(BatchQueueTest, CandidatesEndWhereABatchIsFull) {
 TEST_F(BatchQueueTest, CandidatesSayHowLongTheyWaitedAndWhatIsLeft) {
   Push(1, now_ + absl::Seconds(5));
   now_ += absl::Seconds(2);
-  const std::vector<BatchCandidate> candidates = queue_.Candidates(now_, &dropped_);
+  const std::vector<BatchCandidate> candidates = queue_.Candidates(now_, kRunTime, &dropped_);
   ASSERT_EQ(candidates.size(), 1);
   EXPECT_EQ(candidates[0].waited, absl::Seconds(2));
   EXPECT_EQ(candidates[0].slack, absl::Seconds(3));
@@ -121,7 +123,7 @@ TEST_F(BatchQueueTest, WhatIsDroppedFromTheMiddleLeavesTheOrder) {
   Push(3);
   queue_.Sweep(now_, kPoll, &dropped_);
   std::vector<int> left;
-  for (const QueuedTask& queued : queue_.TakeOldest(queue_.tasks())) left.push_back(queued.task.rows);
+  for (const QueuedTask& queued : queue_.TakeFirst(queue_.tasks())) left.push_back(queued.task.rows);
   EXPECT_THAT(left, ElementsAre(4, 4, 1, 3));
   EXPECT_TRUE(queue_.empty());
   EXPECT_EQ(queue_.rows(), 0);
@@ -148,6 +150,75 @@ TEST_F(BatchQueueTest, SweepsNextAtTheEarliestDeadline) {
 TEST_F(BatchQueueTest, PollsWhileATaskCanBeCancelled) {
   Push(1, now_ + absl::Seconds(1), std::make_shared<CancelFlag>());
   EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + kPoll);
+}
+
+class PriorityQueueTest : public BatchQueueTest {
+ protected:
+  PriorityQueueTest() {
+    BatchingOptions options = Options();
+    options.max_batch_size = 2;
+    options.priority_levels = 3;
+    queue_ = BatchQueue(options);
+  }
+
+  void PushAt(int priority, int rows, absl::Time deadline = absl::InfiniteFuture()) {
+    BatchTask task = Task(rows);
+    task.priority = priority;
+    queue_.Push({std::move(task), now_, deadline});
+  }
+
+  // The rows of all tasks, in the order in which they would run.
+  std::vector<int> Order() {
+    queue_.Candidates(now_, kRunTime, &dropped_);
+    std::vector<int> rows;
+    for (const QueuedTask& queued : queue_.TakeFirst(queue_.tasks())) rows.push_back(queued.task.rows);
+    return rows;
+  }
+};
+
+TEST_F(PriorityQueueTest, RunsByLevelThenByArrival) {
+  PushAt(3, 1);
+  PushAt(1, 2);
+  PushAt(2, 3);
+  PushAt(1, 4);
+  PushAt(3, 5);
+  EXPECT_THAT(Order(), ElementsAre(2, 4, 3, 1, 5));
+}
+
+TEST_F(PriorityQueueTest, WhatWouldMissItsDeadlineRunsFirst) {
+  PushAt(1, 1);
+  PushAt(3, 2, now_ + 2 * kRunTime);
+  PushAt(2, 3, now_ + absl::Seconds(10));
+  EXPECT_THAT(Order(), ElementsAre(2, 1, 3));
+}
+
+TEST_F(PriorityQueueTest, CountsTheRowsAheadOfALevel) {
+  PushAt(1, 1);
+  PushAt(2, 2);
+  PushAt(3, 4);
+  EXPECT_EQ(queue_.RowsAhead(1), 1);
+  EXPECT_EQ(queue_.RowsAhead(2), 3);
+  EXPECT_EQ(queue_.RowsAhead(3), 7);
+}
+
+TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheQueue) {
+  PushAt(2, 5);
+  BatchTask task = Task(2);
+  task.priority = 2;
+  EXPECT_THAT(queue_.CheckRoom(task).message(), HasSubstr("5 of at most 6 rows and this request has 2"));
+  task.priority = 1;
+  EXPECT_TRUE(queue_.CheckRoom(task).ok());
+}
+
+TEST_F(BatchQueueTest, ATaskLeavesAfterTheQueueTimeout) {
+  queue_.Push({Task(1), now_, absl::InfiniteFuture(), now_ + absl::Seconds(2)});
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + absl::Seconds(2));
+  now_ += absl::Seconds(2);
+  queue_.Sweep(now_, kPoll, &dropped_);
+  ASSERT_EQ(dropped_.size(), 1);
+  EXPECT_EQ(dropped_[0].why.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(dropped_[0].why), "QUEUE_TIMEOUT");
+  EXPECT_THAT(dropped_[0].why.message(), HasSubstr("queued for 2s"));
 }
 
 }  // namespace

@@ -67,6 +67,7 @@ class BatcherTest : public ::testing::Test {
   struct TaskOptions {
     absl::Duration deadline_in = absl::InfiniteDuration();
     std::shared_ptr<const CancelFlag> cancel;
+    int priority = 0;
   };
 
   // A task of `rows` rows with the values first, first + 1, ...
@@ -78,6 +79,7 @@ class BatcherTest : public ::testing::Test {
     for (int row = 0; row < rows; ++row) task.input.push_back(first + static_cast<float>(row));
     task.deadline = absl::Now() + task_options.deadline_in;
     task.cancel = std::move(task_options.cancel);
+    task.priority = task_options.priority;
     task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
     batcher_->Schedule(std::move(task));
     return answer;
@@ -383,6 +385,43 @@ TEST_F(BatcherTest, CreateNamesTheOptionThatIsWrong) {
   EXPECT_EQ(message({.instances = 0}), "instances must be >= 1; was 0");
   EXPECT_EQ(message({.max_batch_size = 16, .max_queue_rows = 8}), "max_queue_rows must be >= 16; was 8");
   EXPECT_EQ(message({.max_batch_size = 16, .max_queue_bytes = 63}), "max_queue_bytes must be >= 64; was 63");
+}
+
+TEST_F(BatcherTest, AnUrgentTaskOvertakesThoseThatWait) {
+  options_.max_batch_size = 1;
+  options_.priority_levels = 2;
+  options_.default_priority = 2;
+  Start();
+  OccupyAnInstance();
+  auto ordinary = Submit(1, 10);
+  auto urgent = Submit(1, 20, {.priority = 1});
+  model_->FinishOne();  // What occupied the instance.
+  model_->FinishOne();
+  EXPECT_TRUE(urgent->Await().ok());
+  EXPECT_EQ(ordinary->times(), 0);
+  model_->FinishAll();
+  EXPECT_TRUE(ordinary->Await().ok());
+}
+
+TEST_F(BatcherTest, RefusesAPriorityThatTheModelDoesNotHave) {
+  options_.priority_levels = 2;
+  Start();
+  for (const int priority : {-1, 3}) {
+    const absl::Status status = Submit(1, 0, {.priority = priority})->Await().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("priority must be 1 (the most urgent) to 2"));
+  }
+}
+
+TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
+  options_.queue_timeout = absl::Milliseconds(20);
+  Start();
+  OccupyAnInstance();
+  const absl::Status status = Submit(1)->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
+  EXPECT_EQ(batcher_->counters().queued_rows, 0);
+  model_->FinishAll();
 }
 
 }  // namespace

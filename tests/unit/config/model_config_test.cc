@@ -91,6 +91,11 @@ input:
   std: [1, 2, 4]
 max_batch_size: 8
 max_queue_delay: 5ms
+max_queue_rows: 64
+max_queue_bytes: 8MiB
+queue_timeout: 2s
+priority_levels: 3
+default_priority: 2
 instances: 2
 intra_op_threads: 3
 device: cuda:1
@@ -108,6 +113,11 @@ device: cuda:1
   EXPECT_THAT(config.image.std, ElementsAre(1, 2, 4));
   EXPECT_EQ(config.batching.max_batch_size, 8);
   EXPECT_EQ(config.batching.max_queue_delay, absl::Milliseconds(5));
+  EXPECT_EQ(config.batching.max_queue_rows, 64);
+  EXPECT_EQ(config.batching.max_queue_bytes, 8 << 20);
+  EXPECT_EQ(config.batching.queue_timeout, absl::Seconds(2));
+  EXPECT_EQ(config.batching.priority_levels, 3);
+  EXPECT_EQ(config.batching.default_priority, 2);
   EXPECT_EQ(config.batching.instances, 2);
   EXPECT_EQ(config.intra_op_threads, 3);
   EXPECT_EQ(config.device, "cuda:1");
@@ -155,7 +165,8 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("model.yaml:6: max_batch_size must be a whole number from 1 to 65536; was \"0\""));
   EXPECT_THAT(ErrorWith("16", "[1]"),
               HasSubstr("max_batch_size must be a whole number from 1 to 65536; was a list"));
-  EXPECT_THAT(ErrorWith("16", "2048"), HasSubstr("max_batch_size must be at most batching.max_queue_rows"));
+  EXPECT_THAT(ErrorWith("16", "2048"),
+              HasSubstr("max_batch_size must be at most max_queue_rows, 1024; was 2048"));
   EXPECT_THAT(ErrorWith("[28, 30]", "[28]"),
               HasSubstr("model.yaml:4: input.size must be [height, width]; has 1"));
   EXPECT_THAT(ErrorWith("[28, 30]", "28"), HasSubstr("input.size must be a list of whole numbers"));
