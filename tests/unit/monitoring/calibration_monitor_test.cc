@@ -19,7 +19,7 @@ class CalibrationMonitorTest : public ::testing::Test {
     for (int64_t i = 0; i < count; ++i) labels.push_back(LabelOf(++appended_, key));
     ASSERT_TRUE(store_.Append(absl::MakeSpan(labels), clock_.Now()).ok());
   }
-  void Create() { monitor_ = *CalibrationMonitor::Create(options_, proxy_, clock_, LookUpTemperature); }
+  void Create() { monitor_ = *CalibrationMonitor::Create(options_, watched_, clock_, LookUpTemperature); }
   void WaitForAll() {
     monitor_->Notify();
     ASSERT_TRUE(monitor_->WaitForPosition(static_cast<int64_t>(appended_), kPatience));
@@ -30,7 +30,7 @@ class CalibrationMonitorTest : public ::testing::Test {
 
   ManualClock clock_{kStart};
   MemoryStore store_;
-  StoreProxy proxy_{store_};
+  WatchedStore watched_{store_};
   MonitoringOptions options_;
   uint64_t appended_ = 0;
   std::unique_ptr<CalibrationMonitor> monitor_;
@@ -103,13 +103,13 @@ TEST_F(CalibrationMonitorTest, ReportIsNeverBeforeTheLastLabel) {
 
 TEST_F(CalibrationMonitorTest, CatchesUpUntilWhereTheLogEndedAtTheStart) {
   Append(10);
-  proxy_.HoldReads(true);
+  watched_.HoldReads(true);
   Create();
   EXPECT_TRUE(Report("last_1000").catching_up);
   EXPECT_TRUE(monitor_->state().catching_up);
   EXPECT_FALSE(monitor_->WaitForPosition(10, absl::Milliseconds(1)));
   Append(10);
-  proxy_.HoldReads(false);
+  watched_.HoldReads(false);
   ASSERT_TRUE(monitor_->WaitForPosition(10, kPatience));
   EXPECT_FALSE(Report("last_1000").catching_up);
 }
@@ -128,10 +128,10 @@ TEST_F(CalibrationMonitorTest, KeepsItsStateWhileTheStoreFailsAndGoesOnAfter) {
   Append(10);
   WaitForAll();
   store_.FailWith(absl::UnavailableError("disk full"));
-  const int64_t before = proxy_.heads();
+  const int64_t before = watched_.heads();
   monitor_->Notify();
   absl::SleepFor(absl::Milliseconds(400));
-  EXPECT_THAT(proxy_.heads() - before, Le(8)) << "attempts come at growing distances";
+  EXPECT_THAT(watched_.heads() - before, Le(8)) << "attempts come at growing distances";
   EXPECT_THAT(monitor_->state().log, StatusIs(absl::StatusCode::kUnavailable, HasSubstr("disk full")));
   EXPECT_EQ(Report("last_1000").served.n, 10);
   store_.FailWith(absl::OkStatus());
@@ -188,10 +188,10 @@ TEST_F(CalibrationMonitorTest, WritesACheckpointEachIntervalButOnlyAfterLabels) 
   Append(10);
   WaitForAll();
   const absl::Time end = absl::Now() + kPatience;
-  while (proxy_.saves() == 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
-  EXPECT_EQ(proxy_.saves(), 1);
+  while (watched_.saves() == 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  EXPECT_EQ(watched_.saves(), 1);
   absl::SleepFor(absl::Milliseconds(100));
-  EXPECT_EQ(proxy_.saves(), 1);
+  EXPECT_EQ(watched_.saves(), 1);
   EXPECT_EQ((*store_.LoadCheckpoint("monitoring"))->position, 10);
 }
 

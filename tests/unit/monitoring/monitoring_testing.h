@@ -4,9 +4,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -14,6 +12,7 @@
 #include "server/feedback/store.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "tests/unit/feedback/feedback_testing.h"
+#include "tests/unit/feedback/forwarding_store.h"
 
 namespace calserve {
 
@@ -41,10 +40,10 @@ inline ScoredLabel LabelOf(uint64_t number, const MonitorKey& key) {
   return label;
 }
 
-// Hands everything on to another store; counts, and holds reads of the log back while told to.
-class StoreProxy final : public Store {
+// Counts, and holds reads of the log back while told to.
+class WatchedStore final : public ForwardingStore {
  public:
-  explicit StoreProxy(Store& store) : store_(store) {}
+  using ForwardingStore::ForwardingStore;
 
   void HoldReads(bool hold) {
     MutexLock lock(&mu_);
@@ -54,48 +53,23 @@ class StoreProxy final : public Store {
   int64_t heads() const { return heads_; }
   int64_t saves() const { return saves_; }
 
-  absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels, absl::Time now) override {
-    return store_.Append(labels, now);
-  }
   absl::StatusOr<LogHead> Head() override {
     ++heads_;
-    return store_.Head();
+    return ForwardingStore::Head();
   }
   absl::StatusOr<std::vector<ScoredLabel>> Read(const LogSelection& selection, int64_t limit) override {
     {
       MutexLock lock(&mu_);
       while (held_) released_.Wait(&mu_);
     }
-    return store_.Read(selection, limit);
-  }
-  absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection, int64_t limit) override {
-    return store_.ReadNewest(selection, limit);
-  }
-  absl::StatusOr<int64_t> DeleteBefore(absl::Time before) override { return store_.DeleteBefore(before); }
-  absl::StatusOr<StoredCalibrator> AddCalibrator(StoredCalibrator calibrator) override {
-    return store_.AddCalibrator(std::move(calibrator));
-  }
-  absl::StatusOr<std::vector<StoredCalibrator>> ListCalibrators(const std::string& model) override {
-    return store_.ListCalibrators(model);
-  }
-  absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
-                                  int64_t expected_active, absl::Time now) override {
-    return store_.ActivateCalibrator(model, model_version, version, expected_active, now);
-  }
-  absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
-    return store_.PreviousActive(model, model_version);
+    return ForwardingStore::Read(selection, limit);
   }
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) override {
     ++saves_;
-    return store_.SaveCheckpoint(name, checkpoint);
+    return ForwardingStore::SaveCheckpoint(name, checkpoint);
   }
-  absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override {
-    return store_.LoadCheckpoint(name);
-  }
-  std::string deployment_id() const override { return store_.deployment_id(); }
 
  private:
-  Store& store_;
   std::atomic<int64_t> heads_{0}, saves_{0};
   Mutex mu_;
   CondVar released_;
