@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "calibration/class_order.h"
 #include "calibration/row_kernels.h"
 #include "calibration/softmax.h"
 
@@ -73,16 +74,10 @@ void OneVsRest(absl::Span<const double> slopes, absl::Span<const double> offsets
 
 template <typename Float>
 int PredictedClassOf(absl::Span<const float> probabilities, absl::Span<const Float> logits) {
-  const auto logit = [&](size_t k) -> double {
-    if (logits.size() == 1) return k == 0 ? 0.0 : static_cast<double>(logits[0]);
-    return static_cast<double>(logits[k]);
-  };
+  const MoreProbable<Float> more_probable(probabilities, logits);
   size_t best = 0;
   for (size_t k = 1; k < probabilities.size(); ++k) {
-    if (probabilities[k] > probabilities[best] ||
-        (probabilities[k] == probabilities[best] && logit(k) > logit(best))) {
-      best = k;
-    }
+    if (more_probable(k, best)) best = k;
   }
   return static_cast<int>(best);
 }

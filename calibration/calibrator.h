@@ -55,8 +55,7 @@ class Calibrator final {
   // The same for float64 logits, finite and within the range of float32.
   absl::Status ApplyFloat64(absl::Span<const double> logits, absl::Span<float> probabilities) const;
 
-  // Index of the largest probability; equal ones by the larger logit, then by the lower index. `logits` may
-  // be K long, or 1 long for K = 2.
+  // The first class in the order of MoreProbable (class_order.h).
   static int PredictedClass(absl::Span<const float> probabilities, absl::Span<const float> logits);
   static int PredictedClassFloat64(absl::Span<const float> probabilities, absl::Span<const double> logits);
 
