@@ -22,8 +22,9 @@ class ByteWriter {
   void F64(double value) { U64(std::bit_cast<uint64_t>(value)); }
   void Bytes(absl::string_view bytes) {
     U32(static_cast<uint32_t>(bytes.size()));
-    bytes_.append(bytes.data(), bytes.size());
+    Append(bytes);
   }
+  void Append(absl::string_view bytes) { bytes_.append(bytes.data(), bytes.size()); }  // without their number
 
   void Reserve(size_t size) { bytes_.reserve(size); }
   absl::string_view bytes() const { return bytes_; }
@@ -31,7 +32,9 @@ class ByteWriter {
 
  private:
   void Put(uint64_t value, int size) {
-    for (int i = 0; i < size; ++i) bytes_.push_back(static_cast<char>(value >> (8 * i)));
+    char bytes[8];
+    for (int i = 0; i < 8; ++i) bytes[i] = static_cast<char>(value >> (8 * i));
+    bytes_.append(bytes, static_cast<size_t>(size));
   }
   std::string bytes_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <utility>
 
 namespace calserve {
@@ -21,8 +22,15 @@ PackedScore PackedScore::From(const WindowLabel::Score& score) {
           FixedPoint(score.brier)};
 }
 
+LabelRing::View LabelRing::Labels() const {
+  const int64_t until_wrap = std::min(size(), capacity_ - head_);
+  return {buffer_,
+          {buffer_.get() + head_, static_cast<size_t>(until_wrap)},
+          {buffer_.get(), static_cast<size_t>(size() - until_wrap)}};
+}
+
 void LabelRing::PushBack(const PackedLabel& label) {
-  if (size() == capacity()) Resize(std::min(bound_, std::max(kMinCapacity, 2 * capacity())));
+  if (size() == capacity_) Resize(std::min(bound_, std::max(kMinCapacity, 2 * capacity_)));
   ++end_;
   buffer_[Slot(end_ - 1)] = label;
 }
@@ -31,14 +39,17 @@ void LabelRing::DropBefore(int64_t position) {
   if (position <= first_) return;
   head_ = Slot(position);
   first_ = position;
-  if (capacity() > kMinCapacity && size() <= capacity() / 4)
+  if (capacity_ > kMinCapacity && size() <= capacity_ / 4)
     Resize(std::min(bound_, std::max(kMinCapacity, 2 * size())));
 }
 
 void LabelRing::Resize(int64_t capacity) {
-  std::vector<PackedLabel> buffer(capacity);
-  for (int64_t i = 0; i < size(); ++i) buffer[i] = At(first_ + i);
+  auto buffer = std::make_shared<PackedLabel[]>(static_cast<size_t>(capacity));
+  const View labels = Labels();
+  std::copy(labels.newer.begin(), labels.newer.end(),
+            std::copy(labels.older.begin(), labels.older.end(), buffer.get()));
   buffer_ = std::move(buffer);
+  capacity_ = capacity;
   head_ = 0;
 }
 

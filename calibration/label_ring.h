@@ -2,8 +2,9 @@
 #define CALSERVE_CALIBRATION_LABEL_RING_H_
 
 #include <cstdint>
-#include <vector>
+#include <memory>
 
+#include "absl/types/span.h"
 #include "calibration/window_label.h"
 
 namespace calserve {
@@ -32,15 +33,25 @@ class LabelRing {
  public:
   // An empty ring whose first label will have position `first`.
   explicit LabelRing(int64_t bound, int64_t first = 0) : bound_(bound), first_(first), end_(first) {}
+  LabelRing(LabelRing&&) = default;
+  LabelRing& operator=(LabelRing&&) = default;
 
   int64_t bound() const { return bound_; }
   int64_t first() const { return first_; }
   int64_t end() const { return end_; }
   int64_t size() const { return end_ - first_; }
-  int64_t bytes() const { return static_cast<int64_t>(buffer_.capacity() * sizeof(PackedLabel)); }
+  int64_t bytes() const { return capacity_ * static_cast<int64_t>(sizeof(PackedLabel)); }
 
   // `position` in [first(), end()).
   const PackedLabel& At(int64_t position) const { return buffer_[Slot(position)]; }
+
+  // The labels held, without copying them: `older`, then `newer`. Stays as it is until the next PushBack,
+  // whatever is dropped and from whatever thread, and may outlive the ring.
+  struct View {
+    std::shared_ptr<const PackedLabel[]> buffer;
+    absl::Span<const PackedLabel> older, newer;
+  };
+  View Labels() const;
 
   // size() < bound().
   void PushBack(const PackedLabel& label);
@@ -48,18 +59,18 @@ class LabelRing {
   void DropBefore(int64_t position);
 
  private:
-  int64_t capacity() const { return static_cast<int64_t>(buffer_.size()); }
   int64_t Slot(int64_t position) const {
     const int64_t slot = head_ + (position - first_);
-    return slot < capacity() ? slot : slot - capacity();
+    return slot < capacity_ ? slot : slot - capacity_;
   }
   void Resize(int64_t capacity);
 
   int64_t bound_;
   int64_t first_;
   int64_t end_;
-  int64_t head_ = 0;  // slot of first_
-  std::vector<PackedLabel> buffer_;
+  int64_t head_ = 0;      // slot of first_
+  int64_t capacity_ = 0;  // labels
+  std::shared_ptr<PackedLabel[]> buffer_;
 };
 
 }  // namespace calserve

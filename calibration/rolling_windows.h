@@ -20,6 +20,20 @@ namespace calserve {
 
 class ByteReader;
 
+// The state of RollingWindows at one time, for writing it while they are reported on: labels are not copied.
+// Stays as it is until the next Push, whatever is reported and from whatever thread.
+class WindowsState final {
+ public:
+  // The bytes that RollingWindows::Serialize would have given.
+  std::string Serialize() const;
+
+ private:
+  friend class RollingWindows;
+  std::string before_;  // the labels
+  LabelRing::View labels_;
+  std::string after_;
+};
+
 // The windows over one stream of labels: last-N, last-T and exponential decay, sharing one ring of 32 bytes a
 // label. Sums are integers (confidence in 2^-30, NLL and Brier in 2^-24), so that eviction is exact; a
 // decaying window's are doubles that only pushes change, in order. So a report depends on nothing but the
@@ -49,7 +63,9 @@ class RollingWindows final {
   // The whole state as bytes of a versioned little-endian format, and back; the restored one goes on to the
   // bit. Deserialise refuses bytes of other window specs, bins, max_labels or version with
   // FAILED_PRECONDITION, damaged ones with DATA_LOSS. About 32 bytes a label held.
-  std::string Serialize() const;
+  std::string Serialize() const { return State().Serialize(); }
+  WindowsState State() const;            // O(windows × bins)
+  int64_t max_serialized_bytes() const;  // when the ring is full
   static absl::StatusOr<std::unique_ptr<RollingWindows>> Deserialize(absl::string_view bytes,
                                                                      std::vector<WindowSpec> specs, int bins,
                                                                      int64_t max_labels);

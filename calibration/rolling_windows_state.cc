@@ -47,6 +47,14 @@ void WriteScore(const PackedScore& score, ByteWriter* writer) {
   writer->U32(score.brier);
 }
 
+void WriteLabels(absl::Span<const PackedLabel> labels, ByteWriter* writer) {
+  for (const PackedLabel& label : labels) {
+    writer->I64(label.time_micros);
+    WriteScore(label.served, writer);
+    WriteScore(label.uncalibrated, writer);
+  }
+}
+
 PackedScore ReadScore(ByteReader* reader) {
   PackedScore score;
   score.signed_confidence = reader->F32();
@@ -87,38 +95,54 @@ bool IsConfidence(float signed_confidence) { return std::abs(signed_confidence) 
 
 }  // namespace
 
-std::string RollingWindows::Serialize() const {
-  ByteWriter writer;
-  writer.Reserve(static_cast<size_t>(ring_.size()) * kLabelBytes + 4096 * windows_.size());
-  writer.U32(kMagic);
-  writer.U32(kVersion);
-  writer.U32(static_cast<uint32_t>(edges_.bins()));
-  writer.I64(max_labels_);
-  writer.U32(static_cast<uint32_t>(specs_.size()));
-  for (const WindowSpec& spec : specs_) WriteSpec(spec, &writer);
+WindowsState RollingWindows::State() const {
+  WindowsState state;
+  ByteWriter before;
+  before.U32(kMagic);
+  before.U32(kVersion);
+  before.U32(static_cast<uint32_t>(edges_.bins()));
+  before.I64(max_labels_);
+  before.U32(static_cast<uint32_t>(specs_.size()));
+  for (const WindowSpec& spec : specs_) WriteSpec(spec, &before);
+  before.I64(last_micros_);
+  before.I64(ring_.first());
+  before.I64(ring_.size());
+  state.before_ = std::move(before).Take();
 
-  writer.I64(last_micros_);
-  writer.I64(ring_.first());
-  writer.I64(ring_.size());
-  for (int64_t position = ring_.first(); position < ring_.end(); ++position) {
-    const PackedLabel& label = ring_.At(position);
-    writer.I64(label.time_micros);
-    WriteScore(label.served, &writer);
-    WriteScore(label.uncalibrated, &writer);
-  }
+  state.labels_ = ring_.Labels();
+
+  ByteWriter after;
   for (const Window& window : windows_) {
     if (const RingWindow* ring_window = std::get_if<RingWindow>(&window)) {
-      writer.I64(ring_window->start());
-      writer.I64(ring_window->truncated_micros());
+      after.I64(ring_window->start());
+      after.I64(ring_window->truncated_micros());
     } else {
       const DecayWindow::Sums& sums = std::get<DecayWindow>(window).sums();
-      writer.I64(sums.reference_micros);
-      WriteSums(sums.served, &writer);
-      WriteSums(sums.uncalibrated, &writer);
+      after.I64(sums.reference_micros);
+      WriteSums(sums.served, &after);
+      WriteSums(sums.uncalibrated, &after);
     }
   }
+  state.after_ = std::move(after).Take();
+  return state;
+}
+
+std::string WindowsState::Serialize() const {
+  ByteWriter writer;
+  const size_t labels = labels_.older.size() + labels_.newer.size();
+  writer.Reserve(before_.size() + labels * kLabelBytes + after_.size() + kChecksumBytes);
+  writer.Append(before_);
+  WriteLabels(labels_.older, &writer);
+  WriteLabels(labels_.newer, &writer);
+  writer.Append(after_);
   writer.U64(Checksum(writer.bytes()));
   return std::move(writer).Take();
+}
+
+int64_t RollingWindows::max_serialized_bytes() const {
+  const WindowsState state = State();
+  return static_cast<int64_t>(state.before_.size() + state.after_.size() + kChecksumBytes) +
+         ring_.bound() * static_cast<int64_t>(kLabelBytes);
 }
 
 absl::StatusOr<std::unique_ptr<RollingWindows>> RollingWindows::Deserialize(absl::string_view bytes,

@@ -35,6 +35,24 @@ TEST(LabelRingTest, HoldsWhatADequeWould) {
   }
 }
 
+TEST(LabelRingTest, AViewKeepsItsLabelsWhateverIsDropped) {
+  constexpr int64_t kSize = 1000;
+  for (const int64_t wrapped : {0, 1, 300}) {
+    LabelRing ring(kSize);
+    for (int64_t i = 0; i < kSize; ++i) ring.PushBack(At(i));
+    ring.DropBefore(wrapped);
+    for (int64_t i = 0; i < wrapped; ++i) ring.PushBack(At(kSize + i));
+    const LabelRing::View view = ring.Labels();
+    ring.DropBefore(ring.end());  // The buffer shrinks.
+    int64_t next = wrapped;
+    for (const auto& run : {view.older, view.newer}) {
+      for (const PackedLabel& label : run) ASSERT_EQ(label.time_micros, next++);
+    }
+    EXPECT_EQ(next, wrapped + kSize);
+  }
+  EXPECT_TRUE(LabelRing(kSize).Labels().older.empty());
+}
+
 TEST(LabelRingTest, AFullRingTakesThirtyTwoBytesALabel) {
   LabelRing ring(1000);
   for (int i = 0; i < 1000; ++i) ring.PushBack(At(i));

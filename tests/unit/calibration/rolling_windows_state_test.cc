@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "calibration/byte_io.h"
@@ -58,6 +60,43 @@ TEST(RollingWindowsStateTest, ARestoredStateGoesOnToTheBit) {
       ExpectSameReports(restored.get(), whole.get(), label.time_micros);
     }
     EXPECT_EQ(restored->labels_held(), whole->labels_held());
+  }
+}
+
+// What a checkpoint stands on: reports go on while it is written.
+TEST(RollingWindowsStateTest, AStateIsThatOfItsTimeWhateverIsReportedWhileItIsWritten) {
+  const std::vector<std::string> names = {"last_30s", "last_5m", "decay_1s"};
+  const std::unique_ptr<RollingWindows> windows = Windows(names, kBins, kMaxLabels);
+  LabelStream stream(1);
+  WindowLabel label;
+  for (int i = 0; i < 500; ++i) Push(windows.get(), label = stream.Next());
+  const std::string bytes = windows->Serialize();
+  const WindowsState state = windows->State();
+  std::thread reporter([&] {
+    for (int64_t seconds = 0; seconds < 400; seconds += 10) {
+      for (size_t i = 0; i < names.size(); ++i)
+        windows->Report(static_cast<int>(i), label.time_micros + seconds * kSecond);
+    }
+  });
+  EXPECT_EQ(state.Serialize(), bytes);
+  reporter.join();
+  EXPECT_EQ(windows->labels_held(), 0) << "the reports evicted all";
+  EXPECT_EQ(state.Serialize(), bytes);
+}
+
+TEST(RollingWindowsStateTest, AFullRingTakesTheMostBytes) {
+  for (const std::vector<std::string>& names :
+       {std::vector<std::string>{"last_17"}, {"decay_1s"}, {"last_17", "last_5m", "decay_1s"}}) {
+    const std::unique_ptr<RollingWindows> windows = Windows(names, kBins, kMaxLabels);
+    const int64_t most = windows->max_serialized_bytes();
+    LabelStream stream(1);
+    size_t largest = 0;
+    for (int i = 0; i < 3000; ++i) {
+      Push(windows.get(), stream.Next());
+      largest = std::max(largest, windows->Serialize().size());
+    }
+    EXPECT_EQ(static_cast<int64_t>(largest), most);
+    EXPECT_EQ(windows->max_serialized_bytes(), most);
   }
 }
 
