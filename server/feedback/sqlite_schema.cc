@@ -10,10 +10,11 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 1;
+constexpr int64_t kSchemaVersion = 2;
 
-// Times are Unix microseconds. The comments stay in the file, for whoever opens it with the sqlite3 command.
-constexpr char kSchema[] = R"sql(
+// What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
+// for whoever opens it with the sqlite3 command.
+constexpr char kVersion1[] = R"sql(
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -89,6 +90,16 @@ INSERT INTO log_head VALUES (1, 1, NULL);
 INSERT INTO meta VALUES ('deployment_id', lower(hex(randomblob(16))));
 )sql";
 
+constexpr char kVersion2[] = R"sql(
+CREATE TABLE checkpoint_parts (  -- what belongs to a row of checkpoints and is large
+  checkpoint TEXT NOT NULL,
+  part TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  state BLOB NOT NULL,
+  PRIMARY KEY (checkpoint, part)
+);
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -98,22 +109,22 @@ absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) 
 
 std::string PathOf(const sqlite::Connection& db) { return sqlite3_db_filename(db.get(), "main"); }
 
-// True if the tables are there and ours, false if the database is empty.
-absl::StatusOr<bool> HasOurTables(sqlite::Connection& db) {
+// Of the tables that are there, if they are ours; 0 if the database is empty.
+absl::StatusOr<int64_t> SchemaVersion(sqlite::Connection& db) {
   ASSIGN_OR_RETURN(const int64_t objects, QueryInt(db, "SELECT count(*) FROM sqlite_schema"));
-  if (objects == 0) return false;
+  if (objects == 0) return 0;
   ASSIGN_OR_RETURN(const int64_t application, QueryInt(db, "PRAGMA application_id"));
   if (application != kApplicationId) {
     return absl::FailedPreconditionError(absl::StrCat(
         "feedback store ", PathOf(db), ": a database of another program; give calserve a file of its own"));
   }
   ASSIGN_OR_RETURN(const int64_t version, QueryInt(db, "PRAGMA user_version"));
-  if (version != kSchemaVersion) {
+  if (version < 1 || version > kSchemaVersion) {
     return absl::FailedPreconditionError(absl::StrCat(
         "feedback store ", PathOf(db), ": schema version ", version, ", this server knows up to ",
         kSchemaVersion, "; start a newer calserve, or restore a backup from before the upgrade"));
   }
-  return true;
+  return version;
 }
 
 }  // namespace
@@ -147,9 +158,10 @@ absl::StatusOr<sqlite::Connection> OpenReader(const std::string& path, absl::Dur
 absl::Status PrepareSchema(sqlite::Connection& db) {
   ASSIGN_OR_RETURN(sqlite::Transaction transaction,
                    sqlite::Transaction::Begin(db, sqlite::Transaction::Kind::kWrite));
-  ASSIGN_OR_RETURN(const bool there, HasOurTables(db));
-  if (!there) {
-    RETURN_IF_ERROR(db.Execute(kSchema));
+  ASSIGN_OR_RETURN(const int64_t version, SchemaVersion(db));
+  if (version < 1) RETURN_IF_ERROR(db.Execute(kVersion1));
+  if (version < 2) RETURN_IF_ERROR(db.Execute(kVersion2));
+  if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));
   }

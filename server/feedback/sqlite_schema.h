@@ -15,9 +15,9 @@ absl::StatusOr<sqlite::Connection> OpenWriter(const std::string& path, absl::Dur
 // Opens a connection that only reads, and neither waits for the writer nor makes it wait.
 absl::StatusOr<sqlite::Connection> OpenReader(const std::string& path, absl::Duration busy_timeout);
 
-// Makes the tables in an empty database, or checks that they are ours and of a version that we know; and
-// proves by a small durable write that the database can be written. FAILED_PRECONDITION for a database of
-// another program or of a newer calserve.
+// Makes the tables in an empty database, or checks that they are ours and of a version that we know, bringing
+// those of an older one up to date; and proves by a small durable write that the database can be written.
+// FAILED_PRECONDITION for a database of another program or of a newer calserve.
 absl::Status PrepareSchema(sqlite::Connection& db);
 
 // The deployment id that was made with the tables.

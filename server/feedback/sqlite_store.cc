@@ -8,13 +8,13 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/feedback/sqlite_calibrators.h"
+#include "server/feedback/sqlite_checkpoints.h"
 #include "server/feedback/sqlite_schema.h"
 
 namespace calserve {
 namespace {
 
 using sqlite::Connection;
-using sqlite::Statement;
 using sqlite::Transaction;
 
 // Rows that one transaction deletes: some milliseconds, for which feedback waits.
@@ -170,28 +170,18 @@ absl::StatusOr<int64_t> SqliteStore::PreviousActive(const std::string& model, in
   return ReadWith([&](Connection& db) { return SelectPreviousActive(db, model, model_version); });
 }
 
-absl::Status SqliteStore::SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) {
-  return Write([&](Writer& writer) -> absl::Status {
-    ASSIGN_OR_RETURN(Statement save,
-                     writer.db.Prepare("INSERT OR REPLACE INTO checkpoints"
-                                       " (name, schema_version, position, state) VALUES (?, ?, ?, ?)"));
-    save.Bind(1, name);
-    save.Bind(2, checkpoint.schema_version);
-    save.Bind(3, checkpoint.position);
-    save.BindBlob(4, checkpoint.state.data(), checkpoint.state.size());
-    return save.Run();
-  });
+absl::Status SqliteStore::SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                                         absl::Span<const CheckpointPart> parts) {
+  return Write([&](Writer& writer) { return ReplaceCheckpoint(writer.db, name, checkpoint, parts); });
 }
 
 absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std::string& name) {
-  return ReadWith([&](Connection& db) -> absl::StatusOr<std::optional<Checkpoint>> {
-    ASSIGN_OR_RETURN(Statement row,
-                     db.Prepare("SELECT schema_version, position, state FROM checkpoints WHERE name = ?"));
-    row.Bind(1, name);
-    ASSIGN_OR_RETURN(const bool found, row.Step());
-    if (!found) return std::optional<Checkpoint>();
-    return std::optional<Checkpoint>({static_cast<int32_t>(row.Int(0)), row.Int(1), row.Text(2)});
-  });
+  return ReadWith([&](Connection& db) { return SelectCheckpoint(db, name); });
+}
+
+absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name,
+                                                            const std::string& part) {
+  return ReadWith([&](Connection& db) { return SelectCheckpointPart(db, name, part); });
 }
 
 }  // namespace calserve

@@ -37,8 +37,10 @@ class SqliteStore final : public Store {
   absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
                                   int64_t expected_active, absl::Time now) override;
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override;
-  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) override;
+  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                              absl::Span<const CheckpointPart> parts) override;
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override;
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override;
   std::string deployment_id() const override { return deployment_id_; }
 
  private:

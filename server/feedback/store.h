@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_FEEDBACK_STORE_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,10 +49,22 @@ struct StoredCalibrator {
   std::optional<absl::Time> activated;  // the last time it became active
 };
 
+// What is kept under a name: a small head, and parts, each written only when it has changed.
 struct Checkpoint {
   int32_t schema_version = 0;
   int64_t position = 0;  // everything up to and including it is folded in
-  std::string state;
+  std::string state;     // of the head
+};
+
+// What every engine can keep in one row, with room for the rest of it: SQLite's and PostgreSQL's limits are
+// 1 GB.
+inline constexpr int64_t kMaxCheckpointRowBytes = 900'000'000;
+
+// A part of a checkpoint that is saved.
+struct CheckpointPart {
+  std::string name;
+  int64_t position = 0;                          // of the last that was folded into it
+  std::function<std::string()> state = nullptr;  // null: as the store has it
 };
 
 // Durable storage of the log of scored labels, of calibrators and of checkpoints. One writer process;
@@ -93,9 +106,16 @@ class Store {
   // activated. Going back to it is an activation too: doing so twice ends where it began.
   virtual absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) = 0;
 
-  virtual absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) = 0;
-  // nullopt if there is none.
+  // Replaces the checkpoint `name` by that head and exactly those parts, in one transaction. A part's `state`
+  // is called within it, one after the other, and must not use the store. FAILED_PRECONDITION, and nothing is
+  // changed, where the store does not have a part without state at its position.
+  virtual absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                                      absl::Span<const CheckpointPart> parts) = 0;
+  // The head; nullopt if there is none.
   virtual absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) = 0;
+  // The state of a part; NOT_FOUND if there is none.
+  virtual absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name,
+                                                         const std::string& part) = 0;
 
   // A random id made with the store, the same for its life: tickets are bound to it.
   virtual std::string deployment_id() const = 0;

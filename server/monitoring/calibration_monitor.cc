@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <optional>
 #include <set>
 #include <thread>
 #include <utility>
@@ -13,15 +12,12 @@
 #include "absl/types/span.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/monitoring/fold_checkpoint.h"
 #include "server/monitoring/steady_time.h"
 #include "server/monitoring/window_fold.h"
 
 namespace calserve {
 namespace {
-
-constexpr char kCheckpointName[] = "monitoring";
-// Of the fold's bytes, and of what a label counts as: raise it when either changes.
-constexpr int32_t kSchemaVersion = 1;
 
 // Labels folded under the lock at a time, so that a report waits for at most as many.
 constexpr size_t kFoldChunk = 256;
@@ -38,13 +34,12 @@ struct ScoredRow {
 
 class Monitor final : public CalibrationMonitor {
  public:
-  Monitor(const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup,
-          std::unique_ptr<WindowFold> fold)
-      : options_(options), store_(store), clock_(clock), scorer_(std::move(lookup)), fold_(std::move(fold)) {}
+  Monitor(const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup)
+      : options_(options), store_(store), clock_(clock), scorer_(std::move(lookup)), stored_(store) {}
   ~Monitor() override;
 
-  // Restores the checkpoint and starts the folder.
-  absl::Status Start();
+  // Restores the checkpoint into `fold`, which was just created, and starts the folder.
+  absl::Status Start(std::unique_ptr<WindowFold> fold);
 
   void Notify() override;
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override;
@@ -55,9 +50,6 @@ class Monitor final : public CalibrationMonitor {
   absl::Status SaveCheckpoint() override;
 
  private:
-  // Why `checkpoint` cannot be gone on from; OK when it was.
-  absl::Status Restore(const Checkpoint& checkpoint, const LogHead& head) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-
   void FoldLog();
   // Folds the next rows; whether more may be waiting.
   absl::StatusOr<bool> FoldBatch();
@@ -77,11 +69,14 @@ class Monitor final : public CalibrationMonitor {
   LabelScorer scorer_;              // Of the folder.
   absl::Duration next_checkpoint_;  // Of the folder: steady time.
 
-  Mutex
-      checkpoint_mu_;  // Held while one is written, so that an older one never replaces a newer. Before mu_.
+  // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an
+  // older one never replaces a newer. Before mu_; reports do not take it.
+  Mutex fold_mu_;
+  FoldCheckpoint stored_ ABSL_GUARDED_BY(fold_mu_);
+
   mutable Mutex mu_;
   CondVar advanced_;  // for WaitForPosition
-  const std::unique_ptr<WindowFold> fold_ ABSL_PT_GUARDED_BY(mu_);
+  std::unique_ptr<WindowFold> fold_ ABSL_GUARDED_BY(mu_) ABSL_PT_GUARDED_BY(mu_);
   int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
@@ -112,38 +107,23 @@ Monitor::~Monitor() {
   SaveCheckpoint().IgnoreError();  // Without it the next start folds more rows again.
 }
 
-absl::Status Monitor::Start() {
+absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
+  MutexLock folding(&fold_mu_);
   ASSIGN_OR_RETURN(const LogHead head, store_.Head());
-  absl::StatusOr<std::optional<Checkpoint>> checkpoint = store_.LoadCheckpoint(kCheckpointName);
+  const int64_t log_end = head.next_position - 1;
   // A damaged checkpoint costs a fold from scratch; a store that cannot be read now is the caller's to know.
-  if (absl::IsUnavailable(checkpoint.status())) return checkpoint.status();
+  const absl::StatusOr<int64_t> restored = stored_.Restore(log_end, *fold);
+  if (absl::IsUnavailable(restored.status())) return restored.status();
   {
     MutexLock lock(&mu_);
-    end_at_start_ = head.next_position - 1;
-    restored_ = !checkpoint.ok()          ? checkpoint.status()
-                : checkpoint->has_value() ? Restore(**checkpoint, head)
-                                          : absl::OkStatus();
-    if (checkpoint.ok() && checkpoint->has_value() && restored_.ok()) {
-      position_ = (*checkpoint)->position;
-      checkpointed_ = position_;
-    }
+    fold_ = std::move(fold);
+    end_at_start_ = log_end;
+    restored_ = restored.status();
+    position_ = checkpointed_ = restored.value_or(0);
   }
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;
   folder_ = std::thread([this] { FoldLog(); });
   return absl::OkStatus();
-}
-
-absl::Status Monitor::Restore(const Checkpoint& checkpoint, const LogHead& head) {
-  if (checkpoint.schema_version != kSchemaVersion) {
-    return absl::FailedPreconditionError(absl::StrCat("the checkpoint has schema version ",
-                                                      checkpoint.schema_version,
-                                                      "; this server folds version ", kSchemaVersion));
-  }
-  if (checkpoint.position >= head.next_position) {
-    return absl::FailedPreconditionError(absl::StrCat("the checkpoint is at position ", checkpoint.position,
-                                                      "; the log ends at ", head.next_position - 1));
-  }
-  return fold_->Restore(checkpoint.state);
 }
 
 void Monitor::FoldLog() {
@@ -203,6 +183,7 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
 }
 
 void Monitor::Fold(absl::Span<const ScoredRow> rows) {
+  MutexLock folding(&fold_mu_);
   MutexLock lock(&mu_);
   for (const ScoredRow& row : rows) {
     if (!fold_->Fold(row.key, row.position, row.label).ok()) ++skipped_;
@@ -212,6 +193,7 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
 }
 
 void Monitor::AdvanceTo(int64_t position) {
+  MutexLock folding(&fold_mu_);
   MutexLock lock(&mu_);
   position_ = std::max(position_, position);
   advanced_.SignalAll();
@@ -312,23 +294,34 @@ bool Monitor::WaitForPosition(int64_t position, absl::Duration timeout) {
 }
 
 absl::Status Monitor::SaveCheckpoint() {
-  MutexLock writing(&checkpoint_mu_);
-  Checkpoint checkpoint;
-  checkpoint.schema_version = kSchemaVersion;
+  MutexLock folding(&fold_mu_);
+  FoldCheckpoint::Head head;
   {
     MutexLock lock(&mu_);
     if (!checkpoint_pending()) return absl::OkStatus();
-    checkpoint.position = position_;
-    checkpoint.state = fold_->Serialize();
+    head = {position_, fold_->SerializeHead(), fold_->held()};
   }
-  const absl::Status status = store_.SaveCheckpoint(kCheckpointName, checkpoint);
+  const absl::Status status = stored_.Save(head, [this](const MonitorKey& key) {
+    MutexLock lock(&mu_);
+    return fold_->StateOf(key);
+  });
   MutexLock lock(&mu_);
   checkpoint_ = status;
-  if (status.ok()) checkpointed_ = checkpoint.position;
+  if (status.ok()) checkpointed_ = head.position;
   return status;
 }
 
-absl::Status CheckOptions(const MonitoringOptions& options) {
+absl::Status CheckKeyBytes(const MonitoringOptions& options, const WindowFold& fold) {
+  if (fold.max_key_bytes() <= kMaxCheckpointRowBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "window_max_labels = ", options.window_max_labels,
+      " with windows = ", absl::StrJoin(options.windows, ","), " takes up to ", fold.max_key_bytes(),
+      " bytes a key, of which the store keeps at most ", kMaxCheckpointRowBytes,
+      " in a row: lower window_max_labels or the labels of windows, at 32 bytes a label"));
+}
+
+// A fold from scratch, if the options can be kept to.
+absl::StatusOr<std::unique_ptr<WindowFold>> NewFold(const MonitoringOptions& options) {
   if (options.windows.empty()) return absl::InvalidArgumentError("windows must name at least one window");
   const std::set<std::string> names(options.windows.begin(), options.windows.end());
   if (names.size() != options.windows.size())
@@ -340,14 +333,6 @@ absl::Status CheckOptions(const MonitoringOptions& options) {
   if (options.read_batch < 1) {
     return absl::InvalidArgumentError(absl::StrCat("read_batch must be >= 1; was ", options.read_batch));
   }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<CalibrationMonitor>> CalibrationMonitor::Create(
-    const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup) {
-  RETURN_IF_ERROR(CheckOptions(options));
   WindowFoldConfig config;
   for (const std::string& name : options.windows) {
     ASSIGN_OR_RETURN(WindowSpec window, WindowSpec::Parse(name));
@@ -357,8 +342,19 @@ absl::StatusOr<std::unique_ptr<CalibrationMonitor>> CalibrationMonitor::Create(
   config.window_max_labels = options.window_max_labels;
   config.max_keys = options.max_keys;
   ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, WindowFold::Create(std::move(config)));
-  auto monitor = std::make_unique<Monitor>(options, store, clock, std::move(lookup), std::move(fold));
-  RETURN_IF_ERROR(monitor->Start());
+  RETURN_IF_ERROR(CheckKeyBytes(options, *fold));
+  return fold;
+}
+
+}  // namespace
+
+absl::Status CheckMonitoringOptions(const MonitoringOptions& options) { return NewFold(options).status(); }
+
+absl::StatusOr<std::unique_ptr<CalibrationMonitor>> CalibrationMonitor::Create(
+    const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, NewFold(options));
+  auto monitor = std::make_unique<Monitor>(options, store, clock, std::move(lookup));
+  RETURN_IF_ERROR(monitor->Start(std::move(fold)));
   return monitor;
 }
 

@@ -33,13 +33,17 @@ struct WindowReport {
 struct MonitoringOptions {
   std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
   int bins = kDefaultBins;
-  int64_t window_max_labels = 1'000'000;  // of one key's ring, 32 bytes each
-  int max_keys = 24;                      // (model, version, calibrator version) held; the one
-                                          // longest without a label goes first. All of them full
-                                          // are one checkpoint below SQLite's limit of 1 GB.
+  // Of one key's ring, 32 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
+  int64_t window_max_labels = 1'000'000;
+  // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
+  // are 768 MB.
+  int max_keys = 24;
   absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
   int read_batch = 4096;                                  // rows read from the log at a time
 };
+
+// INVALID_ARGUMENT for an option that is out of range or does not go with the others.
+absl::Status CheckMonitoringOptions(const MonitoringOptions& options);
 
 // Where the fold stands.
 struct MonitorState {
@@ -61,8 +65,8 @@ struct MonitorState {
 // rows that were not folded by then are folded at the next start.
 class CalibrationMonitor {
  public:
-  // INVALID_ARGUMENT for an option out of range; the store's error where it cannot be read. `store`, `clock`
-  // and what `lookup` uses outlive the monitor; `lookup` is called from the folder.
+  // The error of CheckMonitoringOptions; the store's where it cannot be read. `store`, `clock` and what
+  // `lookup` uses outlive the monitor; `lookup` is called from the folder.
   static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(const MonitoringOptions& options,
                                                                     Store& store, const Clock& clock,
                                                                     CalibratorLookup lookup);
@@ -85,7 +89,8 @@ class CalibrationMonitor {
 
   // Waits until everything up to `position` is folded, at most `timeout`; false if it is not.
   virtual bool WaitForPosition(int64_t position, absl::Duration timeout) = 0;
-  // Writes the checkpoint now, if anything was folded since the last.
+  // Writes the checkpoint now, if anything was folded since the last. Nothing is folded meanwhile; reports do
+  // not wait for it.
   virtual absl::Status SaveCheckpoint() = 0;
 };
 

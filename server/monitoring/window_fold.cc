@@ -74,7 +74,14 @@ int64_t WindowFold::bytes() const {
   return bytes;
 }
 
-std::string WindowFold::Serialize() const {
+std::vector<WindowFold::HeldKey> WindowFold::held() const {
+  std::vector<HeldKey> held;
+  held.reserve(keys_.size());
+  for (const auto& [key, state] : keys_) held.push_back({key, state.label_position});
+  return held;
+}
+
+std::string WindowFold::SerializeHead() const {
   FoldWriter writer;
   writer.Text(config_.Fingerprint());
   writer.Integer(last_time_micros_);
@@ -84,13 +91,15 @@ std::string WindowFold::Serialize() const {
     writer.Integer(key.model_version);
     writer.Integer(key.calibrator_version);
     writer.Integer(state.label_position);
-    writer.Text(state.windows->Serialize());
   }
   return std::move(writer).Finish();
 }
 
-absl::Status WindowFold::Restore(absl::string_view bytes) {
-  FoldReader reader(bytes);
+WindowsState WindowFold::StateOf(const MonitorKey& key) const { return keys_.at(key).windows->State(); }
+
+absl::Status WindowFold::Restore(
+    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of) {
+  FoldReader reader(head);
   ASSIGN_OR_RETURN(const absl::string_view fingerprint, reader.Text());
   if (fingerprint != config_.Fingerprint()) {
     return absl::FailedPreconditionError(absl::StrCat("the windows were configured otherwise: then ",
@@ -107,12 +116,14 @@ absl::Status WindowFold::Restore(absl::string_view bytes) {
     ASSIGN_OR_RETURN(key.model_version, reader.Integer());
     ASSIGN_OR_RETURN(key.calibrator_version, reader.Integer());
     ASSIGN_OR_RETURN(state.label_position, reader.Integer());
-    ASSIGN_OR_RETURN(const absl::string_view windows, reader.Text());
-    ASSIGN_OR_RETURN(state.windows, RollingWindows::Deserialize(windows, config_.windows, config_.bins,
-                                                                config_.window_max_labels));
     keys.emplace(std::move(key), std::move(state));
   }
   RETURN_IF_ERROR(reader.Finish());
+  for (auto& [key, state] : keys) {
+    ASSIGN_OR_RETURN(const std::string windows, windows_of(key));
+    ASSIGN_OR_RETURN(state.windows, RollingWindows::Deserialize(windows, config_.windows, config_.bins,
+                                                                config_.window_max_labels));
+  }
   keys_ = std::move(keys);
   last_ = keys_.end();
   last_time_micros_ = last_time_micros;

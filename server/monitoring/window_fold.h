@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -46,10 +47,22 @@ class WindowFold final {
   int keys() const { return static_cast<int>(keys_.size()); }
   int64_t bytes() const;
 
-  // The whole state, and back into a fold that was just created. FAILED_PRECONDITION for the state of another
-  // configuration, DATA_LOSS for damaged bytes; the fold is empty then.
-  std::string Serialize() const;
-  absl::Status Restore(absl::string_view bytes);
+  // The state, in parts: a head, and the windows of each key held. While a key's label_position stays, so do
+  // its windows, but for what reports evict: what was stored of them before serves as well.
+  struct HeldKey {
+    MonitorKey key;
+    int64_t label_position = 0;
+  };
+  std::vector<HeldKey> held() const;
+  std::string SerializeHead() const;
+  WindowsState StateOf(const MonitorKey& key) const;  // of one that is held
+  int64_t max_key_bytes() const { return empty_->max_serialized_bytes(); }
+
+  // Back into a fold that was just created; `windows_of` gives the bytes of each key that the head names, or
+  // why it cannot. FAILED_PRECONDITION for the state of another configuration, DATA_LOSS for damaged bytes;
+  // the fold is empty then.
+  absl::Status Restore(absl::string_view head,
+                       absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of);
 
  private:
   struct KeyState {

@@ -79,7 +79,8 @@ void BM_MonitorCatchesUpWithSqlite(benchmark::State& state) {
       if (!monitor->WaitForPosition(kRows, absl::Minutes(5))) std::abort();
       state.PauseTiming();
       monitor.reset();
-      if (!store->SaveCheckpoint("monitoring", {}).ok()) std::abort();  // The next folds from scratch, too.
+      if (!store->SaveCheckpoint("monitoring", {}, {}).ok())
+        std::abort();  // The next folds from scratch, too.
       state.ResumeTiming();
     }
   }

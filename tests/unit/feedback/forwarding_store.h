@@ -40,11 +40,15 @@ class ForwardingStore : public Store {
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
     return to_.PreviousActive(model, model_version);
   }
-  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) override {
-    return to_.SaveCheckpoint(name, checkpoint);
+  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                              absl::Span<const CheckpointPart> parts) override {
+    return to_.SaveCheckpoint(name, checkpoint, parts);
   }
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override {
     return to_.LoadCheckpoint(name);
+  }
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override {
+    return to_.LoadCheckpointPart(name, part);
   }
   std::string deployment_id() const override { return to_.deployment_id(); }
 

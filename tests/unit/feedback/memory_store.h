@@ -137,18 +137,40 @@ class MemoryStore final : public Store {
     return history.size() == 1 ? 0 : history[history.size() - 2];
   }
 
-  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) override {
+  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                              absl::Span<const CheckpointPart> parts) override {
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
-    checkpoints_[name] = checkpoint;
+    const SavedCheckpoint& before = checkpoints_[name];
+    SavedCheckpoint saved{checkpoint, {}};
+    for (const CheckpointPart& part : parts) {
+      if (part.state != nullptr) {
+        saved.parts[part.name] = {part.position, part.state()};
+        continue;
+      }
+      const auto kept = before.parts.find(part.name);
+      if (kept == before.parts.end() || kept->second.first != part.position) {
+        return absl::FailedPreconditionError(absl::StrCat("part ", part.name, " is not stored"));
+      }
+      saved.parts.insert(*kept);
+    }
+    checkpoints_[name] = std::move(saved);
     return absl::OkStatus();
   }
 
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override {
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
-    const auto found = checkpoints_.find(name);
-    return found == checkpoints_.end() ? std::nullopt : std::optional<Checkpoint>(found->second);
+    return checkpoints_[name].head;
+  }
+
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    const SavedCheckpoint& saved = checkpoints_[name];
+    const auto found = saved.parts.find(part);
+    if (found == saved.parts.end()) return absl::NotFoundError(absl::StrCat("no part ", part));
+    return found->second.second;
   }
 
   std::string deployment_id() const override { return "0123456789abcdef0123456789abcdef"; }
@@ -181,6 +203,11 @@ class MemoryStore final : public Store {
     return nullptr;
   }
 
+  struct SavedCheckpoint {
+    std::optional<Checkpoint> head;
+    std::map<std::string, std::pair<int64_t, std::string>> parts;  // position and state
+  };
+
   Mutex mu_;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
   LogHead head_ ABSL_GUARDED_BY(mu_);
@@ -188,7 +215,7 @@ class MemoryStore final : public Store {
   std::map<Uuid, int32_t> labels_ ABSL_GUARDED_BY(mu_);
   std::vector<StoredCalibrator> calibrators_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<std::string, int64_t>, std::vector<int64_t>> activations_ ABSL_GUARDED_BY(mu_);
-  std::map<std::string, Checkpoint> checkpoints_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, SavedCheckpoint> checkpoints_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace calserve

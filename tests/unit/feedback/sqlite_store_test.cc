@@ -64,6 +64,13 @@ class SqliteStoreTest : public ::testing::Test {
       EXPECT_EQ((*rows)[i].prediction.prediction_id, MakePrediction(i + 1).prediction_id);
     }
   }
+  // Head and both parts tell `position`; the second is large.
+  absl::Status SaveCheckpoint(int64_t position, size_t bytes) {
+    const std::string digit = absl::StrCat(position);
+    return store_->SaveCheckpoint("windows", {1, position, digit},
+                                  {{"a", position, [&] { return digit; }},
+                                   {"b", position, [&] { return std::string(bytes, digit[0]); }}});
+  }
   std::string file() const { return data_dir_ + "/calserve.db"; }
 
   const TemporaryDirectory directory_;
@@ -131,7 +138,24 @@ TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
   Outsider(file()).Execute("PRAGMA user_version = 99");
   EXPECT_THAT(Open(),
-              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 1")));
+              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 2")));
+}
+
+TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(3).ok());
+  store_.reset();
+  Outsider(file()).Execute(
+      "DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', 1, 3, 'all of it');"
+      "PRAGMA user_version = 1");
+  for (int start = 0; start < 2; ++start) {
+    ASSERT_TRUE(Open().ok());
+    ExpectLogIsWhole();
+    EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "all of it");
+    EXPECT_EQ(store_->LoadCheckpointPart("windows", "a").status().code(), absl::StatusCode::kNotFound);
+  }
+  EXPECT_TRUE(SaveCheckpoint(4, 1000).ok());
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
 }
 
 TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefusedUntouched) {
@@ -199,22 +223,48 @@ TEST_F(SqliteStoreTest, ALockOfAnotherProgramIsAnErrorAtStartAndPassesUnderLoad)
 }
 
 // Writes beyond a file size limit fail with EFBIG, which SQLite takes for an I/O error: a disk that fails.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    signal(SIGXFSZ, SIG_IGN);
+    EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &before_), 0);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
+  }
+  ~FileSizeLimit() { EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &before_), 0); }
+
+ private:
+  rlimit before_;
+};
+
 TEST_F(SqliteStoreTest, RecoversFromIoErrorsUnaided) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append().ok());
-  signal(SIGXFSZ, SIG_IGN);
-  rlimit before;
-  ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &before), 0);
-  rlimit limit = before;
-  limit.rlim_cur = 256 << 10;
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-  const absl::Status first = Append(5000), second = Append(5000);
-  ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &before), 0);
-  EXPECT_THAT(first, StatusIs(kUnavailable, HasSubstr("I/O error")));
-  EXPECT_THAT(second, StatusIs(kUnavailable, HasSubstr("I/O error")));
+  {
+    const FileSizeLimit limit(256 << 10);
+    EXPECT_THAT(Append(5000), StatusIs(kUnavailable, HasSubstr("I/O error")));
+    EXPECT_THAT(Append(5000), StatusIs(kUnavailable, HasSubstr("I/O error")));
+  }
   ExpectLogIsWhole();
   EXPECT_TRUE(Append(5000).ok());
   ExpectLogIsWhole();
+}
+
+TEST_F(SqliteStoreTest, ACheckpointThatCannotBeWrittenWholeLeavesTheOneBefore) {
+  constexpr size_t kLarge = 40 << 20;  // More than SQLite keeps in memory: the failure is in the middle.
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(SaveCheckpoint(1, 1000).ok());
+  {
+    const FileSizeLimit limit(24 << 20);
+    EXPECT_THAT(SaveCheckpoint(2, kLarge), StatusIs(kUnavailable, HasSubstr("I/O error")));
+  }
+  EXPECT_EQ((*store_->LoadCheckpoint("windows"))->position, 1);
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a"), "1");
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '1'));
+  ASSERT_TRUE(SaveCheckpoint(3, kLarge).ok());
+  EXPECT_EQ((*store_->LoadCheckpoint("windows"))->position, 3);
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(kLarge, '3'));
 }
 
 TEST_F(SqliteStoreTest, AFileThatWasMovedAwayIsUnavailableUntilItIsBack) {

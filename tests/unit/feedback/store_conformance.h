@@ -3,92 +3,19 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <limits>
-#include <memory>
-#include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "gmock/gmock.h"
-#include "gtest/gtest.h"
-#include "server/feedback/store.h"
-#include "tests/unit/feedback/feedback_testing.h"
+#include "tests/unit/feedback/checkpoint_conformance.h"
+#include "tests/unit/feedback/conformance_fixture.h"
 
-// What every Store must do, whatever it is made of. An engine's test instantiates the suite:
+// What every Store must do, whatever it is made of. An engine's test includes this and instantiates the
+// suite:
 //
 //   INSTANTIATE_TEST_SUITE_P(Sqlite, StoreConformanceTest, ::testing::Values(StoreFactory{…}));
 namespace calserve {
-
-struct StoreFactory {
-  // Opens the store at a directory, the same one again if it was opened there before.
-  std::function<absl::StatusOr<std::unique_ptr<Store>>(const std::string& directory)> open;
-  bool durable = true;  // what was written is there after closing and opening again
-};
-
-class StoreConformanceTest : public ::testing::TestWithParam<StoreFactory> {
- protected:
-  void SetUp() override { Open(); }
-
-  void Open() {
-    absl::StatusOr<std::unique_ptr<Store>> store = GetParam().open(directory_.path());
-    ASSERT_TRUE(store.ok()) << store.status();
-    store_ = *std::move(store);
-  }
-  void Reopen() {
-    store_.reset();
-    Open();
-  }
-
-  std::vector<AppendOutcome> Append(std::vector<ScoredLabel> labels, absl::Time now = kStart) {
-    absl::StatusOr<std::vector<AppendOutcome>> outcomes = store_->Append(absl::MakeSpan(labels), now);
-    EXPECT_TRUE(outcomes.ok()) << outcomes.status();
-    return outcomes.ok() ? *outcomes : std::vector<AppendOutcome>();
-  }
-  std::vector<ScoredLabel> Read(const LogSelection& selection = {}, int64_t limit = 1'000'000) {
-    absl::StatusOr<std::vector<ScoredLabel>> rows = store_->Read(selection, limit);
-    EXPECT_TRUE(rows.ok()) << rows.status();
-    return rows.ok() ? *rows : std::vector<ScoredLabel>();
-  }
-  std::vector<int64_t> Positions(const std::vector<ScoredLabel>& rows) {
-    std::vector<int64_t> positions;
-    for (const ScoredLabel& row : rows) positions.push_back(row.position);
-    return positions;
-  }
-  std::vector<int64_t> PositionsOf(const LogSelection& selection) { return Positions(Read(selection)); }
-
-  StoredCalibrator Add(const std::string& digest, int64_t model_version = 1, const std::string& model = "m") {
-    StoredCalibrator calibrator;
-    calibrator.model = model;
-    calibrator.model_version = model_version;
-    calibrator.digest = digest;
-    calibrator.content = "{\"digest\": \"" + digest + "\"}";
-    calibrator.origin = "fit";
-    calibrator.created = kStart;
-    absl::StatusOr<StoredCalibrator> added = store_->AddCalibrator(calibrator);
-    EXPECT_TRUE(added.ok()) << added.status();
-    return added.ok() ? *added : StoredCalibrator();
-  }
-  absl::Status Activate(int64_t version, int64_t expected, int64_t model_version = 1) {
-    return store_->ActivateCalibrator("m", model_version, version, expected, kStart + absl::Hours(1));
-  }
-  CalibratorState StateOf(int64_t version) {
-    const absl::StatusOr<std::vector<StoredCalibrator>> listed = store_->ListCalibrators("m");
-    for (const StoredCalibrator& c : listed.value()) {
-      if (c.version == version) return c.state;
-    }
-    ADD_FAILURE() << "no calibrator version " << version;
-    return CalibratorState::kFitted;
-  }
-
-  TemporaryDirectory directory_;
-  std::unique_ptr<Store> store_;
-};
-
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 inline constexpr AppendOutcome kAccepted = AppendOutcome::kAccepted;
 inline constexpr AppendOutcome kDuplicate = AppendOutcome::kDuplicate;
@@ -331,26 +258,13 @@ TEST_P(StoreConformanceTest, PreviousActiveIsWhatWasActiveBefore) {
   EXPECT_EQ(*store_->PreviousActive("m", 1), 1);
 }
 
-TEST_P(StoreConformanceTest, CheckpointsComeBackWhole) {
-  EXPECT_EQ(*store_->LoadCheckpoint("windows"), std::nullopt);
-  const std::string state("\0\xff state", 8);
-  ASSERT_TRUE(store_->SaveCheckpoint("windows", {3, 77, std::string(1 << 20, 'x')}).ok());
-  ASSERT_TRUE(store_->SaveCheckpoint("windows", {4, 78, state}).ok());
-  ASSERT_TRUE(store_->SaveCheckpoint("empty", {}).ok());
-  const Checkpoint checkpoint = **store_->LoadCheckpoint("windows");
-  EXPECT_EQ(checkpoint.schema_version, 4);
-  EXPECT_EQ(checkpoint.position, 78);
-  EXPECT_EQ(checkpoint.state, state);
-  EXPECT_EQ((*store_->LoadCheckpoint("empty"))->state, "");
-}
-
 TEST_P(StoreConformanceTest, EverythingIsThereAfterOpeningAgain) {
   if (!GetParam().durable) GTEST_SKIP() << "this store does not last";
   Append({MakeLabel(1, 5)}, kStart + absl::Hours(1));
   Add("aa");
   Add("bb");
   ASSERT_TRUE(Activate(1, 0).ok());
-  ASSERT_TRUE(store_->SaveCheckpoint("windows", {1, 1, "state"}).ok());
+  ASSERT_TRUE(SaveCheckpoint({1, 1, "head"}, {PartOf("a", 1, "part")}).ok());
   const std::string id = store_->deployment_id();
   Reopen();
   EXPECT_EQ(store_->deployment_id(), id);
@@ -360,7 +274,8 @@ TEST_P(StoreConformanceTest, EverythingIsThereAfterOpeningAgain) {
   EXPECT_EQ(Read().at(1).time, kStart + absl::Hours(1));
   EXPECT_EQ(StateOf(1), CalibratorState::kActive);
   EXPECT_EQ(Add("cc").version, 3);
-  EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "state");
+  EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "head");
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a"), "part");
 }
 
 TEST_P(StoreConformanceTest, EachStoreHasADeploymentIdOfItsOwn) {

@@ -9,6 +9,8 @@
 namespace calserve {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Le;
 
@@ -195,6 +197,49 @@ TEST_F(CalibrationMonitorTest, WritesACheckpointEachIntervalButOnlyAfterLabels) 
   EXPECT_EQ((*store_.LoadCheckpoint("monitoring"))->position, 10);
 }
 
+TEST_F(CalibrationMonitorTest, ACheckpointWritesOnlyTheKeysWithNewLabels) {
+  const auto saved = [&] {
+    EXPECT_TRUE(monitor_->SaveCheckpoint().ok());
+    return watched_.written();
+  };
+  options_.max_keys = 2;
+  Create();
+  Append(3, {"fashion", 3, 1});
+  Append(3, {"fashion", 3, 2});
+  WaitForAll();
+  EXPECT_THAT(saved(), ElementsAre("3/1/fashion", "3/2/fashion"));
+  Append(1, {"fashion", 3, 2});
+  WaitForAll();
+  EXPECT_THAT(saved(), ElementsAre("3/2/fashion"));
+  Create();
+  Append(1, {"fashion", 3, 1});
+  WaitForAll();
+  EXPECT_THAT(saved(), ElementsAre("3/1/fashion")) << "also after a start";
+  Append(1, {"fashion", 4, 0});
+  WaitForAll();
+  EXPECT_THAT(saved(), ElementsAre("4/0/fashion"));
+  EXPECT_TRUE(store_.LoadCheckpointPart("monitoring", "3/1/fashion").ok());
+  EXPECT_EQ(store_.LoadCheckpointPart("monitoring", "3/2/fashion").status().code(),
+            absl::StatusCode::kNotFound)
+      << "it made room";
+}
+
+TEST_F(CalibrationMonitorTest, ACheckpointThatAnotherReplacedIsWrittenWholeTheNextTime) {
+  Create();
+  Append(3, {"fashion", 3, 1});
+  Append(3, {"fashion", 3, 2});
+  WaitForAll();
+  ASSERT_TRUE(monitor_->SaveCheckpoint().ok());
+  ASSERT_TRUE(store_.SaveCheckpoint("monitoring", {}, {}).ok());
+  Append(1, {"fashion", 3, 2});
+  WaitForAll();
+  EXPECT_THAT(monitor_->SaveCheckpoint(),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("3/1/fashion")));
+  EXPECT_FALSE(monitor_->state().checkpoint.ok());
+  ASSERT_TRUE(monitor_->SaveCheckpoint().ok());
+  EXPECT_THAT(watched_.written(), ElementsAre("3/1/fashion", "3/2/fashion"));
+}
+
 TEST_F(CalibrationMonitorTest, FailedCheckpointIsReportedAndTriedAgain) {
   Create();
   Append(10);
@@ -224,6 +269,11 @@ TEST_F(CalibrationMonitorTest, BadOptionsNameTheRuleAndTheValue) {
   EXPECT_THAT(create([](auto& o) { o.windows.clear(); }), StatusIs(code, HasSubstr("at least one window")));
   EXPECT_THAT(create([](auto& o) { o.windows = {"last_5", "last_5"}; }), StatusIs(code, HasSubstr("differ")));
   EXPECT_THAT(create([](auto& o) { o.windows = {"yesterday"}; }), StatusIs(code, HasSubstr("yesterday")));
+  EXPECT_THAT(create([](auto& o) { o.window_max_labels = 30'000'000; }),
+              StatusIs(code, AllOf(HasSubstr("window_max_labels = 30000000 with windows = last_1000,"),
+                                   HasSubstr("at most 900000000 in a row"))));
+  EXPECT_TRUE(CheckMonitoringOptions({.window_max_labels = 28'000'000}).ok());
+  EXPECT_TRUE(CheckMonitoringOptions({.windows = {"last_10"}, .window_max_labels = 30'000'000}).ok());
   EXPECT_THAT(create([](auto& o) { o.max_keys = 0; }), StatusIs(code, HasSubstr("was 0")));
   EXPECT_THAT(create([](auto& o) { o.read_batch = 0; }), StatusIs(code, HasSubstr("was 0")));
   EXPECT_THAT(create([](auto& o) { o.checkpoint_interval = absl::ZeroDuration(); }),

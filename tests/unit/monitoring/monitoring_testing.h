@@ -52,6 +52,11 @@ class WatchedStore final : public ForwardingStore {
   }
   int64_t heads() const { return heads_; }
   int64_t saves() const { return saves_; }
+  // The parts that the last checkpoint wrote.
+  std::vector<std::string> written() const {
+    MutexLock lock(&mu_);
+    return written_;
+  }
 
   absl::StatusOr<LogHead> Head() override {
     ++heads_;
@@ -64,16 +69,25 @@ class WatchedStore final : public ForwardingStore {
     }
     return ForwardingStore::Read(selection, limit);
   }
-  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint) override {
+  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                              absl::Span<const CheckpointPart> parts) override {
     ++saves_;
-    return ForwardingStore::SaveCheckpoint(name, checkpoint);
+    {
+      MutexLock lock(&mu_);
+      written_.clear();
+      for (const CheckpointPart& part : parts) {
+        if (part.state != nullptr) written_.push_back(part.name);
+      }
+    }
+    return ForwardingStore::SaveCheckpoint(name, checkpoint, parts);
   }
 
  private:
   std::atomic<int64_t> heads_{0}, saves_{0};
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar released_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
+  std::vector<std::string> written_ ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace calserve

@@ -1,0 +1,63 @@
+#include "server/monitoring/fold_checkpoint.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+
+namespace calserve {
+namespace {
+
+constexpr char kName[] = "monitoring";
+// Of the fold's bytes, and of what a label counts as: raise it when either changes.
+constexpr int32_t kSchemaVersion = 2;
+
+// The numbers first: whatever a model is called, no two keys have the same name.
+std::string PartName(const MonitorKey& key) {
+  return absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
+}
+
+}  // namespace
+
+absl::StatusOr<int64_t> FoldCheckpoint::Restore(int64_t log_end, WindowFold& fold) {
+  stored_.clear();
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> checkpoint, store_.LoadCheckpoint(kName));
+  if (!checkpoint.has_value()) return 0;
+  if (checkpoint->schema_version != kSchemaVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the checkpoint has schema version ",
+                                                      checkpoint->schema_version,
+                                                      "; this server folds version ", kSchemaVersion));
+  }
+  if (checkpoint->position > log_end) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the checkpoint is at position ", checkpoint->position, "; the log ends at ", log_end));
+  }
+  RETURN_IF_ERROR(fold.Restore(checkpoint->state, [this](const MonitorKey& key) {
+    return store_.LoadCheckpointPart(kName, PartName(key));
+  }));
+  for (const WindowFold::HeldKey& held : fold.held()) stored_.emplace(held.key, held.label_position);
+  return checkpoint->position;
+}
+
+absl::Status FoldCheckpoint::Save(const Head& head,
+                                  absl::FunctionRef<WindowsState(const MonitorKey&)> state_of) {
+  std::vector<CheckpointPart> parts;
+  std::map<MonitorKey, int64_t> stored;
+  for (const auto& [key, label_position] : head.held) {
+    CheckpointPart part{PartName(key), label_position};
+    const auto before = stored_.find(key);
+    if (before == stored_.end() || before->second != label_position) {
+      part.state = [&key = key, state_of] { return state_of(key).Serialize(); };
+    }
+    parts.push_back(std::move(part));
+    stored.emplace(key, label_position);
+  }
+  const absl::Status status =
+      store_.SaveCheckpoint(kName, {kSchemaVersion, head.position, head.state}, parts);
+  if (status.ok()) stored_ = std::move(stored);
+  if (absl::IsFailedPrecondition(status)) stored_.clear();  // Not what is stored: the next writes all.
+  return status;
+}
+
+}  // namespace calserve

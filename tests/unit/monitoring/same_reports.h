@@ -1,0 +1,66 @@
+#ifndef CALSERVE_TESTS_UNIT_MONITORING_SAME_REPORTS_H_
+#define CALSERVE_TESTS_UNIT_MONITORING_SAME_REPORTS_H_
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "tests/unit/monitoring/monitoring_testing.h"
+
+namespace calserve {
+
+// One more key than is held, and windows of each kind, so short that they overflow.
+inline MonitoringOptions SmallWindows() {
+  MonitoringOptions options;
+  options.windows = {"last_7", "last_100", "last_30s", "last_1h", "decay_15s"};
+  options.window_max_labels = 200;
+  options.max_keys = 3;
+  options.read_batch = 13;
+  return options;
+}
+
+inline std::vector<MonitorKey> Keys() {
+  return {kKey, {"fashion", 3, 0}, {"fashion", 4, 1}, {"digits", 1, 0}};
+}
+
+inline void ExpectSame(const CalibrationMetrics& a, const CalibrationMetrics& b) {
+  EXPECT_EQ(a.n, b.n);
+  EXPECT_EQ(a.n_effective, b.n_effective);
+  EXPECT_EQ(a.accuracy, b.accuracy);
+  EXPECT_EQ(a.mean_confidence, b.mean_confidence);
+  EXPECT_EQ(a.ece, b.ece);
+  EXPECT_EQ(a.noise_floor, b.noise_floor);
+  EXPECT_EQ(a.mce, b.mce);
+  EXPECT_EQ(a.n_with_logits, b.n_with_logits);
+  EXPECT_EQ(a.nll, b.nll);
+  EXPECT_EQ(a.brier, b.brier);
+  ASSERT_EQ(a.bins.size(), b.bins.size());
+  for (size_t i = 0; i < a.bins.size(); ++i) {
+    EXPECT_EQ(a.bins[i].count, b.bins[i].count);
+    EXPECT_EQ(a.bins[i].confidence, b.bins[i].confidence);
+    EXPECT_EQ(a.bins[i].accuracy, b.bins[i].accuracy);
+  }
+}
+
+// To the bit.
+inline void ExpectSameReports(CalibrationMonitor& a, CalibrationMonitor& b,
+                              const MonitoringOptions& options) {
+  for (const MonitorKey& key : Keys()) {
+    for (const std::string& window : options.windows) {
+      SCOPED_TRACE(window + " of " + key.model + " " + std::to_string(key.calibrator_version));
+      const WindowReport one = *a.Report(key, window), other = *b.Report(key, window);
+      EXPECT_EQ(one.position, other.position);
+      EXPECT_EQ(one.label_position, other.label_position);
+      EXPECT_EQ(one.time, other.time);
+      EXPECT_EQ(one.truncated, other.truncated);
+      ExpectSame(one.served, other.served);
+      ExpectSame(one.uncalibrated, other.uncalibrated);
+    }
+  }
+}
+
+}  // namespace calserve
+
+#endif  // CALSERVE_TESTS_UNIT_MONITORING_SAME_REPORTS_H_
