@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -10,7 +9,6 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
-#include "calibration/rolling_windows.h"
 #include "server/base/status_macros.h"
 #include "server/config/command_line.h"
 #include "server/config/exit_codes.h"
@@ -19,6 +17,7 @@
 #include "server/config/print_config.h"
 #include "server/config/settings.h"
 #include "server/feedback/retention.h"
+#include "server/monitoring/calibration_monitor.h"
 
 namespace calserve {
 namespace {
@@ -47,16 +46,6 @@ absl::Status CheckListen(const std::string& listen) {
   return absl::OkStatus();
 }
 
-absl::Status CheckWindows(const std::vector<std::string>& windows) {
-  std::set<std::string> names;
-  for (const std::string& window : windows) {
-    RETURN_IF_ERROR(WindowSpec::Parse(window).status());
-    if (!names.insert(window).second)
-      return absl::InvalidArgumentError(absl::StrCat(window, " is given twice"));
-  }
-  return absl::OkStatus();
-}
-
 absl::Status AtLeast(absl::string_view name, int64_t value, absl::string_view least_name, int64_t least) {
   if (value >= least) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -72,7 +61,7 @@ absl::Status CheckTogether(const ServerConfig& config) {
   }
   RETURN_IF_ERROR(CheckListen(config.grpc.listen));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
-  RETURN_IF_ERROR(CheckWindows(config.monitoring.windows));
+  RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));
   RETURN_IF_ERROR(AtLeast("batching.max_queue_rows", config.batching.max_queue_rows,
                           "batching.max_batch_size", config.batching.max_batch_size));
   return AtLeast("feedback.max_queued_labels", config.feedback.max_queued_labels,

@@ -187,7 +187,9 @@ TEST_F(LoadConfigTest, WhatMustHoldBetweenOptionsIsChecked) {
   EXPECT_THAT(error({"--listen=localhost"}), HasSubstr("listen must be HOST:PORT"));
   EXPECT_THAT(error({"--listen=localhost:99999"}), HasSubstr("listen must be HOST:PORT"));
   EXPECT_THAT(error({"--monitoring-windows=last_sunday"}), HasSubstr("last_sunday"));
-  EXPECT_THAT(error({"--monitoring-windows=last_10,last_10"}), HasSubstr("twice"));
+  EXPECT_THAT(error({"--monitoring-windows=last_10,last_10"}), HasSubstr("differ in name"));
+  EXPECT_THAT(error({"--monitoring-window-max-labels=30000000"}),
+              AllOf(HasSubstr("window_max_labels = 30000000"), HasSubstr("windows = last_1000,")));
   EXPECT_THAT(error({"--batching-max-queue-rows=8"}), HasSubstr("batching.max_batch_size, 32; was 8"));
 }
 
