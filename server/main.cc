@@ -15,6 +15,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <utility>
 #include <variant>
@@ -220,10 +221,10 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
       [&monitor] { (*monitor)->Notify(); });
   if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
 
-  const Periodic retention(absl::Hours(1), [&] {
+  const Periodic retention(absl::Hours(1), [&](const std::stop_token& stop) {
     // Only what is folded and in the checkpoint may go: windows are the same to the bit after any restart.
     if ((*monitor)->state().catching_up || !(*monitor)->SaveCheckpoint().ok()) return;
-    const absl::StatusOr<int64_t> deleted = DeleteExpired(**store, clock.Now(), config.retention);
+    const absl::StatusOr<int64_t> deleted = DeleteExpired(**store, clock.Now(), config.retention, stop);
     if (!deleted.ok()) spdlog::warn("retention: {}", std::string(deleted.status().message()));
     if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
   });

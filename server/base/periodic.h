@@ -2,46 +2,50 @@
 #define CALSERVE_SERVER_BASE_PERIODIC_H_
 
 #include <functional>
+#include <stop_token>
 #include <thread>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
 #include "server/base/mutex.h"
 
 namespace calserve {
 
 // Calls a function again and again on a thread of its own, first at once, then `interval` after the call
-// before it returned. Destruction waits for a call under way, for nothing else.
+// before it returned. Destruction asks a call under way to stop, by the token that it was given, and waits
+// for it; for nothing else.
 class Periodic final {
  public:
-  Periodic(absl::Duration interval, std::function<void()> work)
-      : interval_(interval), work_(std::move(work)), thread_([this] { Run(); }) {}
+  using Work = std::function<void(const std::stop_token&)>;
+
+  Periodic(absl::Duration interval, Work work)
+      : interval_(interval),
+        work_(std::move(work)),
+        thread_([this](const std::stop_token& stop) { Run(stop); }) {}
   ~Periodic() {
     MutexLock lock(&mu_);
-    stopping_ = true;
-    stop_.SignalAll();
+    thread_.request_stop();
+    stopping_.SignalAll();
   }
 
  private:
-  void Run() {
-    do work_();
-    while (!WaitForStop());
+  void Run(const std::stop_token& stop) {
+    do work_(stop);
+    while (!WaitForStop(stop));
   }
 
-  bool WaitForStop() {
+  bool WaitForStop(const std::stop_token& stop) {
     MutexLock lock(&mu_);
-    while (!stopping_) {
-      if (stop_.WaitFor(&mu_, interval_)) break;
+    while (!stop.stop_requested()) {
+      if (stopping_.WaitFor(&mu_, interval_)) break;
     }
-    return stopping_;
+    return stop.stop_requested();
   }
 
   const absl::Duration interval_;
-  const std::function<void()> work_;
-  Mutex mu_;
-  CondVar stop_;
-  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  const Work work_;
+  Mutex mu_;  // Held while a stop is requested, so that it is not missed.
+  CondVar stopping_;
   std::jthread thread_;  // Last: joined before what it uses goes.
 };
 

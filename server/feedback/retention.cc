@@ -20,14 +20,16 @@ absl::Status CheckRetention(absl::Duration retention, absl::Duration feedback_tt
       ": a label sent again after its row was deleted would count twice"));
 }
 
-absl::StatusOr<int64_t> DeleteExpired(Store& store, absl::Time now, absl::Duration retention) {
+absl::StatusOr<int64_t> DeleteExpired(Store& store, absl::Time now, absl::Duration retention,
+                                      const std::stop_token& stop) {
   int64_t total = 0;
-  while (true) {
+  while (!stop.stop_requested()) {
     ASSIGN_OR_RETURN(const int64_t deleted, store.DeleteBefore(now - retention));
-    if (deleted == 0) return total;
+    if (deleted == 0) break;
     total += deleted;
     absl::SleepFor(kPause);
   }
+  return total;
 }
 
 }  // namespace calserve

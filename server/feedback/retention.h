@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_FEEDBACK_RETENTION_H_
 
 #include <cstdint>
+#include <stop_token>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -14,9 +15,10 @@ namespace calserve {
 // first use, or its label would count twice.
 absl::Status CheckRetention(absl::Duration retention, absl::Duration feedback_ttl);
 
-// Deletes the rows older than `retention`, in short transactions with pauses in which feedback is committed.
-// Returns how many.
-absl::StatusOr<int64_t> DeleteExpired(Store& store, absl::Time now, absl::Duration retention);
+// Deletes the rows older than `retention`, in short transactions with pauses in which feedback is committed;
+// ends after the one under way when `stop` is requested: the next call goes on. Returns how many.
+absl::StatusOr<int64_t> DeleteExpired(Store& store, absl::Time now, absl::Duration retention,
+                                      const std::stop_token& stop);
 
 }  // namespace calserve
 
