@@ -1,0 +1,73 @@
+#include "server/recalibration/stored_report.h"
+
+#include "gtest/gtest.h"
+#include "tests/unit/feedback/memory_store.h"
+#include "tests/unit/recalibration/recalibration_testing.h"
+
+namespace calserve {
+namespace {
+
+constexpr int kRows = 400;
+
+class StoredReportTest : public ::testing::Test {
+ protected:
+  StoredReportTest()
+      : data_(OverconfidentLogits(kRows, 2)), labels_(ScoredLabels(data_, Served(), kVersion, 1)) {
+    EXPECT_TRUE(store_.Append(absl::MakeSpan(labels_), kStart).ok());
+  }
+  static Calibrator Served() {
+    return *Calibrator::Create({CalibrationMethod::kTemperature, kTarget.classes, {{"temperature", {1.5}}}});
+  }
+  StoredMetrics Measure(int64_t max_rows, const LogSelection& selection = {}) {
+    return *MeasureStored(
+        store_, selection, max_rows, kDefaultBins,
+        [](const std::string&, int64_t, int64_t) { return std::make_shared<const Calibrator>(Served()); });
+  }
+
+  static constexpr int64_t kVersion = 1;
+  const LabelledLogits data_;
+  std::vector<ScoredLabel> labels_;
+  MemoryStore store_;
+};
+
+TEST_F(StoredReportTest, TopLabelMetricsAndTheirIntervalAreThoseOfTheConfidences) {
+  std::vector<float> confidences;
+  std::vector<uint8_t> correct;
+  for (const ScoredLabel& label : labels_) {
+    confidences.push_back(label.prediction.confidence);
+    correct.push_back(label.prediction.predicted_class == label.label ? 1 : 0);
+  }
+  const CalibrationMetrics expected = *EvaluateTopLabel(confidences, correct, kDefaultBins);
+  const StoredMetrics found = Measure(kRows);
+  EXPECT_EQ(found.position, kRows);
+  EXPECT_EQ(found.served.n, kRows);
+  EXPECT_EQ(found.served.accuracy, expected.accuracy);
+  EXPECT_EQ(found.served.ece, expected.ece);
+  ASSERT_TRUE(expected.ece_low.has_value());
+  EXPECT_EQ(found.served.ece_low, expected.ece_low);
+  EXPECT_EQ(found.served.ece_high, expected.ece_high);
+  EXPECT_GT(found.uncalibrated.ece, found.served.ece);
+  EXPECT_NE(found.uncalibrated.ece_low, found.served.ece_low);
+}
+
+TEST_F(StoredReportTest, NllAndBrierAreOfTheRowsWithLogits) {
+  const StoredMetrics found = Measure(kRows);
+  EXPECT_EQ(found.served.n_with_logits, kRows);
+  EXPECT_LT(*found.served.nll, *found.uncalibrated.nll) << "served at a temperature nearer the truth";
+  std::vector<ScoredLabel> without = {MakeLabel(kRows + 1, 1, kTarget.classes)};
+  without[0].prediction.logits_fp16.clear();
+  ASSERT_TRUE(store_.Append(absl::MakeSpan(without), kStart).ok());
+  EXPECT_EQ(Measure(kRows + 1).served.n, kRows + 1);
+  EXPECT_EQ(Measure(kRows + 1).served.n_with_logits, kRows);
+  EXPECT_EQ(Measure(1).served.nll, std::nullopt);
+}
+
+TEST_F(StoredReportTest, OfNoRowsIsEmpty) {
+  const StoredMetrics found = Measure(kRows, {.model = "none"});
+  EXPECT_EQ(found.position, 0);
+  EXPECT_EQ(found.served.n, 0);
+  EXPECT_FALSE(found.served.ece_low.has_value());
+}
+
+}  // namespace
+}  // namespace calserve
