@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "calibration/class_order.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -77,16 +78,13 @@ absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& m
   return absl::OkStatus();
 }
 
-// The `k` most probable classes; equal probabilities by the larger logit, then by the lower index.
+// The `k` most probable classes.
 std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabilities,
                                              absl::Span<const float> logits, int k) {
   std::vector<int> order(probabilities.size());
   std::iota(order.begin(), order.end(), 0);
-  std::partial_sort(order.begin(), order.begin() + k, order.end(), [&](int a, int b) {
-    if (probabilities[a] != probabilities[b]) return probabilities[a] > probabilities[b];
-    if (logits[a] != logits[b]) return logits[a] > logits[b];
-    return a < b;
-  });
+  std::partial_sort(order.begin(), order.begin() + k, order.end(),
+                    MoreProbable<float>(probabilities, logits));
   std::vector<Prediction::TopClass> top(k);
   for (int i = 0; i < k; ++i) top[i] = {order[i], probabilities[order[i]]};
   return top;
