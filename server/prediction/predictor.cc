@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <atomic>
-#include <cmath>
 #include <numeric>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "calibration/class_order.h"
+#include "calibration/row_kernels.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -91,10 +91,12 @@ std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabiliti
 }
 
 // Largest softmax probability: 1 / sum_k exp(z_k - max z).
-float UncalibratedConfidence(absl::Span<const float> logits, float max_logit) {
-  double sum = 0;
-  for (const float z : logits) sum += std::exp(static_cast<double>(z) - max_logit);
-  return static_cast<float>(1 / sum);
+// `scratch` holds K values.
+float UncalibratedConfidence(absl::Span<const float> logits, float max_logit, absl::Span<double> scratch) {
+  std::transform(logits.begin(), logits.end(), scratch.begin(),
+                 [max_logit](float z) { return static_cast<double>(z) - max_logit; });
+  ExpOfNonPositive(scratch);
+  return static_cast<float>(1 / Sum(scratch));
 }
 
 }  // namespace
@@ -295,6 +297,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
   response.snapshot = job.snapshot;
   response.predictions.reserve(job.request.inputs.size());
   std::vector<float> probabilities(classes);
+  std::vector<double> scratch(classes);
   std::vector<float> two_logits(2);
   TicketContent ticket;
   ticket.model = model.name;
@@ -318,8 +321,9 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     ticket.uncalibrated_class =
         static_cast<int>(std::max_element(logits.begin(), logits.end()) - logits.begin());
     prediction.uncalibrated_confidence =
-        calibrator.version == 0 ? prediction.confidence
-                                : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class]);
+        calibrator.version == 0
+            ? prediction.confidence
+            : UncalibratedConfidence(logits, logits[ticket.uncalibrated_class], absl::MakeSpan(scratch));
 
     ticket.prediction_id = row == 0 ? job.first_id : Uuid::NewV7(now);
     ticket.predicted_class = prediction.top_classes[0].index;
