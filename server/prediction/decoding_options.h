@@ -6,10 +6,10 @@
 namespace calserve {
 
 struct DecodingOptions {
-  int threads = 0;              // 0: one a core
-  int max_queued_images = 256;  // beyond it RESOURCE_EXHAUSTED
-  int64_t max_queued_bytes = int64_t{256}
-                             << 20;  // of images, encoded and as model input; beyond it RESOURCE_EXHAUSTED
+  int threads = 0;  // 0: one a core
+  // Of one model; beyond either RESOURCE_EXHAUSTED. Models are decoded for in turn.
+  int max_queued_images = 256;
+  int64_t max_queued_bytes = int64_t{256} << 20;  // of images, encoded and as model input
 };
 
 }  // namespace calserve

@@ -236,7 +236,7 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
     work.emplace_back([this, job, i]() mutable { DecodeOne(std::move(job), i); },
                       ImageBytes(job->request.inputs[i]) + input_bytes);
   }
-  if (decoders_.TrySubmitAll(std::move(work))) return;
+  if (decoders_.TrySubmitAll(job->snapshot.model->name, std::move(work))) return;
   work.clear();
   job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
                          "DECODE_QUEUE_FULL"),

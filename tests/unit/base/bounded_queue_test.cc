@@ -63,6 +63,32 @@ TEST(BoundedQueueTest, CloseWakesEveryWaiter) {
   queue.Close();
 }
 
+std::vector<std::pair<int, int64_t>> Items(int first, int count, int64_t bytes) {
+  std::vector<std::pair<int, int64_t>> items;
+  for (int i = first; i < first + count; ++i) items.emplace_back(i, bytes);
+  return items;
+}
+
+TEST(BoundedQueueTest, ServesLanesInTurn) {
+  BoundedQueue<int> queue(10, 100);
+  ASSERT_TRUE(queue.TryPushAll("flooded", Items(0, 4, 1)));
+  ASSERT_TRUE(queue.TryPushAll("other", Items(10, 2, 1)));
+  std::vector<int> order;
+  for (int i = 0; i < 6; ++i) order.push_back(*queue.Pop());
+  EXPECT_EQ(order, (std::vector<int>{0, 10, 1, 11, 2, 3}));
+  EXPECT_EQ(queue.size(), 0u);
+}
+
+TEST(BoundedQueueTest, AFullLaneRefusesNoOther) {
+  BoundedQueue<int> queue(4, 100);
+  ASSERT_TRUE(queue.TryPushAll("flooded", Items(0, 4, 25)));
+  EXPECT_FALSE(queue.TryPushAll("flooded", Items(4, 1, 0)));
+  EXPECT_TRUE(queue.TryPushAll("other", Items(10, 3, 1)));
+  EXPECT_FALSE(queue.TryPushAll("other", Items(13, 2, 1)));
+  EXPECT_FALSE(queue.TryPushAll("third", Items(20, 1, 101)));
+  EXPECT_EQ(queue.size(), 7u);
+}
+
 TEST(BoundedQueueTest, LosesAndDoublesNothingBetweenThreads) {
   constexpr int kProducers = 4, kItems = 5'000;
   BoundedQueue<int> queue(16, 1 << 20);
