@@ -32,7 +32,6 @@ absl::Status Evaluation::Add(const client::Prediction& prediction, int32_t label
 absl::StatusOr<CalibrationMetrics> Evaluation::Measure(const Rows& rows) {
   absl::StatusOr<CalibrationMetrics> metrics = EvaluateTopLabel(rows.confidences, rows.correct);
   if (!metrics.ok() || metrics->n == 0) return metrics;
-  AddEceInterval(&*metrics);
   metrics->n_with_logits = metrics->n;
   metrics->nll = rows.nll / static_cast<double>(metrics->n);
   metrics->brier = rows.brier / static_cast<double>(metrics->n);

@@ -82,6 +82,8 @@ int64_t InProcessServer::Drain() {
 InProcessServer::~InProcessServer() {
   model_->Release();
   if (!drained_) Drain();
+  // As in main.cc: an instance must not let go of the last that it answered with.
+  for (const Snapshot& snapshot : table_.List()) snapshot.model->batcher->Stop();
   server_.reset();
   ingestor_.reset();
   monitor_->SaveCheckpoint().IgnoreError();
