@@ -53,6 +53,13 @@ void CompleteAll(std::vector<DroppedTask> dropped) {
 
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
 
+absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
+  return WithReason(absl::ResourceExhaustedError(absl::StrCat(
+                        "the ", rows_ahead, " rows queued before need about ", absl::FormatDuration(wait),
+                        ", longer than queue_timeout; retry with backoff")),
+                    "QUEUE_TIMEOUT");
+}
+
 // What a batch's outcome means for one task of it, whose logits are `own`: only DATA_LOSS is not everybody's.
 absl::Status OutcomeOfTask(const absl::Status& batch, absl::Span<const float> own, int columns) {
   if (!absl::IsDataLoss(batch)) return batch;
@@ -205,6 +212,9 @@ absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Duration slack)
   const absl::Duration retry_after = std::max(estimate, absl::Milliseconds(1));
   if (absl::Status room = queue_.CheckRoom(task); !room.ok())
     return WithRetryAfter(std::move(room), retry_after);
+  if (options_.queue_timeout > absl::ZeroDuration() && estimate - run_time_ > options_.queue_timeout) {
+    return WithRetryAfter(WouldTimeOut(ahead, estimate - run_time_), retry_after);
+  }
   if (estimate <= slack) return absl::OkStatus();
   absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
       "the deadline is in ", absl::FormatDuration(slack), " and the ", ahead,

@@ -19,7 +19,8 @@ struct BatchingOptions {
   absl::Duration max_queue_delay = absl::ZeroDuration();  // what a lone request may wait for company
   int max_queue_rows = 1024;                              // beyond it RESOURCE_EXHAUSTED
   int64_t max_queue_bytes = int64_t{256} << 20;           // of queued inputs; beyond it RESOURCE_EXHAUSTED
-  absl::Duration queue_timeout = absl::ZeroDuration();    // longest time in the queue; 0: no limit
+  absl::Duration queue_timeout = absl::ZeroDuration();    // longest time in the queue; 0: no limit. What
+                                                          // cannot keep it is refused at once
   int priority_levels = 1;                                // 1 is the most urgent
   int default_priority = 1;                               // of a task that names none
   int instances = 1;                                      // threads, each running one batch at a time

@@ -27,10 +27,13 @@ END
 
 run "$BENCHMARKS/load/load_benchmark" examples/fashion_mnist/models/fashion_mnist
 run "$BENCHMARKS/load/load_benchmark" tests/fixtures/models/fashion_mnist_pt2
-for model in "${@:2}"; do run "$BENCHMARKS/load/load_benchmark" "$model" 5; done
+for model in "${@:2}"; do
+  run "$BENCHMARKS/load/load_benchmark" "$model" 5
+  run "$BENCHMARKS/load/overload_benchmark" "$model" 30 --batching-queue-timeout 250ms
+done
 
 for program in "$BENCHMARKS"/*/*_benchmark; do
-  [[ "$program" == */load_benchmark ]] && continue
+  [[ "$program" == */load/* ]] && continue
   printf '\n## %s\n\n~~~\n' "$(basename "$program")"
   run "$program" --benchmark_min_time=0.5
   echo '~~~'

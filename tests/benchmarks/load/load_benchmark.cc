@@ -14,7 +14,6 @@
 #include <functional>
 #include <iostream>
 #include <map>
-#include <random>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -23,9 +22,9 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "tests/benchmarks/load/load_client.h"
+#include "tests/benchmarks/load/one_model_server.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
-#include "tests/end_to_end/temp_dir.h"
 
 namespace calserve::load {
 namespace {
@@ -61,34 +60,25 @@ class LoadBenchmark {
  public:
   LoadBenchmark(const fs::path& model, absl::Duration duration, int rounds,
                 const std::vector<std::string>& server_flags)
-      : model_(fs::canonical(model)), duration_(duration), rounds_(rounds) {
-    // The server takes a repository; this one has the model alone, under the name that the client asks for.
-    fs::create_directory(scratch_ / "models");
-    fs::create_directory_symlink(model_, scratch_ / (std::string("models/") + e2e::kModel));
-    server_ = std::make_unique<e2e::ServerProcess>(e2e::ServerFlags{
-        .model_repository = scratch_ / "models", .data_dir = scratch_ / "data", .more = server_flags});
-    if (!server_->WaitUntilServing()) throw std::runtime_error(server_->log());
-    const auto reply = e2e::Api(server_->address()).GetModel(e2e::kModel);
-    if (!reply.ok()) throw std::runtime_error(reply.status.message);
-    served_model_ = reply->model();
-    request_ = RandomRequest(served_model_);
+      : model_(fs::canonical(model)), duration_(duration), rounds_(rounds), server_(model_, server_flags) {
     StartEcho();
   }
 
   void Run() {
-    LoadClient echo_client(echo_address_, request_), served_client(server_->address(), request_);
+    LoadClient echo_client(echo_address_, server_.request()),
+        served_client(server_.address(), server_.request());
     for (int round = 0; round < rounds_; ++round) {
       for (const int concurrency : Concurrencies()) {
         raw_[concurrency].push_back(MeasureRaw(concurrency));
         echo_[concurrency].push_back(
             echo_client.Run(concurrency, duration_, [&] { return echo_process_->CpuTime(); }));
         served_[concurrency].push_back(
-            served_client.Run(concurrency, duration_, [&] { return server_->CpuTime(); }));
+            served_client.Run(concurrency, duration_, [&] { return server_.process().CpuTime(); }));
       }
     }
     if (model_ != fs::canonical(e2e::DemoModels() + "/fashion_mnist")) return;
     for (int round = 0; round < rounds_; ++round) {
-      feedback_.push_back(MeasureFeedback(server_->address(), kLabels, kStreams, kBatch));
+      feedback_.push_back(MeasureFeedback(server_.address(), kLabels, kStreams, kBatch));
     }
   }
 
@@ -99,8 +89,8 @@ class LoadBenchmark {
         "float tensor (%d bytes) a request, top 5 in the answer.\n\n"
         "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",
         (model_.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
-        absl::ToDoubleSeconds(duration_), rounds_, absl::StrJoin(served_model_.input_shape(), "×"),
-        request_.inputs(0).tensor().data().size());
+        absl::ToDoubleSeconds(duration_), rounds_, absl::StrJoin(server_.model().input_shape(), "×"),
+        server_.request().inputs(0).tensor().data().size());
     for (const int concurrency : Concurrencies()) {
       PrintRow(concurrency, "raw", Median(raw_.at(concurrency)));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
@@ -122,31 +112,15 @@ class LoadBenchmark {
   static constexpr absl::Duration kSmallModel = absl::Milliseconds(5);
   static constexpr int kLabels = 20'000, kStreams = 8, kBatch = 100;
 
-  // One input of standard normal values.
-  static v1::PredictRequest RandomRequest(const v1::Model& model) {
-    v1::PredictRequest request;
-    request.set_model(e2e::kModel);
-    v1::Tensor& tensor = *request.add_inputs()->mutable_tensor();
-    *tensor.mutable_shape() = model.input_shape();
-    int64_t size = 1;
-    for (const int64_t dimension : model.input_shape()) size *= dimension;
-    std::vector<float> values(size);
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (float& value : values) value = normal(random);
-    tensor.set_data(values.data(), values.size() * sizeof(float));
-    return request;
-  }
-
   fs::path ModelFile() const {
     const fs::path package = model_ / "1/model.pt2";
     return fs::exists(package) ? package : model_ / "1/model.pt";
   }
 
   void StartEcho() {
-    const auto reply = e2e::Api(server_->address()).Predict(request_);
+    const auto reply = e2e::Api(server_.address()).Predict(server_.request());
     if (!reply.ok()) throw std::runtime_error(reply.status.message);
-    const std::string file = scratch_ / "response";
+    const std::string file = server_.scratch() / "response";
     std::ofstream(file, std::ios::binary) << reply.response.SerializeAsString();
     echo_process_ = std::make_unique<e2e::ChildProcess>(
         std::vector<std::string>{e2e::BuiltProgram("tests/benchmarks/load/echo_server"), file});
@@ -172,12 +146,13 @@ class LoadBenchmark {
   Measurement RunRaw(int in_flight, int instances, int threads) const {
     std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/raw_forward"),
                                         ModelFile().string(),
-                                        std::to_string(served_model_.labels_size()),
+                                        std::to_string(server_.model().labels_size()),
                                         std::to_string(in_flight),
                                         std::to_string(instances),
                                         std::to_string(threads),
                                         std::to_string(absl::ToDoubleSeconds(duration_))};
-    for (const int64_t dimension : served_model_.input_shape()) command.push_back(std::to_string(dimension));
+    for (const int64_t dimension : server_.model().input_shape())
+      command.push_back(std::to_string(dimension));
     e2e::ChildProcess raw(command);
     const auto line = raw.WaitForLine("raw ", absl::Minutes(2) + duration_);
     if (!line.has_value()) throw std::runtime_error(raw.log());
@@ -227,12 +202,9 @@ class LoadBenchmark {
   const fs::path model_;
   const absl::Duration duration_;
   const int rounds_;
-  e2e::TempDir scratch_;
-  std::unique_ptr<e2e::ServerProcess> server_;
+  OneModelServer server_;
   std::unique_ptr<e2e::ChildProcess> echo_process_;
   std::string echo_address_;
-  v1::Model served_model_;
-  v1::PredictRequest request_;
   std::map<int, std::vector<Measurement>> raw_, echo_, served_;  // by concurrency, one a round
   std::vector<double> feedback_;
 };

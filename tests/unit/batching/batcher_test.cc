@@ -424,5 +424,20 @@ TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
   model_->FinishAll();
 }
 
+TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
+  options_.queue_timeout = absl::Milliseconds(40);
+  Start();
+  auto measured = OccupyAnInstance();
+  absl::SleepFor(absl::Milliseconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms or more.
+  OccupyAnInstance();
+  Submit(4);
+  auto too_late = Submit(1);
+  EXPECT_EQ(too_late->times(), 1);
+  EXPECT_EQ(ErrorReason(too_late->Await().status()), "QUEUE_TIMEOUT");
+  model_->FinishAll();
+}
+
 }  // namespace
 }  // namespace calserve

@@ -1,0 +1,105 @@
+#include "tests/benchmarks/load/open_loop.h"
+
+#include <grpcpp/grpcpp.h>
+
+#include <algorithm>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <random>
+#include <vector>
+
+#include "absl/time/clock.h"
+#include "calserve/v1/prediction.grpc.pb.h"
+#include "tests/benchmarks/load/load_client.h"
+
+namespace calserve::load {
+namespace {
+
+constexpr int kConnections = 4;
+
+struct Call {
+  grpc::ClientContext context;
+  v1::PredictResponse response;
+  absl::Time sent;
+};
+
+class OpenLoop {
+ public:
+  explicit OpenLoop(const std::string& address) {
+    for (int i = 0; i < kConnections; ++i) {
+      grpc::ChannelArguments arguments;
+      arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+      stubs_.push_back(v1::PredictionService::NewStub(
+          grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
+    }
+  }
+
+  OpenLoopResult Run(const v1::PredictRequest& request, double per_second, absl::Duration duration) {
+    std::mt19937 random(1);
+    std::exponential_distribution<double> gap(per_second);
+    const absl::Time begin = absl::Now();
+    int64_t sent = 0;
+    for (absl::Time next = begin; next < begin + duration; next += absl::Seconds(gap(random))) {
+      absl::SleepFor(next - absl::Now());
+      Send(*stubs_[static_cast<size_t>(sent++) % stubs_.size()], request);
+    }
+    const absl::Duration sending = absl::Now() - begin;
+    std::unique_lock lock(mu_);
+    ended_.wait(lock, [&] { return under_way_ == 0; });
+    std::sort(answered_.begin(), answered_.end());
+    std::sort(refused_.begin(), refused_.end());
+    OpenLoopResult result;
+    result.offered_per_second = static_cast<double>(sent) / absl::ToDoubleSeconds(sending);
+    result.answered_per_second =
+        static_cast<double>(answered_.size()) / absl::ToDoubleSeconds(absl::Now() - begin);
+    result.answered_p50 = Quantile(answered_, 0.5);
+    result.answered_p99 = Quantile(answered_, 0.99);
+    result.refused = static_cast<int64_t>(refused_.size());
+    result.refused_p50 = Quantile(refused_, 0.5);
+    result.refused_p99 = Quantile(refused_, 0.99);
+    result.failed = failed_;
+    return result;
+  }
+
+ private:
+  void Send(v1::PredictionService::Stub& stub, const v1::PredictRequest& request) {
+    {
+      std::lock_guard lock(mu_);
+      ++under_way_;
+    }
+    auto* const call = new Call;
+    call->sent = absl::Now();
+    stub.async()->Predict(&call->context, &request, &call->response,
+                          [this, call](const grpc::Status& status) { Done(call, status.error_code()); });
+  }
+
+  void Done(Call* call, grpc::StatusCode code) {
+    const int64_t nanos = absl::ToInt64Nanoseconds(absl::Now() - call->sent);
+    delete call;
+    std::lock_guard lock(mu_);
+    if (code == grpc::StatusCode::OK) {
+      answered_.push_back(nanos);
+    } else if (code == grpc::StatusCode::RESOURCE_EXHAUSTED) {
+      refused_.push_back(nanos);
+    } else {
+      ++failed_;
+    }
+    if (--under_way_ == 0) ended_.notify_all();
+  }
+
+  std::vector<std::unique_ptr<v1::PredictionService::Stub>> stubs_;
+  std::mutex mu_;
+  std::condition_variable ended_;
+  int64_t under_way_ = 0, failed_ = 0;
+  std::vector<int64_t> answered_, refused_;  // nanoseconds
+};
+
+}  // namespace
+
+OpenLoopResult RunOpenLoop(const std::string& address, const v1::PredictRequest& request, double per_second,
+                           absl::Duration duration) {
+  return OpenLoop(address).Run(request, per_second, duration);
+}
+
+}  // namespace calserve::load
