@@ -38,9 +38,9 @@ class Registry final : public CalibratorRegistry {
   // The fits that wait find themselves cancelled.
   ~Registry() override { stopping_.store(true, std::memory_order_relaxed); }
 
-  absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target,
-                                                    const std::string& json) override {
-    return versions_.AddModelVersion(target, json);
+  absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target, const std::string& json,
+                                                    const OnActivate& install) override {
+    return versions_.AddModelVersion(target, json, install);
   }
   void FitStored(const CalibrationTarget& target, CalibrationMethod method, int folds, LogSelection selection,
                  int64_t max_rows, Progress progress, FitDone done) override;

@@ -44,10 +44,12 @@ class CalibratorRegistry {
 
   // Stores the calibrator.json shipped with a model version (it gets a version number like any other; the
   // same one again keeps its number) and makes it active if the model version never had one. `json` empty:
-  // none is shipped. INVALID_ARGUMENT where it is no calibrator for the target's classes. Returns what is
-  // active now; OnActivate is not told, the caller installs it.
+  // none is shipped. INVALID_ARGUMENT where it is no calibrator for the target's classes; FAILED_PRECONDITION
+  // where the active one is for another number of classes. Returns what is active now. OnActivate is not
+  // told: `install` (may be null) is, before another calibrator of any model can become active.
   virtual absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target,
-                                                            const std::string& json) = 0;
+                                                            const std::string& json,
+                                                            const OnActivate& install = nullptr) = 0;
 
   // Fits to stored feedback of the model version (selection.model and model_version are set from the target),
   // the newest max_rows (0: fit_max_rows). The new version is FITTED: what is active does not change.

@@ -74,7 +74,8 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const Calibratio
 }
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const CalibrationTarget& target,
-                                                                      const std::string& json) {
+                                                                      const std::string& json,
+                                                                      const OnActivate& install) {
   MutexLock activating(&activation_mu_);
   std::optional<int64_t> shipped;
   if (!json.empty()) {
@@ -97,7 +98,14 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
     RETURN_IF_ERROR(store_.ActivateCalibrator(target.model, target.model_version, *shipped, 0, Now()));
     ASSIGN_OR_RETURN(active, Get(target.model, target.model_version, *shipped));
   }
+  if (active.spec.classes != target.classes) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the active calibrator ", active.version, " of model ", target.model, " version ",
+                     target.model_version, " is for ", active.spec.classes, " classes; the model has ",
+                     target.classes, ": a model with other classes is another version"));
+  }
   SetActive(active);
+  if (install != nullptr) install(active);
   return active;
 }
 

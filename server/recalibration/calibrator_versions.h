@@ -47,7 +47,8 @@ class CalibratorVersions final {
   CalibratorVersions(Store& store, const Clock& clock, OnActivate on_activate)
       : store_(store), clock_(clock), on_activate_(std::move(on_activate)) {}
 
-  absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target, const std::string& json);
+  absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target, const std::string& json,
+                                                    const OnActivate& install = nullptr);
   absl::StatusOr<CalibratorVersion> AddFitted(const CalibrationTarget& target, FitResult fit);
   absl::StatusOr<std::vector<CalibratorVersion>> List(const std::string& model);
   CalibratorVersion Active(const std::string& model, int64_t model_version);

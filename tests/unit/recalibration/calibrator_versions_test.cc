@@ -1,6 +1,7 @@
 #include "server/recalibration/calibrator_versions.h"
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 
 #include "calibration_io/calibrator_json.h"
@@ -52,6 +53,39 @@ TEST_F(CalibratorVersionsTest, PlainSoftmaxIsActiveAtFirst) {
   EXPECT_EQ(active.version, 0);
   EXPECT_EQ(active.spec, Calibrator::None(4).spec());
   EXPECT_EQ(active.digest, "");
+}
+
+TEST_F(CalibratorVersionsTest, AModelVersionIsInstalledWithWhatIsActiveAndNoActivationComesBetween) {
+  const int64_t version = AddFitted(2);
+  ASSERT_TRUE(Activate(version, 0).ok());
+  // The model version is published anew while another calibrator is being activated.
+  const int64_t next = AddFitted(3);
+  std::vector<int64_t> installed;
+  std::atomic<bool> activating{false};
+  std::thread activation;
+  const auto install = [&](const CalibratorVersion& active) {
+    activation = std::thread([&] {
+      activating = true;
+      EXPECT_TRUE(Activate(next, version).ok());
+    });
+    while (!activating) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    EXPECT_EQ(told_.size(), 1u) << "the activation waits";
+    installed.push_back(active.version);
+  };
+  EXPECT_TRUE(versions_.AddModelVersion(kTarget, "", install).ok());
+  activation.join();
+  EXPECT_THAT(installed, ElementsAre(version));
+  EXPECT_THAT(told_, ElementsAre(version, next));
+}
+
+TEST_F(CalibratorVersionsTest, AModelVersionWithOtherClassesThanItsActiveCalibratorIsRefused) {
+  ASSERT_TRUE(Activate(AddFitted(2), 0).ok());
+  CalibrationTarget more = kTarget;
+  more.classes = 5;
+  const absl::Status status = versions_.AddModelVersion(more, "").status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("4 classes"), HasSubstr("has 5")));
 }
 
 TEST_F(CalibratorVersionsTest, FittedVersionIsStoredButNotActive) {
