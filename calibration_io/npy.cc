@@ -213,15 +213,22 @@ bool HoldsExactly(const std::vector<int64_t>& shape, size_t count) {
 
 }  // namespace
 
-absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, absl::string_view name) {
+absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes, absl::string_view name, size_t max_dimensions) {
   const absl::StatusOr<Header> header = TakeHeader(&bytes, name);
   if (!header.ok()) return header.status();
   const absl::StatusOr<const ElementType*> type = FindElementType(header->descr, name);
   if (!type.ok()) return type.status();
   const std::string shape = absl::StrCat("(", absl::StrJoin(header->shape, ", "), ")");
-  if (header->shape.empty() || header->shape.size() > 2) {
+  const size_t dimensions = header->shape.size();
+  if (dimensions < 1 || dimensions > max_dimensions) {
+    const std::string needed =
+        max_dimensions == 2 ? "shape (N) or (N, K)" : absl::StrCat("1 to ", max_dimensions, " dimensions");
     return absl::InvalidArgumentError(
-        absl::StrCat(name, ": an array of shape (N) or (N, K) is needed; has shape ", shape));
+        absl::StrCat(name, ": an array of ", needed, " is needed; has shape ", shape));
+  }
+  if (dimensions > 2 && header->fortran_order) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        name, ": an array of shape ", shape, " must be in C order; save numpy.ascontiguousarray of it"));
   }
   const size_t count = bytes.size() / (*type)->size;
   if (bytes.size() % (*type)->size != 0 || !HoldsExactly(header->shape, count)) {

@@ -33,7 +33,7 @@ ROOMS: Dict[str, Room] = {
     "rpc": Room(("calibration", "calibration_io", "proto", "base", "telemetry", "imaging", "batching", "model",
                  "feedback", "monitoring", "prediction", "recalibration", "access"), ("grpc", "protobuf", "spdlog")),
     "http": Room(("base", "telemetry", "access"), ("json", "spdlog")),
-    "config": Room(SERVER + ("calibration",), ("yaml", "cli")),
+    "config": Room(SERVER + ("calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
     "main": Room(SERVER + ("calibration", "calibration_io"), ("spdlog",)),
     "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),

@@ -93,6 +93,18 @@ TEST(NpyTest, NamesAShapeThatItDoesNotRead) {
   EXPECT_THAT(Error(NpyFile(NpyHeader("|u1", "(1, 2, 2)"), "abcd")), HasSubstr("has shape (1, 2, 2)"));
 }
 
+TEST(NpyTest, ReadsMoreDimensionsWhereTheyAreAllowed) {
+  const std::string file = NpyFile(NpyHeader("<f4", "(1, 2, 3)"), Bytes<float>({1, 2, 3, 4, 5, 6}));
+  const absl::StatusOr<NpyArray> array = ParseNpy(file, "input.npy", 3);
+  ASSERT_TRUE(array.ok()) << array.status();
+  EXPECT_THAT(array->shape, ElementsAre(1, 2, 3));
+  EXPECT_THAT(std::get<std::vector<float>>(array->values), ElementsAre(1, 2, 3, 4, 5, 6));
+  EXPECT_THAT(Error(file), HasSubstr("an array of shape (N) or (N, K) is needed; has shape (1, 2, 3)"));
+  const std::string transposed =
+      NpyFile(NpyHeader("<f4", "(1, 2, 3)", /*fortran=*/true), Bytes<float>({1, 2, 3, 4, 5, 6}));
+  EXPECT_THAT(std::string(ParseNpy(transposed, "input.npy", 3).status().message()), HasSubstr("C order"));
+}
+
 TEST(NpyTest, RefusesAShapeThatTheFileDoesNotHold) {
   for (const char* shape : {"(5,)", "(3,)", "(9223372036854775807, 2)", "(4294967296, 4294967296)",
                             "(1, 4, )", "(9223372036854775807,)", "(2, 2)"}) {

@@ -1,0 +1,45 @@
+#include "server/prediction/served_version.h"
+
+#include <utility>
+
+#include "server/base/status_macros.h"
+
+namespace calserve {
+
+absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOptions& options) {
+  auto served = std::make_shared<ServedModel>();
+  served->name = options.model.name;
+  served->version = options.model.version;
+  served->binary = options.binary;
+  served->labels = options.labels;
+  served->input_shape = options.model.input_shape;
+  served->input_size = 1;
+  for (const int64_t dimension : served->input_shape) served->input_size *= dimension;
+  served->max_batch_size = options.model.max_batch_size;
+  if (options.image.has_value()) {
+    ASSIGN_OR_RETURN(served->preprocessor, Preprocessor::Create(*options.image, options.limits));
+  }
+  ASSIGN_OR_RETURN(served->model, LoadModel(options.model));
+  return served;
+}
+
+absl::Status ServedVersion::Publish() {
+  Model* const runs = model_->model.get();
+  BatchRunner runner;
+  runner.staging = [runs](int instance) { return runs->Staging(instance); };
+  runner.run = [runs](int instance, int rows, absl::Span<float> logits) {
+    return runs->Run(instance, rows, logits);
+  };
+  runner.row_size = model_->input_size;
+  runner.columns = runs->columns();
+  ASSIGN_OR_RETURN(model_->batcher, Batcher::Create(batching_, std::move(runner)));
+  return publish_(model_);
+}
+
+void ServedVersion::Withdraw() { table_.Withdraw(model_->name, model_->version); }
+
+void ServedVersion::Stop() {
+  if (model_->batcher != nullptr) model_->batcher->Stop();
+}
+
+}  // namespace calserve
