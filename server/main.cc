@@ -1,6 +1,7 @@
 // calserve-server: the whole server in the order in which data flows.
-//   configuration -> store, tickets -> calibrators -> models -> main path -> feedback -> monitoring -> gRPC
-//   -> drain
+//   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback ->
+//   monitoring
+//   -> gRPC -> drain
 
 #include <pthread.h>
 #include <signal.h>
@@ -9,10 +10,7 @@
 
 #include <algorithm>
 #include <cstring>
-#include <fstream>
 #include <iostream>
-#include <iterator>
-#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -22,25 +20,25 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
-#include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/exit_codes.h"
 #include "server/config/load_config.h"
-#include "server/config/model_config.h"
 #include "server/config/server_config.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/retention.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/model/model.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
 #include "server/rpc/grpc_server.h"
+#include "server/served_repository.h"
 
 namespace calserve {
 namespace {
@@ -60,113 +58,6 @@ sigset_t BlockStopSignals() {
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
   return signals;
-}
-
-absl::StatusOr<std::string> ReadFileIfNamed(const std::string& path) {
-  if (path.empty()) return std::string();
-  std::ifstream file(path, std::ios::binary);
-  std::string content((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (!file.good() && !file.eof()) return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  return content;
-}
-
-std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version, int classes) {
-  absl::StatusOr<Calibrator> calibrator = Calibrator::None(classes);
-  if (version.version != 0) calibrator = Calibrator::Create(version.spec);
-  if (!calibrator.ok()) return nullptr;
-  return std::make_shared<ServedCalibrator>(
-      ServedCalibrator{*std::move(calibrator), version.version, version.digest});
-}
-
-// Loads one version of a model, warmed and ready to be published.
-absl::StatusOr<std::shared_ptr<const ServedModel>> LoadVersion(const ServerConfig& config,
-                                                               const ModelConfig& model,
-                                                               const ModelConfig::Version& version) {
-  auto served = std::make_shared<ServedModel>();
-  served->name = model.name;
-  served->version = version.version;
-  served->binary = model.task == Task::kBinary;
-  served->labels = model.labels;
-  served->input_shape = model.input_shape;
-  served->input_size = 1;
-  for (const int64_t dimension : model.input_shape) served->input_size *= dimension;
-  served->max_batch_size = model.batching.max_batch_size;
-  if (model.kind == InputKind::kImage) {
-    ASSIGN_OR_RETURN(served->preprocessor, Preprocessor::Create(model.image, config.decode_limits));
-  }
-  ModelOptions options;
-  options.name = model.name;
-  options.version = version.version;
-  options.path = version.model_path;
-  options.input_shape = model.input_shape;
-  options.classes = static_cast<int>(model.labels.size());
-  options.device = model.device;
-  options.instances = model.batching.instances;
-  options.intra_op_threads = model.intra_op_threads;
-  options.max_batch_size = model.batching.max_batch_size;
-  ASSIGN_OR_RETURN(served->model, LoadModel(options));
-
-  Model* const runs = served->model.get();
-  BatchRunner runner;
-  runner.staging = [runs](int instance) { return runs->Staging(instance); };
-  runner.run = [runs](int instance, int rows, absl::Span<float> logits) {
-    return runs->Run(instance, rows, logits);
-  };
-  runner.row_size = served->input_size;
-  runner.columns = runs->columns();
-  ASSIGN_OR_RETURN(served->batcher, Batcher::Create(model.batching, std::move(runner)));
-  return std::shared_ptr<const ServedModel>(std::move(served));
-}
-
-// LibTorch's threads of a model that does not say: all instances together take no more than the cores.
-int IntraOpThreads(const ServerConfig& config, const std::map<std::string, ModelConfig>& models) {
-  if (config.intra_op_threads > 0) return config.intra_op_threads;
-  int instances = 0;
-  for (const auto& [name, model] : models) instances += model.batching.instances;
-  return std::max(1, AvailableCores() / std::max(1, instances));
-}
-
-absl::Status LoadAndPublish(const ServerConfig& config, const ModelConfig& model,
-                            const ModelConfig::Version& version, CalibratorRegistry& registry,
-                            ServingTable& table) {
-  absl::StatusOr<std::shared_ptr<const ServedModel>> served = LoadVersion(config, model, version);
-  if (!served.ok()) {
-    return absl::Status(
-        served.status().code(),
-        absl::StrCat("model '", model.name, "' version ", version.version, ": ", served.status().message()));
-  }
-  ASSIGN_OR_RETURN(const std::string shipped, ReadFileIfNamed(version.calibrator_path));
-  const int classes = (*served)->classes();
-  ASSIGN_OR_RETURN(const CalibratorVersion active,
-                   registry.AddModelVersion({model.name, version.version, classes}, shipped));
-  const Model& loaded = *(*served)->model;
-  spdlog::info(
-      "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
-      model.name, version.version, loaded.format(), loaded.device(), loaded.options().instances, classes,
-      active.version, MethodName(active.spec.method));
-  table.Publish(*std::move(served), ToServed(active, classes));
-  return absl::OkStatus();
-}
-
-// Loads the wanted versions of every model of the repository and publishes them with their active
-// calibrators.
-absl::Status LoadModels(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table) {
-  using Models = std::map<std::string, ModelConfig>;
-  ASSIGN_OR_RETURN(const Models models, ScanModelRepository(config.model_repository, config.batching));
-  SetIntraOpThreads(IntraOpThreads(config, models));
-  for (const auto& [name, model] : models) {
-    for (const std::string& note : model.notes) spdlog::info("model={} note: {}", name, note);
-    for (const int64_t wanted : model.Wanted()) {
-      const ModelConfig::Version* const version = model.Find(wanted);
-      if (version == nullptr) {
-        return absl::NotFoundError(absl::StrCat("model '", name, "' has no version ", wanted,
-                                                ", which model.yaml names in versions or version_labels"));
-      }
-      RETURN_IF_ERROR(LoadAndPublish(config, model, *version, registry, table));
-    }
-    table.SetRouting(name, model.routing);
-  }
-  return absl::OkStatus();
 }
 
 // Index of a class name in the newest version of a model.
@@ -192,16 +83,15 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   ServingTable table;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
-        const absl::StatusOr<Snapshot> snapshot = table.Find(active.model, active.model_version);
-        if (!snapshot.ok()) return;
-        table.SetCalibrator(active.model, active.model_version, ToServed(active, snapshot->model->classes()));
+        if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
         spdlog::info("calibrator active model={} version={} calibrator={} method={}", active.model,
                      active.model_version, active.version, MethodName(active.spec.method));
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
-  if (absl::Status status = LoadModels(config, **registry, table); !status.ok()) {
-    return Fail(kExitModel, status);
-  }
+  SetIntraOpThreads(ChooseIntraOpThreads(config));
+  absl::StatusOr<std::unique_ptr<ModelRepository>> repository =
+      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table));
+  if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
   if (decoding.threads == 0) decoding.threads = AvailableCores();
@@ -242,7 +132,7 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
-  for (const Snapshot& snapshot : table.List()) snapshot.model->batcher->Stop();
+  (*repository)->Stop();
   server->reset();
   ingestor->reset();  // Commits what is queued.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {

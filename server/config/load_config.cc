@@ -59,6 +59,10 @@ absl::Status CheckTogether(const ServerConfig& config) {
         "model_repository is not set: give --model-repository DIRECTORY, CALSERVE_MODEL_REPOSITORY, or "
         "model_repository in the file of --config");
   }
+  if (!config.repository.load.empty() && config.repository.control != "explicit") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "repository.load is for repository.control: explicit; it is ", config.repository.control));
+  }
   RETURN_IF_ERROR(CheckListen(config.grpc.listen));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
   RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));

@@ -31,6 +31,17 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.intra_op_threads; },
      "LibTorch's in one forward pass; 0: cores / instances, cores from the cgroup limit"},
 
+    {"repository.control", OptionKind::kChoice, "none poll explicit", "",
+     [](ServerConfig& c) -> Field { return &c.repository.control; },
+     "none: what is there at start; poll: looks for new, changed and removed versions; explicit: loads and "
+     "unloads by call"},
+    {"repository.poll_interval", OptionKind::kDuration, "10ms 1d", "",
+     [](ServerConfig& c) -> Field { return &c.repository.poll_interval; },
+     "between two looks, with poll; what two looks in a row show alike is acted upon"},
+    {"repository.load", OptionKind::kList, "", "names",
+     [](ServerConfig& c) -> Field { return &c.repository.load; },
+     "models loaded at start, with explicit; others are loaded by call"},
+
     {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },
      "largest message received; beyond it RESOURCE_EXHAUSTED; with the number of calls it bounds memory"},
@@ -81,9 +92,9 @@ constexpr Option kOptions[] = {
      "longest time in the queue, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; 0: no limit "
      "but "
      "the client's deadline"},
-    {"batching.instances", OptionKind::kCount, "1 256", "threads",
+    {"batching.instances", OptionKind::kCount, "0 256", "threads",
      [](ServerConfig& c) -> Field { return &c.batching.instances; },
-     "run batches of one model side by side, where model.yaml does not say; they share the weights"},
+     "run batches of one model side by side, where model.yaml does not say; they share the weights; 0: auto"},
 
     {"tickets.key_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.tickets.key_file; },

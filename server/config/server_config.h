@@ -9,6 +9,7 @@
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
 #include "server/imaging/decoder.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/decoding_options.h"
 #include "server/recalibration/calibrator_registry.h"
@@ -20,6 +21,7 @@ namespace calserve {
 // says how each value is named in the file, the environment and the flags.
 struct ServerConfig {
   std::string model_repository;
+  RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error
   int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels

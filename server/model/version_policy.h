@@ -27,9 +27,11 @@ struct VersionRouting {
   struct Share {
     std::string label;
     int weight = 0;  // >= 0; the share of requests is weight / sum of weights
+    friend bool operator==(const Share&, const Share&) = default;
   };
   std::map<std::string, int64_t> labels;  // "stable" -> 3
   std::vector<Share> traffic;             // empty: the newest version answers
+  friend bool operator==(const VersionRouting&, const VersionRouting&) = default;
 };
 
 // The versions that are wanted of those `found` on disk: the policy's, and those that a label points to,

@@ -71,6 +71,17 @@ TEST_F(LoadConfigTest, EverythingButTheRepositoryHasADefault) {
   EXPECT_THAT(ErrorOf({}), HasSubstr("--model-repository"));
 }
 
+TEST_F(LoadConfigTest, ModelsAreNamedForTheStartOnlyWhereTheyAreLoadedByCall) {
+  EXPECT_EQ(LoadOrDie({}).repository.control, "none");
+  const ServerConfig config = LoadOrDie({"--repository-control=explicit", "--repository-load=cats,dogs"});
+  EXPECT_EQ(config.repository.control, "explicit");
+  EXPECT_THAT(config.repository.load, ElementsAre("cats", "dogs"));
+  EXPECT_THAT(ErrorOf({"--model-repository=models", "--repository-load=cats", "--repository-control=poll"}),
+              HasSubstr("repository.load is for repository.control: explicit; it is poll"));
+  EXPECT_THAT(ErrorOf({"--model-repository=models", "--repository-control=auto"}),
+              HasSubstr("none | poll | explicit"));
+}
+
 TEST_F(LoadConfigTest, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault) {
   const Environment environment = {{"CALSERVE_BATCHING_MAX_QUEUE_ROWS", "300"}};
   EXPECT_EQ(LoadOrDie({}).batching.max_queue_rows, 1024);

@@ -1,0 +1,332 @@
+#include "server/model/model_repository.h"
+
+#include <algorithm>
+#include <chrono>
+#include <deque>
+#include <exception>
+#include <map>
+#include <optional>
+#include <system_error>
+#include <thread>
+#include <utility>
+
+#include "absl/algorithm/container.h"
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/base/thread_priority.h"
+#include "server/model/model_versions.h"
+
+namespace calserve {
+namespace {
+
+using std::chrono::steady_clock;
+
+constexpr int kLoadingNice = 19;
+// How often retired versions are asked whether their last request is answered.
+constexpr absl::Duration kIdleCheck = absl::Milliseconds(20);
+
+absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const VersionLoader& load,
+                                                                    int64_t version,
+                                                                    bool lowest_priority) try {
+  absl::StatusOr<std::unique_ptr<LoadedVersion>> loaded = absl::InternalError("not loaded");
+  std::jthread([&] {
+    if (lowest_priority) LowerOwnPriority(kLoadingNice);
+    try {
+      loaded = load(version);
+    } catch (const std::exception& e) {
+      loaded = absl::InternalError(absl::StrCat("loading failed: ", e.what()));
+    }
+  }).join();
+  return loaded;
+} catch (const std::system_error& e) {
+  return absl::ResourceExhaustedError(absl::StrCat("no thread to load on: ", e.what()));
+}
+
+class Repository final : public ModelRepository {
+ public:
+  Repository(const RepositoryOptions& options, RepositoryHooks hooks)
+      : options_(options), hooks_(std::move(hooks)), thread_([this] { Run(); }) {}
+  ~Repository() override { Stop(); }
+
+  absl::Status WaitUntilStarted() ABSL_LOCKS_EXCLUDED(mu_);
+
+  std::vector<ModelStatus> List() const override;
+  void Load(const std::string& model, Done done) override {
+    Enqueue({model, /*load=*/true, std::move(done)});
+  }
+  void Unload(const std::string& model, Done done) override {
+    Enqueue({model, /*load=*/false, std::move(done)});
+  }
+  void Stop() override;
+
+ private:
+  struct Call {
+    std::string model;
+    bool load = true;
+    Done done;
+  };
+  enum class Step { kGoOn, kStop };
+
+  void Enqueue(Call call) ABSL_LOCKS_EXCLUDED(mu_);
+
+  // On the repository's thread.
+  void Run();
+  absl::Status LoadAtStart();
+  // Loads until the plan of the model is fulfilled. `until_failure`: or a version cannot be loaded.
+  void LoadAll(const std::string& name, bool until_failure);
+  // One load; false if there is none to do.
+  bool LoadNext(const std::string& name);
+  Step WaitForStep(bool more_to_do, std::optional<Call>* call) ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status Handle(const Call& call);
+  void LookIfDue();
+  void Look();
+  ModelVersions& Of(const std::string& name);
+  void DestroyIdle();
+  void Tell() ABSL_LOCKS_EXCLUDED(mu_);
+
+  // Constant after construction.
+  const RepositoryOptions options_;
+  const RepositoryHooks hooks_;
+
+  // Of the repository's thread, and of Stop once that has ended.
+  std::map<std::string, ModelVersions> models_;
+  Listing seen_;  // by the look before
+  std::string look_problem_;
+  steady_clock::time_point next_look_;
+  bool serving_ = false;  // After the start, loading yields to what serves.
+
+  mutable Mutex mu_;
+  CondVar changed_;  // A call, the end of the start, or stopping_.
+  std::deque<Call> calls_ ABSL_GUARDED_BY(mu_);
+  std::vector<ModelStatus> statuses_ ABSL_GUARDED_BY(mu_);
+  std::optional<absl::Status> started_ ABSL_GUARDED_BY(mu_);
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+
+  std::thread thread_;  // Last: uses the members above.
+};
+
+absl::Status Repository::WaitUntilStarted() {
+  MutexLock lock(&mu_);
+  while (!started_.has_value()) changed_.Wait(&mu_);
+  return *started_;
+}
+
+std::vector<ModelStatus> Repository::List() const {
+  MutexLock lock(&mu_);
+  return statuses_;
+}
+
+void Repository::Enqueue(Call call) {
+  absl::Status refused;
+  if (options_.control != "explicit") {
+    refused = WithReason(absl::FailedPreconditionError(absl::StrCat(
+                             "models are loaded and unloaded by call only with repository.control: "
+                             "explicit; it is ",
+                             options_.control)),
+                         "REPOSITORY_CONTROL");
+  } else {
+    MutexLock lock(&mu_);
+    if (!stopping_) {
+      calls_.push_back(std::move(call));
+      changed_.SignalAll();
+      return;
+    }
+    refused = absl::UnavailableError("the server is shutting down");
+  }
+  std::move(call.done)(std::move(refused));
+}
+
+void Repository::Stop() {
+  {
+    MutexLock lock(&mu_);
+    stopping_ = true;
+    changed_.SignalAll();
+  }
+  if (thread_.joinable()) thread_.join();
+  std::deque<Call> calls;
+  {
+    MutexLock lock(&mu_);
+    calls.swap(calls_);
+  }
+  for (Call& call : calls) std::move(call.done)(absl::UnavailableError("the server is shutting down"));
+  for (auto& [name, model] : models_) model.Stop();
+}
+
+void Repository::Run() {
+  absl::Status started = LoadAtStart();
+  serving_ = true;
+  next_look_ = steady_clock::now() + absl::ToChronoNanoseconds(options_.poll_interval);
+  {
+    MutexLock lock(&mu_);
+    started_ = started;
+    changed_.SignalAll();
+  }
+  bool more_to_do = false;
+  std::optional<Call> call;
+  while (WaitForStep(more_to_do, &call) == Step::kGoOn) {
+    if (call.has_value()) {
+      absl::Status done = Handle(*call);
+      Tell();
+      std::move(call->done)(std::move(done));
+      call.reset();
+    }
+    if (options_.control == "poll") LookIfDue();
+    more_to_do = absl::c_any_of(models_, [this](const auto& model) { return LoadNext(model.first); });
+    DestroyIdle();
+    Tell();
+  }
+}
+
+absl::Status Repository::LoadAtStart() {
+  ASSIGN_OR_RETURN(seen_, hooks_.list());
+  for (const auto& [name, listed] : seen_) Of(name).Show(listed);
+  std::vector<std::string> names = options_.load;
+  if (options_.control != "explicit") {
+    for (const auto& [name, listed] : seen_) names.push_back(name);
+  }
+  const bool strict = options_.control != "poll";
+  for (const std::string& name : names) {
+    if (seen_.count(name) == 0) {
+      return absl::NotFoundError(absl::StrCat("repository.load names '", name, "', which has no directory"));
+    }
+    Of(name).Activate(/*retry=*/false);
+    LoadAll(name, strict);
+    if (absl::Status complete = Of(name).Complete(); strict && !complete.ok()) return complete;
+  }
+  Tell();
+  return absl::OkStatus();
+}
+
+ModelVersions& Repository::Of(const std::string& name) {
+  return models_.try_emplace(name, name, hooks_).first->second;
+}
+
+bool Repository::LoadNext(const std::string& name) {
+  ModelVersions& model = Of(name);
+  const std::optional<int64_t> version = model.Advance();
+  if (!version.has_value()) return false;
+  const VersionLoader load = model.Begin(*version);
+  Tell();
+  model.Finish(*version, LoadOnThreadThatEnds(load, *version, /*lowest_priority=*/serving_));
+  // Labels and traffic follow before anything else takes time.
+  model.Advance();
+  return true;
+}
+
+void Repository::LoadAll(const std::string& name, bool until_failure) {
+  while (LoadNext(name)) {
+    if (until_failure && Of(name).last_load_failed()) return;
+  }
+}
+
+Repository::Step Repository::WaitForStep(bool more_to_do, std::optional<Call>* call) {
+  const bool sweeping =
+      absl::c_any_of(models_, [](const auto& model) { return model.second.holds_retired(); });
+  absl::Duration wait = sweeping ? kIdleCheck : absl::InfiniteDuration();
+  if (options_.control == "poll") wait = std::min(wait, absl::FromChrono(next_look_ - steady_clock::now()));
+  if (more_to_do) wait = absl::ZeroDuration();
+  MutexLock lock(&mu_);
+  while (!stopping_ && calls_.empty() && wait > absl::ZeroDuration()) {
+    if (changed_.WaitFor(&mu_, wait)) break;
+  }
+  if (stopping_) return Step::kStop;
+  if (!calls_.empty()) {
+    *call = std::move(calls_.front());
+    calls_.pop_front();
+  }
+  return Step::kGoOn;
+}
+
+absl::Status Repository::Handle(const Call& call) {
+  if (!call.load) {
+    const auto model = models_.find(call.model);
+    if (model == models_.end()) return absl::NotFoundError(absl::StrCat("unknown model '", call.model, "'"));
+    model->second.Deactivate();
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(seen_, hooks_.list());
+  for (const auto& [name, listed] : seen_) {
+    if (name == call.model || !Of(name).active()) Of(name).Show(listed);
+  }
+  if (seen_.count(call.model) == 0) {
+    const std::string known =
+        absl::StrJoin(seen_, ", ", [](std::string* out, const auto& listed) { out->append(listed.first); });
+    return absl::NotFoundError(absl::StrCat("unknown model '", call.model,
+                                            "'; the repository has: ", known.empty() ? "no model" : known));
+  }
+  Of(call.model).Activate(/*retry=*/true);
+  LoadAll(call.model, /*until_failure=*/false);
+  return Of(call.model).Complete();
+}
+
+void Repository::LookIfDue() {
+  if (steady_clock::now() < next_look_) return;
+  Look();
+  next_look_ = steady_clock::now() + absl::ToChronoNanoseconds(options_.poll_interval);
+}
+
+void Repository::Look() {
+  absl::StatusOr<Listing> now = hooks_.list();
+  if (now.status().message() != look_problem_) {
+    look_problem_ = std::string(now.status().message());
+    if (!now.ok()) hooks_.look_failed(now.status());
+  }
+  if (!now.ok()) return;
+  for (auto& [name, listed] : Settle(seen_, *now)) {
+    if (!listed.settled) continue;
+    Of(name).Show(listed);
+    Of(name).Activate(/*retry=*/false);
+  }
+  for (auto& [name, model] : models_) {
+    // Gone for two looks.
+    if (now->count(name) == 0 && seen_.count(name) == 0) model.Deactivate();
+  }
+  seen_ = *std::move(now);
+}
+
+void Repository::DestroyIdle() {
+  for (auto& [name, model] : models_) model.DestroyIdle();
+  std::erase_if(models_, [this](const auto& entry) {
+    const auto& [name, model] = entry;
+    return seen_.count(name) == 0 && !model.active() && !model.holds_retired();
+  });
+}
+
+void Repository::Tell() {
+  std::vector<ModelStatus> statuses;
+  for (auto& [name, model] : models_) {
+    model.Tell();
+    statuses.push_back(model.Status());
+  }
+  MutexLock lock(&mu_);
+  statuses_ = std::move(statuses);
+}
+
+}  // namespace
+
+absl::string_view StateName(VersionState state) {
+  switch (state) {
+    case VersionState::kUnavailable:
+      return "UNAVAILABLE";
+    case VersionState::kLoading:
+      return "LOADING";
+    case VersionState::kReady:
+      return "READY";
+    case VersionState::kUnloading:
+      return "UNLOADING";
+  }
+  return "";
+}
+
+absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Start(const RepositoryOptions& options,
+                                                                        RepositoryHooks hooks) {
+  auto repository = std::make_unique<Repository>(options, std::move(hooks));
+  RETURN_IF_ERROR(repository->WaitUntilStarted());
+  return std::unique_ptr<ModelRepository>(std::move(repository));
+}
+
+}  // namespace calserve

@@ -1,0 +1,94 @@
+#ifndef CALSERVE_SERVER_MODEL_MODEL_REPOSITORY_H_
+#define CALSERVE_SERVER_MODEL_MODEL_REPOSITORY_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/functional/any_invocable.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/model/repository_plan.h"
+
+namespace calserve {
+
+struct RepositoryOptions {
+  std::string control = "none";                     // none | poll | explicit
+  absl::Duration poll_interval = absl::Seconds(5);  // between two looks at the directory, with poll
+  std::vector<std::string> load;                    // models loaded at start, with explicit
+};
+
+enum class VersionState { kUnavailable, kLoading, kReady, kUnloading };
+absl::string_view StateName(VersionState state);  // "READY"
+
+struct VersionStatus {
+  int64_t version = 0;
+  VersionState state = VersionState::kUnavailable;
+  // Why it is not READY; of a READY one, why a newer state of its files is not what serves.
+  std::string reason;
+  bool failed = false;              // the reason is a fault, not a choice
+  std::vector<std::string> labels;  // that point to it now, sorted
+  friend bool operator==(const VersionStatus&, const VersionStatus&) = default;
+};
+
+struct ModelStatus {
+  std::string name;
+  std::string reason;                   // what is wrong with its directory as a whole: what serves is older
+  std::vector<VersionStatus> versions;  // the newest first; of folders on disk, and those that still serve
+  friend bool operator==(const ModelStatus&, const ModelStatus&) = default;
+};
+
+// What the repository works on, connected by main.cc. Called from the repository's own thread.
+struct RepositoryHooks {
+  // Reads the directory, without loading anything.
+  std::function<absl::StatusOr<Listing>()> list;
+  // Labels and traffic of a model changed; called after what they point to was published.
+  std::function<void(const std::string& model, const VersionRouting& routing)> route;
+  // The state, the reason or the labels of a version changed; to be logged.
+  std::function<void(const std::string& model, const VersionStatus& status)> told;
+  // The directory, or that of one model, cannot be read, or something else is wrong with it than before; to
+  // be logged.
+  std::function<void(const absl::Status& problem)> look_failed;
+};
+
+// Keeps the versions that are wanted loaded: the directory and model.yaml say which. A version is loaded,
+// warmed and checked on a thread of the lowest priority that ends with it, one at a time, then published in
+// place of what it replaces; what is not wanted any more is withdrawn and destroyed once its last request is
+// answered. What fails to load leaves the old one serving. Thread-safe.
+//   none      what is wanted at start, all before Start returns; nothing changes after
+//   poll      looks at the directory every poll_interval; what two looks in a row show alike is acted upon
+//   explicit  models are loaded (in the state of that moment) and unloaded by call
+class ModelRepository {
+ public:
+  // Called exactly once, from the repository's thread or, when it is refused at once, from the caller's.
+  using Done = absl::AnyInvocable<void(absl::Status) &&>;
+
+  // Loads what is wanted at start. NOT_FOUND where the directory cannot be read. With none and explicit a
+  // wanted version that cannot be loaded is the error, naming it; with poll it is a status like any other.
+  static absl::StatusOr<std::unique_ptr<ModelRepository>> Start(const RepositoryOptions& options,
+                                                                RepositoryHooks hooks);
+  // Ends after the load under way. Requests must have ended: Stop first.
+  virtual ~ModelRepository() = default;
+
+  // Every model of the directory, by name: as it was at the last look, Load or Unload. Never waits.
+  virtual std::vector<ModelStatus> List() const = 0;
+
+  // FAILED_PRECONDITION unless the control is explicit; NOT_FOUND for a model that has no directory.
+  // Load reads the directory again and is done when every wanted version is READY, or with the reason of the
+  // newest that is not (FAILED_PRECONDITION; what served before serves on). Unload is done when no new
+  // request gets the model; those under way are answered.
+  virtual void Load(const std::string& model, Done done) = 0;
+  virtual void Unload(const std::string& model, Done done) = 0;
+
+  // Ends after the load under way, answers Load and Unload calls that wait (UNAVAILABLE), then stops every
+  // version: what is queued there is answered UNAVAILABLE. At shutdown, when no new request comes.
+  virtual void Stop() = 0;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MODEL_MODEL_REPOSITORY_H_

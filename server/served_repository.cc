@@ -1,0 +1,206 @@
+#include "server/served_repository.h"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "calibration_io/file.h"
+#include "server/base/status_macros.h"
+#include "server/config/cpu_limit.h"
+#include "server/config/warm_up_file.h"
+#include "server/model/torch_device.h"
+#include "server/prediction/warm_up_check.h"
+
+namespace calserve {
+namespace {
+
+constexpr int kMostAutoInstances = 4;  // on a CPU: beyond it more threads a pass do better than more passes
+constexpr int kGpuInstances = 2;       // one copies while the other computes
+constexpr int64_t kMaxCalibratorBytes = int64_t{64} << 20;
+
+bool RunsOnCpu(const ModelConfig& model) {
+  return model.device == "cpu" || (model.device == "auto" && !ResolveDevice("cuda").ok());
+}
+
+int InstancesOf(const ModelConfig& model) {
+  if (model.batching.instances > 0) return model.batching.instances;
+  return RunsOnCpu(model) ? std::min(AvailableCores(), kMostAutoInstances) : kGpuInstances;
+}
+
+absl::Status Summary(const std::vector<absl::Status>& problems) {
+  if (problems.empty()) return absl::OkStatus();
+  std::string text = std::string(problems.front().message());
+  if (problems.size() > 1) {
+    absl::StrAppend(&text, " (and ", problems.size() - 1, " more: calserve-server --check DIRECTORY)");
+  }
+  return absl::Status(problems.front().code(), text);
+}
+
+// Everything but the versions' files.
+std::string DocumentOf(const ModelDirectory& directory) {
+  const ModelConfig& model = directory.config;
+  std::string text = absl::StrCat(model.settings, "\n", model.policy.ToText());
+  for (const auto& [label, version] : model.routing.labels) absl::StrAppend(&text, "\n", label, "=", version);
+  for (const VersionRouting::Share& share : model.routing.traffic)
+    absl::StrAppend(&text, "\n", share.label, ":", share.weight);
+  for (const absl::Status& problem : directory.problems) absl::StrAppend(&text, "\n", problem.message());
+  return text;
+}
+
+class Connection {
+ public:
+  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table)
+      : config_(config), registry_(registry), table_(table) {}
+
+  absl::StatusOr<Listing> List() {
+    using Directories = std::map<std::string, ModelDirectory>;
+    ASSIGN_OR_RETURN(Directories directories,
+                     ReadModelRepository(config_.model_repository, config_.batching));
+    if (directories.empty() && config_.repository.control == "none") {
+      return absl::NotFoundError(absl::StrCat("no model in ", config_.model_repository, ": expected ",
+                                              config_.model_repository, "/NAME/model.yaml"));
+    }
+    Listing listing;
+    for (auto& [name, directory] : directories) {
+      for (const std::string& note : directory.config.notes) {
+        if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
+      }
+      listing[name] = Listed(std::move(directory));
+    }
+    return listing;
+  }
+
+ private:
+  ListedModel Listed(ModelDirectory directory) const {
+    ListedModel listed;
+    listed.document = DocumentOf(directory);
+    listed.problem = Summary(directory.problems);
+    const auto model = std::make_shared<const ModelConfig>(std::move(directory.config));
+    listed.policy = model->policy;
+    listed.routing = model->routing;
+    for (const ModelConfig::Version& version : model->versions) {
+      listed.versions[version.version] = {absl::StrCat(version.files, "\n\n", model->settings),
+                                          version.problem};
+    }
+    listed.load = [this, model](int64_t version) { return Load(*model, *model->Find(version)); };
+    return listed;
+  }
+
+  absl::StatusOr<std::unique_ptr<LoadedVersion>> Load(const ModelConfig& model,
+                                                      const ModelConfig::Version& version) const {
+    std::vector<WarmUpSample> samples;
+    if (!version.warmup_path.empty()) {
+      std::vector<absl::Status> problems;
+      samples = ReadWarmUpSamples(version.warmup_path, model, &problems);
+      RETURN_IF_ERROR(Summary(problems));
+    }
+    std::string calibrator;
+    if (!version.calibrator_path.empty()) {
+      ASSIGN_OR_RETURN(calibrator, ReadWholeFile(version.calibrator_path, kMaxCalibratorBytes));
+    }
+    const ServedModelOptions options = LoadingOptions(config_, model, version);
+    ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));
+    RETURN_IF_ERROR(WarmUpStatus(CheckWarmUpSamples(samples, *served)));
+    auto publish = [this, calibrator = std::move(calibrator)](std::shared_ptr<const ServedModel> loaded) {
+      return Publish(std::move(loaded), calibrator);
+    };
+    return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish));
+  }
+
+  // Model and calibrator become visible together, and no activation comes between them.
+  absl::Status Publish(std::shared_ptr<const ServedModel> served, const std::string& calibrator) const {
+    const CalibrationTarget target{served->name, served->version, served->classes()};
+    const auto install = [&](const CalibratorVersion& active) { table_.Publish(served, ToServed(active)); };
+    ASSIGN_OR_RETURN(const CalibratorVersion active, registry_.AddModelVersion(target, calibrator, install));
+    const Model& loaded = *served->model;
+    spdlog::info(
+        "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
+        served->name, served->version, loaded.format(), loaded.device(), loaded.options().instances,
+        served->classes(), active.version, MethodName(active.spec.method));
+    return absl::OkStatus();
+  }
+
+  const ServerConfig& config_;
+  CalibratorRegistry& registry_;
+  ServingTable& table_;
+  std::set<std::string> noted_;
+};
+
+void Log(const std::string& model, const VersionStatus& status) {
+  if (status.failed) {
+    spdlog::warn("model={} version={} state={} reason=\"{}\"", model, status.version,
+                 std::string(StateName(status.state)), status.reason);
+  } else if (status.state != VersionState::kUnavailable) {
+    spdlog::info("model={} version={} state={}{}{}", model, status.version,
+                 std::string(StateName(status.state)),
+                 status.labels.empty() ? "" : " labels=", absl::StrJoin(status.labels, ","));
+  } else {
+    spdlog::debug("model={} version={} state=UNAVAILABLE reason=\"{}\"", model, status.version,
+                  status.reason);
+  }
+}
+
+}  // namespace
+
+std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version) {
+  absl::StatusOr<Calibrator> calibrator = Calibrator::Create(version.spec);
+  if (!calibrator.ok()) return nullptr;
+  return std::make_shared<ServedCalibrator>(
+      ServedCalibrator{*std::move(calibrator), version.version, version.digest});
+}
+
+ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig& model,
+                                  const ModelConfig::Version& version) {
+  ServedModelOptions options;
+  options.binary = model.task == Task::kBinary;
+  options.labels = model.labels;
+  if (model.kind == InputKind::kImage) options.image = model.image;
+  options.limits = config.decode_limits;
+  options.batching = model.batching;
+  options.batching.instances = InstancesOf(model);
+  options.model.name = model.name;
+  options.model.version = version.version;
+  options.model.path = version.model_path;
+  options.model.input_shape = model.input_shape;
+  options.model.classes = static_cast<int>(model.labels.size());
+  options.model.device = model.device;
+  options.model.instances = options.batching.instances;
+  options.model.intra_op_threads = model.intra_op_threads;
+  options.model.max_batch_size = options.batching.max_batch_size;
+  return options;
+}
+
+RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
+                                  ServingTable& table) {
+  const auto connection = std::make_shared<Connection>(config, registry, table);
+  RepositoryHooks hooks;
+  hooks.list = [connection] { return connection->List(); };
+  hooks.route = [&table](const std::string& model, const VersionRouting& routing) {
+    table.SetRouting(model, routing);
+  };
+  hooks.told = Log;
+  hooks.look_failed = [](const absl::Status& problem) {
+    spdlog::warn("model repository: {}", std::string(problem.message()));
+  };
+  return hooks;
+}
+
+int ChooseIntraOpThreads(const ServerConfig& config) {
+  if (config.intra_op_threads > 0) return config.intra_op_threads;
+  int instances = 0;
+  const auto models = ReadModelRepository(config.model_repository, config.batching);
+  if (models.ok()) {
+    for (const auto& [name, model] : *models) instances += InstancesOf(model.config);
+  }
+  return std::max(1, AvailableCores() / std::max(1, instances));
+}
+
+}  // namespace calserve

@@ -1,0 +1,33 @@
+#ifndef CALSERVE_SERVER_SERVED_REPOSITORY_H_
+#define CALSERVE_SERVER_SERVED_REPOSITORY_H_
+
+#include <memory>
+
+#include "server/config/model_config.h"
+#include "server/config/server_config.h"
+#include "server/model/model_repository.h"
+#include "server/prediction/served_version.h"
+#include "server/prediction/serving_table.h"
+#include "server/recalibration/calibrator_registry.h"
+
+namespace calserve {
+
+// Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
+// prediction loads and serves, recalibration has the calibrators. All outlive the repository.
+RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
+                                  ServingTable& table);
+
+// LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
+// directory holds now; a model that comes later shares them too.
+int ChooseIntraOpThreads(const ServerConfig& config);
+
+// As a snapshot carries it; null where the version's parameters make no calibrator.
+std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version);
+
+// What one version is loaded with.
+ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig& model,
+                                  const ModelConfig::Version& version);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_SERVED_REPOSITORY_H_
