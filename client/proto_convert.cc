@@ -63,10 +63,17 @@ ModelVersionInfo VersionFromProto(const v1::ModelVersion& version) {
     case v1::MODEL_STATE_FAILED:
       out.state = ModelVersionInfo::State::kFailed;
       break;
+    case v1::MODEL_STATE_UNLOADING:
+      out.state = ModelVersionInfo::State::kUnloading;
+      break;
+    case v1::MODEL_STATE_UNAVAILABLE:
+      out.state = ModelVersionInfo::State::kUnavailable;
+      break;
     default:
       break;
   }
   out.reason = version.reason();
+  out.version_labels.assign(version.version_labels().begin(), version.version_labels().end());
   out.format = version.format();
   out.device = version.device();
   out.digest = version.digest();
@@ -114,6 +121,8 @@ v1::PredictRequest ToProto(const PredictRequest& request) {
   v1::PredictRequest out;
   out.set_model(request.model);
   out.set_model_version(request.model_version);
+  out.set_version_label(request.version_label);
+  out.set_routing_key(request.routing_key);
   for (const Input& input : request.inputs) *out.add_inputs() = ToProto(input);
   out.mutable_options()->set_top_k(request.top_k);
   out.mutable_options()->set_return_logits(request.return_logits);
@@ -248,6 +257,9 @@ ModelInfo FromProto(const v1::Model& model) {
   out.labels.assign(model.labels().begin(), model.labels().end());
   out.max_batch_size = model.max_batch_size();
   for (const v1::ModelVersion& version : model.versions()) out.versions.push_back(VersionFromProto(version));
+  out.reason = model.reason();
+  for (const v1::TrafficShare& share : model.traffic())
+    out.traffic.emplace_back(share.version_label(), share.weight());
   return out;
 }
 

@@ -43,7 +43,9 @@ struct Input {
 
 struct PredictRequest {
   std::string model;
-  int64_t model_version = 0;  // 0: the newest ready version
+  int64_t model_version = 0;  // 0: of version_label, else the server's choice
+  std::string version_label;  // "stable", "canary": not together with model_version
+  std::string routing_key;    // requests of one key go to one side of a traffic split
   std::vector<Input> inputs;
   int top_k = 0;  // 0: min(5, classes)
   bool return_logits = false;
@@ -173,10 +175,11 @@ struct FitRequest {
 // --- Models ---
 
 struct ModelVersionInfo {
-  enum class State { kUnknown, kLoading, kReady, kFailed };
+  enum class State { kUnknown, kLoading, kReady, kFailed, kUnloading, kUnavailable };
   int64_t version = 0;
   State state = State::kUnknown;
-  std::string reason;  // of a failure
+  std::string reason;  // why it is not ready, or not as it is on the server's disk
+  std::vector<std::string> version_labels;
   std::string format;
   std::string device;
   std::string digest;
@@ -190,7 +193,9 @@ struct ModelInfo {
   std::vector<int64_t> input_shape;
   std::vector<std::string> labels;
   int max_batch_size = 0;
-  std::vector<ModelVersionInfo> versions;  // the newest first
+  std::vector<ModelVersionInfo> versions;            // the newest first
+  std::string reason;                                // what is wrong with its directory as a whole
+  std::vector<std::pair<std::string, int>> traffic;  // version label and weight
 };
 
 enum class Health { kUnknown, kServing, kNotServing };

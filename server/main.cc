@@ -1,7 +1,6 @@
 // calserve-server: the whole server in the order in which data flows.
-//   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback ->
-//   monitoring
-//   -> gRPC -> drain
+//   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback
+//   -> monitoring -> gRPC -> drain
 
 #include <pthread.h>
 #include <signal.h>
@@ -120,7 +119,8 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   });
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration});
+      config.grpc,
+      {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration, repository->get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   spdlog::info("serving address={}", (*server)->address());
 

@@ -43,6 +43,10 @@ const char* StateName(client::ModelVersionInfo::State state) {
       return "READY";
     case client::ModelVersionInfo::State::kFailed:
       return "FAILED";
+    case client::ModelVersionInfo::State::kUnloading:
+      return "UNLOADING";
+    case client::ModelVersionInfo::State::kUnavailable:
+      return "UNAVAILABLE";
     default:
       return "UNKNOWN";
   }
@@ -118,17 +122,22 @@ Json ToJson(const client::ModelInfo& model) {
     versions.push_back({{"version", version.version},
                         {"state", StateName(version.state)},
                         {"reason", version.reason},
+                        {"version_labels", version.version_labels},
                         {"format", version.format},
                         {"device", version.device},
                         {"digest", version.digest},
                         {"active_calibrator", ToJson(version.active_calibrator)}});
   }
+  Json traffic = Json::object();
+  for (const auto& [label, weight] : model.traffic) traffic[label] = weight;
   return {{"name", model.name},
+          {"reason", model.reason},
           {"task", model.task},
           {"input_kind", model.input_kind},
           {"input_shape", model.input_shape},
           {"labels", model.labels},
           {"max_batch_size", model.max_batch_size},
+          {"traffic", std::move(traffic)},
           {"versions", std::move(versions)}};
 }
 

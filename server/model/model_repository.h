@@ -39,6 +39,7 @@ struct ModelStatus {
   std::string name;
   std::string reason;                   // what is wrong with its directory as a whole: what serves is older
   std::vector<VersionStatus> versions;  // the newest first; of folders on disk, and those that still serve
+  std::vector<VersionRouting::Share> traffic;
   friend bool operator==(const ModelStatus&, const ModelStatus&) = default;
 };
 

@@ -143,7 +143,7 @@ ModelStatus ModelVersions::Status() const {
   for (const auto& [version, listed] : listed_.versions) known.insert(version);
   for (const auto& [version, loaded] : ready_) known.insert(version);
   for (const Retired& retired : retired_) known.insert(retired.version);
-  ModelStatus status{name_, std::string(problem_.message()), {}};
+  ModelStatus status{name_, std::string(problem_.message()), {}, listed_.routing.traffic};
   for (auto version = known.rbegin(); version != known.rend(); ++version) {
     status.versions.push_back(StatusOf(*version));
   }

@@ -26,7 +26,7 @@ class GrpcServerImpl final : public GrpcServer {
         prediction_(b.predictor, calls_),
         feedback_(b.ingestor, calls_),
         calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
-        models_(b.table, b.registry, calls_),
+        models_(b.table, b.registry, b.model_repository, calls_),
         kserve_(b.predictor, b.table, calls_) {}
 
   ~GrpcServerImpl() override {

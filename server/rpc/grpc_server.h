@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/feedback/feedback_ingestor.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
@@ -31,6 +32,7 @@ struct GrpcBackends {
   CalibrationMonitor& monitor;
   ReportHub& hub;
   RecalibrationOptions limits;
+  const ModelRepository* model_repository = nullptr;  // null: ModelService tells what the table serves
 };
 
 // The gRPC server: calserve.v1's four services, health (Check and Watch) and reflection. Plain header: gRPC

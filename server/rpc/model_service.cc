@@ -1,7 +1,7 @@
 #include "server/rpc/model_service.h"
 
+#include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/page.h"
@@ -9,27 +9,77 @@
 
 namespace calserve {
 
-std::vector<v1::Model> ModelService::Models() const {
-  std::vector<v1::Model> models;
+namespace {
+
+v1::ModelState ToProto(const VersionStatus& status) {
+  switch (status.state) {
+    case VersionState::kLoading:
+      return v1::MODEL_STATE_LOADING;
+    case VersionState::kReady:
+      return v1::MODEL_STATE_READY;
+    case VersionState::kUnloading:
+      return v1::MODEL_STATE_UNLOADING;
+    case VersionState::kUnavailable:
+      return status.failed ? v1::MODEL_STATE_FAILED : v1::MODEL_STATE_UNAVAILABLE;
+  }
+  return v1::MODEL_STATE_UNSPECIFIED;
+}
+
+void FillModel(const ServedModel& served, v1::Model& model) {
+  model.set_name(served.name);
+  model.set_task(served.binary ? "binary" : "multiclass");
+  model.set_input_kind(served.preprocessor.has_value() ? "image" : "tensor");
+  model.mutable_input_shape()->Add(served.input_shape.begin(), served.input_shape.end());
+  model.mutable_labels()->Add(served.labels.begin(), served.labels.end());
+  model.set_max_batch_size(served.max_batch_size);
+}
+
+v1::ModelVersion& VersionOf(int64_t version, v1::Model& model) {
+  for (v1::ModelVersion& known : *model.mutable_versions()) {
+    if (known.version() == version) return known;
+  }
+  v1::ModelVersion& added = *model.add_versions();
+  added.set_version(version);
+  return added;
+}
+
+// What the repository knows beyond what serves.
+void AddStatus(const ModelStatus& status, v1::Model& model) {
+  model.set_name(status.name);
+  model.set_reason(status.reason);
+  for (const VersionRouting::Share& share : status.traffic) {
+    v1::TrafficShare& out = *model.add_traffic();
+    out.set_version_label(share.label);
+    out.set_weight(share.weight);
+  }
+  for (const VersionStatus& version : status.versions) {
+    v1::ModelVersion& out = VersionOf(version.version, model);
+    // The table is the newer of the two: what it serves is ready.
+    if (out.state() != v1::MODEL_STATE_READY) out.set_state(ToProto(version));
+    out.set_reason(version.reason);
+    out.mutable_version_labels()->Add(version.labels.begin(), version.labels.end());
+  }
+  std::sort(model.mutable_versions()->begin(), model.mutable_versions()->end(),
+            [](const v1::ModelVersion& a, const v1::ModelVersion& b) { return a.version() > b.version(); });
+}
+
+}  // namespace
+
+std::map<std::string, v1::Model> ModelService::Models() const {
+  std::map<std::string, v1::Model> models;
   for (const Snapshot& snapshot : table_.List()) {
     const ServedModel& served = *snapshot.model;
-    if (models.empty() || models.back().name() != served.name) {
-      v1::Model& model = models.emplace_back();
-      model.set_name(served.name);
-      model.set_task(served.binary ? "binary" : "multiclass");
-      model.set_input_kind(served.preprocessor.has_value() ? "image" : "tensor");
-      model.mutable_input_shape()->Add(served.input_shape.begin(), served.input_shape.end());
-      model.mutable_labels()->Add(served.labels.begin(), served.labels.end());
-      model.set_max_batch_size(served.max_batch_size);
-    }
-    v1::ModelVersion& version = *models.back().add_versions();
-    version.set_version(served.version);
+    v1::Model& model = models[served.name];
+    if (model.name().empty()) FillModel(served, model);
+    v1::ModelVersion& version = VersionOf(served.version, model);
     version.set_state(v1::MODEL_STATE_READY);
     version.set_format(served.model->format());
     version.set_device(served.model->device());
     version.set_digest(served.model->digest());
-    *version.mutable_active_calibrator() = ToProto(registry_.Active(served.name, served.version));
+    *version.mutable_active_calibrator() = calserve::ToProto(registry_.Active(served.name, served.version));
   }
+  if (repository_ == nullptr) return models;
+  for (const ModelStatus& status : repository_->List()) AddStatus(status, models[status.name]);
   return models;
 }
 
@@ -38,10 +88,14 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*,
                                                    v1::ListModelsResponse* response) {
   auto* call = new UnaryCall(calls_);
   if (!call->accepted()) return call;
-  std::vector<v1::Model> models = Models();
+  std::map<std::string, v1::Model> models = Models();
   const absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
   if (page.ok()) {
-    for (size_t i = page->begin; i < page->end; ++i) *response->add_models() = std::move(models[i]);
+    size_t index = 0;
+    for (auto& [name, model] : models) {
+      if (index >= page->begin && index < page->end) *response->add_models() = std::move(model);
+      ++index;
+    }
     response->set_next_page_token(page->next_token);
   }
   call->Reply(page.status());
@@ -53,11 +107,14 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext*,
                                                  v1::GetModelResponse* response) {
   auto* call = new UnaryCall(calls_);
   if (!call->accepted()) return call;
-  const absl::Status found = table_.Find(request->model(), 0).status();
-  for (v1::Model& model : Models()) {
-    if (model.name() == request->model()) *response->mutable_model() = std::move(model);
+  std::map<std::string, v1::Model> models = Models();
+  const auto found = models.find(request->model());
+  if (found == models.end()) {
+    call->Reply(table_.Find(request->model(), 0).status());
+    return call;
   }
-  call->Reply(found);
+  *response->mutable_model() = std::move(found->second);
+  call->Reply(absl::OkStatus());
   return call;
 }
 

@@ -1,19 +1,24 @@
 #ifndef CALSERVE_SERVER_RPC_MODEL_SERVICE_H_
 #define CALSERVE_SERVER_RPC_MODEL_SERVICE_H_
 
+#include <map>
+#include <string>
+
 #include "calserve/v1/model.grpc.pb.h"
+#include "server/model/model_repository.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
 
-// calserve.v1.ModelService over the serving table.
+// calserve.v1.ModelService over the serving table and the repository of versions.
 class ModelService final : public v1::ModelService::CallbackService {
  public:
-  // All outlive the service.
-  ModelService(const ServingTable& table, CalibratorRegistry& registry, CallTracker& calls)
-      : table_(table), registry_(registry), calls_(calls) {}
+  // All outlive the service. `repository` may be null: then what the table serves is all there is.
+  ModelService(const ServingTable& table, CalibratorRegistry& registry, const ModelRepository* repository,
+               CallTracker& calls)
+      : table_(table), registry_(registry), repository_(repository), calls_(calls) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest* request,
@@ -22,10 +27,12 @@ class ModelService final : public v1::ModelService::CallbackService {
                                      v1::GetModelResponse* response) override;
 
  private:
-  std::vector<v1::Model> Models() const;
+  // By name.
+  std::map<std::string, v1::Model> Models() const;
 
   const ServingTable& table_;
   CalibratorRegistry& registry_;
+  const ModelRepository* const repository_;
   CallTracker& calls_;
 };
 

@@ -12,17 +12,41 @@ TEST(ProtoConvertTest, SendsBothKindsOfInput) {
   PredictRequest request;
   request.model = "m";
   request.model_version = 3;
+  request.version_label = "canary";
+  request.routing_key = "user-1";
   request.top_k = 2;
   request.return_logits = true;
   request.inputs = {{EncodedImage{"png"}, {{"site", "A"}}}, {Tensor::Uint8({1, 1}, {9}), {}}};
   const v1::PredictRequest proto = ToProto(request);
   EXPECT_EQ(proto.model_version(), 3);
+  EXPECT_EQ(proto.version_label(), "canary");
+  EXPECT_EQ(proto.routing_key(), "user-1");
   EXPECT_EQ(proto.inputs(0).encoded_image(), "png");
   EXPECT_EQ(proto.inputs(0).attributes(0).value(), "A");
   EXPECT_EQ(proto.inputs(1).tensor().data_type(), v1::DATA_TYPE_UINT8);
   EXPECT_EQ(proto.inputs(1).tensor().shape_size(), 2);
   EXPECT_EQ(proto.options().top_k(), 2);
   EXPECT_TRUE(proto.options().return_logits());
+}
+
+TEST(ProtoConvertTest, TellsWhatServesAndWhatDoesNot) {
+  v1::Model proto;
+  proto.set_reason("model.yaml:3: task");
+  v1::TrafficShare& share = *proto.add_traffic();
+  share.set_version_label("canary");
+  share.set_weight(5);
+  v1::ModelVersion& version = *proto.add_versions();
+  version.set_state(v1::MODEL_STATE_UNAVAILABLE);
+  version.set_reason("not loaded");
+  version.add_version_labels("canary");
+  const ModelInfo model = FromProto(proto);
+  EXPECT_EQ(model.reason, "model.yaml:3: task");
+  EXPECT_EQ(model.traffic.at(0), (std::pair<std::string, int>("canary", 5)));
+  EXPECT_EQ(model.versions.at(0).state, ModelVersionInfo::State::kUnavailable);
+  EXPECT_EQ(model.versions.at(0).reason, "not loaded");
+  EXPECT_EQ(model.versions.at(0).version_labels.at(0), "canary");
+  proto.mutable_versions(0)->set_state(v1::MODEL_STATE_UNLOADING);
+  EXPECT_EQ(FromProto(proto).versions.at(0).state, ModelVersionInfo::State::kUnloading);
 }
 
 TEST(ProtoConvertTest, KeepsTimesToTheNanosecond) {

@@ -1,0 +1,227 @@
+// The repository of versions as its operator and its clients see it: the real server polls a directory.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "tests/end_to_end/model_variants.h"
+#include "tests/end_to_end/scenario.h"
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+
+namespace calserve::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+constexpr absl::Duration kTimeout = absl::Seconds(60);
+constexpr float kTolerance = 1e-3f;
+
+class RepositoryTest : public ::testing::Test {
+ protected:
+  void Start(std::vector<std::string> flags) {
+    ServerFlags server{.model_repository = repository_.path(), .data_dir = data_dir_.path()};
+    server.more = std::move(flags);
+    server_.emplace(server);
+    ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+    api_.emplace(server_->address());
+  }
+  void Poll() { Start({"--repository-control", "poll", "--repository-poll-interval", "50ms"}); }
+
+  Reply<v1::PredictResponse> Predict(const v1::PredictRequest& request) { return api_->Predict(request); }
+  static v1::PredictRequest Request() {
+    v1::PredictRequest request = TestTensorRequest(0, 1);
+    request.mutable_options()->set_return_logits(true);
+    return request;
+  }
+  static v1::PredictRequest Labelled(const std::string& label) {
+    v1::PredictRequest request = Request();
+    request.set_version_label(label);
+    return request;
+  }
+  static v1::PredictRequest Keyed(const std::string& key) {
+    v1::PredictRequest request = Request();
+    request.set_routing_key(key);
+    return request;
+  }
+  // The logit that WriteDemoVariant shifts.
+  static float ShiftedLogit(const v1::PredictResponse& response) { return response.predictions(0).logits(0); }
+
+  v1::Model Model() {
+    const auto reply = api_->GetModel(kModel);
+    EXPECT_TRUE(reply.ok()) << reply.status;
+    return reply->model();
+  }
+  v1::ModelVersion Version(int64_t version) {
+    const v1::Model model = Model();
+    for (const v1::ModelVersion& known : model.versions()) {
+      if (known.version() == version) return known;
+    }
+    return {};
+  }
+  // False after a minute.
+  bool WaitFor(int64_t version, v1::ModelState state) {
+    for (const absl::Time end = absl::Now() + kTimeout; absl::Now() < end;
+         absl::SleepFor(absl::Milliseconds(10))) {
+      if (Version(version).state() == state) return true;
+    }
+    ADD_FAILURE() << "version " << version << ": " << Version(version).ShortDebugString() << "\n"
+                  << server_->log();
+    return false;
+  }
+
+  TempDir data_dir_, scratch_;
+  VariantRepository repository_{scratch_.path()};
+  std::optional<ServerProcess> server_;
+  std::optional<Api> api_;
+};
+
+TEST_F(RepositoryTest, ANewVersionTakesTheOldOnesPlace) {
+  Poll();
+  const auto before = Predict(Request());
+  ASSERT_TRUE(before.ok()) << before.status;
+  EXPECT_EQ(before->model_version(), 1);
+  repository_.AddVersion(2, 20);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+  const auto after = Predict(Request());
+  ASSERT_TRUE(after.ok()) << after.status;
+  EXPECT_EQ(after->model_version(), 2);
+  EXPECT_NEAR(ShiftedLogit(after.response), ShiftedLogit(before.response) + 20, kTolerance);
+  ASSERT_TRUE(WaitFor(1, v1::MODEL_STATE_UNAVAILABLE));
+  EXPECT_THAT(Version(1).reason(), HasSubstr("versions: latest: 1"));
+  v1::PredictRequest old = Request();
+  old.set_model_version(1);
+  EXPECT_EQ(Predict(old).status.reason, "MODEL_VERSION_NOT_FOUND");
+}
+
+TEST_F(RepositoryTest, AVersionThatFailsLeavesTheOldOneServingAndItsReasonIsListed) {
+  Poll();
+  repository_.AddBrokenVersion(2, "this is no model");
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_FAILED));
+  EXPECT_THAT(Version(2).reason(), HasSubstr("2/model.pt"));
+  EXPECT_EQ(Version(1).state(), v1::MODEL_STATE_READY);
+  const auto reply = Predict(Request());
+  ASSERT_TRUE(reply.ok()) << reply.status;
+  EXPECT_EQ(reply->model_version(), 1);
+  // Also after a restart, where version 1 was not loaded before.
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(kTimeout), 0);
+  Poll();
+  EXPECT_EQ(Version(2).state(), v1::MODEL_STATE_FAILED);
+  EXPECT_EQ(Predict(Request())->model_version(), 1);
+}
+
+TEST_F(RepositoryTest, AVersionThatDisagreesWithItsSamplesIsNotServed) {
+  Poll();
+  const auto first = Predict(Request());
+  ASSERT_TRUE(first.ok()) << first.status;
+  const v1::Tensor tensor = Request().inputs(0).tensor();
+  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28, 28), }";
+  const std::string padded = header + std::string(128 - 10 - header.size() - 1, ' ') + "\n";
+  const std::string npy =
+      std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + padded + tensor.data();
+  const auto expected = [&](float shift) {
+    std::string logits;
+    for (int i = 0; i < 10; ++i) {
+      absl::StrAppend(&logits, i == 0 ? "" : ", ", first->predictions(0).logits(i) + (i == 0 ? shift : 0));
+    }
+    return absl::StrCat(R"({"format": 1, "samples": [{"file": "input_0.npy", "logits": [)", logits,
+                        R"(], "tolerance": {"absolute": 0.01}}]})");
+  };
+  repository_.AddVersion(2, 20);
+  repository_.WriteFile(2, "warmup/input_0.npy", npy);
+  repository_.WriteFile(2, "warmup/expected.json", expected(/*shift=*/0));
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_FAILED));
+  EXPECT_THAT(Version(2).reason(), AllOf(HasSubstr("warm-up sample input_0.npy"), HasSubstr("the logit of")));
+  EXPECT_EQ(Predict(Request())->model_version(), 1);
+  repository_.WriteFile(2, "warmup/expected.json", expected(/*shift=*/20));
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+  EXPECT_EQ(Predict(Request())->model_version(), 2);
+}
+
+TEST_F(RepositoryTest, ABrokenModelYamlLeavesWhatServesAndIsListed) {
+  Poll();
+  repository_.WriteYaml("instance: 3\n");
+  for (const absl::Time end = absl::Now() + kTimeout; Model().reason().empty() && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_THAT(Model().reason(), AllOf(HasSubstr("model.yaml"), HasSubstr("instance is not a known key")));
+  EXPECT_TRUE(Predict(Request()).ok());
+  repository_.WriteYaml("versions: all\n");
+  repository_.AddVersion(2, 1);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+  EXPECT_EQ(Model().reason(), "");
+  EXPECT_EQ(Version(1).state(), v1::MODEL_STATE_READY);
+}
+
+TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
+  repository_.AddVersion(2, 20);
+  repository_.WriteYaml(
+      "version_labels: {stable: 1, canary: 2}\n"
+      "traffic: {stable: 70, canary: 30}\n");
+  Poll();
+  EXPECT_THAT(Version(1).version_labels(), ElementsAre("stable"));
+  EXPECT_EQ(Model().traffic(1).weight(), 30);
+  EXPECT_EQ(Predict(Labelled("stable"))->model_version(), 1);
+  EXPECT_EQ(Predict(Labelled("canary"))->model_version(), 2);
+  EXPECT_EQ(Predict(Labelled("next")).status.reason, "VERSION_LABEL_NOT_FOUND");
+
+  // By key: always the same side. Without: by the prediction's id. What answers is what the answer says.
+  const float base = ShiftedLogit(Predict(Labelled("stable")).response);
+  std::map<int64_t, int> answers;
+  v1::SubmitFeedbackRequest feedback;
+  constexpr int kRequests = 400;
+  for (int i = 0; i < kRequests; ++i) {
+    const bool keyed = i % 2 == 0;
+    const std::string key = absl::StrCat("user-", i);
+    const auto reply = Predict(keyed ? Keyed(key) : Request());
+    ASSERT_TRUE(reply.ok()) << reply.status;
+    const int64_t version = reply->model_version();
+    EXPECT_NEAR(ShiftedLogit(reply.response), base + (version == 2 ? 20 : 0), kTolerance);
+    if (keyed) {
+      EXPECT_EQ(Predict(Keyed(key))->model_version(), version);
+    }
+    ++answers[version];
+    *feedback.add_items() = Item(reply->predictions(0).ticket(), 0);
+  }
+  EXPECT_NEAR(answers[2], kRequests * 0.3, 5 * std::sqrt(kRequests * 0.3 * 0.7));
+
+  ASSERT_TRUE(api_->SubmitFeedback(feedback).ok());
+  for (const int64_t version : {1, 2}) {
+    v1::GetCalibrationReportRequest request = WindowRequest(0);
+    request.set_model_version(version);
+    int64_t labels = 0;
+    for (const absl::Time end = absl::Now() + kTimeout; labels < answers[version] && absl::Now() < end;) {
+      labels = api_->Report(request)->report().served().n();
+    }
+    EXPECT_EQ(labels, answers[version]) << "version " << version;
+  }
+}
+
+TEST_F(RepositoryTest, WithExplicitControlOnlyWhatIsNamedIsLoaded) {
+  Start({"--repository-control", "explicit"});
+  EXPECT_EQ(Predict(Request()).status.reason, "MODEL_NOT_FOUND");
+  EXPECT_EQ(Version(1).state(), v1::MODEL_STATE_UNAVAILABLE);
+  EXPECT_EQ(Version(1).reason(), "not loaded");
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(kTimeout), 0) << server_->log();
+  Start({"--repository-control", "explicit", "--repository-load", kModel});
+  EXPECT_TRUE(Predict(Request()).ok());
+}
+
+TEST_F(RepositoryTest, WithoutControlAVersionThatFailsStopsTheStart) {
+  repository_.AddBrokenVersion(2, "this is no model");
+  ServerProcess server({.model_repository = repository_.path(), .data_dir = data_dir_.path()});
+  EXPECT_EQ(server.WaitForExit(kTimeout), 3);
+  EXPECT_THAT(server.log(), AllOf(HasSubstr("model 'fashion_mnist' version 2"), HasSubstr("2/model.pt")));
+}
+
+}  // namespace
+}  // namespace calserve::e2e
