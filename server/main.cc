@@ -21,6 +21,7 @@
 #include "absl/status/status.h"
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
+#include "server/check_models.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/exit_codes.h"
 #include "server/config/load_config.h"
@@ -159,5 +160,8 @@ int main(int argc, char** argv) {
   }
   spdlog::set_level(spdlog::level::from_str(std::get<ServerConfig>(*config).log_level));
   spdlog::flush_on(spdlog::level::info);
+  if (!std::get<ServerConfig>(*config).check.empty()) {
+    return CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr);
+  }
   return Serve(std::get<ServerConfig>(*config), stop_signals);
 }

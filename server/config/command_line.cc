@@ -60,9 +60,15 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
 
   CommandLine line;
   bool version = false;
-  std::string config_file;
+  std::string config_file, check;
   CLI::Option* const config_option =
       app.add_option("--config", config_file, "YAML file with options")->type_name("FILE");
+  CLI::Option* const check_option =
+      app.add_option(
+             "--check", check,
+             "say everything that is wrong with a model directory or a repository: load every version, "
+             "run its warm-up samples, then exit (0 or 3)")
+          ->type_name("DIRECTORY");
   app.add_flag("--validate-only", line.validate_only,
                "check the configuration and the repository's model.yaml files, then exit")
       ->disable_flag_override();
@@ -92,6 +98,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   if (!app.remaining().empty()) return UnknownArgument(app.remaining().front(), app);
   if (version) line.text = "calserve-server " CALSERVE_VERSION "\n";
   if (config_option->count() > 0) line.config_file = config_file;
+  if (check_option->count() > 0) line.check = check;
   for (const auto& [option, parsed] : options) {
     if (parsed->count() > 0) line.values[option->name] = parsed->results().back();
   }

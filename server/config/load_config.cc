@@ -54,7 +54,7 @@ absl::Status AtLeast(absl::string_view name, int64_t value, absl::string_view le
 
 // What holds between options, or needs a room's own rule.
 absl::Status CheckTogether(const ServerConfig& config) {
-  if (config.model_repository.empty()) {
+  if (config.model_repository.empty() && config.check.empty()) {
     return absl::InvalidArgumentError(
         "model_repository is not set: give --model-repository DIRECTORY, CALSERVE_MODEL_REPOSITORY, or "
         "model_repository in the file of --config");
@@ -101,6 +101,10 @@ absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const
   if (line.text) return EarlyExit{kExitOk, *line.text};
 
   ServerConfig config;
+  if (line.check) {
+    if (line.check->empty()) return absl::InvalidArgumentError("--check needs a DIRECTORY; it was empty");
+    config.check = *line.check;
+  }
   Origins origins;
   std::string file = line.config_file.value_or("");
   if (const auto variable = environment.find("CALSERVE_CONFIG");

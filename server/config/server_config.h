@@ -20,6 +20,7 @@ namespace calserve {
 // Everything that can be set, as the rooms take it. LoadConfig fills it and has checked it; option_table.cc
 // says how each value is named in the file, the environment and the flags.
 struct ServerConfig {
+  std::string check;  // --check: the directory to check instead of serving; empty: serve
   std::string model_repository;
   RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error

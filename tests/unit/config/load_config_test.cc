@@ -82,6 +82,14 @@ TEST_F(LoadConfigTest, ModelsAreNamedForTheStartOnlyWhereTheyAreLoadedByCall) {
               HasSubstr("none | poll | explicit"));
 }
 
+TEST_F(LoadConfigTest, ACheckNeedsNoRepository) {
+  const Loaded loaded = Load({"--check=models/pets"});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(std::get<ServerConfig>(*loaded).check, "models/pets");
+  EXPECT_EQ(LoadOrDie({}).check, "");
+  EXPECT_THAT(ErrorOf({"--check", ""}), HasSubstr("--check needs a DIRECTORY"));
+}
+
 TEST_F(LoadConfigTest, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDefault) {
   const Environment environment = {{"CALSERVE_BATCHING_MAX_QUEUE_ROWS", "300"}};
   EXPECT_EQ(LoadOrDie({}).batching.max_queue_rows, 1024);

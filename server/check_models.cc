@@ -1,0 +1,125 @@
+#include "server/check_models.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "calibration_io/calibrator_json.h"
+#include "calibration_io/file.h"
+#include "server/base/status_macros.h"
+#include "server/config/cpu_limit.h"
+#include "server/config/exit_codes.h"
+#include "server/config/model_config.h"
+#include "server/config/warm_up_file.h"
+#include "server/prediction/warm_up_check.h"
+#include "server/served_repository.h"
+
+namespace calserve {
+namespace {
+
+absl::Status CheckCalibrator(const std::string& path, int classes) {
+  ASSIGN_OR_RETURN(const std::string json, ReadWholeFile(path));
+  const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(json);
+  if (!document.ok())
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", document.status().message()));
+  if (document->spec.classes == classes) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, " is for ", document->spec.classes, " classes; labels.txt has ", classes));
+}
+
+class Check {
+ public:
+  Check(const ServerConfig& config, std::ostream& out, std::ostream& problems)
+      : config_(config), out_(out), problems_(problems) {}
+
+  int Run() {
+    std::error_code error;
+    if (std::filesystem::exists(config_.check + "/model.yaml", error)) {
+      CheckModel(ReadModelDirectory(config_.check, config_.batching));
+    } else {
+      CheckRepository();
+    }
+    out_ << (said_ == 0 ? "ok" : absl::StrCat(said_, said_ == 1 ? " problem" : " problems")) << ": "
+         << models_ << " models, " << versions_ << " versions checked\n";
+    return said_ == 0 ? kExitOk : kExitModel;
+  }
+
+ private:
+  void Say(absl::string_view problem) {
+    problems_ << problem << "\n";
+    ++said_;
+  }
+  void SayUnlessOk(const absl::Status& status) {
+    if (!status.ok()) Say(status.message());
+  }
+
+  void CheckRepository() {
+    const absl::StatusOr<std::map<std::string, ModelDirectory>> models =
+        ReadModelRepository(config_.check, config_.batching);
+    if (!models.ok()) return Say(models.status().message());
+    if (models->empty()) {
+      Say(absl::StrCat(config_.check,
+                       " is neither a model (it has no model.yaml) nor a repository: expected ",
+                       config_.check, "/NAME/model.yaml"));
+    }
+    for (const auto& [name, directory] : *models) CheckModel(directory);
+  }
+
+  void CheckModel(const ModelDirectory& directory) {
+    const ModelConfig& model = directory.config;
+    ++models_;
+    for (const std::string& note : model.notes) out_ << "note: " << note << "\n";
+    for (const absl::Status& problem : directory.problems) SayUnlessOk(problem);
+    for (const int64_t wanted : model.Wanted()) {
+      if (model.Find(wanted) != nullptr) continue;
+      Say(absl::StrCat(model.directory, "/model.yaml asks for version ", wanted, ", which has no folder"));
+    }
+    for (const ModelConfig::Version& version : model.versions) {
+      SayUnlessOk(version.problem);
+      // Without settings that hold there is nothing to load it with.
+      if (version.problem.ok() && directory.problems.empty()) CheckVersion(model, version);
+    }
+  }
+
+  void CheckVersion(const ModelConfig& model, const ModelConfig::Version& version) {
+    ++versions_;
+    const std::string folder = absl::StrCat(model.directory, "/", version.version);
+    if (!version.calibrator_path.empty()) {
+      SayUnlessOk(CheckCalibrator(version.calibrator_path, static_cast<int>(model.labels.size())));
+    }
+    std::vector<WarmUpSample> samples;
+    std::vector<absl::Status> unreadable;
+    if (!version.warmup_path.empty()) samples = ReadWarmUpSamples(version.warmup_path, model, &unreadable);
+    for (const absl::Status& problem : unreadable) SayUnlessOk(problem);
+    const absl::StatusOr<std::shared_ptr<ServedModel>> served =
+        LoadServedModel(LoadingOptions(config_, model, version));
+    if (!served.ok()) return Say(absl::StrCat(folder, ": ", served.status().message()));
+    std::vector<std::string> disagreements;
+    if (unreadable.empty()) disagreements = CheckWarmUpSamples(samples, **served);
+    for (const std::string& disagreement : disagreements) Say(absl::StrCat(folder, ": ", disagreement));
+    out_ << folder << ": " << (*served)->model->format() << " on " << (*served)->model->device() << ", "
+         << (*served)->classes() << " classes, "
+         << (samples.empty() ? "no warm-up samples" : absl::StrCat(samples.size(), " warm-up samples"))
+         << "\n";
+  }
+
+  const ServerConfig& config_;
+  std::ostream& out_;
+  std::ostream& problems_;
+  int said_ = 0, models_ = 0, versions_ = 0;
+};
+
+}  // namespace
+
+int CheckModels(const ServerConfig& config, std::ostream& out, std::ostream& problems) {
+  SetIntraOpThreads(config.intra_op_threads > 0 ? config.intra_op_threads : std::max(1, AvailableCores()));
+  return Check(config, out, problems).Run();
+}
+
+}  // namespace calserve

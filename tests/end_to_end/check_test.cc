@@ -1,0 +1,86 @@
+// calserve-server --check: everything that is wrong with a model directory, at once, without serving.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+
+namespace calserve::e2e {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+namespace fs = std::filesystem;
+
+class CheckTest : public ::testing::Test {
+ protected:
+  CheckTest() { fs::copy(DemoModels(), scratch_ / "models", fs::copy_options::recursive); }
+
+  std::string Model(const std::string& file = "") const { return scratch_ / ("models/fashion_mnist" + file); }
+  void Write(const std::string& file, const std::string& text) const {
+    fs::create_directories(fs::path(Model(file)).parent_path());
+    std::ofstream(Model(file)) << text;
+  }
+  void Append(const std::string& file, const std::string& text) const {
+    std::ofstream(Model(file), std::ios::app) << text;
+  }
+  // Runs the check; what it said is in said_.
+  int Check(const std::string& directory) {
+    ChildProcess process({BuiltProgram("server/calserve-server"), "--check", directory});
+    const int code = process.WaitForExit(absl::Seconds(60)).value_or(-1);
+    said_ = process.log();
+    return code;
+  }
+
+  TempDir scratch_;
+  std::string said_;
+};
+
+TEST_F(CheckTest, AModelOrARepositoryThatIsRightIsZero) {
+  EXPECT_EQ(Check(Model()), 0) << said_;
+  EXPECT_EQ(Check(scratch_ / "models"), 0) << said_;
+  EXPECT_FALSE(fs::exists("calserve-data")) << "no store is made";
+}
+
+TEST_F(CheckTest, ADirectoryThatIsNeitherIsSaid) {
+  EXPECT_EQ(Check(Model("/1")), 3);
+  EXPECT_THAT(said_, HasSubstr("neither a model (it has no model.yaml) nor a repository"));
+  EXPECT_EQ(Check(scratch_ / "nowhere"), 3);
+  EXPECT_THAT(said_, HasSubstr("nowhere"));
+}
+
+TEST_F(CheckTest, EveryWrongFileIsNamedAtOnce) {
+  Append("/model.yaml", "max_queue_delay: soon\nversions: newest\nbatch: 3\n");
+  Append("/labels.txt", "Coat\n");
+  Write("/2/notes.txt", "");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("max_queue_delay must be"), HasSubstr("versions must be"),
+                           HasSubstr("batch is not a known key"), HasSubstr("labels.txt:11"),
+                           HasSubstr("/2 holds neither")));
+}
+
+TEST_F(CheckTest, EveryVersionIsLoadedAndItsSamplesAreRun) {
+  Append("/model.yaml", "version_labels: {stable: 7}\n");
+  Write("/2/model.pt", "this is no model");
+  fs::copy(Model("/1/model.pt"), Model("/3-model.pt"));
+  fs::create_directories(Model("/3"));
+  fs::rename(Model("/3-model.pt"), Model("/3/model.pt"));
+  Write("/3/calibrator.json", "{");
+  Write("/3/warmup/expected.json", R"({"format": 1, "samples": [{"file": "none.npy", "logits": [1]}]})");
+  Write("/warmup/expected.json",
+        R"({"format": 1, "samples": [{"file": "photo.png", "top_classes": ["Coat"]}]})");
+  Write("/warmup/photo.png", "this is no image");
+  EXPECT_EQ(Check(scratch_ / "models"), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("asks for version 7, which has no folder"), HasSubstr("2/model.pt"),
+                           HasSubstr("3/calibrator.json"), HasSubstr("none.npy"),
+                           HasSubstr("samples[0].logits must have a number for each of the 10 classes"),
+                           HasSubstr("fashion_mnist/1: warm-up sample photo.png: ")));
+  EXPECT_THAT(said_, Not(HasSubstr("fashion_mnist/3: warm-up")));
+}
+
+}  // namespace
+}  // namespace calserve::e2e
