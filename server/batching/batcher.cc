@@ -81,6 +81,7 @@ class InstanceBatcher final : public Batcher {
   void Schedule(BatchTask task) override;
   void Stop() override;
   Counters counters() const override;
+  const BatchingOptions& options() const override { return options_; }
 
  private:
   // What an instance does next: answer the tasks that are no longer wanted, then run the batch. Either may be

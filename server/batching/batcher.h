@@ -107,6 +107,7 @@ class Batcher {
     std::vector<BatchesOfSize> by_rows;               // of n rows at [n - 1], up to the most that ran
   };
   virtual Counters counters() const = 0;
+  virtual const BatchingOptions& options() const = 0;
 };
 
 }  // namespace calserve

@@ -30,8 +30,10 @@ class InlineBatcher final : public Batcher {
     std::move(task.done)(std::move(result));
   }
   Counters counters() const override { return {}; }
+  const BatchingOptions& options() const override { return options_; }
 
  private:
+  const BatchingOptions options_;
   const std::vector<float> logits_;  // of a whole request
 };
 
