@@ -42,6 +42,19 @@ class RequestCounters {
   const DurationCounter& failed(absl::StatusCode code) const {
     return failed_[static_cast<size_t>(code) % failed_.size()];
   }
+  // Of every code together.
+  struct Failures {
+    int64_t count = 0;
+    absl::Duration total;
+  };
+  Failures failures() const {
+    Failures all;
+    for (const DurationCounter& of_code : failed_) {
+      all.count += of_code.count();
+      all.total += of_code.total();
+    }
+    return all;
+  }
   // Of the answered requests.
   const DurationCounter& queue() const { return queue_; }
   const DurationCounter& preprocess() const { return preprocess_; }

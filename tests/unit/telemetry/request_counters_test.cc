@@ -56,6 +56,8 @@ TEST(RequestCountersTest, CountsFailuresByTheirCodeAndInNoPart) {
   EXPECT_EQ(counters.failed(absl::StatusCode::kUnauthenticated).count(), 2);
   EXPECT_EQ(counters.failed(absl::StatusCode::kUnauthenticated).total(), absl::Seconds(5));
   EXPECT_EQ(counters.failed(absl::StatusCode::kInternal).count(), 0);
+  EXPECT_EQ(counters.failures().count, 3);
+  EXPECT_EQ(counters.failures().total, absl::Seconds(6));
   EXPECT_EQ(counters.answered().count(), 0);
   EXPECT_EQ(counters.queue().count(), 0);
   EXPECT_EQ(counters.last_answer(), 0);
