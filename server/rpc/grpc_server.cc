@@ -4,6 +4,7 @@
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
 
+#include <atomic>
 #include <chrono>
 #include <utility>
 
@@ -27,7 +28,7 @@ class GrpcServerImpl final : public GrpcServer {
         feedback_(b.ingestor, calls_),
         calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
         models_(b.table, b.registry, b.model_repository, calls_),
-        kserve_(b.predictor, b.table, calls_) {}
+        kserve_({b.predictor, b.table, b.monitor, b.repository, calls_, ready_}) {}
 
   ~GrpcServerImpl() override {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
@@ -68,6 +69,7 @@ class GrpcServerImpl final : public GrpcServer {
   }
 
   int64_t Drain() override {
+    ready_ = false;
     server_->GetHealthCheckService()->Shutdown();  // Check and Watch say NOT_SERVING from here on.
     absl::SleepFor(options_.lame_duck);
     calls_.StartDrain();
@@ -81,6 +83,7 @@ class GrpcServerImpl final : public GrpcServer {
 
  private:
   const GrpcOptions options_;
+  std::atomic<bool> ready_{true};  // false from the beginning of the drain
   CallTracker calls_;
   PredictionService prediction_;
   FeedbackService feedback_;

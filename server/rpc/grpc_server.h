@@ -12,6 +12,7 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/repository_control.h"
 
 namespace calserve {
 
@@ -33,10 +34,11 @@ struct GrpcBackends {
   ReportHub& hub;
   RecalibrationOptions limits;
   const ModelRepository* model_repository = nullptr;  // null: ModelService tells what the table serves
+  RepositoryControl* repository = nullptr;  // null: what was loaded at the start is all there is
 };
 
-// The gRPC server: calserve.v1's four services, health (Check and Watch) and reflection. Plain header: gRPC
-// stays in this room's .cc files.
+// The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection. Plain
+// header: gRPC stays in this room's .cc files.
 class GrpcServer {
  public:
   // Listens and serves. UNAVAILABLE where the address cannot be had, naming it.

@@ -1,38 +1,85 @@
 #include "server/rpc/kserve_infer.h"
 
+#include <algorithm>
+#include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "absl/time/clock.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 #include "server/rpc/kserve_inputs.h"
 #include "server/rpc/kserve_models.h"
 #include "server/rpc/kserve_outputs.h"
+#include "server/rpc/kserve_parameters.h"
 
 namespace calserve::kserve {
+namespace {
+
+// A request as values. Its views point into the message and into `converted`.
+struct Call {
+  PredictionRequest request;
+  std::vector<char> converted;
+  std::vector<RequestedOutput> outputs;
+};
+
+absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
+                               const RequestParameters& parameters, const ServedModel& model) {
+  Call call;
+  ASSIGN_OR_RETURN(call.outputs, ReadOutputs(request, model, parameters.top_k));
+  ASSIGN_OR_RETURN(InputRows input, ReadInput(request, model));
+  call.converted = std::move(input.converted);
+  call.request.model = model.name;
+  call.request.model_version = model.version;
+  call.request.inputs = std::move(input.rows);
+  call.request.priority = parameters.priority;
+  Ask(call.outputs, call.request);
+  return call;
+}
+
+// The predictor calls row 3 "inputs[3]"; over KServe v2 that would be another tensor.
+absl::Status OfRow(const absl::Status& status) {
+  absl::string_view rest = status.message();
+  if (!absl::ConsumePrefix(&rest, "inputs[")) return status;
+  const size_t end = rest.find("]: ");
+  if (end == absl::string_view::npos) return status;
+  absl::Status named(status.code(), absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end), ": ",
+                                                 rest.substr(end + 3)));
+  status.ForEachPayload(
+      [&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
+  return WithField(std::move(named), "inputs[0]");
+}
+
+}  // namespace
 
 void Inference::Infer(const inference::ModelInferRequest& request, absl::Time deadline,
                       std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response,
                       Done done) {
-  const absl::StatusOr<Snapshot> snapshot = FindModel(table_, request.model_name(), request.model_version());
+  const absl::Time received = absl::Now();
+  const absl::StatusOr<RequestParameters> parameters = ReadParameters(request);
+  if (!parameters.ok()) return std::move(done)(parameters.status());
+  const absl::StatusOr<Snapshot> snapshot =
+      FindModel(table_, request.model_name(), request.model_version(), parameters->version_label);
   if (!snapshot.ok()) return std::move(done)(snapshot.status());
-  const ServedModel& model = *snapshot->model;
-  absl::StatusOr<std::vector<RequestedOutput>> outputs = ReadOutputs(request, model);
-  if (!outputs.ok()) return std::move(done)(outputs.status());
-  absl::StatusOr<InputRows> input = ReadInput(request, model);
-  if (!input.ok()) return std::move(done)(input.status());
-
-  PredictionRequest values;
-  values.model = model.name;
-  values.model_version = model.version;
-  values.inputs = std::move(input->rows);
-  values.deadline = deadline;
-  values.cancel = std::move(cancel);
-  Ask(*outputs, values);
+  absl::StatusOr<Call> call = FromProto(request, *parameters, *snapshot->model);
+  if (!call.ok()) {
+    snapshot->model->counters->CountFailed(call.status().code(), absl::Now() - received);
+    return std::move(done)(call.status());
+  }
+  call->request.deadline = std::min(deadline, received + parameters->timeout);
+  call->request.cancel = std::move(cancel);
   response->set_id(request.id());
-  predictor_.Predict(std::move(values), [outputs = *std::move(outputs), response, done = std::move(done)](
-                                            absl::StatusOr<PredictionResponse> prediction) mutable {
-    if (prediction.ok()) WriteResponse(*prediction, outputs, *response);
-    std::move(done)(prediction.status());
-  });
+  predictor_.Predict(std::move(call->request),
+                     [converted = std::move(call->converted), outputs = std::move(call->outputs), response,
+                      done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
+                       if (!prediction.ok()) return std::move(done)(OfRow(prediction.status()));
+                       WriteResponse(*prediction, outputs, *response);
+                       std::move(done)(absl::OkStatus());
+                     });
 }
 
 }  // namespace calserve::kserve

@@ -1,7 +1,7 @@
 #ifndef CALSERVE_SERVER_RPC_KSERVE_INPUTS_H_
 #define CALSERVE_SERVER_RPC_KSERVE_INPUTS_H_
 
-#include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -11,16 +11,25 @@
 
 namespace calserve::kserve {
 
-// The one input tensor that a model has over KServe v2.
+// The one input tensor that a model has over KServe v2. What it holds follows from its data type:
+//   FP32   N × the model's own input, already preprocessed
+//   UINT8  N×H×W×C pixels, C = 1 (grey) or 3 (R, G, B), of any size: as if image files had been decoded
+//   BYTES  N or N×1 whole JPEG, PNG or WebP files
+// The last two for models with image input.
 inline constexpr absl::string_view kInputName = "input";
+
+// "FP32", or "FP32,UINT8,BYTES".
+std::string InputDataTypes(const ServedModel& model);
 
 // The rows of a request.
 struct InputRows {
-  std::vector<PredictionInput> rows;  // views into the request
+  std::vector<PredictionInput> rows;  // views into the request, or into `converted`
+  std::vector<char> converted;        // pixels that came as numbers of 4 bytes
 };
 
 // Cuts the request's input tensor along dimension 0. INVALID_ARGUMENT names the input, the model, what was
-// expected and what came.
+// expected and what came; UNIMPLEMENTED for shared memory. Whether floats are finite and images decode is the
+// predictor's to say.
 absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, const ServedModel& model);
 
 }  // namespace calserve::kserve

@@ -10,6 +10,17 @@
 #include "server/base/status_macros.h"
 
 namespace calserve::kserve {
+namespace {
+
+// No version has a label yet: the serving table knows versions by number alone.
+absl::Status UnknownLabel(const std::string& model, const std::string& label) {
+  return WithField(WithReason(absl::NotFoundError(absl::StrCat("model '", model, "' has no version label '",
+                                                               label, "'; it has no labels")),
+                              "VERSION_LABEL_NOT_FOUND"),
+                   "parameters.version_label");
+}
+
+}  // namespace
 
 absl::StatusOr<std::optional<int64_t>> ParseVersion(const std::string& text) {
   if (text.empty()) return std::nullopt;
@@ -24,8 +35,14 @@ absl::StatusOr<std::optional<int64_t>> ParseVersion(const std::string& text) {
 }
 
 absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string& name,
-                                   const std::string& version) {
+                                   const std::string& version, const std::string& label) {
   ASSIGN_OR_RETURN(const std::optional<int64_t> number, ParseVersion(version));
+  if (number.has_value() && !label.empty()) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat(
+                         "model_version and the parameter version_label exclude each other; were '", version,
+                         "' and '", label, "'")),
+                     "parameters.version_label");
+  }
   // The table takes 0 for the newest; a version that a client calls "0" does not exist.
   ASSIGN_OR_RETURN(Snapshot snapshot, table.Find(name, number.value_or(0)));
   if (number == 0) {
@@ -35,6 +52,7 @@ absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string&
                    "MODEL_VERSION_NOT_FOUND"),
         "model_version");
   }
+  if (!label.empty()) return UnknownLabel(name, label);
   return snapshot;
 }
 

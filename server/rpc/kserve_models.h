@@ -14,10 +14,10 @@ namespace calserve::kserve {
 // is a whole number without a sign.
 absl::StatusOr<std::optional<int64_t>> ParseVersion(const std::string& text);
 
-// The version of a model that a request names; the newest where `version` is empty. NOT_FOUND lists what
-// there is.
+// The version of a model that a request names: by number, by label (empty: none), or the newest. NOT_FOUND
+// lists what there is; INVALID_ARGUMENT for a number and a label at once.
 absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string& name,
-                                   const std::string& version);
+                                   const std::string& version, const std::string& label = "");
 
 }  // namespace calserve::kserve
 

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_RPC_KSERVE_OUTPUTS_H_
 #define CALSERVE_SERVER_RPC_KSERVE_OUTPUTS_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -12,38 +13,42 @@ namespace calserve::kserve {
 
 // What a model answers over KServe v2. Every output has a row for each row of the input.
 enum class Output {
-  kProbabilities,  // FP32 N×K, calibrated
-  kLogits,         // FP32 N×K, as the model gives them; (0, z) for a binary model of one logit
-  kTicket,         // BYTES N×1
-  kPredictionId,   // BYTES N×1
+  kProbabilities,  // N×K, calibrated
+  kLogits,         // N×K, as the model gives them; (0, z) for a binary model of one logit
+  kTicket,         // N×1, sealed bytes
+  kPredictionId,   // N×1
 };
 
 struct OutputTensor {
   Output output;
   const char* name;
   const char* datatype;
+  bool per_class;  // N×K, else N×1
 };
 // In the order in which they come where none is asked for by name.
 inline constexpr OutputTensor kOutputs[] = {
-    {Output::kProbabilities, "probabilities", "FP32"},
-    {Output::kLogits, "logits", "FP32"},
-    {Output::kTicket, "ticket", "BYTES"},
-    {Output::kPredictionId, "prediction_id", "BYTES"},
+    {Output::kProbabilities, "probabilities", "FP32", true},
+    {Output::kLogits, "logits", "FP32", true},
+    {Output::kTicket, "ticket", "BYTES", false},
+    {Output::kPredictionId, "prediction_id", "BYTES", false},
 };
 
 struct RequestedOutput {
   OutputTensor tensor;
-  int top_k = 0;  // of probabilities: > 0 for the k most probable classes as text in place of all values
+  // Of probabilities; > 0: N×k, BYTES, the most probable classes first, each as "probability:index:label".
+  int top_k = 0;
 };
 
-// The outputs that a request asks for, each once. INVALID_ARGUMENT for an output that there is not.
+// The outputs that a request asks for, each once, in its order. `top_k` (0: every class) is for probabilities
+// without a `classification` parameter of their own; more than K is K. INVALID_ARGUMENT for an output that
+// there is not and for `classification` on another one than probabilities: it is given on calibrated values.
 absl::StatusOr<std::vector<RequestedOutput>> ReadOutputs(const inference::ModelInferRequest& request,
-                                                         const ServedModel& model);
+                                                         const ServedModel& model, int64_t top_k);
 
 // Makes the predictor return what the outputs need.
 void Ask(absl::Span<const RequestedOutput> outputs, PredictionRequest& request);
 
-// Writes an answer; every output has its raw_output_contents entry.
+// Writes an answer, but for its id. Every output has its raw_output_contents entry: clients rely on it.
 void WriteResponse(const PredictionResponse& from, absl::Span<const RequestedOutput> outputs,
                    inference::ModelInferResponse& to);
 

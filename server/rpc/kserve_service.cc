@@ -1,28 +1,216 @@
 #include "server/rpc/kserve_service.h"
 
+#include <algorithm>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/kserve_describe.h"
+#include "server/rpc/kserve_models.h"
+#include "server/rpc/kserve_repository.h"
+#include "server/rpc/kserve_stream.h"
 #include "server/rpc/unary_call.h"
 
 namespace calserve {
+namespace {
 
-grpc::ServerUnaryReactor* KserveService::ServerLive(grpc::CallbackServerContext* context,
-                                                    const inference::ServerLiveRequest*,
-                                                    inference::ServerLiveResponse* response) {
-  response->set_live(true);
-  grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-  reactor->Finish(grpc::Status::OK);
+using Reactor = grpc::ServerUnaryReactor;
+
+// Of Triton's extensions, those that hold here.
+constexpr const char* kExtensions[] = {"classification", "model_configuration", "parameters", "statistics"};
+
+// Answers at once, also while the server drains.
+Reactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
+  Reactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
   return reactor;
 }
 
-grpc::ServerUnaryReactor* KserveService::ModelInfer(grpc::CallbackServerContext* context,
-                                                    const inference::ModelInferRequest* request,
-                                                    inference::ModelInferResponse* response) {
-  auto* call = new UnaryCall(calls_);
+// Answers with what `work` returns, unless the server drains.
+template <typename Work>
+Reactor* Run(CallTracker& calls, Work work) {
+  auto* call = new UnaryCall(calls);
+  if (call->accepted()) call->Reply(work());
+  return call;
+}
+
+Reactor* Unsupported(grpc::CallbackServerContext* context, absl::string_view what,
+                     absl::string_view instead) {
+  return Answer(context, absl::UnimplementedError(absl::StrCat(what, " not supported: ", instead)));
+}
+
+Reactor* NoSharedMemory(grpc::CallbackServerContext* context) {
+  return Unsupported(context, "shared memory is", "send tensors in the request");
+}
+
+// The versions of a model that can be asked, oldest first.
+std::vector<int64_t> VersionsOf(const ServingTable& table, const std::string& model) {
+  std::vector<int64_t> versions;
+  for (const Snapshot& snapshot : table.List()) {
+    if (snapshot.model->name == model) versions.push_back(snapshot.model->version);
+  }
+  std::sort(versions.begin(), versions.end());
+  return versions;
+}
+
+}  // namespace
+
+Reactor* KserveService::ServerLive(Context* context, const inference::ServerLiveRequest*,
+                                   inference::ServerLiveResponse* response) {
+  response->set_live(true);
+  return Answer(context, absl::OkStatus());
+}
+
+Reactor* KserveService::ServerReady(Context* context, const inference::ServerReadyRequest*,
+                                    inference::ServerReadyResponse* response) {
+  response->set_ready(backends_.ready);
+  return Answer(context, absl::OkStatus());
+}
+
+Reactor* KserveService::ModelReady(Context* context, const inference::ModelReadyRequest* request,
+                                   inference::ModelReadyResponse* response) {
+  response->set_ready(backends_.ready);
+  return Answer(context, kserve::FindModel(backends_.table, request->name(), request->version()).status());
+}
+
+Reactor* KserveService::ServerMetadata(Context*, const inference::ServerMetadataRequest*,
+                                       inference::ServerMetadataResponse* response) {
+  return Run(backends_.calls, [&] {
+    response->set_name("calserve");
+    response->set_version(CALSERVE_VERSION);
+    for (const char* extension : kExtensions) response->add_extensions(extension);
+    if (backends_.repository != nullptr) response->add_extensions("model_repository");
+    return absl::OkStatus();
+  });
+}
+
+Reactor* KserveService::ModelMetadata(Context*, const inference::ModelMetadataRequest* request,
+                                      inference::ModelMetadataResponse* response) {
+  return Run(backends_.calls, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     kserve::FindModel(backends_.table, request->name(), request->version()));
+    kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
+                     kserve::PropertiesOf(snapshot, backends_.monitor), *response);
+    return absl::OkStatus();
+  });
+}
+
+Reactor* KserveService::ModelConfig(Context*, const inference::ModelConfigRequest* request,
+                                    inference::ModelConfigResponse* response) {
+  return Run(backends_.calls, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     kserve::FindModel(backends_.table, request->name(), request->version()));
+    kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor),
+                     *response->mutable_config());
+    return absl::OkStatus();
+  });
+}
+
+Reactor* KserveService::ModelStatistics(Context*, const inference::ModelStatisticsRequest* request,
+                                        inference::ModelStatisticsResponse* response) {
+  return Run(backends_.calls, [&]() -> absl::Status {
+    if (!request->name().empty()) {
+      ASSIGN_OR_RETURN(const Snapshot snapshot,
+                       kserve::FindModel(backends_.table, request->name(), request->version()));
+      if (!request->version().empty()) {
+        kserve::Describe(*snapshot.model, *response->add_model_stats());
+        return absl::OkStatus();
+      }
+    }
+    for (const Snapshot& snapshot : backends_.table.List()) {
+      if (!request->name().empty() && snapshot.model->name != request->name()) continue;
+      kserve::Describe(*snapshot.model, *response->add_model_stats());
+    }
+    return absl::OkStatus();
+  });
+}
+
+Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInferRequest* request,
+                                   inference::ModelInferResponse* response) {
+  auto* call = new UnaryCall(backends_.calls);
   if (!call->accepted()) return call;
   inference_.Infer(*request, Deadline(*context), call->cancel(), response,
                    [call](const absl::Status& status) { call->Reply(status); });
   return call;
+}
+
+grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
+KserveService::ModelStreamInfer(Context* context) {
+  return kserve::NewStream(inference_, backends_.calls, *context);
+}
+
+Reactor* KserveService::RepositoryIndex(Context*, const inference::RepositoryIndexRequest* request,
+                                        inference::RepositoryIndexResponse* response) {
+  return Run(backends_.calls, [&] {
+    return kserve::ListRepository(*request, backends_.table, backends_.repository, *response);
+  });
+}
+
+Reactor* KserveService::RepositoryModelLoad(Context*, const inference::RepositoryModelLoadRequest* request,
+                                            inference::RepositoryModelLoadResponse*) {
+  auto* call = new UnaryCall(backends_.calls);
+  if (!call->accepted()) return call;
+  kserve::LoadModel(*request, backends_.repository,
+                    [call](const absl::Status& status) { call->Reply(status); });
+  return call;
+}
+
+Reactor* KserveService::RepositoryModelUnload(Context*,
+                                              const inference::RepositoryModelUnloadRequest* request,
+                                              inference::RepositoryModelUnloadResponse*) {
+  auto* call = new UnaryCall(backends_.calls);
+  if (!call->accepted()) return call;
+  kserve::UnloadModel(*request, backends_.repository,
+                      [call](const absl::Status& status) { call->Reply(status); });
+  return call;
+}
+
+Reactor* KserveService::SystemSharedMemoryStatus(Context* context,
+                                                 const inference::SystemSharedMemoryStatusRequest*,
+                                                 inference::SystemSharedMemoryStatusResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::SystemSharedMemoryRegister(Context* context,
+                                                   const inference::SystemSharedMemoryRegisterRequest*,
+                                                   inference::SystemSharedMemoryRegisterResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::SystemSharedMemoryUnregister(Context* context,
+                                                     const inference::SystemSharedMemoryUnregisterRequest*,
+                                                     inference::SystemSharedMemoryUnregisterResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::CudaSharedMemoryStatus(Context* context,
+                                               const inference::CudaSharedMemoryStatusRequest*,
+                                               inference::CudaSharedMemoryStatusResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::CudaSharedMemoryRegister(Context* context,
+                                                 const inference::CudaSharedMemoryRegisterRequest*,
+                                                 inference::CudaSharedMemoryRegisterResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::CudaSharedMemoryUnregister(Context* context,
+                                                   const inference::CudaSharedMemoryUnregisterRequest*,
+                                                   inference::CudaSharedMemoryUnregisterResponse*) {
+  return NoSharedMemory(context);
+}
+
+Reactor* KserveService::TraceSetting(Context* context, const inference::TraceSettingRequest*,
+                                     inference::TraceSettingResponse*) {
+  return Unsupported(context, "trace settings are", "a response's parameters say where its time went");
+}
+
+Reactor* KserveService::LogSettings(Context* context, const inference::LogSettingsRequest*,
+                                    inference::LogSettingsResponse*) {
+  return Unsupported(context, "log settings are", "start the server with --log-level");
 }
 
 }  // namespace calserve

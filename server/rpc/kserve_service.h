@@ -1,30 +1,88 @@
 #ifndef CALSERVE_SERVER_RPC_KSERVE_SERVICE_H_
 #define CALSERVE_SERVER_RPC_KSERVE_SERVICE_H_
 
+#include <atomic>
+
 #include "inference/grpc_service.grpc.pb.h"
+#include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
+#include "server/rpc/repository_control.h"
 
 namespace calserve {
 
-// inference.GRPCInferenceService, KServe v2 with Triton's extensions, over the same models.
+// All outlive the service.
+struct KserveBackends {
+  Predictor& predictor;
+  const ServingTable& table;
+  CalibrationMonitor& monitor;
+  RepositoryControl* repository;  // null: what was loaded at the start is all there is
+  CallTracker& calls;
+  const std::atomic<bool>& ready;  // false: the server takes no new work
+};
+
+// inference.GRPCInferenceService, KServe v2 with Triton's extensions, over the models that calserve.v1
+// serves.
 class KserveService final : public inference::GRPCInferenceService::CallbackService {
  public:
-  // All outlive the service.
-  KserveService(Predictor& predictor, const ServingTable& table, CallTracker& calls)
-      : inference_(predictor, table), calls_(calls) {}
+  explicit KserveService(const KserveBackends& backends)
+      : backends_(backends), inference_(backends.predictor, backends.table) {}
 
-  grpc::ServerUnaryReactor* ServerLive(grpc::CallbackServerContext* context,
-                                       const inference::ServerLiveRequest* request,
-                                       inference::ServerLiveResponse* response) override;
-  grpc::ServerUnaryReactor* ModelInfer(grpc::CallbackServerContext* context,
-                                       const inference::ModelInferRequest* request,
-                                       inference::ModelInferResponse* response) override;
+  using Reactor = grpc::ServerUnaryReactor;
+  using Context = grpc::CallbackServerContext;
+
+  // Of health: answered also while the server drains.
+  Reactor* ServerLive(Context* context, const inference::ServerLiveRequest* request,
+                      inference::ServerLiveResponse* response) override;
+  Reactor* ServerReady(Context* context, const inference::ServerReadyRequest* request,
+                       inference::ServerReadyResponse* response) override;
+  Reactor* ModelReady(Context* context, const inference::ModelReadyRequest* request,
+                      inference::ModelReadyResponse* response) override;
+
+  Reactor* ServerMetadata(Context* context, const inference::ServerMetadataRequest* request,
+                          inference::ServerMetadataResponse* response) override;
+  Reactor* ModelMetadata(Context* context, const inference::ModelMetadataRequest* request,
+                         inference::ModelMetadataResponse* response) override;
+  Reactor* ModelConfig(Context* context, const inference::ModelConfigRequest* request,
+                       inference::ModelConfigResponse* response) override;
+  Reactor* ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
+                           inference::ModelStatisticsResponse* response) override;
+
+  Reactor* ModelInfer(Context* context, const inference::ModelInferRequest* request,
+                      inference::ModelInferResponse* response) override;
+  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
+  ModelStreamInfer(Context* context) override;
+
+  Reactor* RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
+                           inference::RepositoryIndexResponse* response) override;
+  Reactor* RepositoryModelLoad(Context* context, const inference::RepositoryModelLoadRequest* request,
+                               inference::RepositoryModelLoadResponse* response) override;
+  Reactor* RepositoryModelUnload(Context* context, const inference::RepositoryModelUnloadRequest* request,
+                                 inference::RepositoryModelUnloadResponse* response) override;
+
+  // Not supported: UNIMPLEMENTED with a sentence.
+  Reactor* SystemSharedMemoryStatus(Context* context, const inference::SystemSharedMemoryStatusRequest*,
+                                    inference::SystemSharedMemoryStatusResponse*) override;
+  Reactor* SystemSharedMemoryRegister(Context* context, const inference::SystemSharedMemoryRegisterRequest*,
+                                      inference::SystemSharedMemoryRegisterResponse*) override;
+  Reactor* SystemSharedMemoryUnregister(Context* context,
+                                        const inference::SystemSharedMemoryUnregisterRequest*,
+                                        inference::SystemSharedMemoryUnregisterResponse*) override;
+  Reactor* CudaSharedMemoryStatus(Context* context, const inference::CudaSharedMemoryStatusRequest*,
+                                  inference::CudaSharedMemoryStatusResponse*) override;
+  Reactor* CudaSharedMemoryRegister(Context* context, const inference::CudaSharedMemoryRegisterRequest*,
+                                    inference::CudaSharedMemoryRegisterResponse*) override;
+  Reactor* CudaSharedMemoryUnregister(Context* context, const inference::CudaSharedMemoryUnregisterRequest*,
+                                      inference::CudaSharedMemoryUnregisterResponse*) override;
+  Reactor* TraceSetting(Context* context, const inference::TraceSettingRequest*,
+                        inference::TraceSettingResponse*) override;
+  Reactor* LogSettings(Context* context, const inference::LogSettingsRequest*,
+                       inference::LogSettingsResponse*) override;
 
  private:
+  const KserveBackends backends_;
   kserve::Inference inference_;
-  CallTracker& calls_;
 };
 
 }  // namespace calserve

@@ -1,65 +1,239 @@
-"""Drives KServe v2 with NVIDIA Triton's own Python client, unmodified, against a live calserve-server.
+"""NVIDIA Triton's own Python client, unmodified, against a live calserve-server: what works.
 
     kserve_client_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
-import argparse
-import gzip
-import sys
-import unittest
+import asyncio
+import queue
+import time
 
 import numpy
 import tritonclient.grpc as triton
+import tritonclient.grpc.aio as triton_aio
 
-import command_test
-from command_test import DATA, MODEL, OPTIONS, SIDE
+import kserve_testing
+from kserve_testing import BINARY, IMAGES, MODEL, SIDE, KserveTest
 
-MEAN, STD = numpy.float32(0.2860), numpy.float32(0.3530)  # as in the model's model.yaml
+ALL_OUTPUTS = ["probabilities", "logits", "ticket", "prediction_id"]
 
 
-class KserveTest(command_test.LiveServerTest):
-    """A server with the Fashion-MNIST model, the first test images and a client."""
-
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        cls.client = triton.InferenceServerClient(cls.address)
-        cls.addClassCleanup(cls.client.close)
-        with gzip.open(DATA / "t10k-images-idx3-ubyte.gz") as file:
-            pixels = numpy.frombuffer(file.read(16 + command_test.IMAGES * SIDE * SIDE)[16:], numpy.uint8)
-        cls.pixels = pixels.reshape(-1, SIDE, SIDE, 1)
-        # What the model itself takes: N, 1, 28, 28.
-        cls.tensors = ((cls.pixels.astype(numpy.float32) / numpy.float32(255) - MEAN) / STD).transpose(0, 3, 1, 2)
-        cls.names = (OPTIONS.models / MODEL / "labels.txt").read_text(encoding="utf-8").splitlines()
-
-    def tensor(self, first, last):
-        data = triton.InferInput("input", [last - first, 1, SIDE, SIDE], "FP32")
-        return data.set_data_from_numpy(numpy.ascontiguousarray(self.tensors[first:last]))
+def softmax(logits):
+    weights = numpy.exp(logits - logits.max(1, keepdims=True))
+    return weights / weights.sum(1, keepdims=True)
 
 
 class Inferring(KserveTest):
-    def test_a_float_tensor_gets_calibrated_probabilities_logits_and_tickets(self):
-        answer = self.client.infer(MODEL, [self.tensor(0, 5)], request_id="five")
+    def test_floats_get_probabilities_logits_tickets_and_ids(self):
+        answer = self.infer(self.input(self.tensors[:5]), request_id="five")
         probabilities, logits = answer.as_numpy("probabilities"), answer.as_numpy("logits")
         self.assertEqual((probabilities.shape, probabilities.dtype), ((5, 10), numpy.float32))
         self.assertEqual((logits.shape, logits.dtype), ((5, 10), numpy.float32))
-        softmax = numpy.exp(logits - logits.max(1, keepdims=True))
-        softmax /= softmax.sum(1, keepdims=True)
-        numpy.testing.assert_allclose(probabilities, softmax, atol=1e-6)
+        numpy.testing.assert_allclose(probabilities, softmax(logits), atol=1e-6)
         self.assertEqual([self.names[k] for k in probabilities.argmax(1)], self.labels[:5])
         self.assertEqual(answer.as_numpy("ticket").shape, (5, 1))
         self.assertEqual(len({bytes(i) for i in answer.as_numpy("prediction_id").ravel()}), 5)
         response = answer.get_response()
         self.assertEqual((response.id, response.model_name, response.model_version), ("five", MODEL, "1"))
+        self.assertEqual([output.name for output in response.outputs], ALL_OUTPUTS)
+        self.assertEqual(len(response.raw_output_contents), len(ALL_OUTPUTS))
+
+    def test_rows_of_a_batch_get_what_they_get_alone(self):
+        together = self.logits(self.input(self.tensors[:32]))
+        alone = numpy.concatenate([self.logits(self.input(self.tensors[i:i + 1])) for i in range(32)])
+        numpy.testing.assert_allclose(together, alone, atol=1e-4)
+
+    def test_pixels_and_files_get_what_the_preprocessed_floats_get(self):
+        expected = self.logits(self.input(self.tensors[:4]))
+        for same in (self.input(self.pixels[:4], "UINT8"), self.files(self.pixels[:4]),
+                     self.files(self.pixels[:4], (4, 1)), self.input(self.pixels[:4].repeat(3, 3), "UINT8")):
+            numpy.testing.assert_allclose(self.logits(same), expected, atol=1e-4)
+
+    def test_pixels_of_another_size_are_resized_as_a_file_of_them_is(self):
+        large = self.pixels[:2].repeat(3, 1).repeat(2, 2).repeat(3, 3)
+        self.assertEqual(large.shape, (2, 3 * SIDE, 2 * SIDE, 3))
+        numpy.testing.assert_array_equal(self.logits(self.input(large, "UINT8")), self.logits(self.files(large)))
+
+    def test_typed_contents_get_what_raw_bytes_get(self):
+        def infer(datatype, shape, **contents):
+            request = triton.service_pb2.ModelInferRequest(model_name=MODEL)
+            tensor = request.inputs.add(name="input", datatype=datatype, shape=shape)
+            for field, values in contents.items():
+                getattr(tensor.contents, field).extend(values)
+            return triton.InferResult(self.client._client_stub.ModelInfer(request)).as_numpy("logits")
+        expected = self.logits(self.input(self.tensors[:2]))
+        for logits in (infer("FP32", [2, 1, SIDE, SIDE], fp32_contents=self.tensors[:2].ravel()),
+                       infer("UINT8", [2, SIDE, SIDE, 1], uint_contents=self.pixels[:2].ravel()),
+                       infer("BYTES", [2], bytes_contents=[kserve_testing.png(image) for image in self.pixels[:2]])):
+            numpy.testing.assert_allclose(logits, expected, atol=1e-4)
+
+    def test_a_model_of_one_logit_has_two_classes(self):
+        answer = self.infer(self.input(self.tensors[:3]), model=BINARY)
+        logits = answer.as_numpy("logits")
+        self.assertEqual(logits.shape, (3, 2))
+        numpy.testing.assert_array_equal(logits[:, 0], 0)
+        numpy.testing.assert_allclose(answer.as_numpy("probabilities"), softmax(logits), atol=1e-6)
+
+    def test_only_the_outputs_asked_for_come_in_the_order_asked_for(self):
+        names = ["ticket", "probabilities", "ticket"]
+        response = self.infer(self.input(self.tensors[:1]),
+                              outputs=[triton.InferRequestedOutput(name) for name in names]).get_response()
+        self.assertEqual([output.name for output in response.outputs], ["ticket", "probabilities"])
+        self.assertEqual(len(response.raw_output_contents), 2)
+
+    def test_classification_lists_the_most_probable_classes(self):
+        answer = self.infer(self.input(self.tensors[:2]), outputs=[
+            triton.InferRequestedOutput("probabilities", class_count=3)])
+        probabilities = self.infer(self.input(self.tensors[:2])).as_numpy("probabilities")
+        rows = self.texts(answer.as_numpy("probabilities"))
+        for row, all_of_it in zip(rows, probabilities):
+            best = numpy.argsort(-all_of_it)[:3]
+            self.assertEqual(row, [f"{all_of_it[k]:.6f}:{k}:{self.names[k]}" for k in best])
+
+    def test_top_k_is_classification_for_the_whole_request(self):
+        answer = self.infer(self.input(self.tensors[:2]), parameters={"top_k": 2})
+        self.assertEqual(answer.as_numpy("probabilities").shape, (2, 2))
+        self.assertEqual(answer.as_numpy("logits").shape, (2, 10))
+        more = self.infer(self.input(self.tensors[:2]), model=BINARY, parameters={"top_k": 99})
+        self.assertEqual(more.as_numpy("probabilities").shape, (2, 2))
+
+    def test_the_response_says_where_the_time_went(self):
+        parameters = self.infer(self.files(self.pixels[:8])).get_response().parameters
+        self.assertEqual(parameters["calibrator_version"].int64_param, 0)
+        self.assertEqual(parameters["calibrator_method"].string_param, "none")
+        for name in ("queue_us", "preprocess_us", "compute_us"):
+            self.assertEqual(parameters[name].WhichOneof("parameter_choice"), "int64_param", name)
+        self.assertGreater(parameters["compute_us"].int64_param, 0)
+        self.assertGreater(parameters["preprocess_us"].int64_param, 0)
+
+    def test_parameters_that_mean_nothing_here_are_let_pass(self):
+        self.infer(self.input(self.tensors[:1]), priority=1, timeout=60_000_000, sequence_id=7, sequence_start=True,
+                   compression_algorithm="gzip", parameters={"camera": "north", "weight": 0.5, "dry": True})
 
 
-class Describing(KserveTest):
-    def test_the_server_is_live(self):
-        self.assertTrue(self.client.is_server_live())
+class InferringAsync(KserveTest):
+    def test_callbacks_get_the_answers_of_their_requests(self):
+        answers = queue.Queue()
+        for i in range(40):
+            def callback(result, error, i=i):
+                answers.put((i, result, error))
+            self.client.async_infer(MODEL, [self.input(self.tensors[i:i + 1])], callback, request_id=str(i))
+        expected = self.logits(self.input(self.tensors[:32]))
+        for _ in range(40):
+            i, result, error = answers.get(timeout=30)
+            self.assertIsNone(error)
+            self.assertEqual(result.get_response().id, str(i))
+            if i < 32:
+                numpy.testing.assert_allclose(result.as_numpy("logits")[0], expected[i], atol=1e-4)
+
+    def test_the_asyncio_client_infers_and_streams(self):
+        async def drive():
+            async with triton_aio.InferenceServerClient(self.address) as client:
+                self.assertTrue(await client.is_server_ready())
+                together = await asyncio.gather(*[client.infer(MODEL, [self.input(self.tensors[i:i + 1])])
+                                                  for i in range(10)])
+
+                async def requests():
+                    for i in range(10):
+                        yield {"model_name": MODEL, "inputs": [self.input(self.tensors[i:i + 1])],
+                               "request_id": str(i)}
+                streamed = [answer async for answer in client.stream_infer(requests())]
+                return together, streamed
+        together, streamed = asyncio.run(drive())
+        self.assertEqual([result.get_response().id for result, _ in streamed], [str(i) for i in range(10)])
+        for one, (other, error) in zip(together, streamed):
+            self.assertIsNone(error)
+            numpy.testing.assert_allclose(one.as_numpy("logits"), other.as_numpy("logits"), atol=1e-4)
+
+    def stream(self, requests, headers=None):
+        """What the callback of a stream gets for the requests, each a dict."""
+        answers = queue.Queue()
+        with triton.InferenceServerClient(self.address) as client:
+            client.start_stream(lambda result, error: answers.put((result, error)), headers=headers)
+            for request in requests:
+                client.async_stream_infer(**request)
+            client.stop_stream()  # returns when all is answered
+        return list(answers.queue)
+
+    def requests(self, count, bad=()):
+        return [{"model_name": "nope" if i in bad else MODEL, "request_id": str(i),
+                 "inputs": [self.input(self.tensors[i:i + 1])]} for i in range(count)]
+
+    def test_a_stream_answers_in_order_and_survives_a_bad_request(self):
+        answers = self.stream(self.requests(50, bad=[20]))
+        self.assertEqual(len(answers), 50)
+        for i, (result, error) in enumerate(answers):
+            if i == 20:
+                self.assertIsNone(result)
+                self.assertIn("NOT_FOUND: unknown model 'nope'", error.message())
+                continue
+            self.assertIsNone(error)
+            self.assertEqual(result.get_response().id, str(i))
+            self.assertTrue(result.get_response().parameters["triton_final_response"].bool_param)
+
+    def test_a_stream_ends_with_a_status_where_the_client_asks_for_one(self):
+        *before, last = self.stream(self.requests(3, bad=[2]), headers={"triton_grpc_error": "true"})
+        self.assertTrue(all(error is None for _, error in before))
+        self.assertEqual(last[1].status(), "StatusCode.NOT_FOUND")
+
+
+class Calibrated(KserveTest):
+    """With a calibrator that was fitted on labels of predictions made over KServe v2."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        test = cls()
+        lines = []
+        for first in range(0, IMAGES, 30):
+            tickets = test.infer(test.input(test.tensors[first:first + 30])).as_numpy("ticket").ravel()
+            for ticket, label in zip(tickets, test.labels[first:]):
+                lines.append(test.line(ticket, label))
+        cls.feedback = test.calserve("feedback", input="\n".join(lines).encode())[0]
+        cls.again = test.calserve("feedback", input="\n".join(lines[:10]).encode())[0]
+        cls.report = test.wait_for_labels(IMAGES)
+        cls.ece_before = test.client.get_model_config(MODEL).config.parameters["ece"].string_value
+        test.json("fit", "--model", MODEL, "--method", "temperature")
+        test.json("calibrators", "activate", "--model", MODEL, "1")
+
+    @staticmethod
+    def line(ticket, label):
+        import base64
+        import json
+        return json.dumps({"ticket": base64.b64encode(ticket).decode(), "label": label})
+
+    def wait_for_labels(self, count):
+        deadline = time.monotonic() + 30
+        while True:
+            report = self.json("report", "--model", MODEL, "--window", "last_1000", "--calibrator-version", "0")
+            if report["served"]["n"] == count or time.monotonic() > deadline:
+                return report["served"]
+
+    def test_labels_for_tickets_count_like_any_other(self):
+        self.assertEqual(self.feedback, f"{IMAGES} accepted, 0 duplicate, 0 rejected\n")
+        self.assertEqual(self.again, "0 accepted, 10 duplicate, 0 rejected\n")
+        self.assertEqual(self.report["n"], IMAGES)
+        self.assertGreater(self.report["accuracy"], 0.85)
+        self.assertAlmostEqual(float(self.ece_before), self.report["ece"], places=6)
+
+    def test_probabilities_and_classification_are_calibrated_and_logits_are_not(self):
+        answer = self.infer(self.input(self.tensors[:20]))
+        parameters = answer.get_response().parameters
+        self.assertEqual(parameters["calibrator_version"].int64_param, 1)
+        self.assertEqual(parameters["calibrator_method"].string_param, "temperature")
+        temperature = float(self.client.get_model_config(MODEL).config.parameters["calibrator_temperature"].string_value)
+        self.assertGreater(temperature, 1.05)  # the demo's model is overconfident
+        probabilities, logits = answer.as_numpy("probabilities"), answer.as_numpy("logits")
+        self.assertGreater(abs(probabilities - softmax(logits)).max(), 0.01)
+        self.assertTrue((probabilities.argmax(1) == logits.argmax(1)).all())
+        top = self.infer(self.input(self.tensors[:20]), outputs=[
+            triton.InferRequestedOutput("probabilities", class_count=1)]).as_numpy("probabilities")
+        for (text,), row in zip(self.texts(top), probabilities):
+            self.assertAlmostEqual(float(text.split(":")[0]), row.max(), places=5)
+
+    def test_the_config_has_no_ece_until_this_calibrator_has_labels(self):
+        parameters = self.client.get_model_config(MODEL).config.parameters
+        self.assertEqual(parameters["calibrator_version"].string_value, "1")
+        self.assertNotIn("ece", parameters)
 
 
 if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser()
-    for option in ("--command", "--server"):
-        PARSER.add_argument(option, required=True)
-    PARSER.add_argument("--models", required=True, type=command_test.pathlib.Path)
-    unittest.main(argv=[sys.argv[0], *PARSER.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
+    kserve_testing.main()

@@ -1,0 +1,71 @@
+#include "server/rpc/kserve_stream.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/rpc/stream_pipe.h"
+#include "server/rpc/unary_call.h"
+
+namespace calserve::kserve {
+namespace {
+
+using inference::ModelInferRequest;
+using inference::ModelStreamInferResponse;
+
+// Requests of one stream between read and answered; enough to keep the largest batches full.
+constexpr int kStreamWindow = 128;
+
+bool WantsStatus(const grpc::CallbackServerContext& context) {
+  const auto found = context.client_metadata().find("triton_grpc_error");
+  return found != context.client_metadata().end() && found->second == "true";
+}
+
+class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferResponse> {
+ public:
+  InferStream(Inference& inference, CallTracker& calls, absl::Time deadline, bool ends_with_error)
+      : StreamPipe(calls, Order::kOfRequests, kStreamWindow),
+        inference_(inference),
+        deadline_(deadline),
+        ends_with_error_(ends_with_error) {
+    Start();
+  }
+
+ private:
+  void Handle(std::unique_ptr<ModelInferRequest> request, Answer answer) override {
+    auto response = std::make_unique<ModelStreamInferResponse>();
+    const ModelInferRequest& asked = *request;
+    inference::ModelInferResponse* const filled = response->mutable_infer_response();
+    inference_.Infer(asked, deadline_, cancel(), filled,
+                     [this, request = std::move(request), response = std::move(response),
+                      answer = std::move(answer)](const absl::Status& status) {
+                       if (status.ok()) {
+                         // Of clients that know models with several answers a request: this is the last.
+                         (*response->mutable_infer_response()->mutable_parameters())["triton_final_response"]
+                             .set_bool_param(true);
+                       } else if (ends_with_error_) {
+                         return answer(status);
+                       } else {
+                         response->mutable_infer_response()->Clear();
+                         response->mutable_infer_response()->set_id(request->id());
+                         // The code has no field of its own.
+                         response->set_error_message(
+                             absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message()));
+                       }
+                       answer(std::move(*response));
+                     });
+  }
+
+  Inference& inference_;
+  const absl::Time deadline_;
+  const bool ends_with_error_;
+};
+
+}  // namespace
+
+grpc::ServerBidiReactor<ModelInferRequest, ModelStreamInferResponse>* NewStream(
+    Inference& inference, CallTracker& calls, const grpc::CallbackServerContext& context) {
+  return new InferStream(inference, calls, Deadline(context), WantsStatus(context));
+}
+
+}  // namespace calserve::kserve
