@@ -3,7 +3,11 @@
     kserve_client_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
 import asyncio
+import base64
+import json
 import queue
+import subprocess
+import sys
 import time
 
 import numpy
@@ -109,6 +113,17 @@ class Inferring(KserveTest):
                    compression_algorithm="gzip", parameters={"camera": "north", "weight": 0.5, "dry": True})
 
 
+    def test_the_example_of_the_documentation_runs(self):
+        page = (kserve_testing.ROOT / "docs/kserve.md").read_text(encoding="utf-8")
+        code = page.split("```python\n")[1].split("```")[0]
+        self.assertIn('"127.0.0.1:8500"', code)
+        (self.scratch / "shoe.png").write_bytes(kserve_testing.png(self.pixels[0]))
+        run = subprocess.run([sys.executable, "-c", code.replace("127.0.0.1:8500", self.address)], cwd=self.scratch,
+                             capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(run.stderr, "")
+        self.assertRegex(run.stdout, r"^Ankle boot [01]\.\d{6}\n.+\n.+\n[A-Za-z0-9+/]+=*\n$")
+
+
 class InferringAsync(KserveTest):
     def test_callbacks_get_the_answers_of_their_requests(self):
         answers = queue.Queue()
@@ -196,8 +211,6 @@ class Calibrated(KserveTest):
 
     @staticmethod
     def line(ticket, label):
-        import base64
-        import json
         return json.dumps({"ticket": base64.b64encode(ticket).decode(), "label": label})
 
     def wait_for_labels(self, count):
