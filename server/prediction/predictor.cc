@@ -55,12 +55,6 @@ absl::Status OfInput(absl::Status status, size_t index) {
   return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
 }
 
-VersionChoice ChoiceOf(const PredictionRequest& request, const Uuid& first_id) {
-  absl::string_view key = request.routing_key;
-  if (key.empty()) key = {reinterpret_cast<const char*>(first_id.bytes.data()), first_id.bytes.size()};
-  return {request.model_version, request.version_label, key};
-}
-
 absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& model) {
   const int64_t inputs = static_cast<int64_t>(request.inputs.size());
   if (inputs < 1 || inputs > model.max_batch_size) {
@@ -186,11 +180,26 @@ Predictor::Predictor(const DecodingOptions& options, const ServingTable& table, 
       decoders_(ThreadsOf(options), static_cast<size_t>(options.max_queued_images),
                 options.max_queued_bytes) {}
 
+absl::StatusOr<Predictor::Choice> Predictor::Choose(const std::string& model, VersionChoice choice) const {
+  Choice chosen;
+  chosen.first_id = Uuid::NewV7(clock_.Now());
+  const Uuid& id = chosen.first_id;
+  if (choice.routing_key.empty()) {
+    choice.routing_key = {reinterpret_cast<const char*>(id.bytes.data()), id.bytes.size()};
+  }
+  ASSIGN_OR_RETURN(chosen.snapshot, table_.Find(model, choice));
+  return chosen;
+}
+
 void Predictor::Predict(PredictionRequest request, Done done) {
-  const Uuid first_id = Uuid::NewV7(clock_.Now());
-  absl::StatusOr<Snapshot> snapshot = table_.Find(request.model, ChoiceOf(request, first_id));
-  if (!snapshot.ok()) return std::move(done)(snapshot.status());
-  const ServedModel& model = *snapshot->model;
+  absl::StatusOr<Choice> choice =
+      Choose(request.model, {request.model_version, request.version_label, request.routing_key});
+  if (!choice.ok()) return std::move(done)(choice.status());
+  Predict(std::move(request), *std::move(choice), std::move(done));
+}
+
+void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
+  const ServedModel& model = *choice.snapshot.model;
   if (absl::Status status = CheckRequest(request, model); !status.ok()) {
     model.counters->CountFailed(status.code(), absl::ZeroDuration());
     return std::move(done)(std::move(status));
@@ -198,8 +207,8 @@ void Predictor::Predict(PredictionRequest request, Done done) {
 
   auto job = std::make_shared<Job>();
   job->request = std::move(request);
-  job->snapshot = *std::move(snapshot);
-  job->first_id = first_id;
+  job->snapshot = std::move(choice.snapshot);
+  job->first_id = choice.first_id;
   job->done = std::move(done);
   job->input.resize(job->request.inputs.size() * static_cast<size_t>(model.input_size));
   job->received = clock_.Now();

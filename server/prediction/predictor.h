@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/uuid.h"
 #include "server/base/worker_pool.h"
 #include "server/feedback/tickets.h"
 #include "server/imaging/preprocessor.h"
@@ -84,10 +85,20 @@ class Predictor final {
   Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
             const Clock& clock);
 
+  // What answers a request, and the id of its first prediction, which may have chosen the version.
+  struct Choice {
+    Snapshot snapshot;
+    Uuid first_id;
+  };
+  // As ServingTable::Find; without a routing key each request is routed for itself.
+  absl::StatusOr<Choice> Choose(const std::string& model, VersionChoice choice) const;
+
   // Calls done exactly once, on this thread (refused), a decode thread or an instance's thread.
   // INVALID_ARGUMENT and NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and
   // INTERNAL as the batcher has them.
   void Predict(PredictionRequest request, Done done);
+  // The same for a caller who had to know the model first: `request` says nothing of model and version.
+  void Predict(PredictionRequest request, Choice choice, Done done);
 
  private:
   struct Job;  // One request on its way.

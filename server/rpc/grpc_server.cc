@@ -27,7 +27,7 @@ class GrpcServerImpl final : public GrpcServer {
         prediction_(b.predictor, calls_),
         feedback_(b.ingestor, calls_),
         calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
-        models_(b.table, b.registry, b.model_repository, calls_),
+        models_(b.table, b.registry, b.repository, calls_),
         kserve_({b.predictor, b.table, b.monitor, b.repository, calls_, ready_}) {}
 
   ~GrpcServerImpl() override {

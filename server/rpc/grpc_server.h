@@ -12,7 +12,6 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
-#include "server/rpc/repository_control.h"
 
 namespace calserve {
 
@@ -33,8 +32,7 @@ struct GrpcBackends {
   CalibrationMonitor& monitor;
   ReportHub& hub;
   RecalibrationOptions limits;
-  const ModelRepository* model_repository = nullptr;  // null: ModelService tells what the table serves
-  RepositoryControl* repository = nullptr;  // null: what was loaded at the start is all there is
+  ModelRepository* repository = nullptr;  // null: what the table serves is all there is
 };
 
 // The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection. Plain

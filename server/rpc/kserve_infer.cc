@@ -33,8 +33,6 @@ absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
   ASSIGN_OR_RETURN(call.outputs, ReadOutputs(request, model, parameters.top_k));
   ASSIGN_OR_RETURN(InputRows input, ReadInput(request, model));
   call.converted = std::move(input.converted);
-  call.request.model = model.name;
-  call.request.model_version = model.version;
   call.request.inputs = std::move(input.rows);
   call.request.priority = parameters.priority;
   Ask(call.outputs, call.request);
@@ -56,24 +54,32 @@ absl::Status OfRow(const absl::Status& status) {
 
 }  // namespace
 
+absl::StatusOr<Predictor::Choice> Inference::Choose(const inference::ModelInferRequest& request,
+                                                    const RequestParameters& parameters) const {
+  ASSIGN_OR_RETURN(VersionChoice choice, ReadVersion(request.model_version()));
+  choice.label = parameters.version_label;
+  choice.routing_key = parameters.routing_key;
+  return predictor_.Choose(request.model_name(), choice);
+}
+
 void Inference::Infer(const inference::ModelInferRequest& request, absl::Time deadline,
                       std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response,
                       Done done) {
   const absl::Time received = absl::Now();
   const absl::StatusOr<RequestParameters> parameters = ReadParameters(request);
   if (!parameters.ok()) return std::move(done)(parameters.status());
-  const absl::StatusOr<Snapshot> snapshot =
-      FindModel(table_, request.model_name(), request.model_version(), parameters->version_label);
-  if (!snapshot.ok()) return std::move(done)(snapshot.status());
-  absl::StatusOr<Call> call = FromProto(request, *parameters, *snapshot->model);
+  absl::StatusOr<Predictor::Choice> choice = Choose(request, *parameters);
+  if (!choice.ok()) return std::move(done)(choice.status());
+  const ServedModel& model = *choice->snapshot.model;
+  absl::StatusOr<Call> call = FromProto(request, *parameters, model);
   if (!call.ok()) {
-    snapshot->model->counters->CountFailed(call.status().code(), absl::Now() - received);
+    model.counters->CountFailed(call.status().code(), absl::Now() - received);
     return std::move(done)(call.status());
   }
   call->request.deadline = std::min(deadline, received + parameters->timeout);
   call->request.cancel = std::move(cancel);
   response->set_id(request.id());
-  predictor_.Predict(std::move(call->request),
+  predictor_.Predict(std::move(call->request), *std::move(choice),
                      [converted = std::move(call->converted), outputs = std::move(call->outputs), response,
                       done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
                        if (!prediction.ok()) return std::move(done)(OfRow(prediction.status()));

@@ -8,6 +8,7 @@
 #include "absl/time/time.h"
 #include "inference/grpc_service.pb.h"
 #include "server/prediction/predictor.h"
+#include "server/rpc/kserve_parameters.h"
 
 namespace calserve::kserve {
 
@@ -16,8 +17,8 @@ class Inference final {
  public:
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
 
-  // Both outlive this.
-  Inference(Predictor& predictor, const ServingTable& table) : predictor_(predictor), table_(table) {}
+  // `predictor` outlives this.
+  explicit Inference(Predictor& predictor) : predictor_(predictor) {}
 
   // Calls done exactly once, on this thread or as Predictor::Predict does; on OK `response` is written.
   // `request` and `response` must stay until then.
@@ -25,8 +26,10 @@ class Inference final {
              std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response, Done done);
 
  private:
+  absl::StatusOr<Predictor::Choice> Choose(const inference::ModelInferRequest& request,
+                                           const RequestParameters& parameters) const;
+
   Predictor& predictor_;
-  const ServingTable& table_;
 };
 
 }  // namespace calserve::kserve

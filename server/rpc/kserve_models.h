@@ -1,8 +1,6 @@
 #ifndef CALSERVE_SERVER_RPC_KSERVE_MODELS_H_
 #define CALSERVE_SERVER_RPC_KSERVE_MODELS_H_
 
-#include <cstdint>
-#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -10,14 +8,13 @@
 
 namespace calserve::kserve {
 
-// KServe v2 writes a version as text; empty text is nullopt: the server chooses. INVALID_ARGUMENT unless it
-// is a whole number without a sign.
-absl::StatusOr<std::optional<int64_t>> ParseVersion(const std::string& text);
+// KServe v2 writes a version as text; empty text names none. INVALID_ARGUMENT unless it is a whole number
+// without a sign, NOT_FOUND for 0.
+absl::StatusOr<VersionChoice> ReadVersion(const std::string& text);
 
-// The version of a model that a request names: by number, by label (empty: none), or the newest. NOT_FOUND
-// lists what there is; INVALID_ARGUMENT for a number and a label at once.
+// The version of a model that is named, or the server's choice. NOT_FOUND lists what there is.
 absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string& name,
-                                   const std::string& version, const std::string& label = "");
+                                   const std::string& version);
 
 }  // namespace calserve::kserve
 

@@ -58,15 +58,16 @@ absl::StatusOr<RequestParameters> ReadParameters(const inference::ModelInferRequ
   RequestParameters out;
   for (const auto& [name, parameter] : request.parameters()) {
     if (name == "priority") {
-      ASSIGN_OR_RETURN(out.priority, WholeNumber(name, parameter, 0));
+      ASSIGN_OR_RETURN(const int64_t priority, WholeNumber(name, parameter, 0));
+      out.priority = static_cast<int>(std::min<int64_t>(priority, std::numeric_limits<int>::max()));
     } else if (name == "timeout") {
       ASSIGN_OR_RETURN(const int64_t micros, WholeNumber(name, parameter, 0));
       if (micros > 0) out.timeout = absl::Microseconds(micros);
     } else if (name == "top_k") {
       ASSIGN_OR_RETURN(out.top_k, WholeNumber(name, parameter, 0));
-    } else if (name == "version_label") {
+    } else if (name == "version_label" || name == "routing_key") {
       if (!parameter.has_string_param()) return WrongType(name, "string_param");
-      out.version_label = parameter.string_param();
+      (name == "routing_key" ? out.routing_key : out.version_label) = parameter.string_param();
     } else if (absl::StartsWith(name, "triton_")) {
       RETURN_IF_ERROR(CheckReserved(name, parameter));
     }

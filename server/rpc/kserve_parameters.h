@@ -14,10 +14,11 @@ using Parameters = google::protobuf::Map<std::string, inference::InferParameter>
 
 // The parameters of a request that mean something here.
 struct RequestParameters {
-  int64_t priority = 0;                               // 1 is the most urgent; 0: the model's default
+  int priority = 0;                                   // 1 is the most urgent; 0: the model's default
   absl::Duration timeout = absl::InfiniteDuration();  // from the request's arrival
   int64_t top_k = 0;                                  // 0: every class
   std::string version_label;                          // empty: none
+  std::string routing_key;                            // empty: the request is routed for itself
 };
 
 // INVALID_ARGUMENT for a known parameter of another type or out of range, and for an unknown one that starts

@@ -26,16 +26,38 @@ absl::Status NotControlled() {
                     "REPOSITORY_NOT_EXPLICIT");
 }
 
-std::vector<RepositoryControl::Version> Served(const ServingTable& table) {
-  std::vector<RepositoryControl::Version> versions;
+// One line of the index.
+struct Entry {
+  std::string model;
+  int64_t version = 0;  // 0: of a model of which no version is known
+  absl::string_view state;
+  std::string reason;
+};
+
+std::vector<Entry> Served(const ServingTable& table) {
+  std::vector<Entry> entries;
   for (const Snapshot& snapshot : table.List()) {
-    versions.push_back({snapshot.model->name, snapshot.model->version, "READY", ""});
+    entries.push_back({snapshot.model->name, snapshot.model->version, StateName(VersionState::kReady), ""});
   }
-  return versions;
+  return entries;
+}
+
+std::vector<Entry> Known(const ModelRepository& repository) {
+  std::vector<Entry> entries;
+  for (const ModelStatus& model : repository.List()) {
+    for (const VersionStatus& version : model.versions) {
+      entries.push_back({model.name, version.version, StateName(version.state),
+                         version.reason.empty() ? model.reason : version.reason});
+    }
+    if (model.versions.empty()) {
+      entries.push_back({model.name, 0, StateName(VersionState::kUnavailable), model.reason});
+    }
+  }
+  return entries;
 }
 
 absl::Status CheckLoad(const inference::RepositoryModelLoadRequest& request,
-                       const RepositoryControl* repository) {
+                       const ModelRepository* repository) {
   RETURN_IF_ERROR(CheckNoRepositoryName(request.repository_name()));
   if (repository == nullptr) return NotControlled();
   if (!request.parameters().empty()) {
@@ -48,7 +70,7 @@ absl::Status CheckLoad(const inference::RepositoryModelLoadRequest& request,
 }
 
 absl::Status CheckUnload(const inference::RepositoryModelUnloadRequest& request,
-                         const RepositoryControl* repository) {
+                         const ModelRepository* repository) {
   RETURN_IF_ERROR(CheckNoRepositoryName(request.repository_name()));
   return repository == nullptr ? NotControlled() : absl::OkStatus();
 }
@@ -56,34 +78,32 @@ absl::Status CheckUnload(const inference::RepositoryModelUnloadRequest& request,
 }  // namespace
 
 absl::Status ListRepository(const inference::RepositoryIndexRequest& request, const ServingTable& table,
-                            const RepositoryControl* repository,
-                            inference::RepositoryIndexResponse& response) {
+                            const ModelRepository* repository, inference::RepositoryIndexResponse& response) {
   RETURN_IF_ERROR(CheckNoRepositoryName(request.repository_name()));
-  std::vector<RepositoryControl::Version> versions =
-      repository == nullptr ? Served(table) : repository->Index();
-  std::sort(versions.begin(), versions.end(), [](const auto& a, const auto& b) {
+  std::vector<Entry> entries = repository == nullptr ? Served(table) : Known(*repository);
+  std::sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
     return std::tie(a.model, a.version) < std::tie(b.model, b.version);
   });
-  for (RepositoryControl::Version& version : versions) {
-    if (request.ready() && version.state != "READY") continue;
+  for (Entry& entry : entries) {
+    if (request.ready() && entry.state != StateName(VersionState::kReady)) continue;
     inference::RepositoryIndexResponse::ModelIndex& model = *response.add_models();
-    model.set_name(std::move(version.model));
-    if (version.version > 0) model.set_version(absl::StrCat(version.version));
-    model.set_state(std::move(version.state));
-    model.set_reason(std::move(version.reason));
+    model.set_name(std::move(entry.model));
+    if (entry.version > 0) model.set_version(absl::StrCat(entry.version));
+    model.set_state(std::string(entry.state));
+    model.set_reason(std::move(entry.reason));
   }
   return absl::OkStatus();
 }
 
-void LoadModel(const inference::RepositoryModelLoadRequest& request, RepositoryControl* repository,
-               RepositoryControl::Done done) {
+void LoadModel(const inference::RepositoryModelLoadRequest& request, ModelRepository* repository,
+               ModelRepository::Done done) {
   absl::Status status = CheckLoad(request, repository);
   if (!status.ok()) return std::move(done)(std::move(status));
   repository->Load(request.model_name(), std::move(done));
 }
 
-void UnloadModel(const inference::RepositoryModelUnloadRequest& request, RepositoryControl* repository,
-                 RepositoryControl::Done done) {
+void UnloadModel(const inference::RepositoryModelUnloadRequest& request, ModelRepository* repository,
+                 ModelRepository::Done done) {
   // "unload_dependents" is let pass: no model depends on another.
   absl::Status status = CheckUnload(request, repository);
   if (!status.ok()) return std::move(done)(std::move(status));

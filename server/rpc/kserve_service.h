@@ -4,11 +4,11 @@
 #include <atomic>
 
 #include "inference/grpc_service.grpc.pb.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
-#include "server/rpc/repository_control.h"
 
 namespace calserve {
 
@@ -17,7 +17,7 @@ struct KserveBackends {
   Predictor& predictor;
   const ServingTable& table;
   CalibrationMonitor& monitor;
-  RepositoryControl* repository;  // null: what was loaded at the start is all there is
+  ModelRepository* repository;  // null: what was loaded at the start is all there is
   CallTracker& calls;
   const std::atomic<bool>& ready;  // false: the server takes no new work
 };
@@ -27,7 +27,7 @@ struct KserveBackends {
 class KserveService final : public inference::GRPCInferenceService::CallbackService {
  public:
   explicit KserveService(const KserveBackends& backends)
-      : backends_(backends), inference_(backends.predictor, backends.table) {}
+      : backends_(backends), inference_(backends.predictor) {}
 
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;

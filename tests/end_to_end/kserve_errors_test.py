@@ -57,9 +57,9 @@ class Refusing(KserveTest):
 
     def test_version_labels(self):
         tensor = self.input(self.tensors[:1])
-        self.refused("NOT_FOUND", "no version label 'canary'; it has no labels", self.infer, tensor,
+        self.refused("NOT_FOUND", "no ready version with the label 'canary'; there is: ", self.infer, tensor,
                      parameters={"version_label": "canary"})
-        self.refused("INVALID_ARGUMENT", "exclude each other", self.infer, tensor, model_version="1",
+        self.refused("INVALID_ARGUMENT", "version 1 and label 'canary'", self.infer, tensor, model_version="1",
                      parameters={"version_label": "canary"})
 
     def test_shapes_and_sizes(self):

@@ -10,14 +10,18 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class FakeRepository final : public RepositoryControl {
+class FakeRepository final : public ModelRepository {
  public:
-  std::vector<Version> Index() const override {
-    return {{"b", 2, "LOADING", ""},
-            {"b", 1, "READY", ""},
-            {"a", 3, "UNAVAILABLE", "labels.txt has 2 lines"},
-            {"c", 0, "UNAVAILABLE", "no version"}};
+  std::vector<ModelStatus> List() const override {
+    return {{.name = "b",
+             .versions = {{.version = 2, .state = VersionState::kLoading},
+                          {.version = 1, .state = VersionState::kReady}}},
+            {.name = "a",
+             .reason = "labels.txt has 2 lines",
+             .versions = {{.version = 3, .state = VersionState::kUnavailable}}},
+            {.name = "c", .reason = "no version"}};
   }
+  void Stop() override {}
   void Load(const std::string& model, Done done) override {
     calls.push_back("load " + model);
     std::move(done)(absl::OkStatus());
@@ -32,7 +36,7 @@ class FakeRepository final : public RepositoryControl {
 class KserveRepositoryTest : public ::testing::Test {
  protected:
   // "name version state reason" of each.
-  std::vector<std::string> List(const RepositoryControl* repository, bool ready = false) {
+  std::vector<std::string> List(const ModelRepository* repository, bool ready = false) {
     inference::RepositoryIndexRequest request;
     request.set_ready(ready);
     inference::RepositoryIndexResponse response;
@@ -43,12 +47,12 @@ class KserveRepositoryTest : public ::testing::Test {
     }
     return lines;
   }
-  absl::Status Load(RepositoryControl* repository) {
+  absl::Status Load(ModelRepository* repository) {
     absl::Status status = absl::UnknownError("not answered");
     LoadModel(load_, repository, [&](absl::Status told) { status = told; });
     return status;
   }
-  absl::Status Unload(RepositoryControl* repository) {
+  absl::Status Unload(ModelRepository* repository) {
     absl::Status status = absl::UnknownError("not answered");
     UnloadModel(unload_, repository, [&](absl::Status told) { status = told; });
     return status;
