@@ -75,8 +75,8 @@ class InstanceBatcher final : public Batcher {
       : options_(options), runner_(std::move(runner)), queue_(options) {}
   ~InstanceBatcher() override { Stop(); }
 
-  // Throws std::system_error if a thread cannot be had.
-  void StartThreads();
+  // Returns when every instance is prepared. Throws std::system_error if a thread cannot be had.
+  void StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Schedule(BatchTask task) override;
   void Stop() override;
@@ -105,6 +105,7 @@ class InstanceBatcher final : public Batcher {
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
 
+  void Prepare(int instance) ABSL_LOCKS_EXCLUDED(mu_);
   void InstanceLoop(int instance);
   void SweepLoop();
 
@@ -115,10 +116,12 @@ class InstanceBatcher final : public Batcher {
   mutable Mutex mu_;
   CondVar work_;          // For instances: a task arrived, or stopping_.
   CondVar sweep_sooner_;  // For the sweeper: sweep_at_ moved forward, or stopping_.
+  CondVar instance_prepared_;
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   absl::Duration run_time_ ABSL_GUARDED_BY(mu_);  // Of a batch, moving average; zero before the first.
   Counters counters_ ABSL_GUARDED_BY(mu_);        // Without queued_rows, which the queue knows.
+  int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   std::vector<std::jthread>
@@ -130,6 +133,8 @@ void InstanceBatcher::StartThreads() {
     threads_.emplace_back([this, instance] { InstanceLoop(instance); });
   }
   threads_.emplace_back([this] { SweepLoop(); });
+  MutexLock lock(&mu_);
+  while (prepared_ < options_.instances) instance_prepared_.Wait(&mu_);
 }
 
 void InstanceBatcher::Schedule(BatchTask task) {
@@ -236,7 +241,15 @@ void InstanceBatcher::Count(absl::StatusCode without_model) {
   }
 }
 
+void InstanceBatcher::Prepare(int instance) {
+  if (runner_.prepare != nullptr) runner_.prepare(instance);
+  MutexLock lock(&mu_);
+  ++prepared_;
+  instance_prepared_.SignalAll();
+}
+
 void InstanceBatcher::InstanceLoop(int instance) {
+  Prepare(instance);
   std::vector<float> logits(static_cast<size_t>(options_.max_batch_size) * runner_.columns);
   while (std::optional<Work> work = NextWork()) {
     CompleteAll(std::move(work->dropped));

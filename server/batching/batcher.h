@@ -59,6 +59,9 @@ struct BatchRunner {
   std::function<absl::Span<float>(int instance)> staging;
   // Writes rows × columns logits. DATA_LOSS: some rows are not finite; the batcher finds whose.
   std::function<absl::Status(int instance, int rows, absl::Span<float> logits)> run;
+  // Run once by each instance's thread, before Create returns: what its first batch would have to wait for.
+  // May be null.
+  std::function<void(int instance)> prepare;
   int64_t row_size = 0;  // floats
   int columns = 0;
 };

@@ -32,6 +32,13 @@ absl::Status ServedVersion::Publish() {
   };
   runner.row_size = model_->input_size;
   runner.columns = runs->columns();
+  // LoadModel has warmed every instance, on threads that are gone. A thread of its own costs its first
+  // forward pass as much again as the pass itself (0.43 ms instead of 0.19, the demo model), whatever its
+  // rows.
+  runner.prepare = [runs](int instance) {
+    std::vector<float> logits(static_cast<size_t>(runs->columns()));
+    runs->Run(instance, /*rows=*/1, absl::MakeSpan(logits)).IgnoreError();
+  };
   ASSIGN_OR_RETURN(model_->batcher, Batcher::Create(batching_, std::move(runner)));
   return publish_(model_);
 }

@@ -1,7 +1,9 @@
 #include "server/batching/batcher.h"
 
+#include <chrono>
 #include <cmath>
 #include <limits>
+#include <map>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -385,6 +387,35 @@ TEST_F(BatcherTest, CreateNamesTheOptionThatIsWrong) {
   EXPECT_EQ(message({.instances = 0}), "instances must be >= 1; was 0");
   EXPECT_EQ(message({.max_batch_size = 16, .max_queue_rows = 8}), "max_queue_rows must be >= 16; was 8");
   EXPECT_EQ(message({.max_batch_size = 16, .max_queue_bytes = 63}), "max_queue_bytes must be >= 64; was 63");
+}
+
+TEST_F(BatcherTest, EveryInstanceIsPreparedOnItsOwnThreadBeforeCreateReturns) {
+  PuppetModel model(3, 4);
+  BatchRunner runner = model.Runner();
+  Mutex mu;
+  std::map<int, std::thread::id> prepared, ran;
+  runner.prepare = [&](int instance) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10 * instance));
+    MutexLock lock(&mu);
+    prepared[instance] = std::this_thread::get_id();
+  };
+  runner.run = [&, run = runner.run](int instance, int rows, absl::Span<float> logits) {
+    {
+      MutexLock lock(&mu);
+      ran[instance] = std::this_thread::get_id();
+    }
+    return run(instance, rows, logits);
+  };
+  const auto batcher = *Batcher::Create({.max_batch_size = 4, .instances = 3}, std::move(runner));
+  EXPECT_EQ(prepared.size(), 3u);
+  // One batch an instance: each is held until all have one.
+  for (int i = 0; i < 3; ++i) {
+    batcher->Schedule({.rows = 1, .input = {0}, .done = [](absl::StatusOr<BatchResult>) {}});
+    model.AwaitBatches(i + 1);
+  }
+  model.FinishAll();
+  batcher->Stop();
+  EXPECT_EQ(ran, prepared);
 }
 
 TEST_F(BatcherTest, AnUrgentTaskOvertakesThoseThatWait) {
