@@ -46,8 +46,9 @@ class Model {
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
 };
 
-// Loads, checks the output's shape against `classes` by running once, and warms every instance. NOT_FOUND for
-// a missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another
+// Loads, checks the output's shape against `classes`, and warms every instance at 1, 2, 4, … and
+// max_batch_size rows, and one of them at the sizes between for half a second at most. NOT_FOUND for a
+// missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another
 // device or instruction set (names both); FAILED_PRECONDITION for a device that is not there. Calls are
 // serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);

@@ -5,6 +5,8 @@
 #include <c10/core/StreamGuard.h>
 #include <c10/core/impl/VirtualGuardImpl.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <exception>
 #include <functional>
@@ -21,6 +23,11 @@
 
 namespace calserve {
 namespace {
+
+// A number of rows that is new to the process costs the set-up of its kernels, whichever instance meets it
+// first (the demo model's first batch of 3 took 0.79 ms, its second 0.18). All sizes are warmed where that is
+// cheap; where it is not, the set-up is little beside the pass.
+constexpr std::chrono::milliseconds kOtherSizesBudget{500};
 
 std::string ShapeText(c10::IntArrayRef shape) { return absl::StrCat("[", absl::StrJoin(shape, ", "), "]"); }
 
@@ -59,6 +66,8 @@ class TorchModel final : public Model {
   at::Tensor Forward(const Instance& instance, int rows);
   absl::Status CheckShape(c10::IntArrayRef shape, int rows) const;
   absl::Status WarmOnThisThread(const Instance& instance, const std::vector<int>& batch_sizes);
+  // Sizes that no instance was warmed at, the smallest first, for as long as kOtherSizesBudget.
+  absl::Status WarmOtherSizes(const std::vector<int>& warmed);
 
   // Constant once loaded.
   const ModelOptions options_;
@@ -144,6 +153,17 @@ absl::Status TorchModel::CheckAndWarm() {
     absl::Status status;
     std::jthread([&] { status = WarmOnThisThread(instance, batch_sizes); }).join();
     RETURN_IF_ERROR(status);
+  }
+  absl::Status status;
+  std::jthread([&] { status = WarmOtherSizes(batch_sizes); }).join();
+  return status;
+}
+
+absl::Status TorchModel::WarmOtherSizes(const std::vector<int>& warmed) {
+  const auto end = std::chrono::steady_clock::now() + kOtherSizesBudget;
+  for (int rows = 1; rows < options_.max_batch_size && std::chrono::steady_clock::now() < end; ++rows) {
+    if (std::find(warmed.begin(), warmed.end(), rows) != warmed.end()) continue;
+    RETURN_IF_ERROR(WarmOnThisThread(instances_.front(), {rows}));
   }
   return absl::OkStatus();
 }

@@ -32,7 +32,7 @@ std::string SaveModel(const std::string& name, const std::string& forward, int64
 }
 
 absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1,
-                                            int intra_op_threads = 0) {
+                                            int intra_op_threads = 0, int max_batch_size = 2) {
   ModelOptions options;
   options.path = path;
   options.input_shape = {1024};
@@ -40,7 +40,7 @@ absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instanc
   options.device = "cpu";
   options.instances = instances;
   options.intra_op_threads = intra_op_threads;
-  options.max_batch_size = 2;
+  options.max_batch_size = max_batch_size;
   return LoadModel(options);
 }
 
@@ -48,6 +48,20 @@ int64_t ResidentMegabytes() {
   int64_t pages = 0;
   std::ifstream("/proc/self/statm") >> pages >> pages;
   return pages * sysconf(_SC_PAGESIZE) >> 20;
+}
+
+TEST(TorchScriptTest, ASizeThatTheModelCannotRunIsSeenBeforeItServes) {
+  const std::string path = SaveModel("not_three", R"(
+    def forward(self, x):
+        assert x.size(0) != 3, "three is not my number"
+        return torch.matmul(x, self.weight.t())
+  )");
+  EXPECT_TRUE(Load(path).ok());
+  const absl::Status status =
+      Load(path, /*instances=*/1, /*intra_op_threads=*/0, /*max_batch_size=*/4).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("[3, 1024]"), HasSubstr("three is not my number")));
 }
 
 TEST(TorchScriptTest, InstancesShareOneCopyOfTheWeights) {
