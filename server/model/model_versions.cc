@@ -7,6 +7,14 @@
 #include "absl/strings/str_cat.h"
 
 namespace calserve {
+namespace {
+
+// The store was busy, or there was no thread to be had.
+bool IsTransient(const absl::Status& status) {
+  return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status);
+}
+
+}  // namespace
 
 void ModelVersions::Show(ListedModel listed) {
   if (!listed.problem.ok() && listed.problem.message() != problem_.message()) {
@@ -20,7 +28,7 @@ void ModelVersions::Show(ListedModel listed) {
 
 void ModelVersions::Activate(bool retry) {
   active_ = true;
-  if (retry) held_.failed.clear();
+  std::erase_if(held_.failed, [&](const auto& failed) { return retry || failed.second.transient; });
 }
 
 void ModelVersions::Deactivate() {
@@ -55,7 +63,8 @@ void ModelVersions::Finish(int64_t version, absl::StatusOr<std::unique_ptr<Loade
   if (status.ok()) status = (*loaded)->Publish();
   last_load_failed_ = !status.ok();
   if (!status.ok()) {
-    held_.failed[version] = {std::move(loading_fingerprint_), std::string(status.message())};
+    held_.failed[version] = {std::move(loading_fingerprint_), std::string(status.message()),
+                             IsTransient(status)};
     return;
   }
   std::unique_ptr<LoadedVersion>& slot = ready_[version];

@@ -23,7 +23,8 @@ class ModelVersions final {
 
   // What the directory holds now. Where there is something wrong with it as a whole, only that is noted.
   void Show(ListedModel listed);
-  // From now on the plan is followed; versions that failed may be tried again if `retry`.
+  // From now on the plan is followed. What failed may be tried again: all of it if `retry`, else what was not
+  // the version's fault.
   void Activate(bool retry);
   // Withdraws everything, because the model was unloaded or its directory is gone.
   void Deactivate();

@@ -43,6 +43,7 @@ struct HeldVersions {
   struct Failure {
     std::string fingerprint;  // that was tried
     std::string reason;
+    bool transient = false;  // not the version's fault: may be tried again as it is
   };
   std::map<int64_t, std::string> ready;   // version -> fingerprint that was loaded
   std::map<int64_t, Failure> failed;      // the last attempt, where it failed

@@ -64,6 +64,11 @@ class FakeVersions {
     MutexLock lock(&mu_);
     spoiled_[files] = reason;
   }
+  // What is loaded cannot be published, for want of threads.
+  void TakeThreads(bool take) {
+    MutexLock lock(&mu_);
+    no_threads_ = take;
+  }
   // Loads wait from now on until let go.
   void HoldLoads(bool hold) {
     MutexLock lock(&mu_);
@@ -132,7 +137,7 @@ class FakeVersions {
     }
     absl::Status Publish() override {
       MutexLock lock(&fake_.mu_);
-      if (files_ == "unpublishable") return absl::ResourceExhaustedError("no threads");
+      if (fake_.no_threads_) return absl::ResourceExhaustedError("no threads");
       fake_.published_[model_][version_] = files_;
       return absl::OkStatus();
     }
@@ -201,6 +206,7 @@ class FakeVersions {
   std::string directory_problem_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> spoiled_ ABSL_GUARDED_BY(mu_);
   bool held_ ABSL_GUARDED_BY(mu_) = false;
+  bool no_threads_ ABSL_GUARDED_BY(mu_) = false;
   std::set<int64_t> busy_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::map<int64_t, std::string>> published_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, VersionRouting> routing_ ABSL_GUARDED_BY(mu_);
