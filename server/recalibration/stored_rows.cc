@@ -80,7 +80,7 @@ absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const Calibratio
   if (seen > 0 && data.labels.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "none of the ", seen, " stored labels of model ", target.model, " version ", target.model_version,
-        " has logits: tickets of a model with more than ticket_max_classes classes carry none; upload a "
+        " has logits: tickets of a model with more than tickets.max_classes classes carry none; upload a "
         "labelled set"));
   }
   return data;

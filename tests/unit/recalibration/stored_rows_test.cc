@@ -103,7 +103,7 @@ TEST_F(StoredRowsTest, NoRowWithLogitsSaysWhyThereAreNone) {
   ASSERT_TRUE(store_.Append(absl::MakeSpan(labels), kStart).ok());
   EXPECT_THAT(ReadAll().status(),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       AllOf(HasSubstr("none of the 1 stored labels"), HasSubstr("ticket_max_classes"))));
+                       AllOf(HasSubstr("none of the 1 stored labels"), HasSubstr("tickets.max_classes"))));
 }
 
 TEST_F(StoredRowsTest, RowsOfAnotherNumberOfClassesAreRefused) {
