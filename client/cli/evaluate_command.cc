@@ -1,6 +1,5 @@
 #include <atomic>
 #include <memory>
-#include <mutex>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
@@ -25,22 +24,20 @@ struct Options {
 };
 
 constexpr int64_t kMaxImageBytes = 64 << 20;
+constexpr size_t kLabelsPerCall = 1000;
 
-// Predicts every image, sends its label back, and measures. One thread reads files and sends; the prediction
-// stream's thread scores each answer and hands its label to the feedback stream.
+// Predicts every image and measures. Labels are sent only after the last answer: they cannot be taken back,
+// and a run that ended half-way would count those of its first half again when repeated.
 class Evaluator {
  public:
   Evaluator(const Client& client, const client::ModelInfo& model, const std::vector<LabelledImage>& images,
             const Options& options, bool quiet)
-      : model_(model),
+      : client_(client),
+        model_(model),
         images_(images),
         options_(options),
         progress_(model.name, quiet),
-        feedback_(client.OpenFeedbackStream(
-            {.timeout = client.options().timeout},
-            [this](int64_t, absl::StatusOr<std::vector<client::FeedbackResult>> results) {
-              Acknowledge(results);
-            })),
+        labels_(options.no_feedback ? 0 : images.size()),
         predictions_(client.OpenPredictStream(
             {.timeout = client.options().timeout},
             [this](int64_t i, absl::StatusOr<client::PredictResponse> answer) { Keep(Score(i, answer)); })) {}
@@ -49,11 +46,10 @@ class Evaluator {
     absl::Status sent;
     for (size_t i = 0; i < images_.size() && sent.ok() && !failed_; ++i) sent = SendImage(i);
     const absl::Status predicted = predictions_->Finish();
-    const absl::Status acknowledged = feedback_->Finish();
     if (!sent.ok()) return sent;
     if (!predicted.ok()) return predicted;
-    if (!acknowledged.ok()) return acknowledged;
-    return first_error_;
+    if (!first_error_.ok()) return first_error_;
+    return SendLabels();
   }
 
   // After Run:
@@ -75,6 +71,7 @@ class Evaluator {
     return predictions_->Send(static_cast<int64_t>(i), request);
   }
 
+  // On the prediction stream's thread.
   absl::Status Score(int64_t i, absl::StatusOr<client::PredictResponse>& answer) {
     const LabelledImage& image = images_[i];
     if (!answer.ok()) {
@@ -84,43 +81,46 @@ class Evaluator {
     client::Prediction& prediction = answer->predictions[0];
     if (absl::Status status = evaluation_.Add(prediction, image.class_index); !status.ok()) return status;
     progress_.Update(evaluation_.n(), static_cast<int64_t>(images_.size()));
-    const client::Feedback feedback{std::move(prediction.ticket), image.class_index};
+    if (!options_.no_feedback) labels_[i] = {std::move(prediction.ticket), image.class_index};
     last_answer_ = *std::move(answer);
-    return options_.no_feedback ? absl::OkStatus() : feedback_->Send(i, {feedback}, options_.source);
-  }
-
-  // On the feedback stream's thread.
-  void Acknowledge(const absl::StatusOr<std::vector<client::FeedbackResult>>& results) {
-    if (!results.ok()) return Keep(results.status());
-    for (const client::FeedbackResult& result : *results) {
-      if (result.outcome == client::FeedbackResult::Outcome::kAccepted) ++accepted_;
-      if (result.outcome == client::FeedbackResult::Outcome::kDuplicate) ++duplicates_;
-      if (result.outcome == client::FeedbackResult::Outcome::kRejected) {
-        Keep(absl::FailedPreconditionError(absl::StrCat("a label was rejected: ", result.message)));
-      }
-    }
+    return absl::OkStatus();
   }
 
   void Keep(const absl::Status& status) {
-    if (status.ok()) return;
-    std::lock_guard lock(mu_);
-    if (first_error_.ok()) first_error_ = status;
+    if (status.ok() || failed_) return;
+    first_error_ = status;
     failed_ = true;
   }
 
+  absl::Status SendLabels() {
+    for (size_t sent = 0; sent < labels_.size(); sent += kLabelsPerCall) {
+      const absl::StatusOr<std::vector<client::FeedbackResult>> results =
+          client_.SubmitFeedback(absl::MakeConstSpan(labels_).subspan(sent, kLabelsPerCall), options_.source);
+      if (!results.ok()) return results.status();
+      for (const client::FeedbackResult& result : *results) {
+        if (result.outcome == client::FeedbackResult::Outcome::kAccepted) ++accepted_;
+        if (result.outcome == client::FeedbackResult::Outcome::kDuplicate) ++duplicates_;
+        if (result.outcome == client::FeedbackResult::Outcome::kRejected) {
+          return absl::FailedPreconditionError(absl::StrCat("a label was rejected: ", result.message));
+        }
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  const Client& client_;
   const client::ModelInfo& model_;
   const std::vector<LabelledImage>& images_;
   const Options& options_;
-  ProgressLine progress_;  // of the predictions' thread, as the next two
+  std::atomic<bool> failed_ = false;
+  int64_t accepted_ = 0, duplicates_ = 0;
+  // Of the predictions' thread until Run has finished the stream:
+  ProgressLine progress_;
   Evaluation evaluation_;
   client::PredictResponse last_answer_;
-  std::atomic<bool> failed_ = false;
-  std::atomic<int64_t> accepted_ = 0, duplicates_ = 0;
-  std::mutex mu_;
-  absl::Status first_error_;  // guarded by mu_ until Run returns
-  // Last, for their threads use what stands above; predictions' thread uses feedback_.
-  const std::unique_ptr<client::FeedbackStream> feedback_;
-  const std::unique_ptr<client::PredictStream> predictions_;
+  std::vector<client::Feedback> labels_;  // one an image
+  absl::Status first_error_;
+  const std::unique_ptr<client::PredictStream> predictions_;  // Last: its thread uses what stands above.
 };
 
 absl::Status Show(const Evaluator& evaluator, const Options& options, const Session& session) {
@@ -154,6 +154,7 @@ absl::Status Run(const Options& options, const Session& session) {
   if (!model.ok()) return model.status();
   const absl::StatusOr<std::vector<LabelledImage>> images = ListLabelledImages(options.images, *model);
   if (!images.ok()) return images.status();
+  if (absl::Status status = CheckImageFiles(*images, kMaxImageBytes); !status.ok()) return status;
   Evaluator evaluator(*client, *model, *images, options, session.json);
   if (absl::Status status = evaluator.Run(); !status.ok()) return status;
   return Show(evaluator, options, session);
@@ -162,8 +163,8 @@ absl::Status Run(const Options& options, const Session& session) {
 }  // namespace
 
 void AddEvaluate(CLI::App* app, Session* session) {
-  CLI::App* const command =
-      app->add_subcommand("evaluate", "Predict labelled images, send the labels back, and report");
+  CLI::App* const command = app->add_subcommand(
+      "evaluate", "Predict labelled images, send the labels back once all are predicted, and report");
   const auto options = std::make_shared<Options>();
   command
       ->add_option("images", options->images,

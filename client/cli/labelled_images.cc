@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
 
 #include "absl/strings/str_cat.h"
 #include "calibration_io/csv.h"
@@ -51,6 +52,20 @@ absl::StatusOr<std::vector<LabelledPath>> PathsOfList(const std::string& list) {
   return paths;
 }
 
+absl::Status CheckImageFile(const std::string& path, int64_t max_bytes) {
+  std::error_code error;
+  if (!fs::is_regular_file(path, error)) {
+    return absl::NotFoundError(absl::StrCat(path, error ? ": " + error.message() : " is not a file"));
+  }
+  if (!std::ifstream(path, std::ios::binary)) return absl::NotFoundError(absl::StrCat("cannot open ", path));
+  const auto bytes = static_cast<int64_t>(fs::file_size(path, error));
+  if (error || bytes < 1 || bytes > max_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an image file must have 1 to ", max_bytes, " bytes; ", path, " has ", bytes));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string& path,
@@ -67,6 +82,19 @@ absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string&
     out.push_back({entry.path, *index});
   }
   return out;
+}
+
+absl::Status CheckImageFiles(const std::vector<LabelledImage>& images, int64_t max_bytes) {
+  absl::Status first;
+  int64_t bad = 0;
+  for (const LabelledImage& image : images) {
+    const absl::Status status = CheckImageFile(image.path, max_bytes);
+    if (status.ok()) continue;
+    if (++bad == 1) first = status;
+  }
+  if (bad < 2) return first;
+  return absl::Status(first.code(),
+                      absl::StrCat(first.message(), "; so ", bad, " of ", images.size(), " images are bad"));
 }
 
 }  // namespace calserve::cli

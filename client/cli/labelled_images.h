@@ -1,6 +1,7 @@
 #ifndef CALSERVE_CLIENT_CLI_LABELLED_IMAGES_H_
 #define CALSERVE_CLIENT_CLI_LABELLED_IMAGES_H_
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,10 @@ struct LabelledImage {
 // Nothing is opened yet. Errors name the file whose label is no class of `model`.
 absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string& path,
                                                               const client::ModelInfo& model);
+
+// Looks at every file before the first is sent: a regular file that can be read and has 1 to `max_bytes`. The
+// error names the first that is not, and counts them.
+absl::Status CheckImageFiles(const std::vector<LabelledImage>& images, int64_t max_bytes);
 
 }  // namespace calserve::cli
 

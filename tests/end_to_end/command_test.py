@@ -104,6 +104,10 @@ class LiveServerTest(unittest.TestCase):
         self.assertEqual(out.count("\n"), 1, out)
         return json.loads(out)
 
+    def labels_known(self):
+        """How many labels the server has stored for plain softmax."""
+        return self.json("report", "--stored", "--calibrator-version", "0")["served"]["n"]
+
     def predict(self, image):
         answer, = self.json("predict", image)["predictions"]
         return answer
@@ -163,6 +167,19 @@ class Predicting(LiveServerTest):
         report = self.json("evaluate", "--no-feedback", self.scratch / "folders")
         self.assertEqual(report["served"]["n"], sum("/" not in label for label in self.labels[:40]))
         self.assertEqual(report["feedback"], {"accepted": 0, "duplicate": 0})
+
+    def test_evaluate_sends_no_label_unless_every_image_is_good(self):
+        broken = self.scratch / "broken.png"
+        broken.write_bytes(b"not a picture")
+        before = self.labels_known()
+        for bad, exits_with in ((f"{self.scratch}/absent.png,Bag", "absent.png"), (f"{self.images[1]},Hat", "Hat"),
+                                (f"{broken},Bag", "broken.png")):
+            with self.subTest(bad=bad):
+                images = self.scratch / "bad.csv"
+                images.write_text(f"path,label\n{self.images[0]},{self.labels[0]}\n{bad}\n", encoding="utf-8")
+                _, err = self.calserve("evaluate", images, exits=REFUSED)
+                self.assertIn(exits_with, err)
+        self.assertEqual(self.labels_known(), before)
 
     def test_what_the_server_refuses_ends_with_1(self):
         error = self.json("predict", "--model", "nope", self.images[0], exits=REFUSED)["error"]

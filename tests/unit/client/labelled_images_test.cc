@@ -70,5 +70,22 @@ TEST_F(LabelledImagesTest, NamesALabelThatIsNoClass) {
   EXPECT_FALSE(ListLabelledImages(Path("absent"), model_).ok());
 }
 
+TEST_F(LabelledImagesTest, ABadFileIsFoundBeforeAnyIsUsed) {
+  Touch("set/shoe/a.png", "1234");
+  Touch("set/shoe/empty.png");
+  Touch("list.csv", "path,label\nset/shoe/a.png,shoe\nset/shoe/a.png,shoe\n");
+  const auto check = [&](int64_t max_bytes) {
+    return CheckImageFiles(*ListLabelledImages(Path("list.csv"), model_), max_bytes);
+  };
+  EXPECT_TRUE(check(4).ok()) << check(4);
+  EXPECT_THAT(check(3).message(), HasSubstr("must have 1 to 3 bytes; " + Path("set/shoe/a.png") + " has 4"));
+  EXPECT_THAT(check(3).message(), HasSubstr("2 of 2 images"));
+  for (const char* bad : {"set/shoe/empty.png", "absent.png", "set"}) {
+    Touch("list.csv", std::string("path,label\nset/shoe/a.png,shoe\n") + bad + ",bag\n");
+    EXPECT_FALSE(check(4).ok());
+    EXPECT_THAT(check(4).message(), HasSubstr(Path(bad)));
+  }
+}
+
 }  // namespace
 }  // namespace calserve::cli
