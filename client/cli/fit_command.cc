@@ -11,6 +11,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/requirements.h"
 
 namespace calserve::cli {
 namespace {
@@ -188,22 +189,42 @@ void AddFit(CLI::App* app, Session* session) {
       command->add_option("--labels", options->labels, "N class indices, .npy or .csv");
   logits->needs(labels);
   labels->needs(logits);
-  CLI::Option* const model =
-      command->add_option("--model", options->model, "fit on the server, for this model");
+  CLI::Option* const images = command->add_option(
+      "--images", options->images, "a folder with one sub-folder per class, or a CSV list: path,label");
+  images->excludes(logits);
+
   CLI::Option* const out =
-      command->add_option("--out", options->out, "write calibrator.json there (offline)");
-  out->needs(logits)->excludes(model);
-  command
-      ->add_option("--images", options->images,
-                   "a folder with one sub-folder per class, or a CSV list: path,label")
-      ->excludes(logits);
-  command->add_option("--model-version", options->model_version, "0: the newest ready one");
-  command->add_option("--source", options->sources, "only labels of these sources");
-  command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources");
-  command->add_option("--max-rows", options->max_rows, "only the newest labels")
-      ->check(CLI::NonNegativeNumber);
-  command->add_flag("--activate", options->activate, "answer predictions with it at once");
-  command->callback([options, session] { session->result = Run(*options, *session); });
+      command->add_option("--out", options->out, "write calibrator.json there")->group("Offline");
+
+  command->add_option("--model", options->model, "fit on the server, for this model")->group("Server");
+  CLI::Option* const model_version =
+      command->add_option("--model-version", options->model_version, "0: the newest ready one")
+          ->group("Server");
+  CLI::Option* const activate =
+      command->add_flag("--activate", options->activate, "answer predictions with it at once")
+          ->group("Server");
+
+  const std::string stored_group = "Server, stored feedback";
+  CLI::Option* const source =
+      command->add_option("--source", options->sources, "only labels of these sources")->group(stored_group);
+  CLI::Option* const exclude_source =
+      command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
+          ->group(stored_group);
+  CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
+                                    ->check(CLI::NonNegativeNumber)
+                                    ->group(stored_group);
+  command->callback([=] {
+    const bool stored = options->logits.empty() && options->images.empty();
+    session->result = CheckRequirements(
+        {{options->offline(), "an offline fit: give --logits and --labels, and no --model", {out}},
+         {!options->offline(),
+          "a fit by the server: add --model, or leave out --logits",
+          {model_version, activate}},
+         {stored,
+          "a fit of stored feedback: leave out --logits and --images",
+          {source, exclude_source, max_rows}}});
+    if (session->result.ok()) session->result = Run(*options, *session);
+  });
 }
 
 }  // namespace calserve::cli

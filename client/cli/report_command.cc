@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/report_output.h"
+#include "client/cli/requirements.h"
 
 namespace calserve::cli {
 namespace {
@@ -111,35 +112,62 @@ void AddReport(CLI::App* app, Session* session) {
   const auto options = std::make_shared<Options>();
   command->add_option("--svg", options->files.svg, "write the reliability diagram there");
   command->add_option("--html", options->files.html, "write the report as a page there");
+
+  const std::string offline_group = "Offline";
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv");
+      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv")
+          ->group(offline_group);
   CLI::Option* const labels =
-      command->add_option("--labels", options->labels, "N class indices, .npy or .csv");
+      command->add_option("--labels", options->labels, "N class indices, .npy or .csv")->group(offline_group);
   logits->needs(labels);
   labels->needs(logits);
-  command->add_option("--calibrator", options->calibrator, "a calibrator.json to apply; else plain softmax")
-      ->needs(logits);
-  command->add_option("--bins", options->bins, "of equal width")
-      ->check(CLI::Range(1, kMaxBins))
-      ->needs(logits)
-      ->capture_default_str();
-  command->add_option("--model", options->model, "model; the only one if there is one")->excludes(logits);
-  command->add_option("--model-version", options->model_version, "0: the newest ready one");
-  command->add_option("--calibrator-version", options->calibrator_version, "else the active one")
-      ->check(CLI::NonNegativeNumber);
+  CLI::Option* const calibrator =
+      command
+          ->add_option("--calibrator", options->calibrator, "a calibrator.json to apply; else plain softmax")
+          ->group(offline_group);
+  CLI::Option* const bins = command->add_option("--bins", options->bins, "of equal width")
+                                ->check(CLI::Range(1, kMaxBins))
+                                ->capture_default_str()
+                                ->group(offline_group);
+
+  const std::string server_group = "Server";
+  CLI::Option* const model =
+      command->add_option("--model", options->model, "model; the only one if there is one")
+          ->group(server_group);
+  CLI::Option* const model_version =
+      command->add_option("--model-version", options->model_version, "0: the newest ready one")
+          ->group(server_group);
+  CLI::Option* const calibrator_version =
+      command->add_option("--calibrator-version", options->calibrator_version, "else the active one")
+          ->check(CLI::NonNegativeNumber)
+          ->group(server_group);
   CLI::Option* const window = command->add_option("--window", options->window, "a live window")
                                   ->capture_default_str()
-                                  ->excludes(logits);
+                                  ->group(server_group);
   CLI::Option* const stored =
-      command->add_flag("--stored", options->stored, "all stored labels of the calibrator version");
-  stored->excludes(window)->excludes(logits);
-  command->add_option("--source", options->sources, "only stored labels of these sources")->needs(stored);
-  command->add_option("--exclude-source", options->excluded_sources, "no stored labels of these sources")
-      ->needs(stored);
-  command->add_option("--max-rows", options->max_rows, "only the newest stored labels")
-      ->check(CLI::NonNegativeNumber)
-      ->needs(stored);
-  command->callback([options, session] { session->result = Run(*options, *session); });
+      command->add_flag("--stored", options->stored, "all stored labels of the calibrator version")
+          ->excludes(window)
+          ->group(server_group);
+
+  const std::string stored_group = "Server, with --stored";
+  CLI::Option* const source =
+      command->add_option("--source", options->sources, "only labels of these sources")->group(stored_group);
+  CLI::Option* const exclude_source =
+      command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
+          ->group(stored_group);
+  CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
+                                    ->check(CLI::NonNegativeNumber)
+                                    ->group(stored_group);
+  command->callback([=] {
+    const bool offline = !options->logits.empty();
+    session->result = CheckRequirements(
+        {{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
+         {!offline,
+          "a report of the server: leave out --logits and --labels",
+          {model, model_version, calibrator_version, window, stored, source, exclude_source, max_rows}},
+         {options->stored, "--stored", {source, exclude_source, max_rows}}});
+    if (session->result.ok()) session->result = Run(*options, *session);
+  });
 }
 
 }  // namespace calserve::cli

@@ -146,6 +146,32 @@ TEST_F(OfflineCommandTest, WrongUsageExitsWith2) {
   }
 }
 
+TEST_F(OfflineCommandTest, AnOptionThatWouldBeIgnoredIsWrongUsage) {
+  const std::string data = Write({1, 2, 3, 4}, 2, {0, 1});
+  const std::pair<const char*, std::string> cases[] = {
+      {"--activate", "fit --activate" + data},
+      {"--model-version", "fit --model-version 2" + data},
+      {"--source", "fit --source me" + data},
+      {"--exclude-source", "fit --model m --exclude-source me" + data},
+      {"--max-rows", "fit --images " + Path("images") + " --max-rows 9"},
+      {"--out", "fit --out c.json"},
+      {"--out", "fit --model m --out c.json" + data},
+      {"--model-version", "report --model-version 1" + data},
+      {"--calibrator-version", "report --calibrator-version 0" + data},
+      {"--window", "report --window last_1h" + data},
+      {"--stored", "report --stored" + data},
+      {"--model", "report --model m" + data},
+      {"--bins", "report --bins 10"},
+      {"--calibrator", "report --calibrator c.json"},
+      {"--source", "report --source me"},
+  };
+  for (const auto& [option, arguments] : cases) {
+    const Result result = Calserve("--server 127.0.0.1:1 --timeout 1s " + arguments + " 2>&1");
+    EXPECT_EQ(result.exit_code, 2) << arguments;
+    EXPECT_THAT(result.output, HasSubstr(std::string("calserve: ") + option + " needs ")) << arguments;
+  }
+}
+
 TEST_F(OfflineCommandTest, HelpAndVersionExitWith0) {
   EXPECT_THAT(Calserve("--help").output, HasSubstr("evaluate"));
   EXPECT_EQ(Calserve("fit --help").exit_code, 0);
