@@ -62,7 +62,7 @@ std::string ParametersText(const client::CalibratorInfo& calibrator) {
                        });
 }
 
-absl::Status List(const Options& options, const Session& session) {
+absl::Status List(const Options& options, Session& session) {
   const absl::StatusOr<Target> target = FindTarget(options, session);
   if (!target.ok()) return target.status();
   const absl::StatusOr<std::vector<client::CalibratorInfo>> calibrators =
@@ -71,7 +71,7 @@ absl::Status List(const Options& options, const Session& session) {
   if (session.json) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
     for (const client::CalibratorInfo& calibrator : *calibrators) out.push_back(ToJson(calibrator));
-    PrintJson({{"calibrators", std::move(out)}});
+    session.answer = {{"calibrators", std::move(out)}};
     return absl::OkStatus();
   }
   TextTable table({{"version", TextTable::Align::kRight},
@@ -104,8 +104,11 @@ absl::StatusOr<client::CalibratorInfo> Find(const Target& target, int64_t versio
                                           "; `calserve calibrators list` shows what there is"));
 }
 
-void PrintCalibrator(const client::CalibratorInfo& calibrator, const Session& session) {
-  if (session.json) return PrintJson(ToJson(calibrator));
+void PrintCalibrator(const client::CalibratorInfo& calibrator, Session& session) {
+  if (session.json) {
+    session.answer = ToJson(calibrator);
+    return;
+  }
   Print(absl::StrCat(calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version,
                      ": ", calibrator.method, " ", ParametersText(calibrator), ", ",
                      StateName(calibrator.state), "\n"));
@@ -119,7 +122,7 @@ absl::Status WriteCalibrator(const client::CalibratorInfo& calibrator, const Tar
   return WriteWholeFile(path, CalibratorToJson({spec, calibrator.report}));
 }
 
-absl::Status Show(const Options& options, const Session& session) {
+absl::Status Show(const Options& options, Session& session) {
   const absl::StatusOr<Target> target = FindTarget(options, session);
   if (!target.ok()) return target.status();
   const absl::StatusOr<client::CalibratorInfo> calibrator = Find(*target, options.version);
@@ -140,7 +143,7 @@ int64_t ExpectedActive(const Options& options, const Target& target) {
   return options.expected_active >= 0 ? options.expected_active : target.version.active_calibrator.version;
 }
 
-absl::Status Activate(const Options& options, const Session& session) {
+absl::Status Activate(const Options& options, Session& session) {
   const absl::StatusOr<Target> target = FindTarget(options, session);
   if (!target.ok()) return target.status();
   const absl::StatusOr<client::CalibratorInfo> active = target->client.ActivateCalibrator(
@@ -150,7 +153,7 @@ absl::Status Activate(const Options& options, const Session& session) {
   return absl::OkStatus();
 }
 
-absl::Status Rollback(const Options& options, const Session& session) {
+absl::Status Rollback(const Options& options, Session& session) {
   const absl::StatusOr<Target> target = FindTarget(options, session);
   if (!target.ok()) return target.status();
   const absl::StatusOr<client::CalibratorInfo> active = target->client.RollbackCalibrator(
@@ -170,8 +173,7 @@ void AddCalibrators(CLI::App* app, Session* session) {
   verbs->fallthrough();
   verbs->add_option("--model", options->model, "model; the only one if there is one");
   verbs->add_option("--model-version", options->model_version, "0: the newest ready one");
-  const auto add = [&](const char* name, const char* help,
-                       absl::Status (*run)(const Options&, const Session&)) {
+  const auto add = [&](const char* name, const char* help, absl::Status (*run)(const Options&, Session&)) {
     CLI::App* const command = verbs->add_subcommand(name, help);
     command->callback([=] { session->result = run(*options, *session); });
     return command;

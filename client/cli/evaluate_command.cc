@@ -123,7 +123,7 @@ class Evaluator {
   const std::unique_ptr<client::PredictStream> predictions_;  // Last: its thread uses what stands above.
 };
 
-absl::Status Show(const Evaluator& evaluator, const Options& options, const Session& session) {
+absl::Status Show(const Evaluator& evaluator, const Options& options, Session& session) {
   const absl::StatusOr<CalibrationMetrics> served = evaluator.evaluation().Served();
   const absl::StatusOr<CalibrationMetrics> uncalibrated = evaluator.evaluation().Uncalibrated();
   if (!served.ok()) return served.status();
@@ -132,13 +132,14 @@ absl::Status Show(const Evaluator& evaluator, const Options& options, const Sess
   const std::vector<NamedMetrics> columns = {
       {absl::StrCat("served (", answer.calibrator_method, ")"), *served}, {"uncalibrated", *uncalibrated}};
   if (session.json) {
-    PrintJson({{"model", answer.model},
-               {"model_version", answer.model_version},
-               {"calibrator_version", answer.calibrator_version},
-               {"calibrator_method", answer.calibrator_method},
-               {"feedback", {{"accepted", evaluator.accepted()}, {"duplicate", evaluator.duplicates()}}},
-               {"served", MetricsToJsonValue(*served)},
-               {"uncalibrated", MetricsToJsonValue(*uncalibrated)}});
+    session.answer = {
+        {"model", answer.model},
+        {"model_version", answer.model_version},
+        {"calibrator_version", answer.calibrator_version},
+        {"calibrator_method", answer.calibrator_method},
+        {"feedback", {{"accepted", evaluator.accepted()}, {"duplicate", evaluator.duplicates()}}},
+        {"served", MetricsToJsonValue(*served)},
+        {"uncalibrated", MetricsToJsonValue(*uncalibrated)}};
   } else {
     Print(ReportText(columns, session.terminal));
     Print(absl::StrCat("\nlabels: ", evaluator.accepted(), " accepted, ", evaluator.duplicates(),
@@ -147,7 +148,7 @@ absl::Status Show(const Evaluator& evaluator, const Options& options, const Sess
   return WriteReportFiles(options.files, answer.model, columns);
 }
 
-absl::Status Run(const Options& options, const Session& session) {
+absl::Status Run(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);

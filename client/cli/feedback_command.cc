@@ -26,7 +26,7 @@ constexpr size_t kBatch = 500;  // labels in one request
 // Sends labels in batches and counts what became of them.
 class Sender {
  public:
-  Sender(const Client& client, const Options& options, const Session& session)
+  Sender(const Client& client, const Options& options, Session& session)
       : options_(options),
         session_(session),
         stream_(client.OpenFeedbackStream(
@@ -62,10 +62,19 @@ class Sender {
   void Count(const std::vector<client::FeedbackResult>& results) {
     for (const client::FeedbackResult& result : results) {
       ++counts_[OutcomeName(result.outcome)];
-      if (session_.json) PrintJson(ToJson(result));
+      if (session_.json) Show(ToJson(result));
       if (result.outcome != client::FeedbackResult::Outcome::kRejected) continue;
       if (first_rejection_.empty()) first_rejection_ = absl::StrCat(result.reason, ": ", result.message);
       if (!session_.json) std::cerr << "rejected, " << result.reason << ": " << result.message << "\n";
+    }
+  }
+
+  // A file has a line for each label; one ticket has one document, which may yet get an error.
+  void Show(nlohmann::ordered_json result) {
+    if (options_.one) {
+      session_.answer = std::move(result);
+    } else {
+      PrintJson(result);
     }
   }
 
@@ -76,7 +85,7 @@ class Sender {
   }
 
   const Options& options_;
-  const Session& session_;
+  Session& session_;
   std::vector<client::Feedback> batch_;
   int64_t sequence_ = 0;
   std::map<std::string, int64_t> counts_;  // read again only after Finish
@@ -107,7 +116,7 @@ absl::Status SendOne(const Options& options, Sender* sender) {
   return sender->Add(std::move(item));
 }
 
-absl::Status Run(const Options& options, const Session& session) {
+absl::Status Run(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   Sender sender(*client, options, session);

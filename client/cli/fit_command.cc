@@ -51,7 +51,7 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
   }
 }
 
-absl::Status FitOffline(const Options& options, const Session& session) {
+absl::Status FitOffline(const Options& options, Session& session) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
@@ -65,7 +65,7 @@ absl::Status FitOffline(const Options& options, const Session& session) {
     if (!status.ok()) return status;
   }
   if (session.json) {
-    PrintJson(FitToJsonValue(fit->spec, fit->report));
+    session.answer = FitToJsonValue(fit->spec, fit->report);
   } else {
     PrintFit(MethodName(fit->spec.method), fit->spec, fit->report, session);
   }
@@ -123,7 +123,7 @@ absl::StatusOr<client::CalibratorInfo> ActivateFitted(const Client& client,
   return client.ActivateCalibrator(fitted.model, fitted.model_version, fitted.version, active);
 }
 
-absl::Status FitOnServer(const Options& options, const Session& session) {
+absl::Status FitOnServer(const Options& options, Session& session) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<Client> client = session.Connect();
@@ -157,7 +157,7 @@ absl::Status FitOnServer(const Options& options, const Session& session) {
     json.erase("report");  // The same keys as offline instead.
     json.update(FitToJsonValue(spec, report));
     json["method"] = fitted->method;
-    PrintJson(json);
+    session.answer = json;
     return absl::OkStatus();
   }
   PrintFit(absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
@@ -165,7 +165,7 @@ absl::Status FitOnServer(const Options& options, const Session& session) {
   return absl::OkStatus();
 }
 
-absl::Status Run(const Options& options, const Session& session) {
+absl::Status Run(const Options& options, Session& session) {
   return options.offline() ? FitOffline(options, session) : FitOnServer(options, session);
 }
 

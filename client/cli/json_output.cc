@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "calibration_io/json_reader.h"
 #include "calibration_io/json_values.h"
+#include "client/errors.h"
 
 namespace calserve::cli {
 namespace {
@@ -139,6 +140,12 @@ Json ToJson(const client::ModelInfo& model) {
           {"max_batch_size", model.max_batch_size},
           {"traffic", std::move(traffic)},
           {"versions", std::move(versions)}};
+}
+
+Json ToJson(const absl::Status& error) {
+  return {{"code", absl::StatusCodeToString(error.code())},
+          {"reason", client::ErrorReason(error)},
+          {"message", std::string(error.message())}};
 }
 
 absl::StatusOr<std::string> TicketFromBase64(absl::string_view text) {

@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/types.h"
@@ -17,6 +18,8 @@ nlohmann::ordered_json ToJson(const client::FeedbackResult& result);
 nlohmann::ordered_json ToJson(const client::WindowReport& report);
 nlohmann::ordered_json ToJson(const client::CalibratorInfo& calibrator);
 nlohmann::ordered_json ToJson(const client::ModelInfo& model);
+// {"code": "NOT_FOUND", "reason": the server's UPPER_SNAKE or "", "message": a sentence}
+nlohmann::ordered_json ToJson(const absl::Status& error);
 
 // A line of the file that `calserve feedback` reads: {"ticket": BASE64, "label": INDEX or NAME}. Other keys
 // may stand beside them, so that a line of `predict --json` with a label added will do.

@@ -1,40 +1,59 @@
-// The `calserve` command. Exit codes: 0 done, 1 the server (or the data) said no, 2 wrong usage, 3
-// unreachable.
+// The `calserve` command. kFooter says what its output and its exit codes mean.
 
+#include <algorithm>
 #include <cstdio>
+#include <iostream>
+#include <sstream>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
-#include "client/errors.h"
+#include "client/cli/json_output.h"
 
 namespace calserve::cli {
 namespace {
 
-void Complain(const absl::Status& status, const Session& session) {
-  if (session.json) {
-    PrintJson({{"error",
-                {{"code", absl::StatusCodeToString(status.code())},
-                 {"reason", client::ErrorReason(status)},
-                 {"message", std::string(status.message())}}}});
-  }
+constexpr char kFooter[] =
+    "With --json a command prints one JSON document, on one line. Where it fails, the document has the key\n"
+    "\"error\": {code, reason, message}, beside what was done, if anything. feedback of a file and watch "
+    "print\n"
+    "a document a line; where they fail, the last line is {\"error\": ...}.\n"
+    "Exit codes: 0 done; 1 the server, the data or a file said no; 2 wrong usage; 3 no server answers.";
+
+void Complain(const absl::Status& status) {
   const std::string code = ExitCodeOf(status) == kRefused
                                ? absl::StrCat(absl::StatusCodeToString(status.code()), ": ")
                                : std::string();
   std::fputs(absl::StrCat("calserve: ", code, status.message(), "\n").c_str(), stderr);
 }
 
-int Main(int argc, char** argv) {
+void PrintAnswer(nlohmann::ordered_json answer, const absl::Status& result) {
+  if (!result.ok()) answer["error"] = ToJson(result);
+  if (!answer.is_null()) PrintJson(answer);
+}
+
+// What is printed after a parse error or a request for help.
+absl::Status ExplainUsage(const CLI::App& app, const CLI::ParseError& e, bool json) {
+  std::ostringstream out;
+  const bool helped = app.exit(e, out, std::cerr) == 0;
+  Print(out.str());
+  if (helped) return absl::OkStatus();
+  if (json) PrintAnswer({}, UsageError(e.what()));
+  return UsageError(e.what());
+}
+
+ExitCode Main(int argc, char** argv) {
   CLI::App app("Predictions whose probabilities can be trusted: the client of calserve-server.");
   app.set_version_flag("--version", CALSERVE_VERSION);
   app.require_subcommand(1);
   app.fallthrough();
+  app.footer(kFooter);
   Session session;
   app.add_option("--server", session.server, "host:port of the server")
       ->envname("CALSERVE_SERVER")
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "for one call, retries included")->capture_default_str();
-  app.add_flag("--json", session.json, "one JSON document (streams: a line each)");
+  app.add_flag("--json", session.json, "one JSON document, also for an error (streams: a line each)");
   AddPredict(&app, &session);
   AddFeedback(&app, &session);
   AddEvaluate(&app, &session);
@@ -43,13 +62,20 @@ int Main(int argc, char** argv) {
   AddFit(&app, &session);
   AddReport(&app, &session);
   AddModels(&app, &session);
+  absl::Status result;
   try {
     app.parse(argc, argv);
+    result = session.result;
+    if (session.json) PrintAnswer(std::move(session.answer), result);
+    if (!result.ok()) Complain(result);
   } catch (const CLI::ParseError& e) {
-    return app.exit(e) == 0 ? kDone : kUsage;
+    // An error may stand before --json and keep it from being parsed.
+    const bool json = std::find(argv + 1, argv + argc, absl::string_view("--json")) != argv + argc;
+    result = ExplainUsage(app, e, json);
   }
-  if (!session.result.ok()) Complain(session.result, session);
-  return ExitCodeOf(session.result);
+  const absl::Status output = OutputStatus();
+  if (!output.ok()) Complain(output);
+  return ExitCodeOf(result.ok() ? output : result);
 }
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace calserve::cli {
 namespace {
 
-absl::Status Models(const Session& session) {
+absl::Status Models(Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<std::vector<client::ModelInfo>> models = client->ListModels();
@@ -18,7 +18,7 @@ absl::Status Models(const Session& session) {
   if (session.json) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
     for (const client::ModelInfo& model : *models) out.push_back(ToJson(model));
-    PrintJson({{"models", std::move(out)}});
+    session.answer = {{"models", std::move(out)}};
     return absl::OkStatus();
   }
   TextTable table({{"model"},
@@ -45,7 +45,7 @@ absl::Status Models(const Session& session) {
   return absl::OkStatus();
 }
 
-absl::Status Health(const std::string& service, const Session& session) {
+absl::Status Health(const std::string& service, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::Health> health = client->CheckHealth(service);
@@ -54,7 +54,7 @@ absl::Status Health(const std::string& service, const Session& session) {
                            : *health == client::Health::kNotServing ? "NOT_SERVING"
                                                                     : "UNKNOWN";
   if (session.json) {
-    PrintJson({{"status", name}});
+    session.answer = {{"status", name}};
   } else {
     Print(absl::StrCat(name, "\n"));
   }

@@ -58,8 +58,7 @@ nlohmann::ordered_json AnswerJson(const std::string& file,
                                   const absl::StatusOr<client::PredictResponse>& answer) {
   nlohmann::ordered_json out = {{"file", file}};
   if (!answer.ok()) {
-    out["error"] = {{"code", absl::StatusCodeToString(answer.status().code())},
-                    {"message", std::string(answer.status().message())}};
+    out["error"] = ToJson(answer.status());
     return out;
   }
   out.update(ToJson(answer->predictions.at(0)));
@@ -78,7 +77,7 @@ std::string AnswerLine(const client::Prediction& prediction) {
   return out;
 }
 
-absl::Status Run(const Options& options, const Session& session) {
+absl::Status Run(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
@@ -109,7 +108,7 @@ absl::Status Run(const Options& options, const Session& session) {
     }
   }
   if (session.json) {
-    PrintJson({{"predictions", std::move(documents)}});
+    session.answer = {{"predictions", std::move(documents)}};
   } else {
     Print(table.ToString(session.terminal));
   }

@@ -44,7 +44,7 @@ absl::StatusOr<Calibrator> ReadCalibrator(const std::string& path, int classes) 
   return Calibrator::Create(document->spec);
 }
 
-absl::Status ReportOffline(const Options& options, const Session& session) {
+absl::Status ReportOffline(const Options& options, Session& session) {
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
   const absl::StatusOr<Calibrator> calibrator = ReadCalibrator(options.calibrator, data->view().classes());
@@ -54,7 +54,7 @@ absl::Status ReportOffline(const Options& options, const Session& session) {
   if (!metrics.ok()) return metrics.status();
   const std::vector<NamedMetrics> columns = {{MethodName(calibrator->spec().method), *metrics}};
   if (session.json) {
-    PrintJson(MetricsToJsonValue(*metrics));
+    session.answer = MetricsToJsonValue(*metrics);
   } else {
     Print(ReportText(columns, session.terminal));
   }
@@ -77,7 +77,7 @@ client::ReportRequest MakeRequest(const Options& options, const std::string& mod
   return request;
 }
 
-absl::Status ReportOfServer(const Options& options, const Session& session) {
+absl::Status ReportOfServer(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
@@ -91,7 +91,7 @@ absl::Status ReportOfServer(const Options& options, const Session& session) {
       absl::StrCat(report->model, "/", report->model_version, " calibrator ", report->calibrator_version,
                    ", ", report->window.empty() ? "stored labels" : report->window);
   if (session.json) {
-    PrintJson(ToJson(*report));
+    session.answer = ToJson(*report);
   } else {
     Print(absl::StrCat(session.terminal.Bold(title), ", as of label ", report->position, " (",
                        TimeText(report->time), ")\n\n", ReportText(columns, session.terminal)));
@@ -100,7 +100,7 @@ absl::Status ReportOfServer(const Options& options, const Session& session) {
   return WriteReportFiles(options.files, title, columns);
 }
 
-absl::Status Run(const Options& options, const Session& session) {
+absl::Status Run(const Options& options, Session& session) {
   return options.logits.empty() ? ReportOfServer(options, session) : ReportOffline(options, session);
 }
 

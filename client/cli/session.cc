@@ -1,6 +1,8 @@
 #include "client/cli/session.h"
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <cstdio>
 
 #include "absl/strings/numbers.h"
@@ -12,6 +14,8 @@ namespace calserve::cli {
 namespace {
 
 constexpr char kUsageMark[] = "calserve/usage";
+
+std::atomic<int> output_errno = 0;  // of the first print that failed
 
 }  // namespace
 
@@ -39,8 +43,16 @@ absl::Status UsageError(absl::string_view message) {
 }
 
 void Print(absl::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);
+  errno = 0;
+  const bool written = std::fwrite(text.data(), 1, text.size(), stdout) == text.size();
+  if (std::fflush(stdout) == 0 && written) return;
+  int none = 0;
+  output_errno.compare_exchange_strong(none, errno != 0 ? errno : EIO);
+}
+
+absl::Status OutputStatus() {
+  if (output_errno == 0) return absl::OkStatus();
+  return absl::ErrnoToStatus(output_errno, "cannot write to standard output");
 }
 
 void PrintJson(const nlohmann::ordered_json& document) {

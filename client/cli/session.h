@@ -19,6 +19,9 @@ struct Session {
   bool json = false;
   Terminal terminal = Terminal::Detect(stdout);
   absl::Status result;  // of the command that ran
+  // What --json prints at the end, with the key "error" added where the command failed. Empty for a command
+  // that prints lines of its own.
+  nlohmann::ordered_json answer;
 
   absl::StatusOr<Client> Connect() const;
 };
@@ -32,6 +35,8 @@ absl::Status UsageError(absl::string_view message);
 
 // Prints text or, as one document a line, JSON to standard output.
 void Print(absl::string_view text);
+// OK, or why standard output did not take all that was printed (a full disk).
+absl::Status OutputStatus();
 void PrintJson(const nlohmann::ordered_json& document);
 
 // The model of that name; with an empty name the only one that the server has.

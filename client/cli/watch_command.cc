@@ -133,6 +133,7 @@ absl::Status Run(const Options& options, const Session& session) {
   const SignalStop stop(watch.get());
   LiveView view(session.terminal);
   for (int64_t updates = 0; options.count == 0 || updates < options.count; ++updates) {
+    if (!OutputStatus().ok()) break;
     const absl::StatusOr<std::optional<std::vector<client::WindowReport>>> reports = watch->Next();
     if (!reports.ok()) return reports.status();
     if (!reports->has_value()) break;

@@ -152,11 +152,32 @@ class Predicting(LiveServerTest):
         self.assertEqual(out, "0 accepted, 0 duplicate, 1 rejected\n")
         self.assertRegex(err, r"(?m)^rejected, LABEL_CONFLICT: .* the first one stays$")
         self.assertRegex(err, r"(?m)^calserve: FAILED_PRECONDITION: 1 labels were rejected")
+        result = self.json("feedback", "--ticket", ticket, "--label", "Bag", exits=REFUSED)
+        self.assertEqual((result["outcome"], result["error"]["code"]), ("REJECTED", "FAILED_PRECONDITION"))
 
     def test_feedback_reads_lines_of_predictions_with_their_labels(self):
         lines = [json.dumps({**self.predict(self.images[i]), "label": self.labels[i]}) for i in range(2)]
         out, _ = self.calserve("feedback", input="\n".join(lines).encode())
         self.assertEqual(out, "2 accepted, 0 duplicate, 0 rejected\n")
+        out, _ = self.calserve("--json", "feedback", input="\n".join([*lines, "{}"]).encode(), exits=REFUSED)
+        *results, failure = [json.loads(line) for line in out.splitlines()]
+        self.assertEqual([result["outcome"] for result in results], ["DUPLICATE", "DUPLICATE"])
+        self.assertEqual(list(failure), ["error"])
+
+    def test_predict_as_json_has_the_error_beside_the_other_answers(self):
+        document = self.json("predict", self.images[0], self.scratch / "absent.png", exits=REFUSED)
+        good, bad = document["predictions"]
+        self.assertTrue(good["ticket"])
+        self.assertEqual((bad["error"]["code"], document["error"]["code"]), ("NOT_FOUND", "NOT_FOUND"))
+
+    def test_output_that_cannot_be_written_ends_with_1(self):
+        for arguments in (["models"], ["--json", "predict", self.images[0]], ["--json", "watch"]):
+            with self.subTest(arguments=arguments), open("/dev/full", "wb") as full:
+                command = [OPTIONS.command, "--server", self.address, *arguments]
+                run = subprocess.run(command, env=ENVIRONMENT, timeout=WAIT_S, stdout=full, stderr=subprocess.PIPE,
+                                     check=False, preexec_fn=die_with_the_test)
+                self.assertEqual(run.returncode, REFUSED)
+                self.assertIn(b"cannot write to standard output: No space left", run.stderr)
 
     def test_evaluate_takes_a_folder_for_each_class(self):
         for image, label in list(zip(self.images, self.labels))[:40]:

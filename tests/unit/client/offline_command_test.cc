@@ -131,10 +131,38 @@ TEST_F(OfflineCommandTest, DataThatSayNoExitWith1) {
               HasSubstr("absent.npy"));
 }
 
-TEST_F(OfflineCommandTest, AnErrorIsJsonWithJson) {
-  const Result result = Calserve("fit --json 2>/dev/null" + Write({1, 2, 3, 4}, 2, {0, 1}));
-  EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(json::parse(result.output).at("error").at("code"), "FAILED_PRECONDITION");
+TEST_F(OfflineCommandTest, AFailedCommandPrintsOneJsonDocumentToo) {
+  const std::string few = Write({1, 2, 3, 4}, 2, {0, 1});
+  const std::string unreachable = "--server 127.0.0.1:1 --timeout 1s ";
+  const std::tuple<std::string, int, const char*> cases[] = {
+      {"fit" + few, 1, "FAILED_PRECONDITION"},       {"report --svg /absent/r.svg" + few, 1, "NOT_FOUND"},
+      {"report --bins 10", 2, "INVALID_ARGUMENT"},   {"frobnicate", 2, "INVALID_ARGUMENT"},
+      {"fit --method magic", 2, "INVALID_ARGUMENT"}, {unreachable + "models", 3, "UNAVAILABLE"},
+      {unreachable + "watch", 3, "UNAVAILABLE"},
+  };
+  for (const auto& [arguments, exit_code, code] : cases) {
+    for (const std::string& command : {"--json " + arguments, arguments + " --json"}) {
+      const Result result = Calserve(command + " 2>/dev/null");
+      EXPECT_EQ(result.exit_code, exit_code) << command;
+      const json document = json::parse(result.output, nullptr, /*allow_exceptions=*/false);
+      ASSERT_TRUE(document.is_object()) << command << "\n" << result.output;
+      EXPECT_EQ(document.at("error").at("code"), code) << command;
+      EXPECT_FALSE(document.at("error").at("message").get<std::string>().empty()) << command;
+    }
+  }
+  // What was done before the error stays in the document.
+  const json report = json::parse(Calserve("report --json 2>/dev/null --svg /absent/r.svg" + few).output);
+  EXPECT_EQ(report.at("n"), 2);
+}
+
+TEST_F(OfflineCommandTest, OutputThatCannotBeWrittenIsAnError) {
+  const std::string data = WriteOracle(Oracle(0));
+  for (const std::string& arguments : {"report" + data, "report --json" + data, "fit" + data,
+                                       std::string("--help"), std::string("--version")}) {
+    const Result result = Calserve(arguments + " 2>&1 >/dev/full");
+    EXPECT_EQ(result.exit_code, 1) << arguments;
+    EXPECT_THAT(result.output, HasSubstr("cannot write to standard output: No space left")) << arguments;
+  }
 }
 
 TEST_F(OfflineCommandTest, WrongUsageExitsWith2) {
