@@ -2,10 +2,10 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
@@ -17,7 +17,8 @@ struct Options {
   std::string file = "-";
   std::string ticket;
   std::string label;
-  bool one = false;  // --ticket was given
+  std::optional<int32_t> class_index;  // instead of label
+  bool one = false;                    // --ticket was given
   std::string source;
 };
 
@@ -112,7 +113,7 @@ absl::Status SendOne(const Options& options, Sender* sender) {
   absl::StatusOr<std::string> ticket = TicketFromBase64(options.ticket);
   if (!ticket.ok()) return UsageError(absl::StrCat("--ticket: ", ticket.status().message()));
   client::Feedback item{*std::move(ticket), options.label};
-  if (int32_t index; absl::SimpleAtoi(options.label, &index)) item.label = index;
+  if (options.class_index.has_value()) item.label = *options.class_index;
   return sender->Add(std::move(item));
 }
 
@@ -137,17 +138,29 @@ absl::Status Run(const Options& options, Session& session) {
 }  // namespace
 
 void AddFeedback(CLI::App* app, Session* session) {
-  CLI::App* const command = app->add_subcommand(
-      "feedback", "Send true labels: {\"ticket\": BASE64, \"label\": NAME or INDEX}, a line each");
+  CLI::App* const command = app->add_subcommand("feedback",
+                                                "Send true labels: {\"ticket\": BASE64, \"label\": NAME or "
+                                                "INDEX}, a line each; a string is a name, also "
+                                                "one of digits, a number an index");
   const auto options = std::make_shared<Options>();
-  command->add_option("file", options->file, "JSON lines; - is standard input")->capture_default_str();
+  CLI::Option* const file =
+      command->add_option("file", options->file, "JSON lines; - is standard input")->capture_default_str();
   CLI::Option* const ticket = command->add_option("--ticket", options->ticket, "one ticket, in base64");
-  CLI::Option* const label = command->add_option("--label", options->label, "its true class, name or index");
-  ticket->needs(label);
-  label->needs(ticket);
+  ticket->excludes(file);
+  CLI::Option* const label =
+      command->add_option("--label", options->label, "name of its true class, also one of digits");
+  CLI::Option* const class_index =
+      command->add_option("--class-index", options->class_index, "index of its true class, from 0")
+          ->check(CLI::NonNegativeNumber);
+  label->needs(ticket)->excludes(class_index);
+  class_index->needs(ticket);
   command->add_option("--source", options->source, "who or what labelled");
-  command->callback([options, session, ticket] {
+  command->callback([=] {
     options->one = ticket->count() > 0;
+    if (options->one && label->count() + class_index->count() == 0) {
+      session->result = UsageError("--ticket needs --label or --class-index");
+      return;
+    }
     session->result = Run(*options, *session);
   });
 }

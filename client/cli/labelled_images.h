@@ -16,8 +16,9 @@ struct LabelledImage {
 };
 
 // The images of `path`: a folder with one sub-folder per class, named as the class, or a CSV list
-// "path,label" whose paths are relative to the list. In the order of folder and file names, or of the list.
-// Nothing is opened yet. Errors name the file whose label is no class of `model`.
+// "path,label" whose paths are relative to the list. A label is the name of a class; one that no class has
+// may be the index of one. In the order of folder and file names, or of the list. Nothing is opened yet.
+// Errors name the file whose label is no class of `model`.
 absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string& path,
                                                               const client::ModelInfo& model);
 

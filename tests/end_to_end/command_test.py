@@ -179,6 +179,14 @@ class Predicting(LiveServerTest):
                 self.assertEqual(run.returncode, REFUSED)
                 self.assertIn(b"cannot write to standard output: No space left", run.stderr)
 
+    def test_a_label_is_a_name_even_of_digits_and_an_index_has_an_option_of_its_own(self):
+        ticket = self.predict(self.images[0])["ticket"]
+        result = self.json("feedback", "--ticket", ticket, "--label", "9", exits=REFUSED)
+        self.assertEqual((result["outcome"], result["reason"]), ("REJECTED", "LABEL_UNKNOWN"))
+        self.assertEqual(self.json("feedback", "--ticket", ticket, "--class-index", "9")["outcome"], "ACCEPTED")
+        self.assertEqual(self.labels[0], "Ankle boot")  # class 9
+        self.assertEqual(self.json("feedback", "--ticket", ticket, "--label", "Ankle boot")["outcome"], "DUPLICATE")
+
     def test_evaluate_takes_a_folder_for_each_class(self):
         for image, label in list(zip(self.images, self.labels))[:40]:
             if "/" not in label:
@@ -213,7 +221,9 @@ class Predicting(LiveServerTest):
 
     def test_wrong_usage_ends_with_2(self):
         for arguments in ([], ["nonsense"], ["predict"], ["fit", "--method", "nope"], ["--timeout", "soon", "health"],
-                          ["feedback", "--ticket", "!", "--label", "Bag"], ["watch", "--interval", "often"]):
+                          ["feedback", "--ticket", "!", "--label", "Bag"],
+                          ["feedback", "--ticket", "AAAA"], ["feedback", "--class-index", "1"],
+                          ["feedback", "--ticket", "AAAA", "--label", "1", "--class-index", "1"], ["watch", "--interval", "often"]):
             with self.subTest(arguments=arguments):
                 self.assertTrue(self.calserve(*arguments, exits=USAGE)[1])
 
