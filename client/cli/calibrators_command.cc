@@ -62,11 +62,39 @@ std::string ParametersText(const client::CalibratorInfo& calibrator) {
                        });
 }
 
+// Plain softmax as each model version has it. The store issued no version for it, so the server's list is
+// without it; one can activate it and roll back to it all the same.
+std::vector<client::CalibratorInfo> PlainSoftmax(const client::ModelInfo& model, int64_t model_version) {
+  std::vector<client::CalibratorInfo> out;
+  for (const client::ModelVersionInfo& version : model.versions) {
+    if (version.state != client::ModelVersionInfo::State::kReady) continue;
+    if (model_version != 0 && version.version != model_version) continue;
+    client::CalibratorInfo none;
+    none.model = model.name;
+    none.model_version = version.version;
+    none.method = MethodName(CalibrationMethod::kNone);
+    none.state = version.active_calibrator.version == 0 ? client::CalibratorInfo::State::kActive
+                                                        : client::CalibratorInfo::State::kRetired;
+    out.push_back(std::move(none));
+  }
+  return out;
+}
+
+// Every calibrator of the model, the newest first, plain softmax last.
+absl::StatusOr<std::vector<client::CalibratorInfo>> ListAll(const Target& target, int64_t model_version) {
+  absl::StatusOr<std::vector<client::CalibratorInfo>> out =
+      target.client.ListCalibrators(target.model.name, model_version);
+  if (!out.ok()) return out;
+  for (client::CalibratorInfo& none : PlainSoftmax(target.model, model_version))
+    out->push_back(std::move(none));
+  return out;
+}
+
 absl::Status List(const Options& options, Session& session) {
   const absl::StatusOr<Target> target = FindTarget(options, session);
   if (!target.ok()) return target.status();
   const absl::StatusOr<std::vector<client::CalibratorInfo>> calibrators =
-      target->client.ListCalibrators(target->model.name, options.model_version);
+      ListAll(*target, options.model_version);
   if (!calibrators.ok()) return calibrators.status();
   if (session.json) {
     nlohmann::ordered_json out = nlohmann::ordered_json::array();
@@ -94,8 +122,9 @@ absl::Status List(const Options& options, Session& session) {
 }
 
 absl::StatusOr<client::CalibratorInfo> Find(const Target& target, int64_t version) {
+  // A version is unique within the model, but every model version has a 0.
   const absl::StatusOr<std::vector<client::CalibratorInfo>> calibrators =
-      target.client.ListCalibrators(target.model.name);
+      ListAll(target, version == 0 ? target.version.version : 0);
   if (!calibrators.ok()) return calibrators.status();
   for (const client::CalibratorInfo& calibrator : *calibrators) {
     if (calibrator.version == version) return calibrator;
@@ -184,7 +213,7 @@ void AddCalibrators(CLI::App* app, Session* session) {
                      "what must be active now; else what is, a moment before")
         ->check(CLI::NonNegativeNumber);
   };
-  add("list", "the newest first", List);
+  add("list", "the newest first; 0 is plain softmax", List);
   CLI::App* const show = add("show", "one calibrator and the report of its fit", Show);
   show->add_option("version", options->version, "calibrator version")->required();
   show->add_option("--out", options->out, "also write it there as a calibrator.json");

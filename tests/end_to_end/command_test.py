@@ -270,18 +270,25 @@ class Calibrating(LiveServerTest):
     def test_a_fitted_calibrator_serves_from_activation_to_rollback(self):
         def served_by():
             return self.predict(self.images[0])["calibrator_version"]
+        def states():
+            return [(each["version"], each["state"]) for each in self.json("calibrators", "list")["calibrators"]]
+        self.assertEqual(states(), [(0, "ACTIVE")])
         fitted = self.json("fit", "--method", "temperature")
+        self.assertEqual(states(), [(1, "FITTED"), (0, "ACTIVE")])
         self.assertEqual((fitted["version"], fitted["state"], fitted["n"]), (1, "FITTED", IMAGES))
         self.assertLess(fitted["nll_after"], fitted["nll_before"])
         self.assertEqual(served_by(), 0)
         self.assertEqual(self.json("calibrators", "activate", "1")["state"], "ACTIVE")
         self.assertEqual(served_by(), 1)
-        listed, = self.json("calibrators", "list")["calibrators"]
-        self.assertEqual((listed["version"], listed["state"]), (1, "ACTIVE"))
+        self.assertEqual(states(), [(1, "ACTIVE"), (0, "RETIRED")])
+        listed = self.json("calibrators", "list")["calibrators"][0]
         self.assertEqual(listed["parameters"], fitted["parameters"])
         self.assertEqual(self.json("calibrators", "rollback")["version"], 0)
         self.assertEqual(served_by(), 0)
-        self.assertRegex(self.calserve("calibrators", "list")[0], r"\n +1 +1 +RETIRED +temperature ")
+        listed = self.calserve("calibrators", "list")[0]
+        self.assertRegex(listed, r"\n +1 +1 +RETIRED +temperature ")
+        self.assertRegex(listed, r"\n +0 +1 +ACTIVE +none ")
+        self.assertEqual(self.json("calibrators", "show", "0")["state"], "ACTIVE")
 
 
 class Stopping(LiveServerTest):
