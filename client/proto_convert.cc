@@ -125,6 +125,7 @@ v1::PredictRequest ToProto(const PredictRequest& request) {
   out.set_routing_key(request.routing_key);
   for (const Input& input : request.inputs) *out.add_inputs() = ToProto(input);
   out.mutable_options()->set_top_k(request.top_k);
+  out.mutable_options()->set_priority(request.priority);
   out.mutable_options()->set_return_logits(request.return_logits);
   out.mutable_options()->set_return_probabilities(request.return_probabilities);
   return out;

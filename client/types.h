@@ -43,11 +43,12 @@ struct Input {
 
 struct PredictRequest {
   std::string model;
-  int64_t model_version = 0;  // 0: of version_label, else the server's choice
-  std::string version_label;  // "stable", "canary": not together with model_version
-  std::string routing_key;    // requests of one key go to one side of a traffic split
+  int64_t model_version = 0;  // 0: as version_label or routing_key say, else the newest ready version
+  std::string version_label;  // such as "canary"; not together with model_version
+  std::string routing_key;    // requests with the same key go to the same side of a traffic split
   std::vector<Input> inputs;
-  int top_k = 0;  // 0: min(5, classes)
+  int top_k = 0;     // 0: min(5, classes)
+  int priority = 0;  // 1 is the most urgent; 0: the model's default_priority
   bool return_logits = false;
   bool return_probabilities = false;
 };

@@ -17,7 +17,9 @@ struct Options {
   std::vector<std::string> files;
   std::string model;
   int64_t model_version = 0;
+  std::string version_label, routing_key;
   int top_k = 3;
+  int priority = 0;
   bool logits = false;
   bool probabilities = false;
 };
@@ -44,6 +46,9 @@ absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(
     client::PredictRequest request;
     request.model = model;
     request.model_version = options.model_version;
+    request.version_label = options.version_label;
+    request.routing_key = options.routing_key;
+    request.priority = options.priority;
     request.top_k = options.top_k;
     request.return_logits = options.logits;
     request.return_probabilities = options.probabilities;
@@ -123,7 +128,18 @@ void AddPredict(CLI::App* app, Session* session) {
   const auto options = std::make_shared<Options>();
   command->add_option("files", options->files, "image files")->required();
   command->add_option("--model", options->model, "model; the only one if there is one");
-  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  CLI::Option* const model_version =
+      command->add_option("--model-version", options->model_version,
+                          "0: the newest ready one, or where the model splits its traffic, one of the sides");
+  command
+      ->add_option("--version-label", options->version_label,
+                   "the version that the model calls so: stable, canary")
+      ->excludes(model_version);
+  command->add_option(
+      "--routing-key", options->routing_key,
+      "user, session or camera: the same key is answered by the same side of a traffic split");
+  command->add_option("--priority", options->priority, "1 is the most urgent; 0: the model's default")
+      ->check(CLI::NonNegativeNumber);
   command->add_option("--top-k", options->top_k, "most probable classes to show")->capture_default_str();
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");

@@ -57,9 +57,13 @@ class LiveServerTest(unittest.TestCase):
         cls.start_server()
 
     @classmethod
+    def models(cls):
+        return OPTIONS.models
+
+    @classmethod
     def start_server(cls):
         log = cls.scratch / "server.log"
-        command = [OPTIONS.server, "--model-repository", OPTIONS.models, "--listen", "127.0.0.1:0",
+        command = [OPTIONS.server, "--model-repository", cls.models(), "--listen", "127.0.0.1:0",
                    "--data-dir", cls.scratch / "data"]
         with log.open("wb") as stderr:
             cls.server = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=stderr,
@@ -233,6 +237,43 @@ class Predicting(LiveServerTest):
             address = f"127.0.0.1:{taken.getsockname()[1]}"
             _, err = self.calserve("--timeout", "5s", "health", server=address, exits=UNREACHABLE)
         self.assertRegex(err, rf"^calserve: cannot reach {address}: ")
+
+
+class Choosing(LiveServerTest):
+    """A model of two versions, with labels, a split of the traffic, and priorities."""
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        model = models / MODEL
+        shutil.copytree(model / "1", model / "2")
+        with (model / "model.yaml").open("a", encoding="utf-8") as file:
+            file.write("versions: all\nversion_labels: {stable: 1, canary: 2}\n"
+                       "traffic: {stable: 50, canary: 50}\npriority_levels: 2\n")
+        return models
+
+    def version_of(self, *arguments):
+        answer, = self.json("predict", *arguments, self.images[0])["predictions"]
+        return answer["model_version"]
+
+    def test_predict_takes_the_version_that_a_label_names(self):
+        self.assertEqual(self.version_of("--version-label", "stable"), 1)
+        self.assertEqual(self.version_of("--version-label", "canary"), 2)
+        _, err = self.calserve("predict", "--version-label", "nightly", self.images[0], exits=REFUSED)
+        self.assertIn("nightly", err)
+        self.calserve("predict", "--version-label", "stable", "--model-version", "1", self.images[0], exits=USAGE)
+
+    def test_predict_keeps_a_routing_key_to_its_side(self):
+        versions = {key: {self.version_of("--routing-key", key) for _ in range(3)} for key in map(str, range(12))}
+        self.assertTrue(all(len(seen) == 1 for seen in versions.values()), versions)
+        self.assertEqual(set.union(*versions.values()), {1, 2})
+
+    def test_predict_names_a_priority(self):
+        self.assertIn(self.version_of("--priority", "2"), (1, 2))
+        error = self.json("predict", "--priority", "3", self.images[0], exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "INVALID_ARGUMENT")
+        self.assertIn("priority", error["message"])
 
 
 class Calibrating(LiveServerTest):

@@ -49,6 +49,17 @@ TEST(ProtoConvertTest, TellsWhatServesAndWhatDoesNot) {
   EXPECT_EQ(FromProto(proto).versions.at(0).state, ModelVersionInfo::State::kUnloading);
 }
 
+TEST(ProtoConvertTest, SaysWhichVersionAndHowUrgent) {
+  PredictRequest request;
+  request.version_label = "canary";
+  request.routing_key = "camera 7";
+  request.priority = 2;
+  const v1::PredictRequest proto = ToProto(request);
+  EXPECT_EQ(proto.version_label(), "canary");
+  EXPECT_EQ(proto.routing_key(), "camera 7");
+  EXPECT_EQ(proto.options().priority(), 2);
+}
+
 TEST(ProtoConvertTest, KeepsTimesToTheNanosecond) {
   StoredSelection selection;
   selection.start = absl::FromUnixNanos(1'700'000'000'123'456'789);
