@@ -76,6 +76,14 @@ FitReport FitReportFromProto(const v1::FitReport& report) {
   return out;
 }
 
+std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator) {
+  std::vector<CalibratorSpec::Parameter> out;
+  for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
+    out.push_back({parameter.name(), {parameter.values().begin(), parameter.values().end()}});
+  }
+  return out;
+}
+
 void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator) {
   calibrator->set_method(MethodName(spec.method));
   calibrator->clear_parameters();
@@ -89,10 +97,7 @@ void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator) {
 absl::StatusOr<CalibratorSpec> SpecFromProto(const v1::Calibrator& calibrator, int classes) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(calibrator.method());
   if (!method.ok()) return method.status();
-  CalibratorSpec spec{*method, classes, {}};
-  for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
-    spec.parameters.push_back({parameter.name(), {parameter.values().begin(), parameter.values().end()}});
-  }
+  CalibratorSpec spec{*method, classes, ParametersFromProto(calibrator)};
   const absl::StatusOr<Calibrator> valid = Calibrator::Create(spec);
   if (!valid.ok()) return valid.status();
   return spec;

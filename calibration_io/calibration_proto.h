@@ -1,6 +1,8 @@
 #ifndef CALSERVE_CALIBRATION_IO_CALIBRATION_PROTO_H_
 #define CALSERVE_CALIBRATION_IO_CALIBRATION_PROTO_H_
 
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "calibration/calibrator.h"
 #include "calibration/fit.h"
@@ -17,6 +19,7 @@ CalibrationMetrics MetricsFromProto(const v1::CalibrationMetrics& metrics);
 v1::FitReport FitReportToProto(const FitReport& report);
 FitReport FitReportFromProto(const v1::FitReport& report);
 
+std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator);
 // Sets method and parameters; the message has no field for the number of classes.
 void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator);
 // INVALID_ARGUMENT unless Calibrator::Create takes the result.

@@ -238,9 +238,7 @@ CalibratorInfo FromProto(const v1::Calibrator& calibrator) {
   out.version = calibrator.version();
   out.method = calibrator.method();
   out.state = StateFromProto(calibrator.state());
-  for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
-    out.parameters.push_back({parameter.name(), {parameter.values().begin(), parameter.values().end()}});
-  }
+  out.parameters = ParametersFromProto(calibrator);
   out.digest = calibrator.digest();
   out.origin = calibrator.origin();
   if (calibrator.has_create_time()) out.created = ToTime(calibrator.create_time());

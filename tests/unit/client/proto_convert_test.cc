@@ -95,6 +95,20 @@ TEST(ProtoConvertTest, AFailureIsTheErrorOfTheUnaryCall) {
   EXPECT_TRUE(absl::IsInternal(FromProto(v1::Failure())));
 }
 
+TEST(ProtoConvertTest, ACalibratorKeepsItsParameters) {
+  v1::Calibrator proto;
+  proto.set_method("platt_one_vs_rest");
+  v1::CalibratorParameter& slope = *proto.add_parameters();
+  slope.set_name("slope");
+  slope.add_values(-1);
+  slope.add_values(-2);
+  const CalibratorInfo info = FromProto(proto);
+  EXPECT_EQ(info.method, "platt_one_vs_rest");
+  ASSERT_EQ(info.parameters.size(), 1u);
+  EXPECT_EQ(info.parameters[0].name, "slope");
+  EXPECT_THAT(info.parameters[0].values, ::testing::ElementsAre(-1, -2));
+}
+
 TEST(ProtoConvertTest, SelectsStoredOrUploadedRows) {
   FitRequest request;
   request.method = CalibrationMethod::kPlatt;
