@@ -95,6 +95,7 @@ class TicketSealerImpl final : public TicketSealer {
   const Clock& clock_;
 
   mutable std::atomic<int64_t> last_look_micros_;
+  mutable Mutex reload_mu_;  // Taken before mu_.
   mutable Mutex mu_;
   mutable std::shared_ptr<const KeyRing> ring_ ABSL_GUARDED_BY(mu_);
   mutable FileVersion version_ ABSL_GUARDED_BY(mu_);  // of the file last read, well or badly
@@ -179,6 +180,8 @@ std::shared_ptr<const KeyRing> TicketSealerImpl::Ring(absl::Time now) const {
 }
 
 void TicketSealerImpl::ReloadIfChanged(absl::Time now) const {
+  MutexLock one_at_a_time(
+      &reload_mu_);  // Else what a slower thread read before could replace what this one reads.
   const absl::StatusOr<FileVersion> found = GetFileVersion(path_);
   const FileVersion version = found.ok() ? *found : FileVersion();
   {

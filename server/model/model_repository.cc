@@ -123,11 +123,12 @@ std::vector<ModelStatus> Repository::List() const {
 void Repository::Enqueue(Call call) {
   absl::Status refused;
   if (options_.control != "explicit") {
-    refused = WithReason(absl::FailedPreconditionError(absl::StrCat(
-                             "models are loaded and unloaded by call only with repository.control: "
-                             "explicit; it is ",
-                             options_.control)),
-                         "REPOSITORY_CONTROL");
+    refused = WithReason(
+        absl::FailedPreconditionError(absl::StrCat("models are loaded and unloaded by call only where the "
+                                                   "server is started with --repository-control "
+                                                   "explicit; it is ",
+                                                   options_.control)),
+        "REPOSITORY_CONTROL");
   } else {
     MutexLock lock(&mu_);
     if (!stopping_) {

@@ -20,6 +20,10 @@
 namespace calserve {
 namespace {
 
+// For refusals that are still on their way to their clients when the last call has ended. A health watch,
+// which never ends by itself, makes a drain as long.
+constexpr int kLastAnswers = 1000;  // ms
+
 class GrpcServerImpl final : public GrpcServer {
  public:
   GrpcServerImpl(const GrpcOptions& options, const GrpcBackends& b)
@@ -75,7 +79,8 @@ class GrpcServerImpl final : public GrpcServer {
     calls_.StartDrain();
     const int64_t cancelled = calls_.WaitUntilIdle(options_.drain_timeout);
     // What is left is cancelled by the deadline; health watches never end by themselves.
-    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::milliseconds(cancelled == 0 ? 50 : 0));
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      std::chrono::milliseconds(cancelled == 0 ? kLastAnswers : 0));
     server_->Wait();
     server_.reset();
     return cancelled;

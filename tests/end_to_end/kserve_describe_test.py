@@ -108,7 +108,7 @@ class Describing(KserveTest):
         self.assertEqual(metadata.name, "calserve")
         self.assertRegex(metadata.version, r"^\d+\.\d+\.\d+$")
         self.assertEqual(list(metadata.extensions),
-                         ["classification", "model_configuration", "parameters", "statistics"])
+                         ["classification", "model_configuration", "parameters", "statistics", "model_repository"])
 
     def test_model_metadata_has_the_tensors(self):
         metadata = self.client.get_model_metadata(MODEL, as_json=True)
@@ -144,7 +144,7 @@ class Describing(KserveTest):
         self.assertEqual([model_config_pb2.DataType.Name(t.data_type) for t in [*config.input, *config.output]],
                          ["TYPE_FP32", "TYPE_FP32", "TYPE_FP32", "TYPE_STRING", "TYPE_STRING"])
         group, = config.instance_group
-        self.assertEqual((group.count, group.Kind.Name(group.kind)), (2, "KIND_CPU"))
+        self.assertEqual((group.count, group.Kind.Name(group.kind)), (1, "KIND_CPU"))
         self.assertTrue(config.HasField("dynamic_batching"))
         self.assertEqual(config.dynamic_batching.default_queue_policy.max_queue_size, 1024)
         self.assertEqual(config.parameters["input_datatypes"].string_value, "FP32,UINT8,BYTES")

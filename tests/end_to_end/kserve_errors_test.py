@@ -180,7 +180,7 @@ class Refusing(KserveTest):
     def test_both_integer_kinds_are_taken(self):
         for kind in ("int64_param", "uint64_param"):
             request = self.one(*FP32, self.tensors[:1].tobytes())
-            for name, value in (("priority", 2), ("timeout", 30_000_000), ("top_k", 1)):
+            for name, value in (("priority", 1), ("timeout", 30_000_000), ("top_k", 1)):
                 setattr(request.parameters[name], kind, value)
             answer = triton.InferResult(self.client._client_stub.ModelInfer(request))
             self.assertEqual(answer.as_numpy("probabilities").shape, (1, 1))
