@@ -1,0 +1,93 @@
+"""A PyTorch model as a file that calserve-server loads: an AOTInductor package, or TorchScript."""
+
+import json
+import os
+import pathlib
+import shutil
+import stat
+import tempfile
+import zipfile
+from unittest import mock
+
+import torch
+import torch._inductor
+
+from model_export import ExportError
+
+# The least that every x86-64 server of the last ten years has, which is also what the packages' metadata then say.
+PORTABLE_ISA = {"cpp.march": "x86-64-v3", "cpp.simdlen": 256}
+EXAMPLE_ROWS = 8  # neither 0 nor 1, which torch.export takes for constants
+
+
+def portable_compiler(folder):
+    """g++ that strips the library and writes no path of this machine into it (__FILE__ in torch's headers)."""
+    compiler = folder / "g++"
+    site_packages = pathlib.Path(torch.__file__).parents[1]
+    compiler.write_text(f'#!/bin/sh\nexec g++ -s -ffile-prefix-map={site_packages}= -ffile-prefix-map={folder}= "$@"\n')
+    compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
+    return str(compiler)
+
+
+def compile_package(model, path, input_shape, max_batch_size, name="model", portable=True, dynamic_threads=True):
+    """An AOTInductor package for batches of 1 to max_batch_size, for the device that the model is on.
+
+    input_shape is that of one input. portable: for every x86-64-v3 (AVX2) processor, else for this machine's.
+    dynamic_threads=False builds this machine's OpenMP thread count in, and the server's is then ignored.
+    """
+    if not shutil.which("g++"):
+        raise ExportError("AOTInductor compiles with g++, which is not there: install it, or use --format torchscript")
+    device = next(model.parameters(), torch.zeros(0)).device
+    rows = min(EXAMPLE_ROWS, max_batch_size)
+    dynamic = {0: torch.export.Dim("batch", min=1, max=max_batch_size)} if max_batch_size > 1 else None
+    with tempfile.TemporaryDirectory() as scratch, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=scratch):
+        program = torch.export.export(model, (torch.zeros(rows, *input_shape, device=device),), dynamic_shapes=(dynamic,))
+        compiled = pathlib.Path(scratch) / "model.pt2"
+        torch._inductor.aoti_compile_and_package(
+            program,
+            package_path=str(compiled),
+            inductor_configs={
+                "cpp.cxx": (None, portable_compiler(compiled.parent)),
+                **(PORTABLE_ISA if portable else {}),
+                "cpp.dynamic_threads": dynamic_threads,
+                "aot_inductor.enable_line_tables": False,
+                "aot_inductor.precompile_headers": False,
+                "aot_inductor.model_name_for_generated_files": name,
+            },
+        )
+        repack(compiled, path)
+
+
+def repack(source, target, metadata=None, library=True):
+    """Copies a package with changed metadata, and without what no loader needs.
+
+    Left out are the generated sources, which quote this machine's compiler command, and the serialisation id, a hash
+    that covers them. library=False empties the compiled library.
+    """
+    with zipfile.ZipFile(source) as package, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as repacked:
+        for name in package.namelist():
+            if name.endswith((".cpp", "/serialization_id")):
+                continue
+            content = package.read(name)
+            if name.endswith(".so") and not library:
+                content = b""
+            elif name.endswith("_metadata.json"):
+                content = json.dumps(json.loads(content) | (metadata or {}), sort_keys=True).encode()
+            repacked.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
+
+
+def save_torchscript(model, path, input_shape):
+    """Traces with a dynamic batch and leaves out the debug records, which name files of this machine."""
+    model.eval()
+    device = next(model.parameters(), torch.zeros(0)).device
+    traced = torch.jit.trace(model, torch.zeros(2, *input_shape, device=device))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    whole = path.with_suffix(".with_debug")
+    traced.save(str(whole))
+    reader = torch._C.PyTorchFileReader(str(whole))
+    writer = torch._C.PyTorchFileWriter(str(path))
+    for name in reader.get_all_records():
+        if not name.endswith(".debug_pkl") and name not in ("version", "byteorder", ".data/serialization_id"):
+            content = reader.get_record(name)
+            writer.write_record(name, content, len(content))
+    writer.write_end_of_file()
+    whole.unlink()
