@@ -29,7 +29,7 @@ def export(args):
     task = arguments.resolve_task(args, labels)
     compiled = args.format == "aotinductor"
     yaml = directory.model_yaml(task, model_input, args.max_batch_size, args.device if compiled else "auto", compiled)
-    directory.check_target(args.output, args.model_version, yaml, labels)
+    directory.check_target(args.output, args.model_version, yaml, labels, compiled)
 
     is_new = not args.output.exists()
     with directory.staged(args.output if is_new else args.output / str(args.model_version)) as staged:

@@ -52,7 +52,7 @@ def sections(text):
     return found
 
 
-def check_target(output, version, yaml, labels):
+def check_target(output, version, yaml, labels, compiled=True):
     """Whether a version fits into a model that is already there; its model.yaml stays as it is."""
     if not output.exists():
         return
@@ -64,13 +64,15 @@ def check_target(output, version, yaml, labels):
     if read_labels(labels_there) != labels:
         raise ExportError(f"{labels_there} has other labels, and all versions of a model share them: export under another name")
     old, new = sections(there.read_text(encoding="utf-8")), sections(yaml)
-    for key in ("task", "input", "device"):
+    for key in ("task", "input", "device") if compiled else ("task", "input"):
         if old.get(key) != new[key]:
             raise ExportError(
                 f"{there} has another {key}, and all versions of a model share it: export under another name\n"
                 f"there: {' '.join(' '.join(old.get(key, ['nothing'])).split())}\n"
                 f"here:  {' '.join(' '.join(new[key]).split())}"
             )
+    if not compiled:
+        return
     limit = int(new["max_batch_size"][0].split(":")[1])
     limit_there = old.get("max_batch_size", ["max_batch_size: 32"])[0].split(":")[1].strip()
     if not limit_there.isdigit() or int(limit_there) > limit:
