@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A PyTorch classifier as a directory that calserve-server serves: see --help, and docs/models-from-pytorch.md.
 
+From the top of this repository:
     python3 -m venv .venv && .venv/bin/pip install -r tools/requirements.txt
     .venv/bin/python tools/export_model.py --torchvision resnet18 --weights none --output models/resnet18
 """
@@ -20,47 +21,62 @@ DONE, REFUSED, USAGE = range(3)
 
 
 def export(args):
-    from model_export import packages, samples, sources, verify
+    from model_export import sources
 
     source = sources.load(args)
-    labels, model = source.labels, source.model
     preset = None if arguments.replaces_preset(args) else source.preset
     model_input = arguments.resolve_input(args, preset)
-    task = arguments.resolve_task(args, labels)
+    task = arguments.resolve_task(args, source.labels)
     compiled = args.format == "aotinductor"
-    yaml = directory.model_yaml(task, model_input, args.max_batch_size, args.device if compiled else "auto", compiled)
-    directory.check_target(args.output, args.model_version, yaml, labels, compiled)
+    device = args.device if compiled else "auto"
+    yaml = directory.model_yaml(task, model_input, args.max_batch_size, device, compiled)
+    directory.check_target(args.output, args.model_version, yaml, source.labels, compiled)
 
-    is_new = not args.output.exists()
-    with directory.staged(args.output if is_new else args.output / str(args.model_version)) as staged:
-        version = staged / str(args.model_version) if is_new else staged
-        if is_new:
-            (staged / "labels.txt").write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
-            (staged / "model.yaml").write_text(yaml, encoding="utf-8")
-        (version / "warmup").mkdir(parents=True)
-        inputs = samples.make_inputs(args, model_input, preset, version / "warmup")
-        logits = samples.reference_logits(model, inputs, labels)
-        samples.write_expected(version / "warmup", inputs, logits, labels, args.device)
+    if args.output.exists():
+        with directory.staged(args.output / str(args.model_version)) as version:
+            write_version(args, version, source, model_input, preset)
+    else:
+        with directory.staged(args.output) as model:
+            (model / "labels.txt").write_text("".join(f"{label}\n" for label in source.labels), encoding="utf-8")
+            (model / "model.yaml").write_text(yaml, encoding="utf-8")
+            write_version(args, model / str(args.model_version), source, model_input, preset)
+    say(f"{args.output}: version {args.model_version} is ready")
 
-        path = version / ("model.pt2" if compiled else "model.pt")
-        say(f"{type(model).__name__}: {sum(p.numel() for p in model.parameters())} parameters, {len(labels)} labels; writing {path.name}")
-        on_device = model if args.device == "cpu" else copy.deepcopy(model).to(args.device)
-        try:
-            if compiled:
-                packages.compile_package(on_device, path, model_input.shape, args.max_batch_size, portable=args.isa == "portable")
-            else:
-                packages.save_torchscript(on_device, path, model_input.shape)
-        except ExportError:
-            raise
-        except Exception as error:
-            raise ExportError(f"torch cannot export this model as {args.format}: {error}") from error
-        tensors = [tensor for _, tensor, _ in inputs]
-        worst = verify.verify(path, model, tensors, args.max_batch_size, args.device)
-        say(
-            f"loaded again: batches of {', '.join(map(str, verify.batch_sizes(args.max_batch_size)))} differ from PyTorch"
-            f" by at most {worst:.2g}, logits reach {logits.abs().max().item():.3g}"
-        )
-    say(f"{args.output}: version {args.model_version} is ready, with {len(inputs)} warm-up samples")
+
+def write_version(args, folder, source, model_input, preset):
+    """The warm-up samples, which show early what cannot be served; then the model, loaded again and compared."""
+    from model_export import samples, verify
+
+    warmup = folder / "warmup"
+    warmup.mkdir(parents=True)
+    inputs = samples.make_inputs(args, model_input, preset, warmup)
+    logits = samples.reference_logits(source.model, inputs, source.labels)
+    samples.write_expected(warmup, inputs, logits, source.labels, args.device)
+
+    model = source.model
+    size = sum(parameter.numel() for parameter in model.parameters())
+    say(f"{type(model).__name__}: {size} parameters, {len(source.labels)} labels, {len(inputs)} warm-up samples")
+    path = folder / ("model.pt2" if args.format == "aotinductor" else "model.pt")
+    write_model(args, path, model, model_input.shape)
+    worst = verify.verify(path, model, [tensor for _, tensor, _ in inputs], args.max_batch_size, args.device)
+    sizes = ", ".join(map(str, verify.batch_sizes(args.max_batch_size)))
+    largest = logits.abs().max().item()
+    say(f"{path.name} loaded again: batches of {sizes} differ from PyTorch by {worst:.1e}; logits reach {largest:.3g}")
+
+
+def write_model(args, path, model, input_shape):
+    from model_export import packages
+
+    on_device = model if args.device == "cpu" else copy.deepcopy(model).to(args.device)
+    try:
+        if args.format == "aotinductor":
+            packages.compile_package(on_device, path, input_shape, args.max_batch_size, portable=args.isa == "portable")
+        else:
+            packages.save_torchscript(on_device, path, input_shape)
+    except ExportError:
+        raise
+    except Exception as error:  # torch.export raises many kinds
+        raise ExportError(f"torch cannot export this model as {args.format}: {error}") from error
 
 
 def say(text):

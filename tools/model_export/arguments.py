@@ -40,12 +40,27 @@ def parser():
     )
     model = result.add_argument_group("the model")
     source = model.add_mutually_exclusive_group(required=True)
-    source.add_argument("--torchvision", metavar="NAME", help="a classification model of torchvision: resnet18, vit_b_16, ...")
     source.add_argument(
-        "--module", metavar="MODULE:FACTORY", help="package.module:name of a torch.nn.Module, or of what makes one if called without arguments"
+        "--torchvision", metavar="NAME", help="a classification model of torchvision: resnet18, vit_b_16, ..."
     )
-    model.add_argument("--python-path", type=pathlib.Path, default=pathlib.Path(), metavar="DIR", help="where --module is looked for first (default: here)")
-    model.add_argument("--state-dict", type=pathlib.Path, metavar="FILE", help="for --module: what torch.save(model.state_dict(), FILE) wrote")
+    source.add_argument(
+        "--module",
+        metavar="MODULE:FACTORY",
+        help="package.module:name of a torch.nn.Module, or of what makes one if called without arguments",
+    )
+    model.add_argument(
+        "--python-path",
+        type=pathlib.Path,
+        default=pathlib.Path(),
+        metavar="DIR",
+        help="where --module is looked for first (default: here)",
+    )
+    model.add_argument(
+        "--state-dict",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="for --module: what torch.save(model.state_dict(), FILE) wrote",
+    )
     model.add_argument(
         "--weights",
         metavar="DEFAULT|NAME|none|FILE",
@@ -59,33 +74,93 @@ def parser():
         " IMAGENET1K_V1, ... (default: DEFAULT); the wrong one costs accuracy silently",
     )
     model.add_argument("--seed", type=int, default=1, help="of random weights and of the warm-up inputs (default: 1)")
-    model.add_argument("--labels", type=pathlib.Path, metavar="FILE", help="one class name a line, in the order of the outputs (needed for --module)")
+    model.add_argument(
+        "--labels",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="one class name a line, in the order of the outputs (needed for --module)",
+    )
     model.add_argument("--task", choices=("multiclass", "binary"), help="default: binary for two labels, else multiclass")
 
     image = result.add_argument_group(
-        "its input", "What the server does to a client's image (docs/configuration.md, model.yaml). --torchvision takes it"
-        " from the weights; a flag wins. --module needs --input-size or --input-shape."
+        "its input",
+        "What the server does to a client's image (docs/configuration.md, model.yaml). --torchvision takes it"
+        " from the weights; a flag wins. --module needs --input-size or --input-shape.",
     )
-    image.add_argument("--input-size", dest="size", type=int, nargs="+", metavar=("HEIGHT", "WIDTH"), help="the model takes images of this size")
-    image.add_argument("--input-shape", type=int, nargs="+", metavar="D", help="the model takes tensors of this shape, batch dimension left out; no images")
-    image.add_argument("--resize", type=int, nargs="+", metavar="PIXELS", help="one number: the shorter edge; two: exactly height and width (default: to the input's size)")
+    image.add_argument(
+        "--input-size",
+        dest="size",
+        type=int,
+        nargs="+",
+        metavar=("HEIGHT", "WIDTH"),
+        help="the model takes images of this size",
+    )
+    image.add_argument(
+        "--input-shape",
+        type=int,
+        nargs="+",
+        metavar="D",
+        help="the model takes tensors of this shape, batch dimension left out; no images",
+    )
+    image.add_argument(
+        "--resize",
+        type=int,
+        nargs="+",
+        metavar="PIXELS",
+        help="one number: the shorter edge; two: exactly height and width (default: to the input's size)",
+    )
     image.add_argument("--crop", choices=image_input.CROPS, help="after resizing (default: center)")
     image.add_argument("--interpolation", choices=image_input.INTERPOLATIONS, help="default: bilinear")
     image.add_argument("--color", choices=image_input.COLORS, help="the channels, in the model's order (default: rgb)")
-    image.add_argument("--transform", choices=image_input.TRANSFORMS, help="whose arithmetic resized in training (default: torchvision)")
+    image.add_argument(
+        "--transform", choices=image_input.TRANSFORMS, help="whose arithmetic resized in training (default: torchvision)"
+    )
     image.add_argument("--mean", type=float, nargs="+", metavar="M", help="a number a channel, of pixel / 255 (default: 0)")
     image.add_argument("--std", type=float, nargs="+", metavar="S", help="a number a channel (default: 1)")
-    image.add_argument("--no-scale", action="store_true", default=None, help="pixels stay 0 to 255; mean and std are of those")
+    image.add_argument(
+        "--no-scale", action="store_true", default=None, help="pixels stay 0 to 255; mean and std are of those"
+    )
 
     output = result.add_argument_group("what is written")
-    output.add_argument("--output", type=pathlib.Path, required=True, metavar="DIR", help="the model's directory; its last part is the model's name")
+    output.add_argument(
+        "--output",
+        type=pathlib.Path,
+        required=True,
+        metavar="DIR",
+        help="the model's directory; its last part is the model's name",
+    )
     output.add_argument("--model-version", type=int, default=1, metavar="N", help="folder of the version (default: 1)")
-    output.add_argument("--format", choices=("aotinductor", "torchscript"), default="aotinductor", help="model.pt2, or model.pt (default: aotinductor)")
+    output.add_argument(
+        "--format",
+        choices=("aotinductor", "torchscript"),
+        default="aotinductor",
+        help="model.pt2, or model.pt (default: aotinductor)",
+    )
     output.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N: where a .pt2 will run (default: cpu)")
-    output.add_argument("--isa", choices=("portable", "native"), default="portable", help="a .pt2 for every x86-64-v3 (AVX2) processor, or for ones like this machine's (default: portable)")
-    output.add_argument("--max-batch-size", type=int, default=32, metavar="ROWS", help="a .pt2 is compiled for batches of 1 to this (default: 32)")
-    output.add_argument("--samples", type=int, default=4, metavar="N", help="warm-up samples made up from the seed (default: 4)")
-    output.add_argument("--sample-image", type=pathlib.Path, action="append", default=[], metavar="FILE", help="a real JPEG, PNG or WebP image as one more warm-up sample; may be given again")
+    output.add_argument(
+        "--isa",
+        choices=("portable", "native"),
+        default="portable",
+        help="a .pt2 for every x86-64-v3 (AVX2) processor, or for ones like this machine's (default: portable)",
+    )
+    output.add_argument(
+        "--max-batch-size",
+        type=int,
+        default=32,
+        metavar="ROWS",
+        help="a .pt2 is compiled for batches of 1 to this (default: 32)",
+    )
+    output.add_argument(
+        "--samples", type=int, default=4, metavar="N", help="warm-up samples made up from the seed (default: 4)"
+    )
+    output.add_argument(
+        "--sample-image",
+        type=pathlib.Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a real JPEG, PNG or WebP image as one more warm-up sample; may be given again",
+    )
     return result
 
 
@@ -112,7 +187,6 @@ def check(args):
 
 
 def _check_output(args):
-    args.output = args.output.absolute()
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", args.output.name):
         raise ExportError(f"--output ends in the model's name: letters, digits, '_', '-' and '.'; was {args.output.name!r}")
     if args.model_version < 1:

@@ -62,7 +62,9 @@ def check_target(output, version, yaml, labels, compiled=True):
     if not there.is_file() or not labels_there.is_file():
         raise ExportError(f"{output} is there and is no model directory: it has no model.yaml or no labels.txt")
     if read_labels(labels_there) != labels:
-        raise ExportError(f"{labels_there} has other labels, and all versions of a model share them: export under another name")
+        raise ExportError(
+            f"{labels_there} has other labels, and all versions of a model share them: export under another name"
+        )
     old, new = sections(there.read_text(encoding="utf-8")), sections(yaml)
     for key in ("task", "input", "device") if compiled else ("task", "input"):
         if old.get(key) != new[key]:
@@ -76,7 +78,9 @@ def check_target(output, version, yaml, labels, compiled=True):
     limit = int(new["max_batch_size"][0].split(":")[1])
     limit_there = old.get("max_batch_size", ["max_batch_size: 32"])[0].split(":")[1].strip()
     if not limit_there.isdigit() or int(limit_there) > limit:
-        raise ExportError(f"{there} has max_batch_size {limit_there}: export with --max-batch-size {limit_there}; was {limit}")
+        raise ExportError(
+            f"{there} has max_batch_size {limit_there}: export with --max-batch-size {limit_there}; was {limit}"
+        )
 
 
 def expected_json(samples, absolute, relative=0.001):

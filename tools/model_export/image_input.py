@@ -36,7 +36,12 @@ class ImageInput:
 
     def __post_init__(self):
         self._check_geometry()
-        for key, allowed in (("color", COLORS), ("transform", TRANSFORMS), ("crop", CROPS), ("interpolation", INTERPOLATIONS)):
+        for key, allowed in (
+            ("color", COLORS),
+            ("transform", TRANSFORMS),
+            ("crop", CROPS),
+            ("interpolation", INTERPOLATIONS),
+        ):
             if getattr(self, key) not in allowed:
                 raise ExportError(f"{key} must be {' | '.join(allowed)}; was {getattr(self, key)}")
         if self.interpolation == "area" and self.transform != "opencv":
@@ -106,7 +111,9 @@ def from_preset(preset):
         )
     interpolation = getattr(preset.interpolation, "value", preset.interpolation)
     if interpolation not in ("bilinear", "bicubic", "nearest"):
-        raise ExportError(f"the weights' transforms resize with {interpolation}; the server can bilinear, bicubic and nearest")
+        raise ExportError(
+            f"the weights' transforms resize with {interpolation}; the server can bilinear, bicubic and nearest"
+        )
     if interpolation != "nearest" and preset.antialias is not True:
         raise ExportError(
             f"the weights' transforms resize with antialias={preset.antialias}; the server's torchvision arithmetic always"

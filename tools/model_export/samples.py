@@ -115,13 +115,18 @@ def reference_logits(model, inputs, labels):
         raise ExportError(f"the model must give one tensor of logits, N x K; gave a {type(logits).__name__}")
     shapes = [[len(batch), len(labels)]] + ([[len(batch), 1]] if len(labels) == 2 else [])
     if list(logits.shape) not in shapes:
-        raise ExportError(f"the model must give logits of shape {' or '.join(map(str, shapes))} for {len(labels)} labels; gave {list(logits.shape)}")
+        raise ExportError(
+            f"the model must give logits of shape {' or '.join(map(str, shapes))} for {len(labels)} labels;"
+            f" gave {list(logits.shape)}"
+        )
     if not logits.dtype.is_floating_point or not logits.isfinite().all():
         raise ExportError(f"the logits must be finite floats; were {logits.dtype} from {logits.min()} to {logits.max()}")
     if not torch.equal(logits, again):
         raise ExportError("the model gives other logits for the same input: something in it is random, also in eval mode")
     if logits.shape[1] > 1 and (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(batch)), atol=1e-4):
-        raise ExportError("the model gives probabilities (each row sums to 1); calibration needs the logits before the softmax")
+        raise ExportError(
+            "the model gives probabilities (each row sums to 1); calibration needs the logits before the softmax"
+        )
     return logits.float()
 
 

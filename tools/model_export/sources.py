@@ -35,7 +35,9 @@ def load_state_dict(model, path):
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
-        raise ExportError(f"{path} is not what torch.save(model.state_dict(), FILE) writes: {str(error).splitlines()[0]}") from None
+        raise ExportError(
+            f"{path} is not what torch.save(model.state_dict(), FILE) writes: {str(error).splitlines()[0]}"
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         keys = list(state)[:8] if isinstance(state, dict) else type(state).__name__
         raise ExportError(f"{path} is not a state_dict of tensors but holds {keys}; save model.state_dict() alone")
@@ -69,7 +71,9 @@ def from_torchvision(args):
     names = torchvision.models.list_models(module=torchvision.models)  # classification; others are in its submodules
     if name not in names:
         near = difflib.get_close_matches(name, names, 3)
-        raise ExportError(f"torchvision has no classification model {name}" + (f"; it has {', '.join(near)}" if near else ""))
+        raise ExportError(
+            f"torchvision has no classification model {name}" + (f"; it has {', '.join(near)}" if near else "")
+        )
     members = torchvision.models.get_model_weights(name).__members__
     by_name = args.weights == "DEFAULT" or args.weights in members
     if by_name and args.preset:
@@ -100,7 +104,9 @@ def pretrained(name, weights):
     try:
         return torchvision.models.get_model(name, weights=weights)
     except OSError as error:
-        raise ExportError(f"cannot download {weights.url}: {error}; fetch it elsewhere and give the file to --weights") from None
+        raise ExportError(
+            f"cannot download {weights.url}: {error}; fetch it elsewhere and give the file to --weights"
+        ) from None
 
 
 def from_module(args):
@@ -118,7 +124,9 @@ def from_module(args):
         try:
             model = model()
         except TypeError as error:
-            raise ExportError(f"{args.module} must be callable without arguments; write a function that is: {error}") from error
+            raise ExportError(
+                f"{args.module} must be callable without arguments; write a function that is: {error}"
+            ) from error
     if not isinstance(model, torch.nn.Module):
         raise ExportError(f"{args.module} must make a torch.nn.Module; made a {type(model).__name__}")
     if args.state_dict:

@@ -28,8 +28,19 @@ class ImageClassification(types.SimpleNamespace):
     """The attributes of torchvision's preset of that name; those of ResNet-18."""
 
     def __init__(self, **changes):
-        super().__init__(**(dict(crop_size=[224], resize_size=[256], mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225],
-                                 interpolation=InterpolationMode.BILINEAR, antialias=True) | changes))
+        super().__init__(
+            **(
+                dict(
+                    crop_size=[224],
+                    resize_size=[256],
+                    mean=[0.485, 0.456, 0.406],
+                    std=[0.229, 0.224, 0.225],
+                    interpolation=InterpolationMode.BILINEAR,
+                    antialias=True,
+                )
+                | changes
+            )
+        )
 
 
 def parse(*argv):
@@ -94,18 +105,31 @@ class Input(unittest.TestCase):
     def test_the_weights_transforms_become_model_yaml(self):
         self.assertEqual(
             list(image_input.from_preset(ImageClassification()).yaml_lines()),
-            ["kind: image", "size: [224, 224]", "color: rgb", "transform: torchvision", "resize: 256", "crop: center",
-             "interpolation: bilinear", "scale: true", "mean: [0.485, 0.456, 0.406]", "std: [0.229, 0.224, 0.225]"])
+            [
+                "kind: image",
+                "size: [224, 224]",
+                "color: rgb",
+                "transform: torchvision",
+                "resize: 256",
+                "crop: center",
+                "interpolation: bilinear",
+                "scale: true",
+                "mean: [0.485, 0.456, 0.406]",
+                "std: [0.229, 0.224, 0.225]",
+            ],
+        )
 
     def test_two_numbers_are_an_exact_size(self):
         spec = image_input.from_preset(ImageClassification(crop_size=[64, 48], resize_size=[70, 50]))
         self.assertEqual((spec.size, spec.resize), ((64, 48), (70, 50)))
 
     def test_what_model_yaml_cannot_say_is_refused(self):
-        for preset, said in ((ImageClassification(interpolation=InterpolationMode.LANCZOS), "lanczos"),
-                             (ImageClassification(antialias=False), "antialias=False"),
-                             (ImageClassification(antialias=None), "antialias=None"),
-                             (types.SimpleNamespace(), "SimpleNamespace")):
+        for preset, said in (
+            (ImageClassification(interpolation=InterpolationMode.LANCZOS), "lanczos"),
+            (ImageClassification(antialias=False), "antialias=False"),
+            (ImageClassification(antialias=None), "antialias=None"),
+            (types.SimpleNamespace(), "SimpleNamespace"),
+        ):
             with self.assertRaisesRegex(ExportError, said):
                 image_input.from_preset(preset)
 
@@ -115,17 +139,22 @@ class Input(unittest.TestCase):
         self.assertEqual((spec.resize, spec.scale, spec.mean, spec.std), (232, False, (1, 2, 3), (0.229, 0.224, 0.225)))
 
     def test_flags_alone_make_an_input(self):
-        spec = arguments.resolve_input(parse(*OWN, "--color", "grey", "--resize", "64", "48", "--crop", "none", "--std", "0.5"))
+        spec = arguments.resolve_input(
+            parse(*OWN, "--color", "grey", "--resize", "64", "48", "--crop", "none", "--std", "0.5")
+        )
         self.assertEqual(spec.shape, (1, 64, 48))
         self.assertEqual((spec.resize, spec.crop, spec.std), ((64, 48), "none", (0.5,)))
 
     def test_the_rules_of_the_server_hold(self):
-        for changes, said in (({"resize": 70, "crop": "none"}, "keeps the aspect ratio"),
-                              ({"resize": (70, 70), "crop": "none"}, "equal to size"),
-                              ({"interpolation": "area"}, "needs transform opencv"),
-                              ({"mean": (0.5,)}, r"one value a channel \(3\); has 1"),
-                              ({"std": (1, 0, 1)}, "> 0"), ({"std": (1, float("nan"), 1)}, "finite"),
-                              ({"resize": 0}, "from 1 to 16384; was 0")):
+        for changes, said in (
+            ({"resize": 70, "crop": "none"}, "keeps the aspect ratio"),
+            ({"resize": (70, 70), "crop": "none"}, "equal to size"),
+            ({"interpolation": "area"}, "needs transform opencv"),
+            ({"mean": (0.5,)}, r"one value a channel \(3\); has 1"),
+            ({"std": (1, 0, 1)}, "> 0"),
+            ({"std": (1, float("nan"), 1)}, "finite"),
+            ({"resize": 0}, "from 1 to 16384; was 0"),
+        ):
             with self.subTest(changes), self.assertRaisesRegex(ExportError, said):
                 image_input.ImageInput(size=(64, 64), **changes)
 
@@ -138,8 +167,9 @@ class Directory(unittest.TestCase):
         self.spec = image_input.ImageInput(size=(8, 8))
 
     def yaml(self, **changes):
-        return directory.model_yaml(**(dict(task="binary", model_input=self.spec, max_batch_size=32, device="cpu",
-                                            compiled=True) | changes))
+        return directory.model_yaml(
+            **(dict(task="binary", model_input=self.spec, max_batch_size=32, device="cpu", compiled=True) | changes)
+        )
 
     def model(self, yaml=None):
         (self.models / "net" / "1").mkdir(parents=True)
@@ -155,8 +185,12 @@ class Directory(unittest.TestCase):
         file = self.models / "labels.txt"
         file.write_bytes("chat\nchien à poil\n".encode())
         self.assertEqual(directory.read_labels(file), ["chat", "chien à poil"])
-        for text, said in (("a\n\nb\n", ":2: "), ("a\n b\n", ":2: "), ("a\nb\na\n", ":3: 'a' is already on line 1"),
-                           ("a\n", "at least 2 labels; has 1")):
+        for text, said in (
+            ("a\n\nb\n", ":2: "),
+            ("a\n b\n", ":2: "),
+            ("a\nb\na\n", ":3: 'a' is already on line 1"),
+            ("a\n", "at least 2 labels; has 1"),
+        ):
             file.write_text(text)
             with self.subTest(text), self.assertRaisesRegex(ExportError, said):
                 directory.read_labels(file)
@@ -167,7 +201,9 @@ class Directory(unittest.TestCase):
         with directory.staged(self.models / "net") as folder:
             (folder / "model.yaml").write_text("task: binary\n")
             self.assertEqual([p.name[0] for p in self.models.iterdir()], ["."])
-        self.assertEqual([str(p.relative_to(self.models)) for p in sorted(self.models.rglob("*"))], ["net", "net/model.yaml"])
+        self.assertEqual(
+            [str(p.relative_to(self.models)) for p in sorted(self.models.rglob("*"))], ["net", "net/model.yaml"]
+        )
 
     def test_nothing_is_left_of_one_that_failed(self):
         for error in (ExportError("no"), KeyboardInterrupt(), SystemExit(143)):
@@ -182,11 +218,13 @@ class Directory(unittest.TestCase):
         directory.check_target(net, 2, self.yaml(), ["cat", "dog"])
         other = image_input.ImageInput(size=(8, 8), color="bgr")
         for version, yaml, labels, said in (
-                (1, self.yaml(), ["cat", "dog"], "already there"), (2, self.yaml(), ["dog", "cat"], "other labels"),
-                (2, self.yaml(model_input=other), ["cat", "dog"], "another input"),
-                (2, self.yaml(device="cuda"), ["cat", "dog"], "another device"),
-                (2, self.yaml(task="multiclass"), ["cat", "dog"], "another task"),
-                (2, self.yaml(max_batch_size=16), ["cat", "dog"], "--max-batch-size 32; was 16")):
+            (1, self.yaml(), ["cat", "dog"], "already there"),
+            (2, self.yaml(), ["dog", "cat"], "other labels"),
+            (2, self.yaml(model_input=other), ["cat", "dog"], "another input"),
+            (2, self.yaml(device="cuda"), ["cat", "dog"], "another device"),
+            (2, self.yaml(task="multiclass"), ["cat", "dog"], "another task"),
+            (2, self.yaml(max_batch_size=16), ["cat", "dog"], "--max-batch-size 32; was 16"),
+        ):
             with self.subTest(said), self.assertRaisesRegex(ExportError, said):
                 directory.check_target(net, version, yaml, labels)
 
@@ -208,7 +246,9 @@ class Directory(unittest.TestCase):
         samples = [{"file": "a.npy", "logits": [1e-05, -2.5], "top_classes": ["chien à poil"]}]
         text = directory.expected_json(samples, absolute=0.002)
         self.assertIn("chien à poil", text)
-        self.assertEqual(json.loads(text), {"format": 1, "tolerance": {"absolute": 0.002, "relative": 0.001}, "samples": samples})
+        self.assertEqual(
+            json.loads(text), {"format": 1, "tolerance": {"absolute": 0.002, "relative": 0.001}, "samples": samples}
+        )
         with self.assertRaises(ValueError):
             directory.expected_json([{"file": "a.npy", "logits": [float("nan")]}], 0.001)
 
