@@ -5,12 +5,18 @@ Nothing here tries to make the model calibrated or uncalibrated, and the test se
 
 import argparse
 import pathlib
+import sys
 import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools"))
 
 import torch
 from torch import nn
 
 import fashion_mnist
+from model_export import packages
+
+INPUT_SHAPE = (1, 28, 28)
 
 
 class Classifier(nn.Module):
@@ -27,23 +33,6 @@ class Classifier(nn.Module):
         x = nn.functional.max_pool2d(torch.relu(self.conv1(x)), 2)
         x = nn.functional.max_pool2d(torch.relu(self.conv2(x)), 2)
         return self.output(torch.relu(self.hidden(x.flatten(1))))
-
-
-def save_torchscript(model, path):
-    """Traces with a dynamic batch and leaves out the debug records, which name files of this machine."""
-    model.eval()
-    traced = torch.jit.trace(model, torch.zeros(2, 1, 28, 28))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_suffix(".with_debug")
-    traced.save(str(whole))
-    reader = torch._C.PyTorchFileReader(str(whole))
-    writer = torch._C.PyTorchFileWriter(str(path))
-    for name in reader.get_all_records():
-        if not name.endswith(".debug_pkl") and name not in ("version", "byteorder", ".data/serialization_id"):
-            content = reader.get_record(name)
-            writer.write_record(name, content, len(content))
-    writer.write_end_of_file()
-    whole.unlink()
 
 
 def main():
@@ -105,7 +94,7 @@ def main():
         f" {fashion_mnist.negative_log_likelihood(*pair, temperature):.4f}"
         f" ece {fashion_mnist.expected_calibration_error(*pair, temperature):.4f}"
     )
-    save_torchscript(model, args.output / "1" / "model.pt")
+    packages.save_torchscript(model, args.output / "1" / "model.pt", INPUT_SHAPE)
     (args.output / "labels.txt").write_text("".join(f"{label}\n" for label in fashion_mnist.LABELS))
 
 
