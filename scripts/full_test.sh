@@ -50,12 +50,24 @@ oracles() {
     build/oracles-venv/bin/python tests/oracles/make_oracles.py --check
 }
 
+# Real models, exported by the tool that users have, served and compared with PyTorch. The environment is 5.4 GB.
+exported_models() {
+  sort -u tools/requirements.txt tests/end_to_end/kserve_requirements.txt >"$OUTPUT/export-requirements.txt" &&
+    scripts/python_venv.sh build/export-venv "$OUTPUT/export-requirements.txt" &&
+    build/export-venv/bin/pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
+      --dest "$OUTPUT/photos" scikit-learn==1.9.1 &&
+    unzip -qjo "$OUTPUT"/photos/*.whl 'sklearn/datasets/images/*.jpg' -d "$OUTPUT/photos" &&
+    build/export-venv/bin/python tests/end_to_end/export_test.py --command build/release/client/calserve \
+      --server build/release/server/calserve-server --photos "$OUTPUT/photos"
+}
+
 rm -rf "$OUTPUT" && mkdir -p "$OUTPUT" "$(dirname "$LOG")"
 step "all tests, 200 kills" release_tests
 step "AddressSanitizer and UndefinedBehaviorSanitizer" address_sanitizer
 step "ThreadSanitizer" thread_sanitizer
 step "clang -Wthread-safety" thread_safety
 step "live third-party packages" oracles
+step "models exported from PyTorch" exported_models
 
 {
   echo "# \`./dev test --full\`"

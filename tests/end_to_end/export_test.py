@@ -1,0 +1,315 @@
+"""Exports models with tools/export_model.py, serves them, and compares the answers with PyTorch's.
+
+    export_test.py --command PROGRAM --server PROGRAM --photos DIRECTORY [unittest's arguments]
+
+Needs tools/requirements.txt and kserve_requirements.txt; scripts/full_test.sh makes the environment.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+import torch
+import torchvision
+import tritonclient.grpc as triton
+from torchvision.transforms import v2
+
+import command_test
+from command_test import OPTIONS
+
+HERE = pathlib.Path(__file__).resolve().parent
+TOOL = HERE.parents[1] / "tools" / "export_model.py"
+MODULES = HERE.parent / "fixtures" / "export"
+sys.path[:0] = [str(TOOL.parent), str(MODULES)]
+
+import one_logit
+from model_export import packages
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NET_INPUT = [
+    "--input-size",
+    "64",
+    "64",
+    "--resize",
+    "64",
+    "64",
+    "--mean",
+    "0.5",
+    "0.5",
+    "0.5",
+    "--std",
+    "0.25",
+    "0.25",
+    "0.25",
+]
+RUN_THREADS = 8  # of the exporting process, and what a package without dynamic_threads keeps
+SEED = 1  # export_model.py's default
+command_test.WAIT_S = 120  # ResNet-18 warms up on batches of up to 32
+
+
+def export(*arguments, exits=0):
+    run = subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if run.returncode != exits:
+        raise AssertionError(f"exit status {run.returncode}, not {exits}:\n{run.stdout}{run.stderr}")
+    return run.stdout + run.stderr
+
+
+def own(factory, output, *arguments, **options):
+    labels = output.parent / "labels.txt"
+    labels.parent.mkdir(parents=True, exist_ok=True)
+    labels.write_text("indoors\noutdoors\n")
+    return export(
+        "--module",
+        f"one_logit:{factory}",
+        "--python-path",
+        MODULES,
+        "--labels",
+        labels,
+        *NET_INPUT,
+        "--output",
+        output,
+        *arguments,
+        **options,
+    )
+
+
+def photos():
+    return sorted(OPTIONS.photos.glob("*.jpg"))
+
+
+class Served(command_test.LiveServerTest):
+    """What a subclass exports into cls.models, served."""
+
+    @classmethod
+    def write_images(cls):
+        cls.models = cls.scratch / "models"
+        cls.export()
+        OPTIONS.models = cls.models
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.client = triton.InferenceServerClient(cls.address)
+        cls.addClassCleanup(cls.client.close)
+
+    def infer(self, model, batch):
+        tensor = triton.InferInput("input", list(batch.shape), "FP32").set_data_from_numpy(batch.numpy())
+        answer = self.client.infer(model, [tensor])
+        return torch.tensor(answer.as_numpy("logits")), torch.tensor(answer.as_numpy("probabilities"))
+
+    def predict_photos(self, model):
+        answers = self.json("predict", "--model", model, "--top-k", "2", "--logits", "--probabilities", *photos())[
+            "predictions"
+        ]
+        return torch.tensor([a["logits"] for a in answers]), torch.tensor([a["probabilities"] for a in answers])
+
+
+class ResNet18(Served):
+    """Of torchvision, in both formats, with random weights."""
+
+    @classmethod
+    def export(cls):
+        common = ["--torchvision", "resnet18", "--weights", "none", "--sample-image", photos()[0]]
+        export(*common, "--output", cls.models / "package")
+        export(*common, "--output", cls.models / "script", "--format", "torchscript")
+        torch.manual_seed(SEED)
+        cls.model = torchvision.models.resnet18().eval()
+
+    def test_real_photographs_get_pytorchs_logits(self):
+        transform = v2.Compose(
+            [
+                v2.Resize(256, antialias=True),
+                v2.CenterCrop(224),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize(MEAN, STD),
+            ]
+        )
+        with torch.inference_mode():
+            expected = self.model(torch.stack([transform(torchvision.io.decode_image(str(p))) for p in photos()]))
+        self.assertGreaterEqual(len(expected), 2)
+        self.assertGreater((expected[0] - expected[1]).abs().max(), 0.1)  # so that one cannot pass for the other
+        for model in ("package", "script"):
+            with self.subTest(model):
+                logits, probabilities = self.predict_photos(model)
+                torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
+                torch.testing.assert_close(probabilities, expected.softmax(1), atol=1e-5, rtol=1e-3)
+
+    def test_tensors_get_pytorchs_logits(self):
+        batch = torch.randn(5, 3, 224, 224)
+        with torch.inference_mode():
+            expected = self.model(batch)
+        for model in ("package", "script"):
+            with self.subTest(model):
+                torch.testing.assert_close(self.infer(model, batch)[0], expected, atol=1e-4, rtol=1e-4)
+
+    def test_the_labels_are_the_weights_categories(self):
+        labels = (self.models / "package" / "labels.txt").read_text(encoding="utf-8").splitlines()
+        self.assertEqual(labels, torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"])
+
+
+class OneLogit(Served):
+    """A user's module with a state_dict of its own, in three files: as exported, TorchScript, and a package with the
+    exporting process's thread count built in."""
+
+    @classmethod
+    def export(cls):
+        torch.manual_seed(7)
+        cls.model = one_logit.Net().eval()
+        with torch.inference_mode():
+            cls.model.output.weight.mul_(20)  # else the logits of photographs are close to each other
+        torch.save(cls.model.state_dict(), cls.scratch / "net.pth")
+        own("Net", cls.models / "package", "--state-dict", cls.scratch / "net.pth")
+        own("Net", cls.models / "script", "--state-dict", cls.scratch / "net.pth", "--format", "torchscript")
+        (cls.models / "labels.txt").unlink()
+
+    def test_photographs_get_pytorchs_probabilities(self):
+        transform = v2.Compose(
+            [
+                v2.Resize([64, 64], antialias=True),
+                v2.ToDtype(torch.float32, scale=True),
+                v2.Normalize([0.5] * 3, [0.25] * 3),
+            ]
+        )
+        with torch.inference_mode():
+            z = self.model(torch.stack([transform(torchvision.io.decode_image(str(p))) for p in photos()]))
+        for model in ("package", "script"):
+            with self.subTest(model):
+                logits, probabilities = self.predict_photos(model)
+                torch.testing.assert_close(logits[:, -1:], z, atol=1e-3, rtol=1e-3)
+                torch.testing.assert_close(probabilities, torch.cat([(-z).sigmoid(), z.sigmoid()], 1), atol=1e-4, rtol=1e-3)
+
+    def test_batches_of_tensors_get_pytorchs_logits(self):
+        for rows in (1, 2, 7, 32):
+            batch = torch.randn(rows, 3, 64, 64)
+            with torch.inference_mode():
+                z = self.model(batch)
+            for model in ("package", "script"):
+                with self.subTest(model, rows=rows):
+                    expected = torch.cat([torch.zeros_like(z), z], 1)
+                    torch.testing.assert_close(self.infer(model, batch)[0], expected, atol=1e-4, rtol=1e-4)
+
+
+class Threads(unittest.TestCase):
+    """A package must leave the number of threads to the server."""
+
+    def threads(self, dynamic_threads):
+        """Of a server with two instances of one thread each, which has run batches of 32."""
+
+        class Server(Served):
+            @classmethod
+            def export(cls):
+                own("Net", cls.models / "net")
+                (cls.models / "labels.txt").unlink()
+                if not dynamic_threads:
+                    torch.manual_seed(SEED)
+                    before = torch.get_num_threads()
+                    torch.set_num_threads(RUN_THREADS)
+                    packages.compile_package(
+                        one_logit.Net().eval(),
+                        cls.models / "net" / "1" / "model.pt2",
+                        (3, 64, 64),
+                        32,
+                        dynamic_threads=False,
+                    )
+                    torch.set_num_threads(before)
+                with (cls.models / "net" / "model.yaml").open("a") as yaml:
+                    yaml.write("instances: 2\nintra_op_threads: 1\n")
+
+            def runTest(self):
+                batch = torch.zeros(32, 3, 64, 64)
+                with concurrent.futures.ThreadPoolExecutor(4) as callers:  # keep both instances busy
+                    list(callers.map(lambda _: self.infer("net", batch), range(64)))
+                Server.count = len(os.listdir(f"/proc/{self.server.pid}/task"))
+
+        result = unittest.TestResult()
+        unittest.TestSuite([Server()]).run(result)
+        self.assertTrue(result.wasSuccessful(), result.errors + result.failures)
+        return Server.count
+
+    def test_a_package_has_no_thread_count_of_its_own(self):
+        exported, built_in = self.threads(True), self.threads(False)
+        print(f"threads of a server with two instances of one thread: {exported}; with {RUN_THREADS} built in: {built_in}")
+        # Two instances with seven helpers each; gRPC's own threads come and go by a few.
+        self.assertGreaterEqual(built_in - exported, 2 * (RUN_THREADS - 1) - 4)
+
+
+class Refusals(unittest.TestCase):
+    """Exit status 1, a sentence, and nothing written."""
+
+    def setUp(self):
+        self.scratch = pathlib.Path(tempfile.mkdtemp(prefix="calserve-export-test-"))
+        self.addCleanup(shutil.rmtree, self.scratch)
+        self.models = self.scratch / "models"
+
+    def assert_nothing_written(self):
+        self.assertEqual([p.name for p in self.models.iterdir()], ["labels.txt"])
+
+    def test_a_model_that_cannot_be_served_is_refused(self):
+        for factory, said in (
+            ("Softmax", "before the softmax"),
+            ("Random", "something in it is random"),
+            ("FixedBatch", "torch cannot export"),
+            ("Nte", "it has Net"),
+        ):
+            with self.subTest(factory):
+                self.assertIn(said, own(factory, self.models / "net", exits=1))
+                self.assert_nothing_written()
+
+    def test_a_state_dict_of_another_model_is_refused(self):
+        torch.save(torch.nn.Linear(2, 2).state_dict(), self.scratch / "other.pth")
+        self.assertIn(
+            "does not fit the model", own("Net", self.models / "net", "--state-dict", self.scratch / "other.pth", exits=1)
+        )
+        (self.scratch / "text.pth").write_text("no")
+        self.assertIn(
+            "is not what torch.save", own("Net", self.models / "net", "--state-dict", self.scratch / "text.pth", exits=1)
+        )
+        self.assert_nothing_written()
+
+    def test_unknown_names_of_torchvision_get_the_nearest(self):
+        self.assertIn("resnet18", export("--torchvision", "resnet-18", "--output", self.scratch / "x", exits=1))
+        text = export(
+            "--torchvision", "resnet18", "--weights", "none", "--preset", "V1", "--output", self.scratch / "x", exits=1
+        )
+        self.assertIn("it has IMAGENET1K_V1", text)
+
+    def test_sigterm_leaves_nothing(self):
+        (self.models).mkdir()
+        (self.models / "labels.txt").write_text("a\nb\n")
+        run = subprocess.Popen(
+            [
+                sys.executable,
+                TOOL,
+                "--module",
+                "one_logit:Net",
+                "--python-path",
+                MODULES,
+                "--labels",
+                self.models / "labels.txt",
+                "--input-size",
+                "64",
+                "--output",
+                self.models / "net",
+            ]
+        )
+        while not list(self.models.glob(".net.*")) and run.poll() is None:
+            time.sleep(0.05)
+        run.send_signal(signal.SIGTERM)
+        self.assertEqual(run.wait(60), 128 + signal.SIGTERM)
+        self.assert_nothing_written()
+
+
+if __name__ == "__main__":
+    PARSER = argparse.ArgumentParser()
+    for option in ("--command", "--server"):
+        PARSER.add_argument(option, required=True)
+    PARSER.add_argument("--photos", required=True, type=pathlib.Path)
+    unittest.main(argv=[sys.argv[0], *PARSER.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
