@@ -1,0 +1,176 @@
+// Images on their way to the model: the decode pool, its bounds, and requests that nobody waits for any more.
+#include <thread>
+
+#include "tests/unit/imaging/png_builder.h"
+#include "tests/unit/prediction/predictor_fixture.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// The model takes 1×4 grey pixels as they are; one decode thread.
+class PredictorDecodeTest : public PredictorFixture {
+ protected:
+  PredictorDecodeTest() {
+    decoding_.max_queued_images = 3;
+    Publish({.image = true});
+  }
+  ~PredictorDecodeTest() override { FreeTheDecoder(); }
+
+  PredictionInput Image(absl::string_view pixels) {
+    const std::string row = std::string(1, '\0') + std::string(pixels);  // PNG's filter type comes first.
+    PredictionInput input;
+    input.value = EncodedImage{kept_.emplace_back(PngSignature() + PngHeader(4, 1, 8, 0) +
+                                                  PngChunk("IDAT", Deflated(row, 6)) + PngChunk("IEND", ""))};
+    return input;
+  }
+  static PredictionInput Pixels(absl::string_view pixels) {
+    PredictionInput input;
+    input.value = PixelView{1, 4, 1, pixels};
+    return input;
+  }
+  static PredictionInput NoImage() {
+    PredictionInput input;
+    input.value = EncodedImage{"no image"};
+    return input;
+  }
+
+  // Keeps the decode thread, by a request whose callback runs there, until FreeTheDecoder.
+  void OccupyTheDecoder() {
+    predictor_->Predict(Request({NoImage()}), [this](const absl::StatusOr<PredictionResponse>&) {
+      MutexLock lock(&mu_);
+      occupied_ = true;
+      changed_.SignalAll();
+      while (!free_) changed_.Wait(&mu_);
+    });
+    MutexLock lock(&mu_);
+    while (!occupied_) changed_.Wait(&mu_);
+  }
+  void FreeTheDecoder() {
+    MutexLock lock(&mu_);
+    free_ = true;
+    changed_.SignalAll();
+  }
+
+ private:
+  Mutex mu_;
+  CondVar changed_;
+  bool occupied_ ABSL_GUARDED_BY(mu_) = false;
+  bool free_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+TEST_F(PredictorDecodeTest, ImagesPixelsAndTensorsOfOneRequestAreAnsweredInTheirOrder) {
+  const auto response = Predict(
+      Request({Tensor({1, 2, 3, 4}), Image("\5\6\7\10"), Pixels("\11\12\13\14"), Image("\15\16\17\20")}));
+  ASSERT_TRUE(response.ok()) << response.status();
+  ASSERT_EQ(response->predictions.size(), 4);
+  EXPECT_THAT(response->predictions[0].logits, ElementsAre(1, 2, 3, 4));
+  EXPECT_THAT(response->predictions[1].logits, ElementsAre(5, 6, 7, 8));
+  EXPECT_THAT(response->predictions[2].logits, ElementsAre(9, 10, 11, 12));
+  EXPECT_THAT(response->predictions[3].logits, ElementsAre(13, 14, 15, 16));
+}
+
+TEST_F(PredictorDecodeTest, TheErrorIsThatOfTheFirstInputThatFailed) {
+  const absl::Status status = Predict(Request({Image("\1\2\3\4"), NoImage(), NoImage()})).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ErrorField(status), "inputs[1]");
+  EXPECT_THAT(std::string(status.message()), HasSubstr("inputs[1]: "));
+  EXPECT_THAT(model_->rows_run(), IsEmpty());
+}
+
+TEST_F(PredictorDecodeTest, AFullQueueRefusesAtOnceAndKeepsNothingOfTheRequest) {
+  OccupyTheDecoder();
+  const auto waiting = Start(Request({Pixels("\1\2\3\4")}));
+  const long users = served_.use_count();
+
+  PredictionRequest request = Request({Pixels("\5\6\7\10"), Pixels("\5\6\7\10"), Pixels("\5\6\7\10")});
+  auto cancel = std::make_shared<CancelFlag>();
+  const std::weak_ptr<CancelFlag> kept = cancel;
+  request.cancel = std::move(cancel);
+  const auto refused = Start(std::move(request));
+  ASSERT_TRUE(refused->given()) << "while the decoder is busy";
+  const absl::Status status = refused->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "DECODE_QUEUE_FULL");
+  EXPECT_TRUE(kept.expired());
+  EXPECT_EQ(served_.use_count(), users);
+
+  // None of the refused three took a place.
+  const auto fits = Start(Request({Pixels("\5\6\7\10"), Pixels("\5\6\7\10")}));
+  FreeTheDecoder();
+  EXPECT_TRUE(waiting->Await().ok());
+  EXPECT_TRUE(fits->Await().ok());
+  EXPECT_THAT(model_->rows_run(), ElementsAre(1, 5, 5));
+}
+
+TEST_F(PredictorDecodeTest, TheQueueIsBoundedInBytesOfWhatCameAndOfTheModelsInput) {
+  decoding_.max_queued_bytes = 2 * (4 + 4 * sizeof(float));
+  Publish({.image = true});
+  EXPECT_TRUE(Predict(Request({Pixels("\1\2\3\4"), Pixels("\1\2\3\4")})).ok());
+  EXPECT_EQ(Predict(Request({Pixels("\1\2\3\4"), Pixels("\1\2\3\4"), Pixels("\1\2\3\4")})).status().code(),
+            absl::StatusCode::kResourceExhausted);
+  EXPECT_TRUE(Predict(Request({Tensor({1, 2, 3, 4})})).ok()) << "a tensor needs no decoder";
+}
+
+TEST_F(PredictorDecodeTest, ARequestThatExpiresBeforeItIsDecodedNeverReachesTheModel) {
+  OccupyTheDecoder();
+  PredictionRequest request = Request({Tensor({9, 9, 9, 9}), Pixels("\1\2\3\4")});
+  request.deadline = clock_.Now() + absl::Milliseconds(5);
+  const auto late = Start(request);
+  request.deadline = clock_.Now() + absl::Milliseconds(6);
+  const auto prompt = Start(request);
+  clock_.Advance(absl::Milliseconds(6));
+  EXPECT_FALSE(late->given());
+  FreeTheDecoder();
+  EXPECT_EQ(late->Await().status().code(), absl::StatusCode::kDeadlineExceeded);
+  EXPECT_TRUE(prompt->Await().ok()) << "just in time";
+  EXPECT_THAT(model_->rows_run(), ElementsAre(9, 1));
+  EXPECT_EQ(served_->counters->failed(absl::StatusCode::kDeadlineExceeded).count(), 1);
+}
+
+TEST_F(PredictorDecodeTest, ARequestThatIsCancelledBeforeItIsDecodedNeverReachesTheModel) {
+  OccupyTheDecoder();
+  const auto cancel = std::make_shared<CancelFlag>();
+  PredictionRequest request = Request({NoImage(), Pixels("\1\2\3\4")});
+  request.cancel = cancel;
+  const auto cancelled = Start(std::move(request));
+  const auto other = Start(Request({Pixels("\5\6\7\10")}));
+  cancel->Cancel();
+  FreeTheDecoder();
+  EXPECT_EQ(cancelled->Await().status().code(), absl::StatusCode::kCancelled) << "not even looked at";
+  EXPECT_TRUE(other->Await().ok());
+  EXPECT_THAT(model_->rows_run(), ElementsAre(5));
+}
+
+TEST_F(PredictorDecodeTest, TheWaitForADecoderIsTimeInTheQueue) {
+  OccupyTheDecoder();
+  const auto answer = Start(Request({Pixels("\1\2\3\4"), Pixels("\1\2\3\4")}));
+  clock_.Advance(absl::Milliseconds(7));
+  FreeTheDecoder();
+  EXPECT_EQ(answer->Await()->queued, absl::Milliseconds(7));
+}
+
+TEST_F(PredictorDecodeTest, AnswersOfManyThreadsAreEachTheirOwn) {
+  decoding_ = {.threads = 4};
+  Publish({.image = true});
+  std::vector<std::jthread> callers;
+  for (int caller = 0; caller < 4; ++caller) {
+    callers.emplace_back([this, caller] {
+      std::string pixels(4, static_cast<char>(caller));
+      for (int i = 0; i < 50; ++i) {
+        pixels[3] = static_cast<char>(i);
+        const auto response = Predict(Request({Pixels(pixels), Pixels(pixels)}));
+        ASSERT_TRUE(response.ok()) << response.status();
+        for (const Prediction& prediction : response->predictions) {
+          ASSERT_THAT(prediction.logits, ElementsAre(caller, caller, caller, i));
+        }
+      }
+    });
+  }
+}
+
+}  // namespace
+}  // namespace calserve
