@@ -58,6 +58,11 @@ class CallTracker final {
     }
   }
 
+  int64_t under_way() const {
+    MutexLock lock(&mu_);
+    return static_cast<int64_t>(calls_.size());
+  }
+
   // Waits until no call is under way, at most `timeout`; the number that still is.
   int64_t WaitUntilIdle(absl::Duration timeout) {
     MutexLock lock(&mu_);
@@ -74,7 +79,7 @@ class CallTracker final {
     if (calls_.empty()) idle_.SignalAll();
   }
 
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar idle_;
   bool draining_ ABSL_GUARDED_BY(mu_) = false;
   int64_t next_id_ ABSL_GUARDED_BY(mu_) = 0;

@@ -72,6 +72,8 @@ class GrpcServerImpl final : public GrpcServer {
     return absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port_);
   }
 
+  int64_t calls_under_way() const override { return calls_.under_way(); }
+
   int64_t Drain() override {
     ready_ = false;
     server_->GetHealthCheckService()->Shutdown();  // Check and Watch say NOT_SERVING from here on.

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_RPC_GRPC_SERVER_H_
 #define CALSERVE_SERVER_RPC_GRPC_SERVER_H_
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -46,6 +47,9 @@ class GrpcServer {
 
   // host:port that it listens on; the port chosen where options.listen has port 0.
   virtual std::string address() const = 0;
+
+  // Unary calls and streams that have begun and not ended; health and reflection are not counted.
+  virtual int64_t calls_under_way() const = 0;
 
   // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
   // finish within drain_timeout. Returns how many had to be cancelled. Once.

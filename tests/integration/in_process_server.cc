@@ -26,10 +26,12 @@ std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& versio
 InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& clock) {
   StoreOptions store;
   store.data_dir = options.data_dir;
-  store_ = OrThrow(OpenStore(store));
-  tickets_ = OrThrow(CreateTicketSealer(options.tickets, options.data_dir, store_->deployment_id(), clock));
+  disk_ = OrThrow(OpenStore(store));
+  if (options.around_store) around_disk_ = options.around_store(*disk_);
+  Store& used = around_disk_ != nullptr ? *around_disk_ : *disk_;
+  tickets_ = OrThrow(CreateTicketSealer(options.tickets, options.data_dir, used.deployment_id(), clock));
   registry_ = OrThrow(CalibratorRegistry::Create(
-      RecalibrationOptions(), *store_, clock, [this](const CalibratorVersion& active) {
+      RecalibrationOptions(), used, clock, [this](const CalibratorVersion& active) {
         table_.SetCalibrator(active.model, active.model_version, ToServed(active, active.spec.classes));
       }));
   PublishModel(options);
@@ -37,16 +39,17 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   decoding.threads = 1;
   predictor_ = std::make_unique<Predictor>(decoding, table_, *tickets_, clock);
   monitor_ = OrThrow(
-      CalibrationMonitor::Create(MonitoringOptions(), *store_, clock,
+      CalibrationMonitor::Create(MonitoringOptions(), used, clock,
                                  [this](const std::string& model, int64_t model_version, int64_t version) {
                                    return registry_->Find(model, model_version, version);
                                  }));
   hub_ = ReportHub::Create(*monitor_, clock);
   ingestor_ = OrThrow(FeedbackIngestor::Create(
-      FeedbackOptions(), *tickets_, *store_, clock,
+      FeedbackOptions(), *tickets_, used, clock,
       [](const std::string&, const std::string&) { return std::nullopt; }, [this] { monitor_->Notify(); }));
   GrpcOptions grpc;
   grpc.listen = "127.0.0.1:0";
+  grpc.drain_timeout = options.drain_timeout;
   server_ = OrThrow(GrpcServer::Start(
       grpc, {*predictor_, table_, *ingestor_, *registry_, *monitor_, *hub_, RecalibrationOptions()}));
 }

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_TESTS_INTEGRATION_IN_PROCESS_SERVER_H_
 #define CALSERVE_TESTS_INTEGRATION_IN_PROCESS_SERVER_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,6 +23,8 @@ struct InProcessOptions {
   int classes = 4;
   BatchingOptions batching;
   TicketOptions tickets;
+  absl::Duration drain_timeout = absl::Seconds(30);
+  std::function<std::unique_ptr<Store>(Store&)> around_store;  // may put another store before the real one
   std::string data_dir;
 };
 
@@ -41,12 +44,14 @@ class InProcessServer {
   Batcher::Counters batcher_counters() const { return table_.Find("puppet", 0)->model->batcher->counters(); }
   FeedbackIngestor::Counters feedback_counters() const { return ingestor_->counters(); }
   CalibratorRegistry& registry() { return *registry_; }
+  int64_t calls_under_way() const { return server_->calls_under_way(); }
 
  private:
   void PublishModel(const InProcessOptions& options);
 
   PuppetModel* model_ = nullptr;  // owned by the table
-  std::unique_ptr<Store> store_;
+  std::unique_ptr<Store> disk_;
+  std::unique_ptr<Store> around_disk_;  // may be null
   std::unique_ptr<TicketSealer> tickets_;
   ServingTable table_;
   std::unique_ptr<CalibratorRegistry> registry_;

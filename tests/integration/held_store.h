@@ -1,0 +1,63 @@
+#ifndef CALSERVE_TESTS_INTEGRATION_HELD_STORE_H_
+#define CALSERVE_TESTS_INTEGRATION_HELD_STORE_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "server/base/mutex.h"
+#include "tests/unit/feedback/forwarding_store.h"
+
+namespace calserve::integration {
+
+// A store whose callers wait while it is held: those of the rpcs, not the fold of the log. Thread-safe.
+class HeldStore final : public ForwardingStore {
+ public:
+  using ForwardingStore::ForwardingStore;
+
+  void Hold() {
+    MutexLock lock(&mu_);
+    held_ = true;
+  }
+  void Release() {
+    MutexLock lock(&mu_);
+    held_ = false;
+    released_.SignalAll();
+  }
+
+  absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels, absl::Time now) override {
+    AwaitRelease();
+    return ForwardingStore::Append(labels, now);
+  }
+  absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection, int64_t limit) override {
+    AwaitRelease();
+    return ForwardingStore::ReadNewest(selection, limit);
+  }
+  absl::StatusOr<std::vector<StoredCalibrator>> ListCalibrators(const std::string& model) override {
+    AwaitRelease();
+    return ForwardingStore::ListCalibrators(model);
+  }
+  absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
+                                  int64_t expected_active, absl::Time now) override {
+    AwaitRelease();
+    return ForwardingStore::ActivateCalibrator(model, model_version, version, expected_active, now);
+  }
+  absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
+    AwaitRelease();
+    return ForwardingStore::PreviousActive(model, model_version);
+  }
+
+ private:
+  void AwaitRelease() {
+    MutexLock lock(&mu_);
+    while (held_) released_.Wait(&mu_);
+  }
+
+  Mutex mu_;
+  CondVar released_;
+  bool held_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+}  // namespace calserve::integration
+
+#endif  // CALSERVE_TESTS_INTEGRATION_HELD_STORE_H_
