@@ -1,0 +1,118 @@
+#include "server/rpc/status.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+
+#include "google/rpc/error_details.pb.h"
+#include "google/rpc/status.pb.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+namespace {
+
+// The details as a client unpacks them.
+struct Details {
+  explicit Details(const grpc::Status& status) {
+    EXPECT_TRUE(whole.ParseFromString(status.error_details()));
+    for (const google::protobuf::Any& any : whole.details()) {
+      if (any.Is<google::rpc::ErrorInfo>()) any.UnpackTo(&info.emplace());
+      if (any.Is<google::rpc::BadRequest>()) any.UnpackTo(&bad_request.emplace());
+      if (any.Is<google::rpc::RetryInfo>()) any.UnpackTo(&retry.emplace());
+    }
+  }
+  google::rpc::Status whole;
+  std::optional<google::rpc::ErrorInfo> info;
+  std::optional<google::rpc::BadRequest> bad_request;
+  std::optional<google::rpc::RetryInfo> retry;
+};
+
+TEST(ToGrpcStatusTest, OkHasNoDetails) {
+  const grpc::Status status = ToGrpcStatus(absl::OkStatus());
+  EXPECT_TRUE(status.ok());
+  EXPECT_EQ(status.error_details(), "");
+}
+
+TEST(ToGrpcStatusTest, EveryCodeKeepsItsNumberAndItsSentence) {
+  for (int code = 1; code <= 16; ++code) {
+    const grpc::Status status = ToGrpcStatus(absl::Status(static_cast<absl::StatusCode>(code), "the rule"));
+    EXPECT_EQ(status.error_code(), code);
+    EXPECT_EQ(status.error_message(), "the rule");
+    const Details details(status);
+    EXPECT_EQ(details.whole.code(), code);
+    EXPECT_EQ(details.whole.message(), "the rule");
+  }
+}
+
+TEST(ToGrpcStatusTest, TheReasonIsTheErrorsOwnOrItsCode) {
+  const Details own(ToGrpcStatus(WithReason(absl::NotFoundError("no"), "MODEL_NOT_FOUND")));
+  ASSERT_TRUE(own.info.has_value());
+  EXPECT_EQ(own.info->reason(), "MODEL_NOT_FOUND");
+  EXPECT_EQ(own.info->domain(), "calserve");
+  const Details code(ToGrpcStatus(absl::NotFoundError("no")));
+  ASSERT_TRUE(code.info.has_value());
+  EXPECT_EQ(code.info->reason(), "NOT_FOUND");
+}
+
+TEST(ToGrpcStatusTest, AFieldIsAViolationOfTheRequest) {
+  const Details details(ToGrpcStatus(WithField(absl::InvalidArgumentError("was 9"), "options.top_k")));
+  ASSERT_TRUE(details.bad_request.has_value());
+  ASSERT_EQ(details.bad_request->field_violations_size(), 1);
+  EXPECT_EQ(details.bad_request->field_violations(0).field(), "options.top_k");
+  EXPECT_EQ(details.bad_request->field_violations(0).description(), "was 9");
+  EXPECT_FALSE(Details(ToGrpcStatus(absl::InvalidArgumentError("no field"))).bad_request.has_value());
+}
+
+TEST(ToGrpcStatusTest, WhatMayBeRetriedSaysWhen) {
+  const Details known(ToGrpcStatus(WithRetryAfter(absl::UnavailableError("busy"), absl::Milliseconds(2500))));
+  ASSERT_TRUE(known.retry.has_value());
+  EXPECT_EQ(known.retry->retry_delay().seconds(), 2);
+  EXPECT_EQ(known.retry->retry_delay().nanos(), 500'000'000);
+  for (const absl::Status& status : {absl::ResourceExhaustedError("full"), absl::UnavailableError("down")}) {
+    const Details unknown(ToGrpcStatus(status));
+    ASSERT_TRUE(unknown.retry.has_value());
+    EXPECT_EQ(unknown.retry->retry_delay().nanos(), 50'000'000);
+  }
+}
+
+TEST(ToGrpcStatusTest, WhatARetryDoesNotMendDoesNotAskForOne) {
+  for (const absl::Status& status : {absl::InternalError("bug"), absl::DeadlineExceededError("late"),
+                                     WithRetryAfter(absl::InvalidArgumentError("no"), absl::Seconds(1))}) {
+    EXPECT_FALSE(Details(ToGrpcStatus(status)).retry.has_value()) << status;
+  }
+}
+
+TEST(ToGrpcStatusTest, ALongSentenceIsCut) {
+  const grpc::Status status =
+      ToGrpcStatus(WithField(absl::InvalidArgumentError(std::string(100'000, 'x')), "model"));
+  EXPECT_EQ(status.error_message(), std::string(2000, 'x'));
+  EXPECT_LT(status.error_details().size(), 5000);
+  EXPECT_EQ(Details(status).bad_request->field_violations(0).description().size(), 2000);
+  EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(2000, 'x'))).error_message().size(), 2000);
+}
+
+TEST(ToFailureTest, SaysTheSameOfOneRequestOfAStream) {
+  const v1::Failure failure = ToFailure(
+      WithRetryAfter(WithReason(absl::ResourceExhaustedError("full"), "QUEUE_FULL"), absl::Milliseconds(70)));
+  EXPECT_EQ(failure.code(), 8);
+  EXPECT_EQ(failure.message(), "full");
+  EXPECT_EQ(failure.reason(), "QUEUE_FULL");
+  EXPECT_EQ(failure.retry_after_millis(), 70);
+}
+
+TEST(ToFailureTest, ARetryIsNeverAtOnceAndNeverOfWhatItDoesNotMend) {
+  const absl::Status soon = WithRetryAfter(absl::UnavailableError("busy"), absl::Microseconds(10));
+  EXPECT_EQ(ToFailure(soon).retry_after_millis(), 1);
+  EXPECT_EQ(ToFailure(absl::UnavailableError("busy")).retry_after_millis(), 50);
+  EXPECT_EQ(ToFailure(absl::InvalidArgumentError("no")).retry_after_millis(), 0);
+  EXPECT_EQ(ToFailure(absl::InvalidArgumentError("no")).reason(), "INVALID_ARGUMENT");
+}
+
+TEST(ToFailureTest, ALongSentenceIsCut) {
+  EXPECT_EQ(ToFailure(absl::InternalError(std::string(100'000, 'x'))).message().size(), 2000);
+}
+
+}  // namespace
+}  // namespace calserve
