@@ -25,7 +25,12 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
 }
 
 std::string Message(const absl::Status& status) {
-  return std::string(status.message().substr(0, kMaxMessage));
+  const absl::string_view message = status.message();
+  if (message.size() <= kMaxMessage) return std::string(message);
+  size_t end = kMaxMessage;
+  // Not within a UTF-8 character: a string of a message that is not UTF-8 cannot be parsed.
+  while (end > 0 && (message[end] & 0xC0) == 0x80) --end;
+  return std::string(message.substr(0, end));
 }
 
 }  // namespace

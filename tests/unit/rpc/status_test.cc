@@ -93,6 +93,20 @@ TEST(ToGrpcStatusTest, ALongSentenceIsCut) {
   EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(2000, 'x'))).error_message().size(), 2000);
 }
 
+// A sentence may quote what the client sent; half a character would make the details unreadable.
+TEST(ToGrpcStatusTest, ALongSentenceIsNotCutWithinACharacter) {
+  for (const std::string before : {"", "x", "xx", "xxx"}) {
+    std::string sentence = before;
+    while (sentence.size() < 3000) sentence += "\xF0\x9F\x90\x88";  // A cat: four bytes.
+    const grpc::Status status = ToGrpcStatus(absl::NotFoundError(sentence));
+    EXPECT_EQ(status.error_message().size() % 4, before.size());
+    EXPECT_GT(status.error_message().size(), 1996);
+    EXPECT_EQ(Details(status).whole.message(), status.error_message());
+    v1::Failure read;
+    EXPECT_TRUE(read.ParseFromString(ToFailure(absl::NotFoundError(sentence)).SerializeAsString()));
+  }
+}
+
 TEST(ToFailureTest, SaysTheSameOfOneRequestOfAStream) {
   const v1::Failure failure = ToFailure(
       WithRetryAfter(WithReason(absl::ResourceExhaustedError("full"), "QUEUE_FULL"), absl::Milliseconds(70)));
