@@ -9,6 +9,11 @@
 #include "server/rpc/prediction_service.h"
 
 namespace calserve {
+namespace {
+
+bool IsClass(int32_t index, int classes) { return index >= 0 && index < classes; }
+
+}  // namespace
 
 struct LabelledSet::Batch {
   v1::LabelledExamples examples;
@@ -47,14 +52,17 @@ void LabelledSet::AddFrom(std::shared_ptr<Batch> batch) {
   const int classes = snapshot_.model->classes();
   for (int& i = batch->next; i < count; ++i) {
     const v1::LabelledExample& example = batch->examples.examples(i);
-    if (example.class_index() < 0 || example.class_index() >= classes) {
+    if (!IsClass(example.class_index(), classes)) {
       return std::move(batch->done)(OfExample(absl::InvalidArgumentError(
           absl::StrCat("class_index must be 0 to ", classes - 1, "; was ", example.class_index()))));
     }
     if (example.has_input()) {
       int end = i + 1;
       const int limit = std::min(count, i + snapshot_.model->max_batch_size);
-      while (end < limit && batch->examples.examples(end).has_input()) ++end;
+      while (end < limit && batch->examples.examples(end).has_input() &&
+             IsClass(batch->examples.examples(end).class_index(), classes)) {
+        ++end;
+      }
       return Predict(std::move(batch), end);
     }
     if (!example.has_logits()) {

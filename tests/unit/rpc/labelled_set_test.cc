@@ -118,6 +118,14 @@ TEST_F(LabelledSetTest, ABadInputIsNamedWithinThoseThatWentWithIt) {
   EXPECT_THAT(model_->rows_run(), IsEmpty());
 }
 
+TEST_F(LabelledSetTest, AnExampleWithABadLabelIsRefusedAlsoBehindInputs) {
+  Open();
+  ExpectRefused(Add({OfInput({1, 2, 3, 4}, 0), OfInput({1, 2, 3, 4}, 4), OfInput({1, 2, 3, 4}, 0)}),
+                "example 1 of the set: class_index must be 0 to 3; was 4");
+  ExpectRefused(Add({OfInput({1, 2, 3, 4}, 0), OfInput({1, 2, 3, 4}, -1)}),
+                "example 2 of the set: class_index must be 0 to 3; was -1");
+}
+
 TEST_F(LabelledSetTest, ASetIsBoundedInRowsAndInBytes) {
   limits_.fit_max_rows = 3;
   Open();
