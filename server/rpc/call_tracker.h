@@ -5,7 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
+#include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/functional/any_invocable.h"
@@ -52,7 +52,7 @@ class CallTracker final {
   // From now on Begin gives nullptr; streams are told.
   void StartDrain() {
     MutexLock lock(&mu_);
-    draining_ = true;
+    if (std::exchange(draining_, true)) return;
     for (auto& [id, on_drain] : calls_) {
       if (on_drain) on_drain();
     }

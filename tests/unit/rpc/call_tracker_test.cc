@@ -47,6 +47,7 @@ TEST(CallTrackerTest, EveryCallUnderWayIsToldOfTheDrainOnce) {
   const auto two = tracker.Begin([&] { ++second; });
   tracker.Begin([&] { ++ended; }).reset();
   tracker.StartDrain();
+  tracker.StartDrain();
   EXPECT_EQ(first, 1);
   EXPECT_EQ(second, 1);
   EXPECT_EQ(ended, 0);
