@@ -55,6 +55,12 @@ absl::Status OfInput(absl::Status status, size_t index) {
   return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
 }
 
+// What a batcher calls a field of its task, the request calls an option.
+absl::Status OfOptions(absl::Status status) {
+  const std::string field = ErrorField(status);
+  return field.empty() ? status : WithField(std::move(status), absl::StrCat("options.", field));
+}
+
 absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& model) {
   const int64_t inputs = static_cast<int64_t>(request.inputs.size());
   if (inputs < 1 || inputs > model.max_batch_size) {
@@ -284,7 +290,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
   task.cancel = job->request.cancel;
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
-    if (!result.ok()) return job->Finish(result.status(), clock_.Now());
+    if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_.Now());
     const absl::Time started = clock_.Now();
     absl::StatusOr<PredictionResponse> answer = Answer(*job, *result, started);
     const absl::Time now = clock_.Now();

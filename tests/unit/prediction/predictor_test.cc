@@ -204,6 +204,14 @@ TEST_F(PredictorTest, TheBatchersErrorIsTheAnswer) {
   EXPECT_EQ(ErrorReason(answer->Await().status()), "QUEUE_FULL");
 }
 
+TEST_F(PredictorTest, AFieldOfTheTaskIsAnOptionOfTheRequest) {
+  Publish();
+  batcher_->Hold();
+  const auto answer = Start(Request({Tensor({1, 2, 3, 4})}));
+  std::move(batcher_->Take().done)(WithField(absl::InvalidArgumentError("priority must be"), "priority"));
+  EXPECT_EQ(ErrorField(answer->Await().status()), "options.priority");
+}
+
 // Moves on by a millisecond whenever it is read.
 class TickingClock final : public Clock {
  public:
