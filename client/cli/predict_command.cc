@@ -18,7 +18,7 @@ struct Options {
   std::string model;
   int64_t model_version = 0;
   std::string version_label, routing_key;
-  int top_k = 3;
+  int top_k = 0;
   int priority = 0;
   bool logits = false;
   bool probabilities = false;
@@ -140,7 +140,10 @@ void AddPredict(CLI::App* app, Session* session) {
       "user, session or camera: the same key is answered by the same side of a traffic split");
   command->add_option("--priority", options->priority, "1 is the most urgent; 0: the model's default")
       ->check(CLI::NonNegativeNumber);
-  command->add_option("--top-k", options->top_k, "most probable classes to show")->capture_default_str();
+  command
+      ->add_option("--top-k", options->top_k,
+                   "most probable classes to show; 0: five, or all where there are fewer")
+      ->capture_default_str();
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
   command->callback([options, session] { session->result = Run(*options, *session); });

@@ -106,7 +106,7 @@ class Served(command_test.LiveServerTest):
         return torch.tensor(answer.as_numpy("logits")), torch.tensor(answer.as_numpy("probabilities"))
 
     def predict_photos(self, model):
-        answers = self.json("predict", "--model", model, "--top-k", "2", "--logits", "--probabilities", *photos())[
+        answers = self.json("predict", "--model", model, "--logits", "--probabilities", *photos())[
             "predictions"
         ]
         return torch.tensor([a["logits"] for a in answers]), torch.tensor([a["probabilities"] for a in answers])

@@ -51,8 +51,10 @@ class PuppetBatcher final : public Batcher {
     Run(std::move(task));
   }
   Counters counters() const override { return {}; }
+  const BatchingOptions& options() const override { return options_; }
 
  private:
+  const BatchingOptions options_;
   Model& model_;
   Mutex mu_;
   CondVar arrived_;
