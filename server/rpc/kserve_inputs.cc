@@ -17,6 +17,7 @@ namespace {
 
 constexpr int64_t kAny = -1;             // a dimension that every size fits
 constexpr int64_t kMaxSide = 1'000'000;  // of pixels: sizes in bytes are then within int64
+constexpr size_t kMaxShown = 10;         // dimensions in a message: a shape has as many as its sender likes
 constexpr size_t kLengthBytes = 4;       // before each element of BYTES
 
 absl::Status Wrong(absl::string_view field, const std::string& message) {
@@ -24,7 +25,8 @@ absl::Status Wrong(absl::string_view field, const std::string& message) {
 }
 
 std::string ShapeText(absl::Span<const int64_t> shape) {
-  return absl::StrCat("[", absl::StrJoin(shape, ","), "]");
+  return absl::StrCat("[", absl::StrJoin(shape.subspan(0, kMaxShown), ","),
+                      shape.size() > kMaxShown ? ",…]" : "]");
 }
 
 // Reads the one input of one request; the messages are Triton's where it has one.
@@ -176,10 +178,12 @@ class InputReader {
     std::vector<absl::string_view> files;
     if (raw()) {
       RETURN_IF_ERROR(CutElements(request_.raw_input_contents(0), files));
+      RETURN_IF_ERROR(CheckElements(files.size()));
     } else {
-      files.assign(input_.contents().bytes_contents().begin(), input_.contents().bytes_contents().end());
+      const auto& typed = input_.contents().bytes_contents();
+      RETURN_IF_ERROR(CheckElements(static_cast<size_t>(typed.size())));
+      files.assign(typed.begin(), typed.end());
     }
-    RETURN_IF_ERROR(CheckElements(files.size()));
     out.rows.resize(files.size());
     for (size_t row = 0; row < files.size(); ++row) out.rows[row].value = EncodedImage{files[row]};
     return absl::OkStatus();

@@ -28,7 +28,7 @@ absl::Status CheckReserved(const std::string& name, const InferParameter& parame
     return WithField(absl::InvalidArgumentError(
                          absl::StrCat("parameter keys starting with 'triton_' are reserved, and only '",
                                       kEmptyFinalResponse, "' is known; was '", name, "'")),
-                     absl::StrCat("parameters.", name));
+                     "parameters");
   }
   return parameter.has_bool_param() ? absl::OkStatus() : WrongType(name, "bool_param");
 }

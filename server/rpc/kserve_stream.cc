@@ -49,8 +49,8 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
                          response->mutable_infer_response()->Clear();
                          response->mutable_infer_response()->set_id(request->id());
                          // The code has no field of its own.
-                         response->set_error_message(
-                             absl::StrCat(absl::StatusCodeToString(status.code()), ": ", status.message()));
+                         response->set_error_message(absl::StrCat(absl::StatusCodeToString(status.code()),
+                                                                  ": ", ToFailure(status).message()));
                        }
                        answer(std::move(*response));
                      });

@@ -12,7 +12,9 @@ namespace calserve {
 namespace {
 
 constexpr absl::Duration kDefaultRetryDelay = absl::Milliseconds(50);
-constexpr size_t kMaxMessage = 2000;  // Longer trailers meet header limits on the way.
+// Bytes of a sentence. It goes into the trailer three times, once with %XX for each byte that is not ASCII
+// and twice in base64, and clients take trailers of up to 8 KiB: a longer one loses the whole status.
+constexpr size_t kMaxMessage = 1000;
 
 std::string Reason(const absl::Status& status) {
   std::string reason = ErrorReason(status);

@@ -13,7 +13,7 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
 import kserve_testing
-from kserve_testing import BINARY, MODEL, ROOT, SIDE, KserveTest
+from kserve_testing import BINARY, FAILING, MODEL, ROOT, SIDE, KserveTest
 
 PROTOS = ("inference/grpc_service.proto", "inference/model_config.proto")
 
@@ -154,8 +154,8 @@ class Describing(KserveTest):
         for ready in (False, True):
             index = self.client._client_stub.RepositoryIndex(service_pb2.RepositoryIndexRequest(ready=ready))
             self.assertEqual([(m.name, m.version, m.state, m.reason) for m in index.models],
-                             [(BINARY, "1", "READY", ""), (MODEL, "1", "READY", "")])
-        self.assertEqual(len(self.client.get_model_repository_index().models), 2)
+                             [(name, "1", "READY", "") for name in (BINARY, FAILING, MODEL)])
+        self.assertEqual(len(self.client.get_model_repository_index().models), 3)
 
 
 class Counting(KserveTest):
@@ -167,7 +167,7 @@ class Counting(KserveTest):
         statistics = self.statistics(BINARY)
         self.assertEqual((statistics.name, statistics.version, statistics.last_inference), (BINARY, "1", 0))
         self.assertEqual((statistics.inference_count, statistics.execution_count), (0, 0))
-        self.assertEqual(len(self.client.get_inference_statistics().model_stats), 2)
+        self.assertEqual(len(self.client.get_inference_statistics().model_stats), 3)
 
     def test_requests_rows_batches_and_their_times_are_counted(self):
         before = time.time()

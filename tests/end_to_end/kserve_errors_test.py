@@ -10,7 +10,7 @@ import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
 import kserve_testing
-from kserve_testing import BINARY, MODEL, SIDE, KserveTest
+from kserve_testing import BINARY, FAILING, MODEL, SIDE, KserveTest
 
 FP32 = ("FP32", [1, 1, SIDE, SIDE])
 
@@ -47,7 +47,7 @@ class Refusing(KserveTest):
                 self.refused("NOT_FOUND", "no version 7", call, MODEL, "7")
                 self.refused("INVALID_ARGUMENT", "whole number, .* was '-1'", call, MODEL, "-1")
         tensor = self.input(self.tensors[:1])
-        self.refused("NOT_FOUND", "unknown model 'nope'; there is: binary .*fashion_mnist", self.infer, tensor,
+        self.refused("NOT_FOUND", "unknown model 'nope'; there is: binary .*failing .*fashion_mnist", self.infer, tensor,
                      model="nope")
         for version in ("0", "2"):
             self.refused("NOT_FOUND", f"no version {version}", self.infer, tensor, model_version=version)
@@ -143,6 +143,13 @@ class Refusing(KserveTest):
         tensor[2, 0, 0, 5] = numpy.nan
         self.refused("INVALID_ARGUMENT", "input 'input', row 2: every element must be finite; element 5 is nan",
                      self.infer, self.input(tensor))
+
+    def test_a_model_that_fails_is_internal(self):
+        self.infer(self.input(self.tensors[:1]), model=FAILING)
+        large = numpy.full((1, 1, SIDE, SIDE), 1e4, numpy.float32)
+        self.refused("INTERNAL", "a logit that is not finite", self.infer, self.input(large), model=FAILING)
+        statistics, = self.client.get_inference_statistics(FAILING).model_stats
+        self.assertEqual((statistics.inference_stats.success.count, statistics.inference_stats.fail.count), (1, 1))
 
     def test_outputs(self):
         def output(name, **options):

@@ -1,6 +1,7 @@
-"""What the tests of KServe v2 share: a live calserve-server with two models, test images, Triton's own client."""
+"""What the tests of KServe v2 share: a live calserve-server with three models, test images, Triton's own client."""
 import argparse
 import gzip
+import os
 import pathlib
 import shutil
 import struct
@@ -8,6 +9,9 @@ import sys
 import tempfile
 import unittest
 import zlib
+
+# Before gRPC is there: the processes that the tests start are forked, and must leave its threads and files alone.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import numpy
 import tritonclient.grpc as triton
@@ -17,6 +21,7 @@ from command_test import DATA, IMAGES, MODEL, OPTIONS, SIDE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = "binary"  # takes tensors and gives one logit
+FAILING = "failing"  # takes tensors and gives NaN for large ones
 MEAN, STD = numpy.float32(0.2860), numpy.float32(0.3530)  # as in the model.yaml of MODEL
 
 
@@ -68,14 +73,16 @@ class KserveTest(command_test.LiveServerTest):
 
 
 def make_repository(directory):
-    """The Fashion-MNIST model, and a binary one with a single logit that takes tensors."""
+    """The Fashion-MNIST model, and two that take tensors."""
     shutil.copytree(OPTIONS.models / MODEL, directory / MODEL)
-    version = directory / BINARY / "1"
-    version.mkdir(parents=True)
-    shutil.copy(ROOT / "tests/fixtures/models/torchscript/binary_one_logit.pt", version / "model.pt")
-    (version.parent / "labels.txt").write_text("other\nfootwear\n", encoding="utf-8")
-    (version.parent / "model.yaml").write_text(
-        "task: binary\ninput:\n  kind: tensor\n  shape: [1, 28, 28]\nmax_batch_size: 8\n", encoding="utf-8")
+    for name, task, file, labels in ((BINARY, "binary", "binary_one_logit.pt", ["other", "footwear"]),
+                                     (FAILING, "multiclass", "nan_logits.pt", map(str, range(10)))):
+        version = directory / name / "1"
+        version.mkdir(parents=True)
+        shutil.copy(ROOT / "tests/fixtures/models/torchscript" / file, version / "model.pt")
+        (version.parent / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        (version.parent / "model.yaml").write_text(
+            f"task: {task}\ninput:\n  kind: tensor\n  shape: [1, 28, 28]\nmax_batch_size: 8\n", encoding="utf-8")
 
 
 def main():

@@ -176,6 +176,31 @@ TEST_F(KserveTest, AStreamKeepsTheOrderAlsoWhereALaterAnswerIsThereFirst) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+TEST_F(KserveTest, ALongMessageIsCutBetweenCharacters) {
+  for (const char* const first : {"", "a"}) {  // One of the two puts the limit into a character of two bytes.
+    inference::ModelInferRequest request = Request(1);
+    std::string name = first;
+    for (int i = 0; i < 3000; ++i) name += "\u00fc";
+    request.set_model_name(name);
+    grpc::ClientContext context;
+    const auto stream = stub_->ModelStreamInfer(&context);
+    ASSERT_TRUE(stream->Write(request)) << stream->Finish().error_message();
+    inference::ModelStreamInferResponse response;
+    ASSERT_TRUE(stream->Read(&response)) << stream->Finish().error_message();
+    EXPECT_THAT(response.error_message(), StartsWith("NOT_FOUND: unknown model"));
+    stream->WritesDone();
+    EXPECT_TRUE(stream->Finish().ok());
+    const grpc::Status status = Infer(request);
+    EXPECT_EQ(status.error_code(), grpc::StatusCode::NOT_FOUND) << status.error_message();
+    EXPECT_THAT(status.error_message(), StartsWith("unknown model"));
+    google::rpc::Status details;
+    EXPECT_TRUE(details.ParseFromString(status.error_details()));
+    EXPECT_EQ(details.message(), status.error_message());
+    (*request.mutable_parameters())["triton_" + name].set_bool_param(true);
+    EXPECT_EQ(Infer(request).error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  }
+}
+
 TEST_F(KserveTest, AStreamThatIsCancelledLeavesNothingBehind) {
   auto occupying = OccupyTheModel();
   {

@@ -137,6 +137,8 @@ TEST_F(KserveInputsTest, AShapeThatOverflowsIsRefusedByItsParts) {
   EXPECT_THAT(Refused(), HasSubstr("Expected 12000000000000, got 1"));
   Raw("BYTES", {kHuge}, "");
   EXPECT_THAT(Refused(), HasSubstr("batch-size must be <= 4"));
+  Raw("FP32", std::vector<int64_t>(100'000, 1), "");
+  EXPECT_THAT(Refused(), testing::EndsWith("got [1,1,1,1,1,1,1,1,1,1,…]"));
   Raw("FP32", {}, "");
   EXPECT_THAT(Refused(), HasSubstr("Expected [-1,1,2,3], got []"));
 }

@@ -25,7 +25,7 @@ class KserveParametersTest : public ::testing::Test {
     const absl::Status status = ReadParameters(request_).status();
     request_.Clear();
     EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
-    EXPECT_THAT(ErrorField(status), HasSubstr("parameters."));
+    EXPECT_THAT(ErrorField(status), HasSubstr("parameters"));
     return std::string(status.message());
   }
 
