@@ -30,9 +30,6 @@ absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_row
 
 bool IsUrgent(absl::Duration slack, absl::Duration run_time) { return slack < 3 * run_time; }
 
-int QueueRowsFor(const BatchingOptions& options, int priority) {
-  if (priority <= 1) return options.max_queue_rows;
-  return std::max(options.max_batch_size, options.max_queue_rows - options.max_queue_rows / 4);
-}
+int64_t ShareOfQueue(int64_t most, int priority) { return priority <= 1 ? most : most - most / 4; }
 
 }  // namespace calserve

@@ -1,6 +1,8 @@
 #ifndef CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
 #define CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
 
+#include <cstdint>
+
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/batching/batcher.h"
@@ -38,9 +40,9 @@ absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_row
 // could be too many.
 bool IsUrgent(absl::Duration slack, absl::Duration run_time);
 
-// How many rows may be queued once a task of level `priority` (1: the most urgent) is: a quarter of the queue
-// is kept for level 1, as far as a request of max_batch_size rows still fits beside it.
-int QueueRowsFor(const BatchingOptions& options, int priority);
+// How much of a queue that holds `most` a task of level `priority` (1: the most urgent) may fill: a quarter
+// is kept for level 1.
+int64_t ShareOfQueue(int64_t most, int priority);
 
 }  // namespace calserve
 

@@ -45,11 +45,12 @@ absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
 }  // namespace
 
 absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
-  const int rows = QueueRowsFor(options_, task.priority);
+  // Every request fits an empty queue.
+  const int priority = queue_.empty() ? 1 : task.priority;
+  const int64_t rows = ShareOfQueue(options_.max_queue_rows, priority);
   if (task.rows > rows - rows_) return NoRoom("rows", rows_, task.rows, rows);
-  if (InputBytes(task) > options_.max_queue_bytes - bytes_) {
-    return NoRoom("bytes", bytes_, InputBytes(task), options_.max_queue_bytes);
-  }
+  const int64_t bytes = ShareOfQueue(options_.max_queue_bytes, priority);
+  if (InputBytes(task) > bytes - bytes_) return NoRoom("bytes", bytes_, InputBytes(task), bytes);
   return absl::OkStatus();
 }
 
@@ -97,13 +98,16 @@ std::vector<QueuedTask> BatchQueue::TakeFirst(int tasks) {
 void BatchQueue::Promote(absl::Time now, absl::Duration run_time) {
   bool promoted = false;
   for (QueuedTask& queued : queue_) {
-    if (queued.task.priority <= 1 || !IsUrgent(queued.deadline - now, run_time)) continue;
+    const bool since_it_waits = !IsUrgent(queued.deadline - queued.enqueued, run_time);
+    if (queued.task.priority == kUrgent || !since_it_waits || !IsUrgent(queued.deadline - now, run_time))
+      continue;
     queued.task.priority = kUrgent;
     promoted = true;
   }
   if (!promoted) return;
   std::stable_sort(queue_.begin(), queue_.end(), [](const QueuedTask& a, const QueuedTask& b) {
-    return a.task.priority < b.task.priority;
+    if (a.task.priority != b.task.priority) return a.task.priority < b.task.priority;
+    return a.task.priority == kUrgent && a.deadline < b.deadline;
   });
 }
 

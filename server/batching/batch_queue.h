@@ -53,7 +53,8 @@ class BatchQueue {
   int rows() const { return rows_; }
 
  private:
-  // Puts tasks of lower levels that are urgent before all others.
+  // Puts tasks that have become urgent by waiting before all others, the earliest deadline first. One that
+  // came with so short a deadline gains nothing by it.
   void Promote(absl::Time now, absl::Duration run_time);
   // Drops from the head until `rows` wanted rows are seen; returns how many tasks those are.
   int DropUnwanted(absl::Time now, int rows, std::vector<DroppedTask>* dropped);

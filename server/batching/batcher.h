@@ -72,9 +72,9 @@ struct BatchRunner {
 // and leaves the queue also while every instance is busy, as does one that has waited queue_timeout
 // (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
 //
-// Priorities are strict: what waits runs in the order of its level, then of its arrival; but a task that was
-// admitted with a deadline runs next when it would miss it otherwise, whatever its level. A quarter of the
-// queue is kept for level 1.
+// Priorities are strict: what waits runs in the order of its level, then of its arrival; but a task whose
+// deadline has come near while it waited runs next, whatever its level. A quarter of the queue, in rows and
+// in bytes, is kept for level 1.
 //
 // Thread-safe. Destruction completes every queued task (UNAVAILABLE) after the running batches.
 class Batcher {

@@ -102,18 +102,10 @@ TEST(IsUrgentTest, WhenAnotherBatchInBetweenCouldBeTooMany) {
   EXPECT_FALSE(IsUrgent(absl::Milliseconds(1), kUnmeasured));
 }
 
-TEST(QueueRowsForTest, AQuarterIsKeptForTheMostUrgent) {
-  BatchingOptions options = UpTo(8);
-  options.max_queue_rows = 100;
-  EXPECT_EQ(QueueRowsFor(options, 1), 100);
-  EXPECT_EQ(QueueRowsFor(options, 2), 75);
-  EXPECT_EQ(QueueRowsFor(options, 3), 75);
-}
-
-TEST(QueueRowsForTest, TheLargestRequestFitsAnEmptyQueueAtEveryLevel) {
-  BatchingOptions options = UpTo(8);
-  options.max_queue_rows = 8;
-  EXPECT_EQ(QueueRowsFor(options, 2), 8);
+TEST(ShareOfQueueTest, AQuarterIsKeptForTheMostUrgent) {
+  EXPECT_EQ(ShareOfQueue(100, 1), 100);
+  EXPECT_EQ(ShareOfQueue(100, 2), 75);
+  EXPECT_EQ(ShareOfQueue(100, 3), 75);
 }
 
 }  // namespace

@@ -187,9 +187,17 @@ TEST_F(PriorityQueueTest, RunsByLevelThenByArrival) {
 
 TEST_F(PriorityQueueTest, WhatWouldMissItsDeadlineRunsFirst) {
   PushAt(1, 1);
-  PushAt(3, 2, now_ + 2 * kRunTime);
+  PushAt(3, 2, now_ + 10 * kRunTime);
   PushAt(2, 3, now_ + absl::Seconds(10));
-  EXPECT_THAT(Order(), ElementsAre(2, 1, 3));
+  PushAt(1, 4, now_ + 9 * kRunTime);
+  now_ += 8 * kRunTime;
+  EXPECT_THAT(Order(), ElementsAre(4, 2, 1, 3));
+}
+
+TEST_F(PriorityQueueTest, AShortDeadlineIsNoWayPastTheMostUrgent) {
+  PushAt(1, 1);
+  PushAt(2, 2, now_ + 2 * kRunTime);
+  EXPECT_THAT(Order(), ElementsAre(1, 2));
 }
 
 TEST_F(PriorityQueueTest, CountsTheRowsAheadOfALevel) {
@@ -207,6 +215,21 @@ TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheQueue) {
   task.priority = 2;
   EXPECT_THAT(queue_.CheckRoom(task).message(), HasSubstr("5 of at most 6 rows and this request has 2"));
   task.priority = 1;
+  EXPECT_TRUE(queue_.CheckRoom(task).ok());
+}
+
+TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheBytes) {
+  PushAt(2, 1);
+  BatchTask task = Task(1, 7);
+  task.priority = 2;
+  EXPECT_THAT(queue_.CheckRoom(task).message(), HasSubstr("4 of at most 30 bytes and this request has 28"));
+  task.priority = 1;
+  EXPECT_TRUE(queue_.CheckRoom(task).ok());
+}
+
+TEST_F(PriorityQueueTest, TheLargestRequestFitsAnEmptyQueueAtEveryLevel) {
+  BatchTask task = Task(8, 10);
+  task.priority = 3;
   EXPECT_TRUE(queue_.CheckRoom(task).ok());
 }
 
