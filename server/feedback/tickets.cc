@@ -98,7 +98,7 @@ class TicketSealerImpl final : public TicketSealer {
   mutable Mutex reload_mu_;  // Taken before mu_.
   mutable Mutex mu_;
   mutable std::shared_ptr<const KeyRing> ring_ ABSL_GUARDED_BY(mu_);
-  mutable FileVersion version_ ABSL_GUARDED_BY(mu_);  // of the file last read, well or badly
+  mutable FileVersion version_ ABSL_GUARDED_BY(mu_);  // of the file last read well
   mutable absl::Status status_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -180,8 +180,8 @@ std::shared_ptr<const KeyRing> TicketSealerImpl::Ring(absl::Time now) const {
 }
 
 void TicketSealerImpl::ReloadIfChanged(absl::Time now) const {
-  MutexLock one_at_a_time(
-      &reload_mu_);  // Else what a slower thread read before could replace what this one reads.
+  // Else what a slower thread read before could replace what this one reads.
+  MutexLock one_at_a_time(&reload_mu_);
   const absl::StatusOr<FileVersion> found = GetFileVersion(path_);
   const FileVersion version = found.ok() ? *found : FileVersion();
   {
@@ -190,12 +190,13 @@ void TicketSealerImpl::ReloadIfChanged(absl::Time now) const {
   }
   absl::StatusOr<KeyRingFile> file = ReadKeyRing(path_, now);
   MutexLock lock(&mu_);
+  const bool told = file.status() == status_;  // What is wrong is looked at again, and said once.
   status_ = file.status();
-  version_ = file.ok() ? file->version : version;
+  if (file.ok()) version_ = file->version;
   if (file.ok()) ring_ = std::make_shared<const KeyRing>(std::move(file->ring));
   if (file.ok()) {
     spdlog::info("ticket_keys_reloaded file={} keys={}", path_, ring_->keys().size());
-  } else {
+  } else if (!told) {
     spdlog::error("ticket_keys_not_reloaded error=\"{}\"; the keys read before stay in use",
                   std::string(file.status().message()));
   }
