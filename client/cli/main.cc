@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
 #include <sstream>
 
@@ -81,4 +82,10 @@ ExitCode Main(int argc, char** argv) {
 }  // namespace
 }  // namespace calserve::cli
 
-int main(int argc, char** argv) { return calserve::cli::Main(argc, argv); }
+int main(int argc, char** argv) {
+  const int status = calserve::cli::Main(argc, argv);
+  // Everything is written and checked. gRPC 1.51's poller may still run while static objects are destroyed,
+  // and now and then aborts the process for it ("epoll_wait error: Bad file descriptor").
+  std::fflush(nullptr);
+  std::_Exit(status);
+}
