@@ -5,7 +5,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/base/error_info.h"
+#include "server/base/uuid.h"
 #include "server/rpc/prediction_service.h"
 
 namespace calserve {
@@ -79,22 +81,22 @@ void LabelledSet::AddFrom(std::shared_ptr<Batch> batch) {
 
 void LabelledSet::Predict(std::shared_ptr<Batch> batch, int end) {
   PredictionRequest request;
-  request.model = snapshot_.model->name;
-  request.model_version = snapshot_.model->version;
   request.return_logits = true;
   request.cancel = batch->cancel;
   for (int i = batch->next; i < end; ++i)
     request.inputs.push_back(FromProto(batch->examples.examples(i).input()));
-  predictor_.Predict(
-      std::move(request), [this, batch, end](absl::StatusOr<PredictionResponse> response) mutable {
-        if (!response.ok()) return std::move(batch->done)(OfExample(response.status()));
-        for (Prediction& prediction : response->predictions) {
-          const v1::LabelledExample& example = batch->examples.examples(batch->next++);
-          data_.logits.insert(data_.logits.end(), prediction.logits.begin(), prediction.logits.end());
-          data_.labels.push_back(example.class_index());
-        }
-        AddFrom(std::move(batch));
-      });
+  // Of the version that the fit is for, also if it was withdrawn meanwhile.
+  predictor_.Predict(std::move(request), {snapshot_, Uuid::NewV7(absl::Now())},
+                     [this, batch, end](absl::StatusOr<PredictionResponse> response) mutable {
+                       if (!response.ok()) return std::move(batch->done)(OfExample(response.status()));
+                       for (Prediction& prediction : response->predictions) {
+                         const v1::LabelledExample& example = batch->examples.examples(batch->next++);
+                         data_.logits.insert(data_.logits.end(), prediction.logits.begin(),
+                                             prediction.logits.end());
+                         data_.labels.push_back(example.class_index());
+                       }
+                       AddFrom(std::move(batch));
+                     });
 }
 
 absl::Status LabelledSet::AddLogits(const v1::Logits& logits) {
