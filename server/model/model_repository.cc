@@ -46,6 +46,8 @@ absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const Versio
   return absl::ResourceExhaustedError(absl::StrCat("no thread to load on: ", e.what()));
 }
 
+constexpr size_t kMaxCalls = 64;  // to load or unload, waiting
+
 class Repository final : public ModelRepository {
  public:
   Repository(const RepositoryOptions& options, RepositoryHooks hooks)
@@ -131,12 +133,14 @@ void Repository::Enqueue(Call call) {
         "REPOSITORY_CONTROL");
   } else {
     MutexLock lock(&mu_);
-    if (!stopping_) {
+    if (!stopping_ && calls_.size() < kMaxCalls) {
       calls_.push_back(std::move(call));
       changed_.SignalAll();
       return;
     }
-    refused = absl::UnavailableError("the server is shutting down");
+    refused = stopping_ ? absl::UnavailableError("the server is shutting down")
+                        : absl::ResourceExhaustedError(absl::StrCat(
+                              kMaxCalls, " calls to load or unload are waiting already; retry with backoff"));
   }
   std::move(call.done)(std::move(refused));
 }

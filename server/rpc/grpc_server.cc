@@ -20,6 +20,7 @@
 namespace calserve {
 namespace {
 
+constexpr absl::Duration kRefusing = absl::Milliseconds(100);
 // For refusals that are still on their way to their clients when the last call has ended. A health watch,
 // which never ends by itself, makes a drain as long.
 constexpr int kLastAnswers = 1000;  // ms
@@ -80,6 +81,8 @@ class GrpcServerImpl final : public GrpcServer {
     absl::SleepFor(options_.lame_duck);
     calls_.StartDrain();
     const int64_t cancelled = calls_.WaitUntilIdle(options_.drain_timeout);
+    // A call that comes now is told UNAVAILABLE, which clients retry elsewhere; gRPC would tell it CANCELLED.
+    if (cancelled == 0) absl::SleepFor(kRefusing);
     // What is left is cancelled by the deadline; health watches never end by themselves.
     server_->Shutdown(std::chrono::system_clock::now() +
                       std::chrono::milliseconds(cancelled == 0 ? kLastAnswers : 0));

@@ -41,6 +41,9 @@ absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
 
 // The predictor calls row 3 "inputs[3]"; over KServe v2 that would be another tensor.
 absl::Status OfRow(const absl::Status& status) {
+  if (const std::string field = ErrorField(status); absl::StartsWith(field, "options.")) {
+    return WithField(status, absl::StrCat("parameters.", field.substr(sizeof("options.") - 1)));
+  }
   absl::string_view rest = status.message();
   if (!absl::ConsumePrefix(&rest, "inputs[")) return status;
   const size_t end = rest.find("]: ");
