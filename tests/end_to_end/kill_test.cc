@@ -143,6 +143,8 @@ TEST_F(KillTest, EveryAcknowledgedLabelIsStoredOnceAndWindowsAreThoseOfAFoldFrom
   EXPECT_GE(hit.size(), 1) << "no kill hit an open commit: nothing was tested";
   EXPECT_GT(sent_again, 0);
 
+  // A drain saves what is folded: after the last kill that takes a moment.
+  Windows(server->address(), static_cast<int64_t>(acknowledged.size()));
   Stop(server.get());
   const StoredLog log = ReadStoredLog(store);
   EXPECT_EQ(log.prediction_ids, acknowledged) << "stored and acknowledged are the same labels";

@@ -18,7 +18,7 @@ namespace calserve {
 class PuppetBatcher final : public Batcher {
  public:
   // `model` outlives the batcher.
-  explicit PuppetBatcher(Model& model) : model_(model) {}
+  explicit PuppetBatcher(Model& model) : columns_(model.columns()), model_(model) {}
 
   void Hold() {
     MutexLock lock(&mu_);
@@ -33,9 +33,13 @@ class PuppetBatcher final : public Batcher {
     return task;
   }
   void Run(BatchTask task, absl::Duration queued = {}, absl::Duration ran = {}) {
-    std::copy(task.input.begin(), task.input.end(), model_.Staging(0).begin());
-    BatchResult result{std::vector<float>(static_cast<size_t>(task.rows) * model_.columns()), queued, ran};
-    const absl::Status status = model_.Run(0, task.rows, absl::MakeSpan(result.logits));
+    absl::Status status;
+    BatchResult result{std::vector<float>(static_cast<size_t>(task.rows) * columns_), queued, ran};
+    {
+      MutexLock lock(&model_mu_);
+      std::copy(task.input.begin(), task.input.end(), model_.Staging(0).begin());
+      status = model_.Run(0, task.rows, absl::MakeSpan(result.logits));
+    }
     std::move(task.done)(status.ok() ? absl::StatusOr<BatchResult>(std::move(result)) : status);
   }
 
@@ -55,7 +59,9 @@ class PuppetBatcher final : public Batcher {
 
  private:
   const BatchingOptions options_;
-  Model& model_;
+  const int columns_;
+  Mutex model_mu_;  // of its one instance
+  Model& model_ ABSL_GUARDED_BY(model_mu_);
   Mutex mu_;
   CondVar arrived_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
