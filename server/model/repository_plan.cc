@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/algorithm/container.h"
 
@@ -99,15 +100,23 @@ ModelPlan PlanModel(const ListedModel& listed, const HeldVersions& held) {
 
   const auto is_ready = [&](int64_t version) { return held.ready.count(version) > 0; };
   const bool none_is_ready = absl::c_none_of(wanted, is_ready);
+  std::vector<int64_t> not_wanted;  // of those that are ready; the newest first
   for (const auto& [version, fingerprint] : held.ready) {
-    const bool stands_in = std::any_of(wanted.upper_bound(version), wanted.end(),
-                                       [&](int64_t newer) { return !is_ready(newer); });
+    if (wanted.count(version) == 0) not_wanted.insert(not_wanted.begin(), version);
+  }
+  int64_t standing_in = 0;
+  for (const int64_t version : not_wanted) {
+    // As many stand in as there are newer ones to stand in for: however many are rolled out while one never
+    // gets ready, what is held stays bounded.
+    const int64_t missing = std::count_if(wanted.upper_bound(version), wanted.end(),
+                                          [&](int64_t newer) { return !is_ready(newer); });
+    const bool stands_in = standing_in < missing;
     const bool labelled =
         absl::c_any_of(plan.routing.labels, [&](const auto& label) { return label.second == version; });
-    if (wanted.count(version) == 0 && !none_is_ready && !stands_in && !labelled) {
-      plan.retire.push_back(version);
-    }
+    if (stands_in) ++standing_in;
+    if (!none_is_ready && !stands_in && !labelled) plan.retire.push_back(version);
   }
+  std::sort(plan.retire.begin(), plan.retire.end());
   return plan;
 }
 

@@ -32,6 +32,13 @@ TEST(RepositoryPlanTest, TheNewestVersionIsLoadedFirst) {
   EXPECT_THAT(PlanModel(Latest(1, {{1, kA}, {2, kA}, {3, kA}}), {}).load, ElementsAre(3));
 }
 
+TEST(RepositoryPlanTest, OldVersionsDoNotPileUpWhileOneNeverGetsReady) {
+  ListedModel model = Latest(1, {{4, kA}, {5, kA}, {6, kA}, {7, kA}});
+  model.routing.labels["canary"] = 9;
+  const ModelPlan plan = PlanModel(model, Ready({{4, kA}, {5, kA}, {6, kA}, {7, kA}}));
+  EXPECT_THAT(plan.retire, ElementsAre(4, 5));
+}
+
 TEST(RepositoryPlanTest, NothingIsDoneWhereWhatIsWantedIsReady) {
   const ModelPlan plan = PlanModel(Latest(1, {{1, kA}, {2, kA}}), Ready({{2, kA}}));
   EXPECT_THAT(plan.load, IsEmpty());
