@@ -36,7 +36,7 @@ std::optional<int64_t> VersionOf(const std::string& folder) {
 
 bool IsFile(const fs::path& path) {
   std::error_code error;
-  return fs::exists(path, error);
+  return fs::is_regular_file(path, error);
 }
 
 bool IsDirectory(const fs::path& path) {
@@ -112,6 +112,15 @@ void ReadClassLabels(const std::string& path, ModelConfig* config, std::vector<a
   }
 }
 
+bool IsModelName(absl::string_view name) {
+  return absl::c_all_of(name, [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("_-.", c); });
+}
+
+// A folder that neither has the name nor the file of a model, as lost+found, only lies there.
+bool IsModelDirectory(const fs::path& path) {
+  return IsDirectory(path) && (IsModelName(path.filename().string()) || IsFile(path / "model.yaml"));
+}
+
 }  // namespace
 
 const ModelConfig::Version* ModelConfig::Find(int64_t version) const {
@@ -132,8 +141,7 @@ ModelDirectory ReadModelDirectory(const std::string& directory, const BatchingOp
   config.name = (path.has_filename() ? path : path.parent_path()).filename().string();
   config.directory = directory;
   config.batching = defaults;
-  if (!absl::c_all_of(config.name,
-                      [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("_-.", c); })) {
+  if (!IsModelName(config.name)) {
     read.problems.push_back(absl::InvalidArgumentError(
         absl::StrCat(directory, ": a model's name has letters, digits, '_', '-' and '.' only")));
   }
@@ -150,7 +158,7 @@ absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const 
   ASSIGN_OR_RETURN(const std::vector<fs::directory_entry> entries, List(directory));
   std::map<std::string, ModelDirectory> models;
   for (const fs::directory_entry& entry : entries) {
-    if (!IsDirectory(entry.path())) continue;
+    if (!IsModelDirectory(entry.path())) continue;
     ModelDirectory model = ReadModelDirectory(entry.path().string(), defaults);
     models.emplace(model.config.name, std::move(model));
   }
@@ -169,7 +177,7 @@ absl::StatusOr<std::map<std::string, ModelConfig>> ScanModelRepository(const std
   ASSIGN_OR_RETURN(const std::vector<fs::directory_entry> entries, List(directory));
   std::map<std::string, ModelConfig> models;
   for (const fs::directory_entry& entry : entries) {
-    if (!IsDirectory(entry.path())) continue;
+    if (!IsModelDirectory(entry.path())) continue;
     ASSIGN_OR_RETURN(ModelConfig model, ReadModelConfig(entry.path().string(), defaults));
     models.emplace(model.name, std::move(model));
   }

@@ -62,7 +62,8 @@ struct ModelDirectory {
 ModelDirectory ReadModelDirectory(const std::string& directory, const BatchingOptions& defaults);
 
 // Every model of a repository, by name. Each folder in it is a model; files, and names that start with a dot,
-// are not. NOT_FOUND where the repository itself cannot be read.
+// are not, nor is a folder without model.yaml whose name no model can have. NOT_FOUND where the repository
+// itself cannot be read.
 absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const std::string& directory,
                                                                           const BatchingOptions& defaults);
 

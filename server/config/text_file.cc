@@ -25,6 +25,9 @@ absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
   if (std::filesystem::is_directory(status)) {
     return absl::InvalidArgumentError(absl::StrCat(path, " is a directory, not a file"));
   }
+  if (!std::filesystem::is_regular_file(status)) {  // Opening a pipe would wait for a writer, for ever.
+    return absl::InvalidArgumentError(absl::StrCat(path, " is not a regular file"));
+  }
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -346,9 +347,16 @@ TEST_F(ModelConfigTest, AVersionHoldsExactlyOneModelFile) {
   EXPECT_THAT(Error(), HasSubstr("pets holds no version"));
 }
 
+TEST_F(ModelConfigTest, APipeIsNotWaitedFor) {
+  Remove("labels.txt");
+  ASSERT_EQ(mkfifo((repository_.path() + "/pets/labels.txt").c_str(), 0600), 0);
+  EXPECT_THAT(Error(), HasSubstr("labels.txt is not a regular file"));
+}
+
 TEST_F(ModelConfigTest, ARepositoryHasItsModelsByName) {
   repository_.Write("README.md", "");
   repository_.Write(".cache/x", "");
+  repository_.Write("lost+found/x", "");
   repository_.Write("a/model.yaml", kImageModel);
   repository_.Write("a/labels.txt", "x\ny\n");
   repository_.Write("a/3/model.pt", "");
