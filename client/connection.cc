@@ -1,5 +1,6 @@
 #include "client/connection.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -40,7 +41,13 @@ double RandomFraction() {
   return std::uniform_real_distribution<double>(0, 1)(engine);
 }
 
-Connection::Connection(const ClientOptions& options) : options_(options), channel_(CreateChannel(options)) {}
+Connection::Connection(const ClientOptions& options) : options_(options) {
+  // gRPC 1.51 stops when its last object goes, and then now and then aborts the process: its poller may still
+  // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
+  static const bool kept = (grpc_init(), true);
+  static_cast<void>(kept);
+  channel_ = CreateChannel(options);
+}
 
 absl::Status Connection::Call(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
   return CallUntil(absl::Now() + options_.timeout, attempt);

@@ -33,7 +33,7 @@ class Connection {
 
  private:
   const ClientOptions options_;
-  const std::shared_ptr<grpc::Channel> channel_;
+  std::shared_ptr<grpc::Channel> channel_;
 };
 
 // Uniform in [0, 1), for jitter. Thread-safe.

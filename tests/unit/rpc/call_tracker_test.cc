@@ -53,6 +53,15 @@ TEST(CallTrackerTest, EveryCallUnderWayIsToldOfTheDrainOnce) {
   EXPECT_EQ(ended, 0);
 }
 
+// gRPC may end a unary call within what a stream does when it is told.
+TEST(CallTrackerTest, AnotherCallMayEndWhileAStreamIsTold) {
+  CallTracker tracker;
+  auto unary = tracker.Begin();
+  const auto stream = tracker.Begin([&] { unary.reset(); });
+  tracker.StartDrain();
+  EXPECT_EQ(tracker.under_way(), 1);
+}
+
 TEST(CallTrackerTest, WaitsUntilTheLastCallHasEnded) {
   CallTracker tracker;
   auto first = tracker.Begin();
