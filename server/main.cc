@@ -130,6 +130,7 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
                absl::FormatDuration(config.grpc.lame_duck), absl::FormatDuration(config.grpc.drain_timeout));
   pthread_sigmask(SIG_UNBLOCK, &stop_signals, nullptr);  // A second signal stops the process at once.
+  (*repository)->StopLoading();
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
   // No request is under way; the instances let go of the last before what they answer with is destroyed.

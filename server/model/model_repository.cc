@@ -48,6 +48,8 @@ absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const Versio
 
 constexpr size_t kMaxCalls = 64;  // to load or unload, waiting
 
+absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
+
 class Repository final : public ModelRepository {
  public:
   Repository(const RepositoryOptions& options, RepositoryHooks hooks)
@@ -63,6 +65,7 @@ class Repository final : public ModelRepository {
   void Unload(const std::string& model, Done done) override {
     Enqueue({model, /*load=*/false, std::move(done)});
   }
+  void StopLoading() override;
   void Stop() override;
 
  private:
@@ -82,8 +85,12 @@ class Repository final : public ModelRepository {
   void LoadAll(const std::string& name, bool until_failure);
   // One load; false if there is none to do.
   bool LoadNext(const std::string& name);
+  // The same for the models in turn.
+  bool LoadNextOfAny();
   Step WaitForStep(bool more_to_do, std::optional<Call>* call) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Handle(const Call& call);
+  // The call in hand, unless StopLoading has answered it.
+  void Answer(absl::Status status) ABSL_LOCKS_EXCLUDED(mu_);
   void LookIfDue();
   void Look();
   ModelVersions& Of(const std::string& name);
@@ -99,11 +106,13 @@ class Repository final : public ModelRepository {
   Listing seen_;  // by the look before
   std::string look_problem_;
   steady_clock::time_point next_look_;
-  bool serving_ = false;  // After the start, loading yields to what serves.
+  bool serving_ = false;     // After the start, loading yields to what serves.
+  std::string last_loaded_;  // The model whose turn was the last.
 
   mutable Mutex mu_;
   CondVar changed_;  // A call, the end of the start, or stopping_.
   std::deque<Call> calls_ ABSL_GUARDED_BY(mu_);
+  Done in_hand_ ABSL_GUARDED_BY(mu_);  // Of the call that is being handled; null once it is answered.
   std::vector<ModelStatus> statuses_ ABSL_GUARDED_BY(mu_);
   std::optional<absl::Status> started_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
@@ -138,27 +147,38 @@ void Repository::Enqueue(Call call) {
       changed_.SignalAll();
       return;
     }
-    refused = stopping_ ? absl::UnavailableError("the server is shutting down")
+    refused = stopping_ ? ShuttingDown()
                         : absl::ResourceExhaustedError(absl::StrCat(
                               kMaxCalls, " calls to load or unload are waiting already; retry with backoff"));
   }
   std::move(call.done)(std::move(refused));
 }
 
-void Repository::Stop() {
+void Repository::StopLoading() {
+  std::deque<Call> calls;
   {
     MutexLock lock(&mu_);
     stopping_ = true;
     changed_.SignalAll();
-  }
-  if (thread_.joinable()) thread_.join();
-  std::deque<Call> calls;
-  {
-    MutexLock lock(&mu_);
     calls.swap(calls_);
   }
-  for (Call& call : calls) std::move(call.done)(absl::UnavailableError("the server is shutting down"));
+  Answer(ShuttingDown());
+  for (Call& call : calls) std::move(call.done)(ShuttingDown());
+}
+
+void Repository::Stop() {
+  StopLoading();
+  if (thread_.joinable()) thread_.join();
   for (auto& [name, model] : models_) model.Stop();
+}
+
+void Repository::Answer(absl::Status status) {
+  Done done;
+  {
+    MutexLock lock(&mu_);
+    done = std::exchange(in_hand_, nullptr);
+  }
+  if (done != nullptr) std::move(done)(std::move(status));
 }
 
 void Repository::Run() {
@@ -176,11 +196,11 @@ void Repository::Run() {
     if (call.has_value()) {
       absl::Status done = Handle(*call);
       Tell();
-      std::move(call->done)(std::move(done));
+      Answer(std::move(done));
       call.reset();
     }
     if (options_.control == "poll") LookIfDue();
-    more_to_do = absl::c_any_of(models_, [this](const auto& model) { return LoadNext(model.first); });
+    more_to_do = LoadNextOfAny();
     DestroyIdle();
     Tell();
   }
@@ -222,8 +242,22 @@ bool Repository::LoadNext(const std::string& name) {
   return true;
 }
 
+bool Repository::LoadNextOfAny() {
+  std::vector<std::string> names;
+  for (const auto& [name, model] : models_) names.push_back(name);
+  std::rotate(names.begin(), std::upper_bound(names.begin(), names.end(), last_loaded_), names.end());
+  const auto loaded = absl::c_find_if(names, [this](const std::string& name) { return LoadNext(name); });
+  if (loaded == names.end()) return false;
+  last_loaded_ = *loaded;
+  return true;
+}
+
 void Repository::LoadAll(const std::string& name, bool until_failure) {
-  while (LoadNext(name)) {
+  const auto stopping = [this] {
+    MutexLock lock(&mu_);
+    return stopping_;
+  };
+  while (!stopping() && LoadNext(name)) {
     if (until_failure && Of(name).last_load_failed()) return;
   }
 }
@@ -241,6 +275,7 @@ Repository::Step Repository::WaitForStep(bool more_to_do, std::optional<Call>* c
   if (stopping_) return Step::kStop;
   if (!calls_.empty()) {
     *call = std::move(calls_.front());
+    in_hand_ = std::move((*call)->done);
     calls_.pop_front();
   }
   return Step::kGoOn;

@@ -85,7 +85,10 @@ class ModelRepository {
   virtual void Load(const std::string& model, Done done) = 0;
   virtual void Unload(const std::string& model, Done done) = 0;
 
-  // Ends after the load under way, answers Load and Unload calls that wait (UNAVAILABLE), then stops every
+  // Answers every Load and Unload that is not done, and all that come later, UNAVAILABLE, and begins no other
+  // load; versions serve on. Never waits. At the beginning of a drain.
+  virtual void StopLoading() = 0;
+  // StopLoading, waits for the load under way (LibTorch cannot be asked to give up), then stops every
   // version: what is queued there is answered UNAVAILABLE. At shutdown, when no new request comes.
   virtual void Stop() = 0;
 };

@@ -111,12 +111,16 @@ absl::Status ModelVersions::Complete() const {
 }
 
 std::string ModelVersions::Fault(int64_t version) const {
-  if (const auto failed = held_.failed.find(version); failed != held_.failed.end())
-    return failed->second.reason;
   const auto listed = listed_.versions.find(version);
-  if (listed != listed_.versions.end()) return std::string(listed->second.problem.message());
-  const bool missing = held_.ready.count(version) == 0 && Wanted().count(version) > 0;
-  return missing ? absl::StrCat("there is no folder ", version) : "";
+  if (listed == listed_.versions.end()) {
+    const bool missing = held_.ready.count(version) > 0 || Wanted().count(version) > 0;
+    return missing ? absl::StrCat("there is no folder ", version) : "";
+  }
+  if (!listed->second.problem.ok()) return std::string(listed->second.problem.message());
+  const auto failed = held_.failed.find(version);
+  // Files that are as they were before the attempt that failed are not at fault.
+  const bool tried = failed != held_.failed.end() && failed->second.fingerprint == listed->second.fingerprint;
+  return tried ? failed->second.reason : "";
 }
 
 std::string ModelVersions::WhyUnavailable(int64_t version) const {

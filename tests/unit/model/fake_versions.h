@@ -64,6 +64,11 @@ class FakeVersions {
     MutexLock lock(&mu_);
     spoiled_[files] = reason;
   }
+  // The same, for a reason that passes; each attempt takes longer than the time between two looks.
+  void SpoilForNow(const std::string& files, const std::string& reason) {
+    MutexLock lock(&mu_);
+    busy_with_[files] = reason;
+  }
   // What is loaded cannot be published, for want of threads.
   void TakeThreads(bool take) {
     MutexLock lock(&mu_);
@@ -188,6 +193,10 @@ class FakeVersions {
       if (const auto reason = spoiled_.find(files); reason != spoiled_.end()) {
         return absl::InvalidArgumentError(reason->second);
       }
+      if (const auto reason = busy_with_.find(files); reason != busy_with_.end()) {
+        changed_.WaitFor(&mu_, absl::Milliseconds(20));
+        return absl::UnavailableError(reason->second);
+      }
     }
     return std::make_unique<Version>(*this, model, version, files);
   }
@@ -205,6 +214,7 @@ class FakeVersions {
   Listing directory_ ABSL_GUARDED_BY(mu_);
   std::string directory_problem_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> spoiled_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, std::string> busy_with_ ABSL_GUARDED_BY(mu_);
   bool held_ ABSL_GUARDED_BY(mu_) = false;
   bool no_threads_ ABSL_GUARDED_BY(mu_) = false;
   std::set<int64_t> busy_ ABSL_GUARDED_BY(mu_);

@@ -190,6 +190,9 @@ TEST_F(ModelRepositoryTest, AChangedVersionIsLoadedAgainAndReplaced) {
   ASSERT_TRUE(Eventually([&] { return Version(1).reason == "still as loaded before: damaged"; }));
   EXPECT_EQ(State(1), "READY");
   EXPECT_EQ(fake_.Serving("pets"), "1b");
+  fake_.Write("pets", 1, "b");
+  EXPECT_TRUE(Eventually([&] { return Version(1).reason.empty(); })) << "its files are as they were loaded";
+  EXPECT_EQ(fake_.Serving("pets"), "1b");
 }
 
 TEST_F(ModelRepositoryTest, AFailureThatIsNotTheVersionsFaultIsTriedAgain) {
@@ -200,6 +203,25 @@ TEST_F(ModelRepositoryTest, AFailureThatIsNotTheVersionsFaultIsTriedAgain) {
   EXPECT_EQ(fake_.Serving("pets"), "1a");
   fake_.TakeThreads(false);
   EXPECT_TRUE(EventuallyServes("2a"));
+}
+
+TEST_F(ModelRepositoryTest, AModelThatFailsAgainAndAgainDoesNotKeepOthersFromLoading) {
+  StartOrDie("poll");
+  fake_.SpoilForNow("slow", "the store is busy");
+  fake_.Write("aardvarks", 1, "slow");
+  ASSERT_TRUE(Eventually([&] { return fake_.load_priorities().size() > 2; })) << "it is tried again";
+  fake_.Write("boats", 1);
+  EXPECT_TRUE(Eventually([&] { return fake_.Serving("boats") == "1a"; }));
+}
+
+TEST_F(ModelRepositoryTest, AVersionWithoutItsFolderThatALabelKeepsSaysSo) {
+  fake_.Change("pets", [](ListedModel& model) { model.routing.labels = {{"stable", 1}}; });
+  StartOrDie("poll");
+  fake_.Write("pets", 2);
+  fake_.Remove("pets", 1);
+  EXPECT_TRUE(
+      Eventually([&] { return Version(1).reason == "still as loaded before: there is no folder 1"; }));
+  EXPECT_EQ(State(1), "READY");
 }
 
 TEST_F(ModelRepositoryTest, ABrokenFileOfTheModelLeavesWhatServes) {
@@ -332,12 +354,13 @@ TEST_F(ModelRepositoryTest, CallsThatWaitAreAnsweredAtShutdown) {
   repository_->Load("pets", [&](absl::Status status) { first.set_value(std::move(status)); });
   ASSERT_TRUE(Eventually([&] { return State(1) == "LOADING"; }));
   repository_->Load("pets", [&](absl::Status status) { second.set_value(std::move(status)); });
-  std::jthread stopping([&] { repository_->Stop(); });
-  absl::SleepFor(absl::Milliseconds(20));
-  fake_.HoldLoads(false);
-  EXPECT_TRUE(first.get_future().get().ok());
+  repository_->StopLoading();
+  EXPECT_EQ(first.get_future().get().code(), absl::StatusCode::kUnavailable) << "its load is still held";
   EXPECT_EQ(second.get_future().get().code(), absl::StatusCode::kUnavailable);
+  std::jthread stopping([&] { repository_->Stop(); });
+  fake_.HoldLoads(false);
   stopping.join();
+  EXPECT_EQ(fake_.load_priorities().size(), 1u) << "no other load begins";
   EXPECT_EQ(fake_.stopped(), 1);
   repository_->Load("pets", [&](absl::Status status) { late.set_value(std::move(status)); });
   EXPECT_EQ(late.get_future().get().code(), absl::StatusCode::kUnavailable);

@@ -21,6 +21,7 @@ class FakeRepository final : public ModelRepository {
              .versions = {{.version = 3, .state = VersionState::kUnavailable}}},
             {.name = "c", .reason = "no version"}};
   }
+  void StopLoading() override {}
   void Stop() override {}
   void Load(const std::string& model, Done done) override {
     calls.push_back("load " + model);
