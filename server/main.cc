@@ -7,16 +7,13 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <cstring>
 #include <iostream>
 #include <memory>
-#include <optional>
 #include <stop_token>
 #include <string>
 #include <utility>
 #include <variant>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "server/base/clock.h"
@@ -60,17 +57,6 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-// Index of a class name in the newest version of a model.
-std::optional<int32_t> FindLabel(const ServingTable& table, const std::string& model,
-                                 const std::string& label) {
-  const absl::StatusOr<Snapshot> snapshot = table.Find(model, 0);
-  if (!snapshot.ok()) return std::nullopt;
-  const std::vector<std::string>& labels = snapshot->model->labels;
-  const auto found = std::find(labels.begin(), labels.end(), label);
-  if (found == labels.end()) return std::nullopt;
-  return static_cast<int32_t>(found - labels.begin());
-}
-
 int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   const Clock& clock = Clock::System();
 
@@ -107,7 +93,9 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
 
   absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor = FeedbackIngestor::Create(
       config.feedback, **tickets, **store, clock,
-      [&table](const std::string& model, const std::string& label) { return FindLabel(table, model, label); },
+      [&table](const TicketContent& prediction, const std::string& label) {
+        return table.class_names().Find(prediction.model, prediction.model_digest, label);
+      },
       [&monitor] { (*monitor)->Notify(); });
   if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
 

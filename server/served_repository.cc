@@ -117,7 +117,7 @@ class Connection {
 
   // Model and calibrator become visible together, and no activation comes between them.
   absl::Status Publish(std::shared_ptr<const ServedModel> served, const std::string& calibrator) const {
-    const CalibrationTarget target{served->name, served->version, served->classes()};
+    const CalibrationTarget target{served->name, served->version, served->classes(), served->digest};
     const auto install = [&](const CalibratorVersion& active) { table_.Publish(served, ToServed(active)); };
     ASSIGN_OR_RETURN(const CalibratorVersion active, registry_.AddModelVersion(target, calibrator, install));
     const Model& loaded = *served->model;

@@ -190,11 +190,9 @@ std::variant<int32_t, FeedbackResult> FeedbackIngestorImpl::ClassOf(const Feedba
   }
   int32_t index = 0;
   if (const std::string* name = std::get_if<std::string>(&item.label)) {
-    const std::optional<int32_t> found = lookup_ ? lookup_(prediction.model, *name) : std::nullopt;
-    if (!found) {
-      return Rejected(Reason::kLabelUnknown,
-                      absl::StrCat("model ", prediction.model, " has no class named \"", *name, "\""));
-    }
+    const absl::StatusOr<int32_t> found =
+        lookup_ ? lookup_(prediction, *name) : absl::NotFoundError("class names are not known here");
+    if (!found.ok()) return Rejected(Reason::kLabelUnknown, std::string(found.status().message()));
     index = *found;
   } else {
     index = std::get<int32_t>(item.label);

@@ -56,9 +56,10 @@ struct FeedbackOptions {
 // is down).
 class FeedbackIngestor {
  public:
-  // Index of a class name of a model; nullopt if it is not one. Called from Submit; thread-safe.
+  // Index of a class name of the model version that made the prediction, or a sentence that says why there is
+  // none. Called from Submit; thread-safe.
   using LabelLookup =
-      std::function<std::optional<int32_t>(const std::string& model, const std::string& label)>;
+      std::function<absl::StatusOr<int32_t>(const TicketContent& prediction, const std::string& label)>;
   // Told after every commit, from the writer thread; must not wait.
   using OnCommit = std::function<void()>;
   using Done = absl::AnyInvocable<void(absl::StatusOr<std::vector<FeedbackResult>>) &&>;

@@ -19,7 +19,7 @@ struct TicketContent {
   Uuid prediction_id;
   std::string model;
   int64_t model_version = 0;
-  std::string model_digest;  // of the model file, hex
+  std::string model_digest;  // of the model's content and its class names, hex
   int64_t calibrator_version = 0;
   std::string calibrator_digest;   // hex; empty for plain softmax
   absl::Time issued_at;            // to the microsecond

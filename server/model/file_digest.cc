@@ -11,9 +11,19 @@
 #include "absl/status/status.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 
 namespace calserve {
+
+namespace {
+
+std::string Hex(const std::array<unsigned char, crypto_hash_sha256_BYTES>& digest) {
+  return absl::BytesToHexString(
+      absl::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> FileDigest(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -26,9 +36,17 @@ absl::StatusOr<std::string> FileDigest(const std::string& path) {
   }
   if (file.bad() || !file.eof())
     return absl::InternalError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));
-  std::array<char, crypto_hash_sha256_BYTES> digest;
-  crypto_hash_sha256_final(&state, reinterpret_cast<unsigned char*>(digest.data()));
-  return absl::BytesToHexString(absl::string_view(digest.data(), digest.size()));
+  std::array<unsigned char, crypto_hash_sha256_BYTES> digest;
+  crypto_hash_sha256_final(&state, digest.data());
+  return Hex(digest);
+}
+
+std::string VersionDigest(const std::string& file_digest, const std::vector<std::string>& labels) {
+  // A class name has no line break.
+  const std::string content = absl::StrCat(file_digest, "\n", absl::StrJoin(labels, "\n"));
+  std::array<unsigned char, crypto_hash_sha256_BYTES> digest;
+  crypto_hash_sha256(digest.data(), reinterpret_cast<const unsigned char*>(content.data()), content.size());
+  return Hex(digest);
 }
 
 }  // namespace calserve

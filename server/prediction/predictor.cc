@@ -317,7 +317,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
   TicketContent ticket;
   ticket.model = model.name;
   ticket.model_version = model.version;
-  ticket.model_digest = model.model->digest();
+  ticket.model_digest = model.digest;
   ticket.calibrator_version = calibrator.version;
   ticket.calibrator_digest = calibrator.digest;
   ticket.issued_at = now;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/base/status_macros.h"
+#include "server/model/file_digest.h"
 
 namespace calserve {
 
@@ -20,6 +21,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
     ASSIGN_OR_RETURN(served->preprocessor, Preprocessor::Create(*options.image, options.limits));
   }
   ASSIGN_OR_RETURN(served->model, LoadModel(options.model));
+  served->digest = VersionDigest(served->model->digest(), served->labels);
   return served;
 }
 

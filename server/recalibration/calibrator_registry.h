@@ -45,8 +45,10 @@ class CalibratorRegistry {
   // Stores the calibrator.json shipped with a model version (it gets a version number like any other; the
   // same one again keeps its number) and makes it active if the model version never had one. `json` empty:
   // none is shipped. INVALID_ARGUMENT where it is no calibrator for the target's classes; FAILED_PRECONDITION
-  // where the active one is for another number of classes. Returns what is active now. OnActivate is not
-  // told: `install` (may be null) is, before another calibrator of any model can become active.
+  // where the active one is for another number of classes. Where the target has another digest than when it
+  // was added last, the calibrator that was active then is not any more: what is shipped is, or plain
+  // softmax. Returns what is active now. OnActivate is not told: `install` (may be null) is, before another
+  // calibrator of any model can become active.
   virtual absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target,
                                                             const std::string& json,
                                                             const OnActivate& install = nullptr) = 0;

@@ -1,5 +1,7 @@
 #include "server/recalibration/calibrator_versions.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <cstddef>
 #include <utility>
@@ -43,6 +45,11 @@ absl::StatusOr<CalibratorVersion> Decode(const StoredCalibrator& stored) {
   version.spec = std::move(document->spec);
   version.report = std::move(document->report);
   return version;
+}
+
+// The checkpoint that keeps a model version's digest.
+std::string ContentName(const CalibrationTarget& target) {
+  return absl::StrCat("model/", target.model, "/", target.model_version);
 }
 
 absl::Status CheckClasses(const CalibrationTarget& target, const CalibratorSpec& spec) {
@@ -94,10 +101,25 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
     if (version.state != CalibratorState::kActive) continue;
     ASSIGN_OR_RETURN(active, Decode(version));
   }
-  if (shipped.has_value() && !had_one) {
-    RETURN_IF_ERROR(store_.ActivateCalibrator(target.model, target.model_version, *shipped, 0, Now()));
-    ASSIGN_OR_RETURN(active, Get(target.model, target.model_version, *shipped));
+  ASSIGN_OR_RETURN(const bool changed, ContentChanged(target));
+  // What a calibrator was fitted for is gone: plain softmax is honest, and a shipped one comes with the
+  // model.
+  if ((changed && active.version != 0) || (shipped.has_value() && !had_one)) {
+    const int64_t next = shipped.value_or(0);
+    if (changed) {
+      spdlog::warn(
+          "model={} version={} has other weights or class names than before: calibrator={} retired, "
+          "active={}",
+          target.model, target.model_version, active.version, next);
+    }
+    RETURN_IF_ERROR(
+        store_.ActivateCalibrator(target.model, target.model_version, next, active.version, Now()));
+    active = Softmax(target.model, target.model_version, target.classes);
+    if (next != 0) {
+      ASSIGN_OR_RETURN(active, Get(target.model, target.model_version, next));
+    }
   }
+  RETURN_IF_ERROR(RememberContent(target));
   if (active.spec.classes != target.classes) {
     return absl::FailedPreconditionError(
         absl::StrCat("the active calibrator ", active.version, " of model ", target.model, " version ",
@@ -107,6 +129,17 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
   SetActive(active);
   if (install != nullptr) install(active);
   return active;
+}
+
+absl::StatusOr<bool> CalibratorVersions::ContentChanged(const CalibrationTarget& target) {
+  if (target.digest.empty()) return false;
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> before, store_.LoadCheckpoint(ContentName(target)));
+  return before.has_value() && before->state != target.digest;
+}
+
+absl::Status CalibratorVersions::RememberContent(const CalibrationTarget& target) {
+  if (target.digest.empty()) return absl::OkStatus();
+  return store_.SaveCheckpoint(ContentName(target), {.schema_version = 1, .state = target.digest}, {});
 }
 
 absl::StatusOr<std::vector<CalibratorVersion>> CalibratorVersions::List(const std::string& model) {

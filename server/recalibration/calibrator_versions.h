@@ -65,6 +65,9 @@ class CalibratorVersions final {
   absl::Time Now() const { return absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now())); }
   absl::StatusOr<CalibratorVersion> Add(const CalibrationTarget& target, const std::string& content,
                                         const std::string& origin);
+  // Whether the model version had other content when it was added last.
+  absl::StatusOr<bool> ContentChanged(const CalibrationTarget& target);
+  absl::Status RememberContent(const CalibrationTarget& target);
   // NOT_FOUND listing what there is.
   absl::StatusOr<CalibratorVersion> Get(const std::string& model, int64_t model_version, int64_t version);
   absl::StatusOr<CalibratorVersion> ActivateLocked(const std::string& model, int64_t model_version,

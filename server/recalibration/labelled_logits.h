@@ -12,6 +12,7 @@ struct CalibrationTarget {
   std::string model;
   int64_t model_version = 0;
   int classes = 0;
+  std::string digest;  // of its content (TicketContent::model_digest); empty: whatever it is
 };
 
 // Labelled logits: N×K float32, row-major (K as LogitsView: 1 for a single-logit binary model), N class

@@ -63,9 +63,15 @@ absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const Calibratio
   selection.model_version = target.model_version;
   LabelledLogits data;
   data.columns = target.classes;
-  int64_t seen = 0;
+  int64_t seen = 0, of_other_content = 0;
   const auto add_page = [&](absl::Span<const ScoredLabel> rows) -> absl::Status {
-    for (const ScoredLabel& row : rows) RETURN_IF_ERROR(AddRow(target, row, data));
+    for (const ScoredLabel& row : rows) {
+      if (!target.digest.empty() && row.prediction.model_digest != target.digest) {
+        ++of_other_content;
+      } else {
+        RETURN_IF_ERROR(AddRow(target, row, data));
+      }
+    }
     seen += static_cast<int64_t>(rows.size());
     const auto bytes = static_cast<int64_t>(data.logits.size() * sizeof(float));
     if (bytes > limits.bytes) {
@@ -77,6 +83,11 @@ absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const Calibratio
     return read(seen) ? absl::OkStatus() : absl::CancelledError("the fit was cancelled while reading");
   };
   RETURN_IF_ERROR(VisitNewest(store, std::move(selection), limits.rows, add_page));
+  if (seen > 0 && of_other_content == seen) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "all of the ", seen, " stored labels of model ", target.model, " version ", target.model_version,
+        " are of weights or class names that have been replaced under this number since"));
+  }
   if (seen > 0 && data.labels.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "none of the ", seen, " stored labels of model ", target.model, " version ", target.model_version,

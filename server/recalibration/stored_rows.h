@@ -27,7 +27,8 @@ struct FitLimits {
   int64_t bytes = 0;  // of their logits
 };
 
-// The logits and labels of the target's newest stored rows; rows without logits are left out. `read` is told
+// The logits and labels of the target's newest stored rows; rows without logits are left out, and so are
+// those of other content under the target's number. `read` is told
 // the number of rows after each page; false cancels (CANCELLED). FAILED_PRECONDITION where rows are there but
 // none has logits, or they are of another number of classes; INVALID_ARGUMENT where they exceed the bytes.
 absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const CalibrationTarget& target,

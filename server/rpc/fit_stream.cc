@@ -76,7 +76,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
           absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", folds_)),
           "specification.folds");
     }
-    target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes()};
+    target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes(),
+                                snapshot.model->digest};
     if (specification.has_uploaded()) {
       set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
       StartRead(&request_);

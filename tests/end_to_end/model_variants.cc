@@ -48,6 +48,16 @@ void VariantRepository::WriteYaml(const std::string& lines) const {
   fs::rename(staged, model_path() + "/model.yaml");
 }
 
+void VariantRepository::SwapFirstLabels() const {
+  std::string first, second;
+  std::ifstream old(model_path() + "/labels.txt");
+  std::getline(old, first);
+  std::getline(old, second);
+  const std::string staged = directory_ + "/labels.txt";
+  std::ofstream(staged) << second << "\n" << first << "\n" << old.rdbuf();
+  fs::rename(staged, model_path() + "/labels.txt");
+}
+
 void VariantRepository::AddVersion(int64_t version, float shift) const {
   const std::string staged = Staged();
   WriteDemoVariant(staged + "/model.pt", shift);

@@ -22,6 +22,8 @@ class VariantRepository {
   std::string model_path() const;
   // model.yaml of the demo with `lines` after it; renamed into place too.
   void WriteYaml(const std::string& lines) const;
+  // The class names, in another order; renamed into place too.
+  void SwapFirstLabels() const;
   void AddVersion(int64_t version, float shift) const;
   // A version whose model.pt is `text`.
   void AddBrokenVersion(int64_t version, const std::string& text) const;

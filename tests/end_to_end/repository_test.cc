@@ -161,6 +161,29 @@ TEST_F(RepositoryTest, ABrokenModelYamlLeavesWhatServesAndIsListed) {
   EXPECT_EQ(Version(1).state(), v1::MODEL_STATE_READY);
 }
 
+TEST_F(RepositoryTest, AClassNameMeansWhatItMeantAtThePrediction) {
+  Poll();
+  const auto before = Predict(Request());
+  ASSERT_TRUE(before.ok()) << before.status;
+  const std::string first = Model().labels(0);
+  repository_.SwapFirstLabels();
+  for (const absl::Time end = absl::Now() + kTimeout; absl::Now() < end && Model().labels(0) == first;) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  ASSERT_EQ(Model().labels(1), first) << server_->log();
+  v1::SubmitFeedbackRequest by_name;
+  v1::FeedbackItem& item = *by_name.add_items();
+  item.set_ticket(before->predictions(0).ticket());
+  item.set_class_name(first);
+  const auto stored = api_->SubmitFeedback(by_name);
+  ASSERT_TRUE(stored.ok()) << stored.status;
+  EXPECT_THAT(Outcomes(stored.response), ElementsAre(v1::FEEDBACK_OUTCOME_ACCEPTED));
+  v1::SubmitFeedbackRequest by_index;
+  *by_index.add_items() = Item(before->predictions(0).ticket(), 0);
+  const auto again = api_->SubmitFeedback(by_index);
+  EXPECT_THAT(Outcomes(again.response), ElementsAre(v1::FEEDBACK_OUTCOME_DUPLICATE)) << "the same class";
+}
+
 TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
   repository_.AddVersion(2, 20);
   repository_.WriteYaml(

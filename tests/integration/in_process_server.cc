@@ -46,7 +46,10 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   hub_ = ReportHub::Create(*monitor_, clock);
   ingestor_ = OrThrow(FeedbackIngestor::Create(
       FeedbackOptions(), *tickets_, used, clock,
-      [](const std::string&, const std::string&) { return std::nullopt; }, [this] { monitor_->Notify(); }));
+      [this](const TicketContent& prediction, const std::string& label) {
+        return table_.class_names().Find(prediction.model, prediction.model_digest, label);
+      },
+      [this] { monitor_->Notify(); }));
   GrpcOptions grpc;
   grpc.listen = "127.0.0.1:0";
   grpc.drain_timeout = options.drain_timeout;

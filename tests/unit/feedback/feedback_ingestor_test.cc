@@ -74,10 +74,11 @@ class FeedbackIngestorTest : public ::testing::Test {
     Start();
   }
   void Start() {
-    const auto lookup = [](const std::string& model, const std::string& label) -> std::optional<int32_t> {
-      if (model == "fashion" && label == "boot") return 9;
+    const auto lookup = [](const TicketContent& prediction,
+                           const std::string& label) -> absl::StatusOr<int32_t> {
+      if (prediction.model == "fashion" && label == "boot") return 9;
       if (label == "beyond") return 10;
-      return std::nullopt;
+      return absl::NotFoundError("no such class");
     };
     ingestor_.reset();
     absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor =

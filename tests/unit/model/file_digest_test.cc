@@ -26,6 +26,13 @@ TEST(FileDigestTest, ReadsFilesLargerThanItsBuffer) {
             *FileDigest(FileOf(std::string((3 << 20) + 1, 'a'))));
 }
 
+TEST(FileDigestTest, AVersionIsItsFileAndItsClassNamesInTheirOrder) {
+  // printf 'f11e\ncat\ndog' | sha256sum
+  EXPECT_EQ(VersionDigest("f11e", {"cat", "dog"}),
+            "5eff6a119f104627b5148469562c1b4a5b3b3fc0ed786b05abea50fdcf4dd67f");
+  EXPECT_NE(VersionDigest("f11e", {"dog", "cat"}), VersionDigest("f11e", {"cat", "dog"}));
+}
+
 TEST(FileDigestTest, AMissingFileIsNotFound) {
   EXPECT_EQ(FileDigest("/nonexistent/model.pt").status().code(), absl::StatusCode::kNotFound);
 }

@@ -88,6 +88,32 @@ TEST_F(CalibratorVersionsTest, AModelVersionWithOtherClassesThanItsActiveCalibra
   EXPECT_THAT(std::string(status.message()), AllOf(HasSubstr("4 classes"), HasSubstr("has 5")));
 }
 
+TEST_F(CalibratorVersionsTest, OtherWeightsUnderTheSameNumberRetireTheCalibrator) {
+  CalibrationTarget target = kTarget;
+  target.digest = "01d";
+  ASSERT_TRUE(versions_.AddModelVersion(target, "").ok());
+  const int64_t version = AddFitted(2);
+  ASSERT_TRUE(Activate(version, 0).ok());
+  EXPECT_EQ(Restarted().AddModelVersion(target, "")->version, version) << "the same weights";
+  target.digest = "0ther";
+  EXPECT_EQ(Restarted().AddModelVersion(target, "")->version, 0);
+  EXPECT_EQ(versions_.List("fashion")->front().state, CalibratorState::kRetired);
+  EXPECT_EQ(Restarted().AddModelVersion(target, "")->version, 0);
+  EXPECT_TRUE(versions_.AddModelVersion(target, "").ok());
+  EXPECT_TRUE(Activate(version, 0).ok()) << "by hand it can be had again";
+  EXPECT_EQ(Restarted().AddModelVersion(target, "")->version, version);
+}
+
+TEST_F(CalibratorVersionsTest, OtherWeightsComeWithTheirOwnCalibrator) {
+  CalibrationTarget target = kTarget;
+  target.digest = "01d";
+  ASSERT_TRUE(versions_.AddModelVersion(target, CalibratorToJson({Temperature(2), {}})).ok());
+  target.digest = "0ther";
+  const CalibratorVersion active = *versions_.AddModelVersion(target, CalibratorToJson({Temperature(3), {}}));
+  EXPECT_EQ(active.spec, Temperature(3));
+  EXPECT_EQ(Active(), active.version);
+}
+
 TEST_F(CalibratorVersionsTest, FittedVersionIsStoredButNotActive) {
   const CalibratorVersion fitted = *versions_.AddFitted(kTarget, {Temperature(2), FitReport{.n = 40}});
   EXPECT_EQ(fitted.version, 1);

@@ -97,6 +97,25 @@ TEST_F(StoredRowsTest, RowsWithoutLogitsAreLeftOut) {
   EXPECT_THAT(ReadAll()->labels, ElementsAre(1));
 }
 
+TEST_F(StoredRowsTest, RowsOfReplacedWeightsAreLeftOut) {
+  Commit(3, kStart);
+  const std::string old = store_.ReadNewest({}, 1)->front().prediction.model_digest;
+  std::vector<ScoredLabel> newer = {MakeLabel(++number_, 1, 4), MakeLabel(++number_, 2, 4)};
+  for (ScoredLabel& label : newer) label.prediction.model_digest = "0ther";
+  ASSERT_TRUE(store_.Append(absl::MakeSpan(newer), kStart).ok());
+  const auto labels = [&](const std::string& digest) {
+    CalibrationTarget target = kTarget;
+    target.digest = digest;
+    return ReadLabelledLogits(store_, target, {}, {1000, 1 << 20}, [](int64_t) { return true; });
+  };
+  EXPECT_THAT(labels("0ther")->labels, ElementsAre(1, 2));
+  EXPECT_THAT(labels(old)->labels, SizeIs(3));
+  EXPECT_THAT(labels("")->labels, SizeIs(5));
+  const absl::Status none = labels("third").status();
+  EXPECT_EQ(none.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(none.message()), HasSubstr("all of the 5 stored labels"));
+}
+
 TEST_F(StoredRowsTest, NoRowWithLogitsSaysWhyThereAreNone) {
   std::vector<ScoredLabel> labels = {MakeLabel(100, 3, 4)};
   labels[0].prediction.logits_fp16.clear();
