@@ -2,8 +2,6 @@
 //   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback
 //   -> monitoring -> gRPC -> drain
 
-#include <pthread.h>
-#include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
@@ -27,6 +25,7 @@
 #include "server/feedback/retention.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/main_signals.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
@@ -46,18 +45,17 @@ int Fail(int exit_code, const absl::Status& status) {
   return exit_code;
 }
 
-// SIGTERM and SIGINT are taken by WaitForSignal alone: blocked here, before any thread starts.
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  signal(SIGPIPE, SIG_IGN);
-  return signals;
+// Returns when the server is to stop, saying why.
+std::string WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server) {
+  while (true) {
+    if (const int signal = signals.Wait(); signal != 0) return strsignal(signal);
+    server.SetNotReady();
+    spdlog::critical("device lost: not ready any more; device_error_policy={}", config.device_error_policy);
+    if (config.device_error_policy == "exit") return "device lost";
+  }
 }
 
-int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
+int Serve(const ServerConfig& config, MainSignals& signals) {
   const Clock& clock = Clock::System();
 
   absl::StatusOr<std::unique_ptr<Store>> store = OpenStore(config.store);
@@ -75,8 +73,12 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
   SetIntraOpThreads(ChooseIntraOpThreads(config));
+  const auto device_lost = [&signals](const absl::Status& status) {
+    if (!signals.device_lost()) spdlog::critical("{}", std::string(status.message()));
+    signals.TellDeviceLost();
+  };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository =
-      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table));
+      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -113,11 +115,10 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   if (!server.ok()) return Fail(kExitAddress, server.status());
   spdlog::info("serving address={}", (*server)->address());
 
-  int signal = 0;
-  sigwait(&stop_signals, &signal);
-  spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
+  const std::string reason = WaitUntilStopped(config, signals, **server);
+  spdlog::info("stopping reason=\"{}\" lame_duck={} drain_timeout={}", reason,
                absl::FormatDuration(config.grpc.lame_duck), absl::FormatDuration(config.grpc.drain_timeout));
-  pthread_sigmask(SIG_UNBLOCK, &stop_signals, nullptr);  // A second signal stops the process at once.
+  signals.Unblock();  // A second one stops the process at once.
   (*repository)->StopLoading();
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
@@ -130,7 +131,7 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
                  std::string(status.message()));
   }
   spdlog::info("stopped");
-  return kExitOk;
+  return signals.device_lost() ? kExitDevice : kExitOk;
 }
 
 }  // namespace
@@ -140,7 +141,7 @@ int main(int argc, char** argv) {
   using namespace calserve;
   spdlog::set_default_logger(spdlog::stderr_logger_mt("calserve"));
   spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
-  const sigset_t stop_signals = BlockStopSignals();
+  MainSignals signals;
   absl::StatusOr<std::variant<ServerConfig, EarlyExit>> config = LoadConfig(argc, argv, ProcessEnvironment());
   if (!config.ok()) return Fail(kExitConfig, config.status());
   if (const auto* early = std::get_if<EarlyExit>(&*config)) {
@@ -152,5 +153,5 @@ int main(int argc, char** argv) {
   if (!std::get<ServerConfig>(*config).check.empty()) {
     return CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr);
   }
-  return Serve(std::get<ServerConfig>(*config), stop_signals);
+  return Serve(std::get<ServerConfig>(*config), signals);
 }

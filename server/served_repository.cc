@@ -57,8 +57,9 @@ std::string DocumentOf(const ModelDirectory& directory) {
 
 class Connection {
  public:
-  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table)
-      : config_(config), registry_(registry), table_(table) {}
+  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table,
+             DeviceLostHook device_lost)
+      : config_(config), registry_(registry), table_(table), device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
     using Directories = std::map<std::string, ModelDirectory>;
@@ -112,7 +113,8 @@ class Connection {
     auto publish = [this, calibrator = std::move(calibrator)](std::shared_ptr<const ServedModel> loaded) {
       return Publish(std::move(loaded), calibrator);
     };
-    return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish));
+    return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish),
+                                           device_lost_);
   }
 
   // Model and calibrator become visible together, and no activation comes between them.
@@ -131,6 +133,7 @@ class Connection {
   const ServerConfig& config_;
   CalibratorRegistry& registry_;
   ServingTable& table_;
+  const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
 };
 
@@ -172,6 +175,8 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
   options.model.input_shape = model.input_shape;
   options.model.classes = static_cast<int>(model.labels.size());
   options.model.device = model.device;
+  options.model.dtype = model.dtype;
+  options.model.batch_buckets = model.batch_buckets;
   options.model.instances = options.batching.instances;
   options.model.intra_op_threads = model.intra_op_threads;
   options.model.max_batch_size = options.batching.max_batch_size;
@@ -179,8 +184,8 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 }
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ServingTable& table) {
-  const auto connection = std::make_shared<Connection>(config, registry, table);
+                                  ServingTable& table, DeviceLostHook device_lost) {
+  const auto connection = std::make_shared<Connection>(config, registry, table, std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -15,7 +15,7 @@ namespace calserve {
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
 // prediction loads and serves, recalibration has the calibrators. All outlive the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ServingTable& table);
+                                  ServingTable& table, DeviceLostHook device_lost);
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.

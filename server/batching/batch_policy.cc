@@ -11,13 +11,15 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
   int rows = 0;
   absl::Duration wait = options.max_queue_delay;
   for (const BatchCandidate& task : queue) {
-    if (rows + task.rows > options.max_batch_size) return {.take = take, .wait = absl::ZeroDuration()};
+    if (rows + task.rows > options.max_batch_size)
+      return {.take = take, .wait = absl::ZeroDuration(), .full = true};
     ++take;
     rows += task.rows;
     wait = std::min({wait, options.max_queue_delay - task.waited, task.slack - run_time});
   }
-  if (rows == options.max_batch_size || wait <= absl::ZeroDuration()) {
-    return {.take = take, .wait = absl::ZeroDuration()};
+  const bool full = rows == options.max_batch_size;
+  if (full || wait <= absl::ZeroDuration()) {
+    return {.take = take, .wait = absl::ZeroDuration(), .full = full};
   }
   return {.take = 0, .wait = wait};
 }

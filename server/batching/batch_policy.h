@@ -23,6 +23,7 @@ struct BatchCandidate {
 struct BatchDecision {
   int take = 0;
   absl::Duration wait = absl::InfiniteDuration();
+  bool full = false;  // nothing that arrives can join the batch
 };
 
 // The batch is the longest run of whole tasks from the head of `queue` (in the order in which they run) that

@@ -1,8 +1,6 @@
 #include "server/batching/batcher.h"
 
 #include <algorithm>
-#include <chrono>
-#include <cmath>
 #include <cstddef>
 #include <exception>
 #include <memory>
@@ -21,6 +19,7 @@
 #include "server/base/status_macros.h"
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
+#include "server/batching/instance_pipeline.h"
 
 namespace calserve {
 namespace {
@@ -33,11 +32,6 @@ constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
 constexpr double kRunTimeWeight = 0.2;
 // Waits are cut to this, far below where the arithmetic of std::condition_variable overflows.
 constexpr absl::Duration kLongestWait = absl::Hours(1);
-
-// Time that no one sets back, on the axis of absl::Time for its arithmetic.
-absl::Time MonotonicNow() {
-  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
-}
 
 // The one place where a task completes. What a callback throws must not take the batcher's thread with it.
 void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
@@ -60,23 +54,15 @@ absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
                     "QUEUE_TIMEOUT");
 }
 
-// What a batch's outcome means for one task of it, whose logits are `own`: only DATA_LOSS is not everybody's.
-absl::Status OutcomeOfTask(const absl::Status& batch, absl::Span<const float> own, int columns) {
-  if (!absl::IsDataLoss(batch)) return batch;
-  const auto bad = std::find_if(own.begin(), own.end(), [](float logit) { return !std::isfinite(logit); });
-  if (bad == own.end()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("the model gave a logit that is not finite for row ",
-                                          (bad - own.begin()) / columns, " of this request"));
-}
-
 class InstanceBatcher final : public Batcher {
  public:
   InstanceBatcher(const BatchingOptions& options, BatchRunner runner)
       : options_(options), runner_(std::move(runner)), queue_(options) {}
   ~InstanceBatcher() override { Stop(); }
 
-  // Returns when every instance is prepared. Throws std::system_error if a thread cannot be had.
-  void StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
+  // Returns when every instance is prepared, or with the error of one that cannot be. Throws
+  // std::system_error if a thread cannot be had.
+  absl::Status StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Schedule(BatchTask task) override;
   void Stop() override;
@@ -97,11 +83,9 @@ class InstanceBatcher final : public Batcher {
   absl::Status Admit(const BatchTask& task, absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // nullopt once the batcher stops.
-  std::optional<Work> NextWork() ABSL_LOCKS_EXCLUDED(mu_);
-  void RunBatch(int instance, std::vector<QueuedTask> batch, absl::Span<float> logits)
-      ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status RunModel(int instance, absl::Span<const QueuedTask> batch, int rows, absl::Span<float> logits);
+  // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
+  std::optional<Work> NextWork(bool busy) ABSL_LOCKS_EXCLUDED(mu_);
+  void Answer(FinishedBatch batch) ABSL_LOCKS_EXCLUDED(mu_);
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -122,19 +106,21 @@ class InstanceBatcher final : public Batcher {
   absl::Duration run_time_ ABSL_GUARDED_BY(mu_);  // Of a batch, moving average; zero before the first.
   Counters counters_ ABSL_GUARDED_BY(mu_);        // Without queued_rows, which the queue knows.
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
+  absl::Status unprepared_ ABSL_GUARDED_BY(mu_);  // the error of one
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   std::vector<std::jthread>
       threads_;  // Instances, then the sweeper. Last: joined before what they read goes.
 };
 
-void InstanceBatcher::StartThreads() {
+absl::Status InstanceBatcher::StartThreads() {
   for (int instance = 0; instance < options_.instances; ++instance) {
     threads_.emplace_back([this, instance] { InstanceLoop(instance); });
   }
   threads_.emplace_back([this] { SweepLoop(); });
   MutexLock lock(&mu_);
   while (prepared_ < options_.instances) instance_prepared_.Wait(&mu_);
+  return unprepared_;
 }
 
 void InstanceBatcher::Schedule(BatchTask task) {
@@ -242,31 +228,35 @@ void InstanceBatcher::Count(absl::StatusCode without_model) {
 }
 
 void InstanceBatcher::Prepare(int instance) {
-  if (runner_.prepare != nullptr) runner_.prepare(instance);
+  absl::Status status = runner_.prepare != nullptr ? runner_.prepare(instance) : absl::OkStatus();
   MutexLock lock(&mu_);
+  unprepared_.Update(std::move(status));
   ++prepared_;
   instance_prepared_.SignalAll();
 }
 
 void InstanceBatcher::InstanceLoop(int instance) {
   Prepare(instance);
-  std::vector<float> logits(static_cast<size_t>(options_.max_batch_size) * runner_.columns);
-  while (std::optional<Work> work = NextWork()) {
+  InstancePipeline pipeline(runner_, options_.max_batch_size, instance);
+  while (std::optional<Work> work = NextWork(/*busy=*/!pipeline.empty())) {
     CompleteAll(std::move(work->dropped));
-    if (!work->batch.empty()) RunBatch(instance, std::move(work->batch), absl::MakeSpan(logits));
+    const bool started = !work->batch.empty();
+    if (started) pipeline.Start(std::move(work->batch));
+    if (pipeline.full() || (!started && !pipeline.empty())) Answer(pipeline.Finish());
   }
+  while (!pipeline.empty()) Answer(pipeline.Finish());
 }
 
-std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork() {
+std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
   MutexLock lock(&mu_);
   while (!stopping_) {
     Work work;
     const std::vector<BatchCandidate> candidates =
         queue_.Candidates(MonotonicNow(), run_time_, &work.dropped);
     const BatchDecision decision = DecideBatch(options_, candidates, run_time_);
-    work.batch = queue_.TakeFirst(decision.take);
+    if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
     for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
-    if (!work.batch.empty() || !work.dropped.empty()) {
+    if (busy || !work.batch.empty() || !work.dropped.empty()) {
       if (!queue_.empty())
         work_.Signal();  // Another instance may have slept through these tasks' own signals.
       return work;
@@ -276,53 +266,21 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork() {
   return std::nullopt;
 }
 
-void InstanceBatcher::RunBatch(int instance, std::vector<QueuedTask> batch, absl::Span<float> logits) {
-  int rows = 0;
-  for (const QueuedTask& queued : batch) rows += queued.task.rows;
-  const absl::Time started = MonotonicNow();
-  const absl::Status status = RunModel(instance, batch, rows, logits.first(rows * runner_.columns));
-  const absl::Duration ran = MonotonicNow() - started;
-
-  std::vector<absl::StatusOr<BatchResult>> results;
-  results.reserve(batch.size());
-  int failed = 0;
-  absl::Span<const float> rest = logits;
-  for (const QueuedTask& queued : batch) {
-    const absl::Span<const float> own = rest.first(queued.task.rows * runner_.columns);
-    rest.remove_prefix(own.size());
-    if (absl::Status outcome = OutcomeOfTask(status, own, runner_.columns); !outcome.ok()) {
-      ++failed;
-      results.push_back(std::move(outcome));
-      continue;
-    }
-    results.push_back(BatchResult{{own.begin(), own.end()}, started - queued.enqueued, ran});
-  }
+void InstanceBatcher::Answer(FinishedBatch batch) {
   {
     MutexLock lock(&mu_);
+    const absl::Duration ran = batch.ran;
     run_time_ = run_time_ == absl::ZeroDuration() ? ran : run_time_ + (ran - run_time_) * kRunTimeWeight;
     ++counters_.batches;
-    counters_.tasks += static_cast<int64_t>(batch.size());
-    counters_.rows += rows;
-    counters_.failed += failed;
-    if (counters_.by_rows.size() < static_cast<size_t>(rows)) counters_.by_rows.resize(rows);
-    ++counters_.by_rows[rows - 1].batches;
-    counters_.by_rows[rows - 1].ran += ran;
+    counters_.tasks += static_cast<int64_t>(batch.tasks.size());
+    counters_.rows += batch.rows;
+    counters_.failed += batch.failed;
+    if (counters_.by_rows.size() < static_cast<size_t>(batch.rows)) counters_.by_rows.resize(batch.rows);
+    ++counters_.by_rows[batch.rows - 1].batches;
+    counters_.by_rows[batch.rows - 1].ran += ran;
   }
-  for (size_t i = 0; i < batch.size(); ++i) Complete(std::move(batch[i].task), std::move(results[i]));
-}
-
-absl::Status InstanceBatcher::RunModel(int instance, absl::Span<const QueuedTask> batch, int rows,
-                                       absl::Span<float> logits) {
-  try {
-    float* row = runner_.staging(instance).data();
-    for (const QueuedTask& queued : batch)
-      row = std::copy(queued.task.input.begin(), queued.task.input.end(), row);
-    return runner_.run(instance, rows, logits);
-  } catch (const std::exception& e) {
-    return absl::InternalError(absl::StrCat("the forward pass failed: ", e.what()));
-  } catch (...) {
-    return absl::InternalError("the forward pass failed");
-  }
+  for (size_t i = 0; i < batch.tasks.size(); ++i)
+    Complete(std::move(batch.tasks[i].task), std::move(batch.results[i]));
 }
 
 void InstanceBatcher::SweepLoop() {
@@ -357,6 +315,7 @@ absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& run
   RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, 1));
   RETURN_IF_ERROR(at_least("default_priority", options.default_priority, 1));
   RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, options.default_priority));
+  RETURN_IF_ERROR(at_least("slots", runner.slots, 1));
   RETURN_IF_ERROR(at_least("row_size", runner.row_size, 1));
   RETURN_IF_ERROR(at_least("columns", runner.columns, 1));
   // The largest request that is allowed must fit an empty queue.
@@ -371,7 +330,7 @@ absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchingOptions& 
   RETURN_IF_ERROR(CheckOptions(options, runner));
   auto batcher = std::make_unique<InstanceBatcher>(options, std::move(runner));
   try {
-    batcher->StartThreads();
+    RETURN_IF_ERROR(batcher->StartThreads());
   } catch (const std::system_error& e) {
     return absl::ResourceExhaustedError(absl::StrCat("cannot start the batcher's threads: ", e.what()));
   }

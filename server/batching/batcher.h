@@ -53,24 +53,29 @@ struct BatchTask {
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
 };
 
-// Runs `rows` rows on `instance`. Called from that instance's own thread only.
+// Runs batches on `instance`. Called from that instance's own thread only.
 struct BatchRunner {
-  // Where the rows of the next batch of `instance` are written: max_batch_size × row_size floats.
-  std::function<absl::Span<float>(int instance)> staging;
-  // Writes rows × columns logits. DATA_LOSS: some rows are not finite; the batcher finds whose.
-  std::function<absl::Status(int instance, int rows, absl::Span<float> logits)> run;
-  // Run once by each instance's thread, before Create returns: what its first batch would have to wait for.
-  // May be null.
-  std::function<void(int instance)> prepare;
+  int slots = 1;  // batches that an instance may have under way: 2 where the second can be copied meanwhile
+  // Where the rows of the next batch of a slot are written: max_batch_size × row_size floats.
+  std::function<absl::Span<float>(int instance, int slot)> staging;
+  // Begins with the first `rows` rows of a slot.
+  std::function<absl::Status(int instance, int slot, int rows)> start;
+  // Waits for what was begun and writes rows × columns logits. DATA_LOSS: some rows are not finite; the
+  // batcher finds whose.
+  std::function<absl::Status(int instance, int slot, int rows, absl::Span<float> logits)> finish;
+  // Run once by each instance's thread, before Create returns, which an error is of: what its first batch
+  // would have to wait for. May be null.
+  std::function<absl::Status(int instance)> prepare;
   int64_t row_size = 0;  // floats
   int columns = 0;
 };
 
 // Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
-// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. A task whose deadline has
-// passed or whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED),
-// and leaves the queue also while every instance is busy, as does one that has waited queue_timeout
-// (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
+// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. An instance with two slots
+// takes a second batch before the first is done only if it is full: a short one may still grow. A task whose
+// deadline has passed or whose client has cancelled is dropped before it reaches the model
+// (DEADLINE_EXCEEDED, CANCELLED), and leaves the queue also while every instance is busy, as does one that
+// has waited queue_timeout (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
 //
 // Priorities are strict: what waits runs in the order of its level, then of its arrival; but a task whose
 // deadline has come near while it waited runs next, whatever its level. A quarter of the queue, in rows and

@@ -9,6 +9,7 @@ inline constexpr int kExitConfig = 2;   // wrong usage or configuration
 inline constexpr int kExitModel = 3;    // a model cannot be loaded
 inline constexpr int kExitAddress = 4;  // the address cannot be had
 inline constexpr int kExitStore = 5;    // the store cannot be opened
+inline constexpr int kExitDevice = 6;   // a device was lost while serving: a restart may have it again
 
 }  // namespace calserve
 

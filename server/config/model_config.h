@@ -40,6 +40,8 @@ struct ModelConfig {
   BatchingOptions batching;          // instances = 0: auto
   int intra_op_threads = 0;          // in one forward pass; 0: the server's
   std::string device = "auto";       // cpu | cuda | cuda:N | auto
+  std::string dtype = "fp32";        // fp32 | bf16 | fp16: what the model computes in
+  std::vector<int> batch_buckets;    // ascending, the last is max_batch_size; empty: any number of rows
   VersionPolicy policy;
   VersionRouting routing;
   std::vector<Version> versions;   // of every numbered folder, the newest last

@@ -1,5 +1,7 @@
 #include "server/config/model_yaml.h"
 
+#include <algorithm>
+#include <functional>
 #include <map>
 #include <optional>
 #include <utility>
@@ -10,6 +12,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 #include "server/config/mapping_reader.h"
 #include "server/config/version_keys.h"
@@ -129,6 +132,18 @@ void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   }
 }
 
+void ReadBatchBuckets(MappingReader* reader, int max_batch_size, std::vector<int>* buckets) {
+  std::vector<int64_t> rows;
+  reader->Integers("batch_buckets", 1, kMaxBatchSize, &rows);
+  if (rows.empty()) return;
+  if (!std::is_sorted(rows.begin(), rows.end(), std::less_equal<>()) || rows.back() != max_batch_size) {
+    return reader->Fail("batch_buckets",
+                        absl::StrCat("must be ascending and end with max_batch_size, ", max_batch_size,
+                                     "; was [", absl::StrJoin(rows, ", "), "]"));
+  }
+  buckets->assign(rows.begin(), rows.end());
+}
+
 void ReadInstances(MappingReader* reader, int* instances) {
   const YamlValue* const value = reader->Find("instances");
   if (value != nullptr && value->scalar() != nullptr && *value->scalar() == "auto") {
@@ -183,6 +198,8 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   ReadQueueKeys(&reader, &config->batching);
   ReadInstances(&reader, &config->batching.instances);
   reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
+  ReadBatchBuckets(&reader, config->batching.max_batch_size, &config->batch_buckets);
+  reader.Choice<std::string>("dtype", {{"fp32", "fp32"}, {"bf16", "bf16"}, {"fp16", "fp16"}}, &config->dtype);
   reader.Text("device", &config->device);
   if (!IsDevice(config->device)) {
     reader.Fail("device", absl::StrCat("must be cpu | cuda | cuda:N | auto; was \"", config->device, "\""));

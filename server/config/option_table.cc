@@ -30,6 +30,11 @@ constexpr Option kOptions[] = {
     {"intra_op_threads", OptionKind::kCount, "0 1024", "threads",
      [](ServerConfig& c) -> Field { return &c.intra_op_threads; },
      "LibTorch's in one forward pass; 0: cores / instances, cores from the cgroup limit"},
+    {"device_error_policy", OptionKind::kChoice, "exit stay", "",
+     [](ServerConfig& c) -> Field { return &c.device_error_policy; },
+     "when a GPU does not answer any more, health says NOT_SERVING; exit: then drains and exits with 6, to "
+     "be "
+     "restarted; stay: serves on with what is left"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },

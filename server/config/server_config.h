@@ -25,6 +25,7 @@ struct ServerConfig {
   RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error
   int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
+  std::string device_error_policy = "exit";         // exit | stay: once a device does not answer any more
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels
   GrpcOptions grpc;                                 // has the address to listen on
   StoreOptions store;                               // has the data directory

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <system_error>
 #include <utility>
@@ -29,6 +30,17 @@ absl::Status CheckOptions(const ModelOptions& options) {
   if (options.classes < 2) {
     return absl::InvalidArgumentError(
         absl::StrCat("a model has at least 2 labels; this one has ", options.classes));
+  }
+  if (options.dtype != "fp32" && options.dtype != "bf16" && options.dtype != "fp16") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("dtype must be fp32 | bf16 | fp16; was \"", options.dtype, "\""));
+  }
+  const std::vector<int>& buckets = options.batch_buckets;
+  const bool ascending = std::is_sorted(buckets.begin(), buckets.end(), std::less_equal<>());
+  if (!buckets.empty() && (!ascending || buckets.front() < 1 || buckets.back() != options.max_batch_size)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("batch_buckets must be ascending, from 1 at least to max_batch_size, ",
+                     options.max_batch_size, "; were [", absl::StrJoin(buckets, ", "), "]"));
   }
   const std::vector<int64_t>& shape = options.input_shape;
   if (std::any_of(shape.begin(), shape.end(), [](int64_t size) { return size < 1; })) {
@@ -62,12 +74,24 @@ absl::StatusOr<std::string> ChooseDevice(const std::string& asked) {
 
 }  // namespace
 
+std::vector<int> WarmUpSizes(const ModelOptions& options) {
+  if (!options.batch_buckets.empty()) return options.batch_buckets;
+  std::vector<int> sizes;
+  for (int rows = 1; rows < options.max_batch_size; rows *= 2) sizes.push_back(rows);
+  sizes.push_back(options.max_batch_size);
+  return sizes;
+}
+
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
   static Mutex* const one_at_a_time = new Mutex;
   MutexLock lock(one_at_a_time);
   RETURN_IF_ERROR(CheckOptions(options));
   ModelFile file;
   ASSIGN_OR_RETURN(file.format, FormatOf(options.path));
+  if (file.format == "aotinductor" && options.dtype != "fp32") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.path, " was compiled for a data type of its own: leave dtype out; was ", options.dtype));
+  }
   ASSIGN_OR_RETURN(file.device, ChooseDevice(options.device));
   ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
   return LoadTorchModel(options, file);

@@ -23,21 +23,48 @@ struct ModelOptions {
   int instances = 1;            // concurrent forward passes; one copy of the weights
   int intra_op_threads = 0;     // LibTorch's in one forward pass; 0: as SetIntraOpThreads says
   int max_batch_size = 32;      // rows of one forward pass
+  // What a TorchScript model computes in: fp32 | bf16 | fp16. Rows and logits stay float32.
+  std::string dtype = "fp32";
+  // Where the device wants fixed shapes: rows are padded with zeros up to the next of these, ascending, the
+  // last of which is max_batch_size. Empty: any number of rows is run as it is.
+  std::vector<int> batch_buckets;
+  // Batches that one instance may have under way; 0: 2 on a device that copies while it computes, 1 on the
+  // CPU.
+  int slots = 0;
 };
 
-// One loaded, checked and warmed model version: `instances` slots that each run one batch at a time and share
-// the weights. Plain header: torch stays in this room's .cc files.
+// The batch sizes to be warmed before a model serves: every bucket, or 1, 2, 4, … and max_batch_size.
+std::vector<int> WarmUpSizes(const ModelOptions& options);
+
+// The reason (error_info.h) of UNAVAILABLE where the device does not answer any more: no later batch will
+// succeed in this process, on any instance of it.
+inline constexpr char kDeviceLost[] = "DEVICE_LOST";
+
+// One loaded, checked and warmed model version: `instances` that share the weights and each have `slots`, of
+// which one computes while the next is copied to the device. One thread at a time an instance; different
+// instances run at once. Plain header: torch stays in this room's .cc files.
 class Model {
  public:
   virtual ~Model() = default;
 
-  // Where the rows of the next batch of `instance` are written: max_batch_size × product(input_shape) floats,
-  // row-major, pinned where the device wants it.
-  virtual absl::Span<float> Staging(int instance) = 0;
-  // Runs the first `rows` rows of the staging buffer and writes rows × columns() logits. One thread at a time
-  // an instance; different instances run at once. INTERNAL for a failed forward pass; DATA_LOSS names the row
-  // whose logits are not finite (the other rows are written).
-  virtual absl::Status Run(int instance, int rows, absl::Span<float> logits) = 0;
+  virtual int slots() const { return 1; }
+  // Where the rows of the next batch of a slot are written: max_batch_size × product(input_shape) floats,
+  // row-major, pinned where the device wants it. Not between Start and Finish.
+  virtual absl::Span<float> Staging(int instance, int slot) = 0;
+  // Begins with the first `rows` rows of the slot: copies them to the device and computes once what was begun
+  // before is done. A device that works by itself is not waited for. Slots are used in turn.
+  virtual absl::Status Start(int instance, int slot, int rows) = 0;
+  // Waits for what Start began and writes rows × columns() logits. Both: INTERNAL for a failed forward pass;
+  // UNAVAILABLE with the reason kDeviceLost. Finish: DATA_LOSS names the row whose logits are not finite (the
+  // other rows are written).
+  virtual absl::Status Finish(int instance, int slot, int rows, absl::Span<float> logits) = 0;
+
+  // The whole of it in the first slot.
+  absl::Span<float> Staging(int instance) { return Staging(instance, 0); }
+  absl::Status Run(int instance, int rows, absl::Span<float> logits) {
+    absl::Status started = Start(instance, 0, rows);
+    return started.ok() ? Finish(instance, 0, rows, logits) : started;
+  }
 
   virtual int columns() const = 0;  // logits a row: classes, or 1 for a single-logit binary model
   virtual const ModelOptions& options() const = 0;
@@ -46,8 +73,8 @@ class Model {
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
 };
 
-// Loads, checks the output's shape against `classes`, and warms every instance at 1, 2, 4, … and
-// max_batch_size rows, and one of them at the sizes between for half a second at most. NOT_FOUND for a
+// Loads, checks the output's shape against `classes`, and runs one instance at every size of WarmUpSizes, and
+// for half a second at most at those between. NOT_FOUND for a
 // missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another
 // device or instruction set (names both); FAILED_PRECONDITION for a device that is not there. Calls are
 // serialised.

@@ -3,7 +3,6 @@
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <chrono>
@@ -18,6 +17,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
+#include "server/model/device_slot.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_program.h"
 
@@ -37,17 +37,26 @@ std::vector<int64_t> BatchShape(const ModelOptions& options, int64_t rows) {
   return shape;
 }
 
+c10::ScalarType ScalarType(const std::string& dtype) {
+  if (dtype == "bf16") return at::kBFloat16;
+  return dtype == "fp16" ? at::kHalf : at::kFloat;
+}
+
 class TorchModel final : public Model {
  public:
   // Throws what LibTorch throws.
   TorchModel(const ModelOptions& options, ModelFile file, std::unique_ptr<TorchProgram> program);
 
-  // Runs each instance, which decides columns(). INVALID_ARGUMENT if the model cannot run or gives another
-  // shape.
+  // Runs an instance at every size, which decides columns(). INVALID_ARGUMENT if the model cannot run or
+  // gives another shape.
   absl::Status CheckAndWarm();
 
-  absl::Span<float> Staging(int instance) override;
-  absl::Status Run(int instance, int rows, absl::Span<float> logits) override;
+  int slots() const override { return static_cast<int>(instances_.front().slots.size()); }
+  absl::Span<float> Staging(int instance, int slot) override {
+    return instances_[instance].slots[slot].staging();
+  }
+  absl::Status Start(int instance, int slot, int rows) override;
+  absl::Status Finish(int instance, int slot, int rows, absl::Span<float> logits) override;
 
   int columns() const override { return columns_; }
   const ModelOptions& options() const override { return options_; }
@@ -58,15 +67,18 @@ class TorchModel final : public Model {
  private:
   // What an instance has of its own.
   struct Instance {
-    at::Tensor staging;  // max_batch_size×(input shape), on the host
-    c10::Stream stream;  // on the device; the CPU's does nothing
+    DeviceStreams streams;
+    std::vector<DeviceSlot> slots;
   };
 
-  // The output for the first `rows` rows of staging, wherever the model left it. Throws what LibTorch throws.
-  at::Tensor Forward(const Instance& instance, int rows);
+  int PaddedRows(int rows) const;
+  // The output for the first `rows` rows of a slot, wherever the model left it, in stream order. Throws what
+  // LibTorch throws.
+  at::Tensor Forward(Instance& instance, int slot, int rows);
   absl::Status CheckShape(c10::IntArrayRef shape, int rows) const;
-  absl::Status WarmOnThisThread(const Instance& instance, const std::vector<int>& batch_sizes);
-  // Sizes that no instance was warmed at, the smallest first, for as long as kOtherSizesBudget.
+  // On the calling thread.
+  absl::Status Warm(const std::vector<int>& batch_sizes);
+  // Sizes that are no warm-up size, the smallest first, for as long as kOtherSizesBudget.
   absl::Status WarmOtherSizes(const std::vector<int>& warmed);
 
   // Constant once loaded.
@@ -80,40 +92,52 @@ class TorchModel final : public Model {
 
 TorchModel::TorchModel(const ModelOptions& options, ModelFile file, std::unique_ptr<TorchProgram> program)
     : options_(options), file_(std::move(file)), device_(file_.device), program_(std::move(program)) {
-  const auto on_host = at::TensorOptions().dtype(at::kFloat).pinned_memory(!device_.is_cpu());
-  const c10::impl::VirtualGuardImpl device(device_.type());
+  const int slots = options_.slots > 0 ? options_.slots : device_.is_cpu() ? 1 : 2;
   for (int i = 0; i < options_.instances; ++i) {
-    instances_.push_back({.staging = at::zeros(BatchShape(options_, options_.max_batch_size), on_host),
-                          .stream = device.getNewStream(device_)});
-  }
-}
-
-absl::Span<float> TorchModel::Staging(int instance) {
-  const at::Tensor& staging = instances_[instance].staging;
-  return {staging.data_ptr<float>(), static_cast<size_t>(staging.numel())};
-}
-
-absl::Status TorchModel::Run(int instance, int rows, absl::Span<float> logits) try {
-  const c10::InferenceMode no_autograd;
-  const c10::StreamGuard on_stream(instances_[instance].stream);
-  const at::Tensor output = Forward(instances_[instance], rows);
-  if (absl::Status shape = CheckShape(output.sizes(), rows); !shape.ok())
-    return absl::InternalError(shape.message());
-  // Waits for the device.
-  at::from_blob(logits.data(), {rows, columns_}, at::TensorOptions().dtype(at::kFloat)).copy_(output);
-  for (int i = 0; i < rows * columns_; ++i) {
-    if (!std::isfinite(logits[i])) {
-      return absl::DataLossError(absl::StrCat("the logits of row ", i / columns_, " are not finite"));
+    Instance& instance = instances_.emplace_back(Instance{DeviceStreams(device_), {}});
+    for (int slot = 0; slot < slots; ++slot) {
+      instance.slots.emplace_back(device_, ScalarType(options_.dtype),
+                                  BatchShape(options_, options_.max_batch_size));
     }
   }
-  return absl::OkStatus();
-} catch (const std::exception& e) {
-  return absl::InternalError(absl::StrCat("the forward pass of ", rows, " rows failed: ", CauseOf(e)));
 }
 
-at::Tensor TorchModel::Forward(const Instance& instance, int rows) {
+absl::Status TorchModel::Start(int instance, int slot, int rows) try {
+  const c10::InferenceMode no_autograd;
+  const at::Tensor output = Forward(instances_[instance], slot, rows);
+  if (absl::Status shape = CheckShape(output.sizes(), PaddedRows(rows)); !shape.ok())
+    return absl::InternalError(shape.message());
+  instances_[instance].slots[slot].Download(instances_[instance].streams, output);
+  return absl::OkStatus();
+} catch (const std::exception& e) {
+  return FailedPass(absl::StrCat("the forward pass of ", rows, " rows failed: ", CauseOf(e)), file_.device,
+                    [this] { AskDevice(device_); });
+}
+
+absl::Status TorchModel::Finish(int instance, int slot, int rows, absl::Span<float> logits) try {
+  const c10::InferenceMode no_autograd;
+  const absl::Span<float> own = logits.first(static_cast<size_t>(rows) * columns_);
+  instances_[instance].slots[slot].Await(own);
+  const auto bad = std::find_if(own.begin(), own.end(), [](float logit) { return !std::isfinite(logit); });
+  if (bad == own.end()) return absl::OkStatus();
+  return absl::DataLossError(
+      absl::StrCat("the logits of row ", (bad - own.begin()) / columns_, " are not finite"));
+} catch (const std::exception& e) {
+  return FailedPass(absl::StrCat("the forward pass of ", rows, " rows failed: ", CauseOf(e)), file_.device,
+                    [this] { AskDevice(device_); });
+}
+
+int TorchModel::PaddedRows(int rows) const {
+  const std::vector<int>& buckets = options_.batch_buckets;
+  const auto bucket = std::lower_bound(buckets.begin(), buckets.end(), rows);
+  return bucket == buckets.end() ? rows : *bucket;
+}
+
+at::Tensor TorchModel::Forward(Instance& instance, int slot, int rows) {
   UseIntraOpThreads(options_.intra_op_threads);
-  return program_->Forward(instance.staging.narrow(0, 0, rows).to(device_, /*non_blocking=*/true));
+  const at::Tensor batch = instance.slots[slot].Upload(instance.streams, PaddedRows(rows), rows);
+  const c10::StreamGuard computing(instance.streams.compute);
+  return program_->Forward(batch);
 }
 
 absl::Status TorchModel::CheckShape(c10::IntArrayRef shape, int rows) const {
@@ -128,17 +152,18 @@ absl::Status TorchModel::CheckShape(c10::IntArrayRef shape, int rows) const {
                    ShapeText(BatchShape(options_, rows)), "; it gave ", ShapeText(shape)));
 }
 
-absl::Status TorchModel::WarmOnThisThread(const Instance& instance, const std::vector<int>& batch_sizes) {
+absl::Status TorchModel::Warm(const std::vector<int>& batch_sizes) {
   const c10::InferenceMode no_autograd;
-  const c10::StreamGuard on_stream(instance.stream);
   for (int rows : batch_sizes) {
     try {
-      const at::Tensor output = Forward(instance, rows).to(at::kCPU);  // Waits for the device.
-      RETURN_IF_ERROR(CheckShape(output.sizes(), rows));
+      const at::Tensor output = Forward(instances_.front(), /*slot=*/0, rows);
+      RETURN_IF_ERROR(CheckShape(output.sizes(), PaddedRows(rows)));
       columns_ = static_cast<int>(output.size(1));
+      const c10::StreamGuard computing(instances_.front().streams.compute);
+      output.to(at::kCPU);  // Waits for the device.
     } catch (const std::exception& e) {
       return absl::InvalidArgumentError(absl::StrCat("the model cannot run on an input of shape ",
-                                                     ShapeText(BatchShape(options_, rows)), ": ",
+                                                     ShapeText(BatchShape(options_, PaddedRows(rows))), ": ",
                                                      CauseOf(e)));
     }
   }
@@ -146,24 +171,16 @@ absl::Status TorchModel::WarmOnThisThread(const Instance& instance, const std::v
 }
 
 absl::Status TorchModel::CheckAndWarm() {
-  std::vector<int> batch_sizes;
-  for (int rows = 1; rows < options_.max_batch_size; rows *= 2) batch_sizes.push_back(rows);
-  batch_sizes.push_back(options_.max_batch_size);
-  for (const Instance& instance : instances_) {
-    absl::Status status;
-    std::jthread([&] { status = WarmOnThisThread(instance, batch_sizes); }).join();
-    RETURN_IF_ERROR(status);
-  }
-  absl::Status status;
-  std::jthread([&] { status = WarmOtherSizes(batch_sizes); }).join();
-  return status;
+  const std::vector<int> sizes = WarmUpSizes(options_);
+  RETURN_IF_ERROR(Warm(sizes));
+  return options_.batch_buckets.empty() ? WarmOtherSizes(sizes) : absl::OkStatus();
 }
 
 absl::Status TorchModel::WarmOtherSizes(const std::vector<int>& warmed) {
   const auto end = std::chrono::steady_clock::now() + kOtherSizesBudget;
   for (int rows = 1; rows < options_.max_batch_size && std::chrono::steady_clock::now() < end; ++rows) {
     if (std::find(warmed.begin(), warmed.end(), rows) != warmed.end()) continue;
-    RETURN_IF_ERROR(WarmOnThisThread(instances_.front(), {rows}));
+    RETURN_IF_ERROR(Warm({rows}));
   }
   return absl::OkStatus();
 }
@@ -173,7 +190,7 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
   const c10::Device device(file.device);
   absl::StatusOr<std::unique_ptr<TorchProgram>> program =
       file.format == "aotinductor" ? LoadAotInductor(options.path, device, options.instances)
-                                   : LoadTorchScript(options.path, device);
+                                   : LoadTorchScript(options.path, device, ScalarType(options.dtype));
   RETURN_IF_ERROR(program.status());
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
   RETURN_IF_ERROR(model->CheckAndWarm());

@@ -3,6 +3,7 @@
 
 #include <ATen/Tensor.h>
 #include <c10/core/Device.h>
+#include <c10/core/ScalarType.h>
 
 #include <exception>
 #include <memory>
@@ -25,10 +26,11 @@ class TorchProgram {
 
 // Both: INVALID_ARGUMENT for a file that is not a model of that format or not for this device and machine.
 
-// Frozen, and on the CPU rewritten for oneDNN.
-absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string& path, c10::Device device);
-// Unpacks to a temporary folder for as long as the program lives (under TMPDIR, which must not be mounted
-// noexec).
+// Its weights as `dtype`, frozen, and on the CPU rewritten for oneDNN.
+absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string& path, c10::Device device,
+                                                              c10::ScalarType dtype);
+// What it computes in was decided when it was compiled. Unpacks to a temporary folder for as long as the
+// program lives (under TMPDIR, which must not be mounted noexec).
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
                                                               int instances);
 

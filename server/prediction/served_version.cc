@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/model/file_digest.h"
 
@@ -25,23 +26,39 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
   return served;
 }
 
-absl::Status ServedVersion::Publish() {
-  Model* const runs = model_->model.get();
+BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& device_lost) {
+  Model* const runs = &model;
+  const auto told = [device_lost](absl::Status status) {
+    if (ErrorReason(status) == kDeviceLost && device_lost != nullptr) device_lost(status);
+    return status;
+  };
   BatchRunner runner;
-  runner.staging = [runs](int instance) { return runs->Staging(instance); };
-  runner.run = [runs](int instance, int rows, absl::Span<float> logits) {
-    return runs->Run(instance, rows, logits);
+  runner.slots = runs->slots();
+  runner.staging = [runs](int instance, int slot) { return runs->Staging(instance, slot); };
+  runner.start = [runs, told](int instance, int slot, int rows) {
+    return told(runs->Start(instance, slot, rows));
   };
-  runner.row_size = model_->input_size;
-  runner.columns = runs->columns();
-  // LoadModel has warmed every instance, on threads that are gone. A thread of its own costs its first
-  // forward pass as much again as the pass itself (0.43 ms instead of 0.19, the demo model), whatever its
-  // rows.
+  runner.finish = [runs, told](int instance, int slot, int rows, absl::Span<float> logits) {
+    return told(runs->Finish(instance, slot, rows, logits));
+  };
+  // LoadModel has run every size, on a thread that is gone. A thread of its own costs its first forward pass
+  // as much again as the pass itself (0.43 ms instead of 0.19, the demo model).
   runner.prepare = [runs](int instance) {
-    std::vector<float> logits(static_cast<size_t>(runs->columns()));
-    runs->Run(instance, /*rows=*/1, absl::MakeSpan(logits)).IgnoreError();
+    std::vector<float> logits(static_cast<size_t>(runs->options().max_batch_size) * runs->columns());
+    for (const int rows : WarmUpSizes(runs->options())) {
+      const absl::Status ran = runs->Run(instance, rows, absl::MakeSpan(logits));
+      if (!ran.ok() && !absl::IsDataLoss(ran)) return ran;
+    }
+    return absl::OkStatus();
   };
-  ASSIGN_OR_RETURN(model_->batcher, Batcher::Create(batching_, std::move(runner)));
+  runner.row_size = row_size;
+  runner.columns = runs->columns();
+  return runner;
+}
+
+absl::Status ServedVersion::Publish() {
+  ASSIGN_OR_RETURN(model_->batcher,
+                   Batcher::Create(batching_, RunnerOf(*model_->model, model_->input_size, device_lost_)));
   return publish_(model_);
 }
 

@@ -29,6 +29,14 @@ struct ServedModelOptions {
   BatchingOptions batching;  // instances and max_batch_size as in `model`
 };
 
+// Told that a device does not answer any more (kDeviceLost), from an instance's thread, once for each batch
+// that finds it so. Must not wait.
+using DeviceLostHook = std::function<void(const absl::Status& status)>;
+
+// How a batcher runs `model`, which outlives it. Each instance is warmed on its own thread. `device_lost` may
+// be null.
+BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& device_lost);
+
 // Loads and warms the model; its batcher is not started. Errors as LoadModel's.
 absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOptions& options);
 
@@ -40,8 +48,12 @@ class ServedVersion final : public LoadedVersion {
 
   // `table` outlives it.
   ServedVersion(std::shared_ptr<ServedModel> model, const BatchingOptions& batching, ServingTable& table,
-                PublishHook publish)
-      : model_(std::move(model)), batching_(batching), table_(table), publish_(std::move(publish)) {}
+                PublishHook publish, DeviceLostHook device_lost)
+      : model_(std::move(model)),
+        batching_(batching),
+        table_(table),
+        publish_(std::move(publish)),
+        device_lost_(std::move(device_lost)) {}
 
   absl::Status Publish() override;
   void Withdraw() override;
@@ -55,6 +67,7 @@ class ServedVersion final : public LoadedVersion {
   const BatchingOptions batching_;
   ServingTable& table_;
   const PublishHook publish_;
+  const DeviceLostHook device_lost_;
 };
 
 }  // namespace calserve

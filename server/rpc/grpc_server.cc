@@ -25,6 +25,10 @@ constexpr absl::Duration kRefusing = absl::Milliseconds(100);
 // which never ends by itself, makes a drain as long.
 constexpr int kLastAnswers = 1000;  // ms
 
+constexpr const char* kServices[] = {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
+                                     "calserve.v1.CalibrationService", "calserve.v1.ModelService",
+                                     "inference.GRPCInferenceService"};
+
 class GrpcServerImpl final : public GrpcServer {
  public:
   GrpcServerImpl(const GrpcOptions& options, const GrpcBackends& b)
@@ -61,11 +65,7 @@ class GrpcServerImpl final : public GrpcServer {
           absl::StrCat("cannot listen on ", options_.listen,
                        ": the port is taken, or the address is not one of this machine"));
     }
-    for (const char* service :
-         {"calserve.v1.PredictionService", "calserve.v1.FeedbackService", "calserve.v1.CalibrationService",
-          "calserve.v1.ModelService", "inference.GRPCInferenceService"}) {
-      server_->GetHealthCheckService()->SetServingStatus(service, true);
-    }
+    for (const char* service : kServices) server_->GetHealthCheckService()->SetServingStatus(service, true);
     return absl::OkStatus();
   }
 
@@ -74,6 +74,11 @@ class GrpcServerImpl final : public GrpcServer {
   }
 
   int64_t calls_under_way() const override { return calls_.under_way(); }
+
+  void SetNotReady() override {
+    ready_ = false;
+    server_->GetHealthCheckService()->SetServingStatus(false);
+  }
 
   int64_t Drain() override {
     ready_ = false;
@@ -93,7 +98,7 @@ class GrpcServerImpl final : public GrpcServer {
 
  private:
   const GrpcOptions options_;
-  std::atomic<bool> ready_{true};  // false from the beginning of the drain
+  std::atomic<bool> ready_{true};  // false from SetNotReady or the beginning of the drain
   CallTracker calls_;
   PredictionService prediction_;
   FeedbackService feedback_;

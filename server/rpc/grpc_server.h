@@ -54,6 +54,8 @@ class GrpcServer {
   // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
   // finish within drain_timeout. Returns how many had to be cancelled. Once.
   virtual int64_t Drain() = 0;
+  // From now on health and readiness say NOT_SERVING; calls are served on. Thread-safe.
+  virtual void SetNotReady() = 0;
 };
 
 }  // namespace calserve

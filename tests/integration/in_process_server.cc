@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/prediction/served_version.h"
 
 namespace calserve::integration {
 namespace {
@@ -68,13 +69,9 @@ void InProcessServer::PublishModel(const InProcessOptions& options) {
   auto model = std::make_unique<PuppetModel>(options.classes, options.batching.max_batch_size);
   model_ = model.get();
   served->model = std::move(model);
-  BatchRunner runner;
-  runner.staging = [runs = model_](int instance) { return runs->Staging(instance); };
-  runner.run = [runs = model_](int instance, int rows, absl::Span<float> logits) {
-    return runs->Run(instance, rows, logits);
-  };
-  runner.row_size = options.classes;
-  runner.columns = options.classes;
+  BatchRunner runner =
+      RunnerOf(*model_, options.classes, [this](const absl::Status&) { server_->SetNotReady(); });
+  runner.prepare = nullptr;  // What the puppet ran is what requests asked for.
   served->batcher = OrThrow(Batcher::Create(options.batching, std::move(runner)));
   const CalibratorVersion active = OrThrow(registry_->AddModelVersion({"puppet", 1, options.classes}, ""));
   table_.Publish(std::move(served), ToServed(active, options.classes));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -34,6 +35,11 @@ class PuppetModel final : public Model {
     held_ = false;
     changed_.SignalAll();
   }
+  // From now on every batch ends with this.
+  void Break(absl::Status status) {
+    MutexLock lock(&mu_);
+    broken_ = std::move(status);
+  }
   // Waits until a batch has begun and is held.
   bool WaitUntilHolding(absl::Duration timeout = absl::Seconds(20)) {
     const absl::Time deadline = absl::Now() + timeout;
@@ -47,9 +53,12 @@ class PuppetModel final : public Model {
     return rows_run_;
   }
 
-  absl::Span<float> Staging(int) override { return absl::MakeSpan(staging_); }
-  absl::Status Run(int, int rows, absl::Span<float> logits) override {
+  using Model::Staging;
+  absl::Span<float> Staging(int, int) override { return absl::MakeSpan(staging_); }
+  absl::Status Start(int, int, int) override { return absl::OkStatus(); }
+  absl::Status Finish(int, int, int rows, absl::Span<float> logits) override {
     MutexLock lock(&mu_);
+    if (!broken_.ok()) return broken_;
     for (int row = 0; row < rows; ++row) rows_run_.push_back(staging_[row * columns()]);
     while (held_) {
       holding_ = true;
@@ -75,6 +84,7 @@ class PuppetModel final : public Model {
   CondVar changed_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
   bool holding_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status broken_ ABSL_GUARDED_BY(mu_);
   std::vector<float> rows_run_ ABSL_GUARDED_BY(mu_);
 };
 

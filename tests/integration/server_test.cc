@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "absl/time/clock.h"
+#include "server/base/error_info.h"
 #include "tests/end_to_end/api.h"
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/integration/in_process_server.h"
@@ -309,6 +310,21 @@ TEST_F(ServerTest, EveryWindowIsTheSameToTheBitAfterARestart) {
   const std::vector<std::string> before = windows();
   Start();
   EXPECT_EQ(windows(), before);
+}
+
+TEST_F(ServerTest, ADeviceThatIsLostTurnsReadinessOffAndItsCallsMayBeTriedElsewhere) {
+  const std::string service = "calserve.v1.PredictionService";
+  ASSERT_EQ(api_->CheckHealth(service).response, e2e::Health::kServing);
+  server_->model().Break(
+      WithReason(absl::UnavailableError("the device cuda:0 does not answer any more"), kDeviceLost));
+  const CallStatus status = api_->Predict(Request(1)).status;
+  EXPECT_EQ(status.code, absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(status.reason, "DEVICE_LOST");
+  EXPECT_EQ(api_->CheckHealth(service).response, e2e::Health::kNotServing);
+  EXPECT_EQ(api_->CheckHealth("").response, e2e::Health::kNotServing);
+  server_->model().Break(absl::OkStatus());
+  EXPECT_TRUE(api_->Predict(Request(2)).ok()) << "what another device serves goes on";
+  EXPECT_EQ(api_->CheckHealth(service).response, e2e::Health::kNotServing) << "until the process is another";
 }
 
 }  // namespace

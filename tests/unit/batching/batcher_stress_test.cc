@@ -24,15 +24,23 @@ TEST(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   options.max_queue_rows = 32;
   options.max_queue_delay = absl::Microseconds(50);
   options.instances = 3;
-  std::vector<std::vector<float>> staging(options.instances, std::vector<float>(options.max_batch_size));
+  constexpr int kSlots = 2;
+  std::vector<std::vector<float>> staging(options.instances * kSlots,
+                                          std::vector<float>(options.max_batch_size));
   std::atomic<int64_t> rows_run = 0;
   BatchRunner runner;
   runner.row_size = 1;
   runner.columns = 1;
-  runner.staging = [&staging](int instance) { return absl::MakeSpan(staging[instance]); };
-  runner.run = [&](int instance, int rows, absl::Span<float> logits) {
+  runner.slots = kSlots;
+  runner.staging = [&staging](int instance, int slot) {
+    return absl::MakeSpan(staging[instance * kSlots + slot]);
+  };
+  runner.start = [&](int, int, int rows) {
     rows_run += rows;
-    std::copy_n(staging[instance].begin(), rows, logits.begin());
+    return absl::OkStatus();
+  };
+  runner.finish = [&](int instance, int slot, int rows, absl::Span<float> logits) {
+    std::copy_n(staging[instance * kSlots + slot].begin(), rows, logits.begin());
     std::this_thread::yield();
     return absl::OkStatus();
   };

@@ -17,12 +17,15 @@ class PuppetModel {
  public:
   static constexpr int kColumns = 2;
 
-  PuppetModel(int instances, int max_batch_size) : staging_(instances, std::vector<float>(max_batch_size)) {}
+  PuppetModel(int instances, int max_batch_size, int slots = 1)
+      : slots_(slots), staging_(instances * slots, std::vector<float>(max_batch_size)) {}
 
   BatchRunner Runner() {
-    return {.staging = [this](int instance) { return absl::MakeSpan(staging_[instance]); },
-            .run = [this](int instance, int rows,
-                          absl::Span<float> logits) { return Run(instance, rows, logits); },
+    return {.slots = slots_,
+            .staging = [this](int instance, int slot) { return absl::MakeSpan(Staging(instance, slot)); },
+            .start = [this](int, int, int rows) { return Start(rows); },
+            .finish = [this](int instance, int slot, int,
+                             absl::Span<float> logits) { return Finish(instance, slot, logits); },
             .row_size = 1,
             .columns = kColumns};
   }
@@ -44,6 +47,11 @@ class PuppetModel {
     free_running_ = true;
     changed_.SignalAll();
   }
+  // Starting `batch` (counted from 0) fails.
+  void FailStart(size_t batch, absl::Status status) {
+    MutexLock lock(&mu_);
+    starts_[batch] = std::move(status);
+  }
   // What `batch` (counted from 0) does after it has written its logits.
   void Script(size_t batch, std::function<absl::Status(absl::Span<float> logits)> ending) {
     MutexLock lock(&mu_);
@@ -55,27 +63,39 @@ class PuppetModel {
   }
 
  private:
-  absl::Status Run(int instance, int rows, absl::Span<float> logits) {
+  std::vector<float>& Staging(int instance, int slot) { return staging_[instance * slots_ + slot]; }
+
+  absl::Status Start(int rows) {
+    MutexLock lock(&mu_);
+    const auto failure = starts_.find(batch_sizes_.size());
+    batch_sizes_.push_back(rows);
+    changed_.SignalAll();
+    return failure == starts_.end() ? absl::OkStatus() : failure->second;
+  }
+
+  absl::Status Finish(int instance, int slot, absl::Span<float> logits) {
     std::function<absl::Status(absl::Span<float>)> ending;
     {
       MutexLock lock(&mu_);
-      if (auto it = endings_.find(batch_sizes_.size()); it != endings_.end()) ending = it->second;
-      batch_sizes_.push_back(rows);
-      changed_.SignalAll();
       while (!free_running_ && may_finish_ == 0) changed_.Wait(&mu_);
       if (!free_running_) --may_finish_;
+      if (auto it = endings_.find(finished_++); it != endings_.end()) ending = it->second;
     }
-    for (int row = 0; row < rows; ++row) {
-      logits[row * kColumns] = staging_[instance][row];
-      logits[row * kColumns + 1] = staging_[instance][row] + 0.5f;
+    const std::vector<float>& input = Staging(instance, slot);
+    for (size_t row = 0; row < logits.size() / kColumns; ++row) {
+      logits[row * kColumns] = input[row];
+      logits[row * kColumns + 1] = input[row] + 0.5f;
     }
     return ending ? ending(logits) : absl::OkStatus();
   }
 
+  const int slots_;
   std::vector<std::vector<float>> staging_;  // Each written by its instance only.
   mutable Mutex mu_;
   CondVar changed_;
   std::vector<int> batch_sizes_ ABSL_GUARDED_BY(mu_);
+  size_t finished_ ABSL_GUARDED_BY(mu_) = 0;  // batches
+  std::map<size_t, absl::Status> starts_ ABSL_GUARDED_BY(mu_);
   std::map<size_t, std::function<absl::Status(absl::Span<float>)>> endings_ ABSL_GUARDED_BY(mu_);
   int may_finish_ ABSL_GUARDED_BY(mu_) = 0;
   bool free_running_ ABSL_GUARDED_BY(mu_) = false;

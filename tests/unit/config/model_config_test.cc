@@ -99,6 +99,8 @@ priority_levels: 3
 default_priority: 2
 instances: 2
 intra_op_threads: 3
+batch_buckets: [2, 8]
+dtype: bf16
 device: cuda:1
 )");
   Write("labels.txt", "no\nyes\n");
@@ -121,6 +123,8 @@ device: cuda:1
   EXPECT_EQ(config.batching.default_priority, 2);
   EXPECT_EQ(config.batching.instances, 2);
   EXPECT_EQ(config.intra_op_threads, 3);
+  EXPECT_THAT(config.batch_buckets, ElementsAre(2, 8));
+  EXPECT_EQ(config.dtype, "bf16");
   EXPECT_EQ(config.device, "cuda:1");
 }
 
@@ -168,6 +172,12 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("max_batch_size must be a whole number from 1 to 65536; was a list"));
   EXPECT_THAT(ErrorWith("16", "2048"),
               HasSubstr("max_batch_size must be at most max_queue_rows, 1024; was 2048"));
+  EXPECT_THAT(
+      ErrorWith("16", "16\nbatch_buckets: [4, 8]"),
+      HasSubstr("model.yaml:7: batch_buckets must be ascending and end with max_batch_size, 16; was [4, 8]"));
+  EXPECT_THAT(ErrorWith("16", "16\nbatch_buckets: [8, 4, 16]"), HasSubstr("was [8, 4, 16]"));
+  EXPECT_THAT(ErrorWith("16", "16\ndtype: int8"),
+              HasSubstr("dtype must be fp32 | bf16 | fp16; was \"int8\""));
   EXPECT_THAT(ErrorWith("[28, 30]", "[28]"),
               HasSubstr("model.yaml:4: input.size must be [height, width]; has 1"));
   EXPECT_THAT(ErrorWith("[28, 30]", "28"), HasSubstr("input.size must be a list of whole numbers"));

@@ -1,12 +1,14 @@
 #include "server/model/model.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "gmock/gmock.h"
@@ -62,25 +64,39 @@ class TorchModelTest : public ::testing::TestWithParam<std::tuple<const char*, c
   std::string format() const { return std::get<0>(GetParam()); }
   std::string device_name() const { return std::get<1>(GetParam()); }
 
-  void Load(int instances = 1) {
+  ModelOptions Options() const {
     ModelOptions options = OptionsFor(format() == "torchscript" ? DemoTorchScript() : DemoPackage());
     options.device = device_name();
+    return options;
+  }
+  void Load(int instances = 1) {
+    ModelOptions options = Options();
     options.instances = instances;
     model_ = LoadModel(options).value();
   }
 
-  // The logits of `rows` golden images, the first of which is `first`.
-  std::vector<float> Run(int instance, size_t first, int rows) {
+  // Writes `rows` golden images, the first of which is `first`.
+  void Stage(int instance, int slot, size_t first, int rows) {
     const Golden& golden = GoldenImages();
-    float* staging = model_->Staging(instance).data();
+    float* staging = model_->Staging(instance, slot).data();
     for (int row = 0; row < rows; ++row) {
       const std::vector<float>& image = golden.inputs[(first + row) % golden.inputs.size()];
       staging = std::copy(image.begin(), image.end(), staging);
     }
+  }
+  // Their logits.
+  std::vector<float> Run(int instance, size_t first, int rows) {
+    Stage(instance, 0, first, rows);
     std::vector<float> logits(rows * kClasses);
     const absl::Status status = model_->Run(instance, rows, absl::MakeSpan(logits));
     EXPECT_TRUE(status.ok()) << status;
     return logits;
+  }
+
+  // The same by a model in float32.
+  std::vector<float> Run32(size_t first, int rows) {
+    const std::unique_ptr<Model> other = std::exchange(model_, LoadModel(Options()).value());
+    return Run(0, first, rows);
   }
 
   static std::vector<float> Expected(size_t first, int rows) {
@@ -106,6 +122,66 @@ TEST_P(TorchModelTest, EveryBatchSizeGivesTheSameLogits) {
   for (int rows = 1; rows <= 32; ++rows) {
     EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(kTolerance), Expected(rows, rows)))
         << rows << " rows";
+  }
+}
+
+TEST_P(TorchModelTest, TheRowsOfABatchAreTheSameRowsAlone) {
+  Load();
+  std::vector<std::vector<float>> alone;
+  for (size_t i = 0; i < GoldenImages().inputs.size(); ++i) alone.push_back(Run(0, i, 1));
+  for (int rows = 2; rows <= 32; ++rows) {
+    const std::vector<float> batch = Run(0, 0, rows);
+    for (int row = 0; row < rows; ++row) {
+      const std::vector<float>& expected = alone[row % alone.size()];
+      for (int k = 0; k < kClasses; ++k) {
+        EXPECT_NEAR(batch[row * kClasses + k], expected[k], 1e-5f * std::max(1.0f, std::abs(expected[k])));
+      }
+    }
+  }
+}
+
+TEST_P(TorchModelTest, TwoBatchesOfAnInstanceAreUnderWayAtOnce) {
+  ModelOptions options = Options();
+  options.slots = 2;
+  model_ = LoadModel(options).value();
+  ASSERT_EQ(model_->slots(), 2);
+  for (int i = 0; i < 20; ++i) {
+    for (int slot : {0, 1}) {
+      Stage(0, slot, 3 * i + slot, 8 - slot);
+      ASSERT_TRUE(model_->Start(0, slot, 8 - slot).ok());
+    }
+    for (int slot : {0, 1}) {
+      std::vector<float> logits((8 - slot) * kClasses);
+      ASSERT_TRUE(model_->Finish(0, slot, 8 - slot, absl::MakeSpan(logits)).ok());
+      EXPECT_THAT(logits, Pointwise(FloatNear(kTolerance), Expected(3 * i + slot, 8 - slot)));
+    }
+  }
+}
+
+TEST_P(TorchModelTest, ShorterDataTypesKeepTheLogitsAboutTheSame) {
+  if (format() == "aotinductor") {
+    ModelOptions options = Options();
+    options.dtype = "bf16";
+    EXPECT_THAT(std::string(LoadModel(options).status().message()), ::testing::HasSubstr("leave dtype out"));
+    return;
+  }
+  for (const char* dtype : {"bf16", "fp16"}) {
+    ModelOptions options = Options();
+    options.dtype = dtype;
+    model_ = LoadModel(options).value();
+    const std::vector<float> logits = Run(0, 0, 16), expected = Expected(0, 16);
+    EXPECT_THAT(logits, Pointwise(FloatNear(0.5f), expected)) << dtype;
+    EXPECT_NE(logits, Run32(0, 16)) << dtype << " is not float32";
+  }
+}
+
+TEST_P(TorchModelTest, PaddedRowsChangeNothing) {
+  ModelOptions options = Options();
+  options.batch_buckets = {4, 32};
+  model_ = LoadModel(options).value();
+  Run(0, 5, 32);  // What the staging buffer holds afterwards is padded over.
+  for (int rows : {1, 3, 4, 5, 31, 32}) {
+    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(kTolerance), Expected(rows, rows))) << rows;
   }
 }
 

@@ -3,16 +3,21 @@
 #include <torch/torch.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/model/device_slot.h"
 #include "server/model/model.h"
 
 namespace calserve {
@@ -31,13 +36,19 @@ std::string SaveModel(const std::string& name, const std::string& forward, int64
   return path;
 }
 
-absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1,
-                                            int intra_op_threads = 0, int max_batch_size = 2) {
+ModelOptions OptionsOf(const std::string& path) {
   ModelOptions options;
   options.path = path;
   options.input_shape = {1024};
   options.classes = 2;
   options.device = "cpu";
+  options.max_batch_size = 2;
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Model>> Load(const std::string& path, int instances = 1,
+                                            int intra_op_threads = 0, int max_batch_size = 2) {
+  ModelOptions options = OptionsOf(path);
   options.instances = instances;
   options.intra_op_threads = intra_op_threads;
   options.max_batch_size = max_batch_size;
@@ -62,6 +73,58 @@ TEST(TorchScriptTest, ASizeThatTheModelCannotRunIsSeenBeforeItServes) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("[3, 1024]"), HasSubstr("three is not my number")));
+}
+
+TEST(TorchScriptTest, RowsArePaddedWithZerosUpToTheNextBucket) {
+  const std::string path = SaveModel("sums", R"(
+    def forward(self, x):
+        return x.sum().expand(x.size(0), 1) * torch.ones([1, 2]) + torch.tensor([0.0, 1000.0]) * x.size(0)
+  )");
+  ModelOptions options = OptionsOf(path);
+  options.max_batch_size = 8;
+  options.batch_buckets = {2, 8};
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadModel(options);
+  ASSERT_TRUE(model.ok()) << model.status();
+  absl::Span<float> staging = (*model)->Staging(0);
+  std::fill(staging.begin(), staging.end(), 1.0f);
+  std::vector<float> logits(16);
+  // The sum of all rows, and 1000 for each row, that the model sees.
+  for (const auto& [rows, sum, second] :
+       {std::tuple(8, 8 * 1024.0f, 8000.0f), std::tuple(3, 3 * 1024.0f, 8000.0f),
+        std::tuple(2, 2 * 1024.0f, 2000.0f), std::tuple(1, 1024.0f, 2000.0f)}) {
+    ASSERT_TRUE((*model)->Run(0, rows, absl::MakeSpan(logits)).ok());
+    EXPECT_EQ(logits[0], sum) << rows;
+    EXPECT_EQ(logits[1], sum + second) << rows;
+  }
+  options.batch_buckets = {2, 4};
+  EXPECT_THAT(
+      std::string(LoadModel(options).status().message()),
+      HasSubstr("batch_buckets must be ascending, from 1 at least to max_batch_size, 8; were [2, 4]"));
+}
+
+TEST(TorchScriptTest, TheModelComputesInItsDataType) {
+  const std::string path = SaveModel("bf16", R"(
+    def forward(self, x):
+        assert x.dtype == torch.bfloat16 and self.weight.dtype == torch.bfloat16, "not in bf16"
+        return torch.matmul(x, self.weight.t())
+  )");
+  ModelOptions options = OptionsOf(path);
+  EXPECT_THAT(std::string(LoadModel(options).status().message()), HasSubstr("not in bf16"));
+  options.dtype = "bf16";
+  EXPECT_TRUE(LoadModel(options).ok());
+  options.dtype = "int8";
+  EXPECT_THAT(std::string(LoadModel(options).status().message()), HasSubstr("fp32 | bf16 | fp16"));
+}
+
+TEST(FailedPassTest, IsOursWhileTheDeviceAnswersAndTheDevicesOnceItDoesNot) {
+  const absl::Status ours = FailedPass("out of memory", "cuda:0", [] {});
+  EXPECT_EQ(ours, absl::InternalError("out of memory"));
+  const absl::Status lost =
+      FailedPass("illegal access", "cuda:0", [] { throw std::runtime_error("CUDA error: illegal access"); });
+  EXPECT_EQ(lost.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ErrorReason(lost), kDeviceLost);
+  EXPECT_THAT(std::string(lost.message()), AllOf(HasSubstr("cuda:0"), HasSubstr("illegal access")));
+  EXPECT_NO_THROW(AskDevice(c10::Device("cpu")));
 }
 
 TEST(TorchScriptTest, InstancesShareOneCopyOfTheWeights) {

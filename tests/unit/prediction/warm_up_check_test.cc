@@ -23,8 +23,9 @@ class EchoModel final : public Model {
     options_.instances = instances;
     for (std::vector<float>& staging : staging_) staging.resize(16 * columns);
   }
-  absl::Span<float> Staging(int instance) override { return absl::MakeSpan(staging_[instance]); }
-  absl::Status Run(int instance, int rows, absl::Span<float> logits) override {
+  absl::Span<float> Staging(int instance, int) override { return absl::MakeSpan(staging_[instance]); }
+  absl::Status Start(int, int, int) override { return absl::OkStatus(); }
+  absl::Status Finish(int instance, int, int rows, absl::Span<float> logits) override {
     batches.emplace_back(instance, rows);
     std::copy_n(staging_[instance].begin(), rows * columns_, logits.begin());
     if (rows > 1) {

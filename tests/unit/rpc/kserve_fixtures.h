@@ -16,8 +16,9 @@ class DescribedModel final : public Model {
       : format_(std::move(format)), device_(std::move(device)) {
     options_.instances = instances;
   }
-  absl::Span<float> Staging(int) override { return {}; }
-  absl::Status Run(int, int, absl::Span<float>) override { return absl::InternalError("not run"); }
+  absl::Span<float> Staging(int, int) override { return {}; }
+  absl::Status Start(int, int, int) override { return absl::InternalError("not run"); }
+  absl::Status Finish(int, int, int, absl::Span<float>) override { return absl::InternalError("not run"); }
   int columns() const override { return options_.classes; }
   const ModelOptions& options() const override { return options_; }
   const std::string& format() const override { return format_; }
