@@ -17,9 +17,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
-#include "server/model/device_slot.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_program.h"
+#include "server/model/torch_slot.h"
 
 namespace calserve {
 namespace {

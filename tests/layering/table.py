@@ -37,7 +37,7 @@ ROOMS: Dict[str, Room] = {
     "main": Room(SERVER + ("calibration", "calibration_io"), ("spdlog",)),
     "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
-    "tests": Room(EVERYTHING + ("tests",), ("*",)),
+    "tests": Room(EVERYTHING + ("main", "tests"), ("*",)),
 }
 
 # The folders of the rooms; the longest prefix counts.

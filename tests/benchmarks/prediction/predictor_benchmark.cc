@@ -41,8 +41,12 @@ class InlineBatcher final : public Batcher {
 class AbsentModel final : public Model {
  public:
   explicit AbsentModel(int classes) : classes_(classes) {}
-  absl::Span<float> Staging(int) override { return {}; }
-  absl::Status Run(int, int, absl::Span<float>) override { return absl::OkStatus(); }
+  using Model::Staging;
+  absl::Span<float> Staging(int, int) override { return {}; }
+  absl::Status Start(int, int, int) override { return absl::InternalError("there is no model"); }
+  absl::Status Finish(int, int, int, absl::Span<float>) override {
+    return absl::InternalError("there is no model");
+  }
   int columns() const override { return classes_; }
   const ModelOptions& options() const override { return options_; }
   const std::string& format() const override { return text_; }

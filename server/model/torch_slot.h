@@ -1,5 +1,5 @@
-#ifndef CALSERVE_SERVER_MODEL_DEVICE_SLOT_H_
-#define CALSERVE_SERVER_MODEL_DEVICE_SLOT_H_
+#ifndef CALSERVE_SERVER_MODEL_TORCH_SLOT_H_
+#define CALSERVE_SERVER_MODEL_TORCH_SLOT_H_
 
 #include <ATen/Tensor.h>
 #include <c10/core/Device.h>
@@ -62,4 +62,4 @@ void AskDevice(c10::Device device);
 
 }  // namespace calserve
 
-#endif  // CALSERVE_SERVER_MODEL_DEVICE_SLOT_H_
+#endif  // CALSERVE_SERVER_MODEL_TORCH_SLOT_H_

@@ -1,4 +1,4 @@
-#include "server/model/device_slot.h"
+#include "server/model/torch_slot.h"
 
 #include <ATen/DeviceAccelerator.h>
 #include <ATen/Functions.h>
