@@ -3,7 +3,7 @@
 #
 #   tests/benchmarks/run.sh [BUILD_DIR [MODEL_DIRECTORY...]]      build/release is the default; more models to load
 #
-# Nothing else should run on the machine meanwhile.
+# CALSERVE_PHOTO names a JPEG file that those models are sent too. Nothing else should run on the machine meanwhile.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -27,8 +27,10 @@ END
 
 run "$BENCHMARKS/load/load_benchmark" examples/fashion_mnist/models/fashion_mnist
 run "$BENCHMARKS/load/load_benchmark" tests/fixtures/models/fashion_mnist_pt2
+run "$BENCHMARKS/load/fairness_benchmark"
 for model in "${@:2}"; do
   run "$BENCHMARKS/load/load_benchmark" "$model" 5
+  [[ -z "${CALSERVE_PHOTO:-}" ]] || run "$BENCHMARKS/load/load_benchmark" --photo "$CALSERVE_PHOTO" "$model" 5
   run "$BENCHMARKS/load/overload_benchmark" "$model" 30 --batching-queue-timeout 250ms
 done
 

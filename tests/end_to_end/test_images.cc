@@ -86,12 +86,18 @@ std::string TestImages::Png(int index) const {
   return std::string(static_cast<const char*>(png.get()), size);
 }
 
-std::string TestImages::Jpeg(int index) const {
+std::string TestImages::Jpeg(int index, int scale) const {
+  const int side = kImageSide * scale;
+  std::vector<uint8_t> enlarged;
+  for (int y = 0; y < side; ++y) {
+    for (int x = 0; x < side; ++x) {
+      enlarged.push_back(pixels(index)[y / scale * kImageSide + x / scale]);
+    }
+  }
   const tjhandle encoder = tjInitCompress();
   unsigned char* bytes = nullptr;
   unsigned long size = 0;
-  tjCompress2(encoder, pixels(index), kImageSide, 0, kImageSide, TJPF_GRAY, &bytes, &size, TJSAMP_GRAY, 95,
-              0);
+  tjCompress2(encoder, enlarged.data(), side, 0, side, TJPF_GRAY, &bytes, &size, TJSAMP_GRAY, 95, 0);
   std::string jpeg(reinterpret_cast<const char*>(bytes), size);
   tjFree(bytes);
   tjDestroy(encoder);

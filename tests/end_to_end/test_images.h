@@ -22,7 +22,8 @@ class TestImages {
   const uint8_t* pixels(int index) const { return &pixels_[index * kImageSide * kImageSide]; }
 
   std::string Png(int index) const;
-  std::string Jpeg(int index) const;
+  // Each pixel as scale × scale pixels.
+  std::string Jpeg(int index, int scale = 1) const;
   std::string WebP(int index) const;
   // What the demo model takes: 1×28×28 little-endian float32, normalised.
   std::string Tensor(int index) const;

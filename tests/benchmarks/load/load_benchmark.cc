@@ -3,7 +3,7 @@
 // calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What the ratios
 // mean: design.md, section 10.
 //
-//   load_benchmark [MODEL_DIRECTORY [SECONDS [ROUNDS [SERVER_FLAG...]]]]
+//   load_benchmark [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS [SERVER_FLAG...]]]]
 //
 // SECONDS of one measurement; medians over ROUNDS. Labels are measured with the demo model, which is the
 // default.
@@ -58,9 +58,9 @@ Measurement Median(const std::vector<Measurement>& rounds) {
 
 class LoadBenchmark {
  public:
-  LoadBenchmark(const fs::path& model, absl::Duration duration, int rounds,
+  LoadBenchmark(const ModelArguments& arguments, absl::Duration duration, int rounds,
                 const std::vector<std::string>& server_flags)
-      : model_(fs::canonical(model)), duration_(duration), rounds_(rounds), server_(model_, server_flags) {
+      : model_(arguments.model), duration_(duration), rounds_(rounds), server_(arguments, server_flags) {
     StartEcho();
   }
 
@@ -85,12 +85,11 @@ class LoadBenchmark {
   void Print() const {
     std::cout << absl::StreamFormat(
         "\n## Served, beside raw and echo: %s\n\n"
-        "%d cores, the client on the same; %.1f s a measurement, medians of %d interleaved rounds. One %s "
-        "float tensor (%d bytes) a request, top 5 in the answer.\n\n"
+        "%d cores, the client on the same; %.1f s a measurement, medians of %d interleaved rounds. One %s a "
+        "request, top 5 in the answer.\n\n"
         "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",
         (model_.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
-        absl::ToDoubleSeconds(duration_), rounds_, absl::StrJoin(server_.model().input_shape(), "×"),
-        server_.request().inputs(0).tensor().data().size());
+        absl::ToDoubleSeconds(duration_), rounds_, server_.InputText());
     for (const int concurrency : Concurrencies()) {
       PrintRow(concurrency, "raw", Median(raw_.at(concurrency)));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
@@ -213,12 +212,14 @@ class LoadBenchmark {
 }  // namespace calserve::load
 
 int main(int argc, char** argv) {
-  const std::string model = argc > 1 ? argv[1] : calserve::e2e::DemoModels() + "/fashion_mnist";
-  const double seconds = argc > 2 ? std::atof(argv[2]) : 3;
-  const int rounds = argc > 3 ? std::max(1, std::atoi(argv[3])) : 3;
-  const std::vector<std::string> server_flags(argv + std::min(argc, 4), argv + argc);
   try {
-    calserve::load::LoadBenchmark benchmark(model, absl::Seconds(seconds), rounds, server_flags);
+    const auto arguments =
+        calserve::load::ModelArguments::Parse(argc, argv, calserve::e2e::DemoModels() + "/fashion_mnist", "");
+    const std::vector<std::string>& rest = arguments.rest;
+    const double seconds = !rest.empty() ? std::atof(rest[0].c_str()) : 3;
+    const int rounds = rest.size() > 1 ? std::max(1, std::atoi(rest[1].c_str())) : 3;
+    calserve::load::LoadBenchmark benchmark(arguments, absl::Seconds(seconds), rounds,
+                                            {rest.begin() + std::min<size_t>(rest.size(), 2), rest.end()});
     benchmark.Run();
     benchmark.Print();
   } catch (const std::exception& error) {

@@ -13,18 +13,30 @@
 
 namespace calserve::load {
 
+// What a benchmark of one model is run with: [--photo FILE] MODEL_DIRECTORY, then what is left.
+struct ModelArguments {
+  std::filesystem::path model;
+  std::string photo;  // an image file to send; empty: a tensor
+  std::vector<std::string> rest;
+
+  // `default_model` empty: it must be given, else it throws the usage.
+  static ModelArguments Parse(int argc, char** argv, const std::string& default_model, const char* usage);
+};
+
 // calserve-server with one model directory, under the name that the tests' client asks for, and a store of
 // its own.
 class OneModelServer final {
  public:
   // Throws if the server does not get to serve.
-  OneModelServer(const std::filesystem::path& model_directory, const std::vector<std::string>& flags);
+  OneModelServer(const ModelArguments& arguments, const std::vector<std::string>& flags);
 
   e2e::ServerProcess& process() { return *process_; }
   const std::string& address() const { return process_->address(); }
   const v1::Model& model() const { return model_; }
-  // One input of standard normal values.
+  // One input: the photo, or a tensor of standard normal values.
   const v1::PredictRequest& request() const { return request_; }
+  // "3×224×224 float tensor (602112 bytes)", "JPEG file (196653 bytes)".
+  std::string InputText() const;
   const e2e::TempDir& scratch() const { return scratch_; }
 
  private:

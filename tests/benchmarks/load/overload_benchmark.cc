@@ -2,7 +2,7 @@
 // no. Open loop: requests come at random times whether or not earlier ones have been answered. Writes
 // Markdown.
 //
-//   overload_benchmark MODEL_DIRECTORY [SECONDS [SERVER_FLAG...]]
+//   overload_benchmark [--photo FILE] MODEL_DIRECTORY [SECONDS [SERVER_FLAG...]]
 //
 // SECONDS of one measurement. Without flags the queue is as long as the server's default, 1,024 rows: a limit
 // on the time in it (--batching-queue-timeout) is what keeps accepted requests early.
@@ -34,8 +34,8 @@ void PrintBar(const char* bar, double measured, bool met) {
   std::cout << absl::StreamFormat("| %s | %.2f | %s |\n", bar, measured, met ? "yes" : "**no**");
 }
 
-void Run(const std::string& model, absl::Duration duration, const std::vector<std::string>& flags) {
-  OneModelServer server(model, flags);
+void Run(const ModelArguments& arguments, absl::Duration duration, const std::vector<std::string>& flags) {
+  OneModelServer server(arguments, flags);
   LoadClient closed_loop(server.address(), server.request());
   const double capacity =
       closed_loop.Run(kConcurrency, duration, [] { return absl::ZeroDuration(); }).per_second;
@@ -45,13 +45,13 @@ void Run(const std::string& model, absl::Duration duration, const std::vector<st
   std::cout << absl::StreamFormat(
       "\n## Overload: %s\n\nCapacity %.1f requests/s (closed loop of %d for %.0f s); then open loop, %.0f s "
       "each. One "
-      "%s float tensor a request. Server flags: %s.\n\n"
+      "%s a request. Server flags: %s.\n\n"
       "| offered | requests/s | answered/s | p50, ms | p99, ms | refused | refused p50, ms | refused p99, ms "
       "| failed |\n"
       "|---|---|---|---|---|---|---|---|---|\n",
-      std::filesystem::path(model).filename().string(), capacity, kConcurrency,
-      absl::ToDoubleSeconds(duration), absl::ToDoubleSeconds(duration),
-      absl::StrJoin(server.model().input_shape(), "×"), flags.empty() ? "none" : absl::StrJoin(flags, " "));
+      arguments.model.filename().string(), capacity, kConcurrency, absl::ToDoubleSeconds(duration),
+      absl::ToDoubleSeconds(duration), server.InputText(),
+      flags.empty() ? "none" : absl::StrJoin(flags, " "));
   PrintRow("80 %", busy);
   PrintRow("300 %", overload);
   std::cout << "\n| bar | measured | met |\n|---|---|---|\n";
@@ -67,13 +67,13 @@ void Run(const std::string& model, absl::Duration duration, const std::vector<st
 }  // namespace calserve::load
 
 int main(int argc, char** argv) {
-  if (argc < 2) {
-    std::cerr << "usage: overload_benchmark MODEL_DIRECTORY [SECONDS [SERVER_FLAG...]]\n";
-    return 2;
-  }
   try {
-    calserve::load::Run(argv[1], absl::Seconds(argc > 2 ? std::atof(argv[2]) : 30),
-                        {argv + std::min(argc, 3), argv + argc});
+    const auto arguments = calserve::load::ModelArguments::Parse(
+        argc, argv, "",
+        "usage: overload_benchmark [--photo FILE] MODEL_DIRECTORY [SECONDS [SERVER_FLAG...]]");
+    const std::vector<std::string>& rest = arguments.rest;
+    calserve::load::Run(arguments, absl::Seconds(rest.empty() ? 30 : std::atof(rest[0].c_str())),
+                        {rest.begin() + std::min<size_t>(rest.size(), 1), rest.end()});
   } catch (const std::exception& error) {
     std::cerr << "overload_benchmark: " << error.what() << "\n";
     return 1;
