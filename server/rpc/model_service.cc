@@ -78,6 +78,10 @@ std::map<std::string, v1::Model> ModelService::Models() const {
     version.set_digest(served.model->digest());
     *version.mutable_active_calibrator() = calserve::ToProto(registry_.Active(served.name, served.version));
   }
+  for (auto& [name, model] : models) {
+    const absl::StatusOr<Snapshot> choice = table_.Find(name, 0);
+    if (choice.ok()) model.set_default_version(choice->model->version);
+  }
   if (repository_ == nullptr) return models;
   for (const ModelStatus& status : repository_->List()) AddStatus(status, models[status.name]);
   return models;

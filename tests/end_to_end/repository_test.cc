@@ -192,6 +192,7 @@ TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
   Poll();
   EXPECT_THAT(Version(1).version_labels(), ElementsAre("stable"));
   EXPECT_EQ(Model().traffic(1).weight(), 30);
+  EXPECT_EQ(Model().default_version(), 1) << "the larger share, not the newest";
   EXPECT_EQ(Predict(Labelled("stable"))->model_version(), 1);
   EXPECT_EQ(Predict(Labelled("canary"))->model_version(), 2);
   EXPECT_EQ(Predict(Labelled("next")).status.reason, "VERSION_LABEL_NOT_FOUND");
