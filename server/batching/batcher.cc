@@ -30,8 +30,6 @@ constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
 // A batch's weight in the moving average of batch durations.
 constexpr double kRunTimeWeight = 0.2;
-// Waits are cut to this, far below where the arithmetic of std::condition_variable overflows.
-constexpr absl::Duration kLongestWait = absl::Hours(1);
 
 // The one place where a task completes. What a callback throws must not take the batcher's thread with it.
 void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
@@ -56,8 +54,8 @@ absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
 
 class InstanceBatcher final : public Batcher {
  public:
-  InstanceBatcher(const BatchingOptions& options, BatchRunner runner)
-      : options_(options), runner_(std::move(runner)), queue_(options) {}
+  InstanceBatcher(const BatchingOptions& options, BatchRunner runner, MonotonicClock& clock)
+      : options_(options), runner_(std::move(runner)), clock_(clock), queue_(options) {}
   ~InstanceBatcher() override { Stop(); }
 
   // Returns when every instance is prepared, or with the error of one that cannot be. Throws
@@ -96,6 +94,7 @@ class InstanceBatcher final : public Batcher {
   // Constant after construction.
   const BatchingOptions options_;
   const BatchRunner runner_;
+  MonotonicClock& clock_;
 
   mutable Mutex mu_;
   CondVar work_;          // For instances: a task arrived, or stopping_.
@@ -173,7 +172,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   absl::Status status = CheckInput(task);
   if (task.priority == 0) task.priority = options_.default_priority;
   const absl::Duration slack = task.deadline - absl::Now();
-  const absl::Time now = MonotonicNow();
+  const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
   if (status.ok()) status = Admit(task, slack);
   if (!status.ok()) {
@@ -237,7 +236,7 @@ void InstanceBatcher::Prepare(int instance) {
 
 void InstanceBatcher::InstanceLoop(int instance) {
   Prepare(instance);
-  InstancePipeline pipeline(runner_, options_.max_batch_size, instance);
+  InstancePipeline pipeline(runner_, clock_, options_.max_batch_size, instance);
   while (std::optional<Work> work = NextWork(/*busy=*/!pipeline.empty())) {
     CompleteAll(std::move(work->dropped));
     const bool started = !work->batch.empty();
@@ -251,8 +250,8 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
   MutexLock lock(&mu_);
   while (!stopping_) {
     Work work;
-    const std::vector<BatchCandidate> candidates =
-        queue_.Candidates(MonotonicNow(), run_time_, &work.dropped);
+    const absl::Time now = clock_.Now();
+    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, run_time_, &work.dropped);
     const BatchDecision decision = DecideBatch(options_, candidates, run_time_);
     if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
     for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
@@ -261,7 +260,7 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
         work_.Signal();  // Another instance may have slept through these tasks' own signals.
       return work;
     }
-    work_.WaitFor(&mu_, std::min(decision.wait, kLongestWait));
+    clock_.WaitUntil(&work_, &mu_, now + decision.wait);
   }
   return std::nullopt;
 }
@@ -290,9 +289,9 @@ void InstanceBatcher::SweepLoop() {
 std::optional<std::vector<DroppedTask>> InstanceBatcher::NextSweep() {
   MutexLock lock(&mu_);
   while (!stopping_) {
-    const absl::Time now = MonotonicNow();
+    const absl::Time now = clock_.Now();
     if (now < sweep_at_) {
-      sweep_sooner_.WaitFor(&mu_, std::min(sweep_at_ - now, kLongestWait));
+      clock_.WaitUntil(&sweep_sooner_, &mu_, sweep_at_);
       continue;
     }
     std::vector<DroppedTask> dropped;
@@ -326,9 +325,10 @@ absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& run
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchingOptions& options, BatchRunner runner) {
+absl::StatusOr<std::unique_ptr<Batcher>> Batcher::Create(const BatchingOptions& options, BatchRunner runner,
+                                                         MonotonicClock& clock) {
   RETURN_IF_ERROR(CheckOptions(options, runner));
-  auto batcher = std::make_unique<InstanceBatcher>(options, std::move(runner));
+  auto batcher = std::make_unique<InstanceBatcher>(options, std::move(runner), clock);
   try {
     RETURN_IF_ERROR(batcher->StartThreads());
   } catch (const std::system_error& e) {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/base/monotonic_clock.h"
 
 namespace calserve {
 
@@ -84,7 +85,9 @@ struct BatchRunner {
 // Thread-safe. Destruction completes every queued task (UNAVAILABLE) after the running batches.
 class Batcher {
  public:
-  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchingOptions& options, BatchRunner runner);
+  // `clock` outlives the batcher.
+  static absl::StatusOr<std::unique_ptr<Batcher>> Create(const BatchingOptions& options, BatchRunner runner,
+                                                         MonotonicClock& clock = MonotonicClock::System());
   virtual ~Batcher() = default;
 
   // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the

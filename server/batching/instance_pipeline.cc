@@ -1,7 +1,6 @@
 #include "server/batching/instance_pipeline.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <exception>
 #include <functional>
@@ -33,15 +32,15 @@ absl::Status OutcomeOfTask(const absl::Status& batch, absl::Span<const float> ow
 
 }  // namespace
 
-absl::Time MonotonicNow() {
-  return absl::UnixEpoch() + absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch());
-}
-
-InstancePipeline::InstancePipeline(const BatchRunner& runner, int max_batch_size, int instance)
-    : runner_(runner), instance_(instance), logits_(static_cast<size_t>(max_batch_size) * runner.columns) {}
+InstancePipeline::InstancePipeline(const BatchRunner& runner, const MonotonicClock& clock, int max_batch_size,
+                                   int instance)
+    : runner_(runner),
+      clock_(clock),
+      instance_(instance),
+      logits_(static_cast<size_t>(max_batch_size) * runner.columns) {}
 
 void InstancePipeline::Start(std::vector<QueuedTask> tasks) {
-  Started batch{.tasks = std::move(tasks), .slot = next_slot_, .at = MonotonicNow()};
+  Started batch{.tasks = std::move(tasks), .slot = next_slot_, .at = clock_.Now()};
   next_slot_ = (next_slot_ + 1) % runner_.slots;
   for (const QueuedTask& queued : batch.tasks) batch.rows += queued.task.rows;
   batch.status = Caught([&] {
@@ -60,8 +59,9 @@ FinishedBatch InstancePipeline::Finish() {
   if (batch.status.ok()) {
     batch.status = Caught([&] { return runner_.finish(instance_, batch.slot, batch.rows, logits); });
   }
-  const absl::Time now = MonotonicNow();
-  FinishedBatch finished{.rows = batch.rows, .ran = now - std::max(batch.at, last_finished_)};
+  const absl::Time now = clock_.Now();
+  const absl::Time began = std::max(batch.at, last_finished_);  // The one before had the device until then.
+  FinishedBatch finished{.rows = batch.rows, .ran = now - began};
   last_finished_ = now;
 
   finished.results.reserve(batch.tasks.size());
@@ -73,7 +73,7 @@ FinishedBatch InstancePipeline::Finish() {
     if (!outcome.ok()) ++finished.failed;
     if (outcome.ok()) {
       finished.results.push_back(
-          BatchResult{{own.begin(), own.end()}, batch.at - queued.enqueued, finished.ran});
+          BatchResult{{own.begin(), own.end()}, began - queued.enqueued, finished.ran});
     } else {
       finished.results.push_back(std::move(outcome));
     }

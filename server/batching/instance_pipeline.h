@@ -13,9 +13,6 @@
 
 namespace calserve {
 
-// Time that no one sets back, on the axis of absl::Time for its arithmetic.
-absl::Time MonotonicNow();
-
 // A batch that the model has answered, and what to tell each of its tasks.
 struct FinishedBatch {
   std::vector<QueuedTask> tasks;
@@ -29,8 +26,8 @@ struct FinishedBatch {
 // computes the first. For the instance's own thread. What the model throws is an error of its batch.
 class InstancePipeline final {
  public:
-  // `runner` outlives it.
-  InstancePipeline(const BatchRunner& runner, int max_batch_size, int instance);
+  // `runner` and `clock` outlive it.
+  InstancePipeline(const BatchRunner& runner, const MonotonicClock& clock, int max_batch_size, int instance);
 
   bool empty() const { return under_way_.empty(); }
   bool full() const { return static_cast<int>(under_way_.size()) >= runner_.slots; }
@@ -50,6 +47,7 @@ class InstancePipeline final {
   };
 
   const BatchRunner& runner_;
+  const MonotonicClock& clock_;
   const int instance_;
   std::vector<float> logits_;  // of the batch that is being finished
   std::deque<Started> under_way_;

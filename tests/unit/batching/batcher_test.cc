@@ -61,7 +61,7 @@ class BatcherTest : public ::testing::Test {
 
   void Start() {
     model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
-    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner());
+    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner(), clock_);
     ASSERT_TRUE(batcher.ok()) << batcher.status();
     batcher_ = *std::move(batcher);
   }
@@ -99,6 +99,7 @@ class BatcherTest : public ::testing::Test {
     return answer->Await().status().code();
   }
 
+  ManualMonotonicClock clock_;
   BatchingOptions options_;
   std::unique_ptr<PuppetModel> model_;
   std::unique_ptr<Batcher> batcher_;
@@ -119,6 +120,7 @@ TEST_F(BatcherTest, CountsTheBatchesOfEachSizeAndTheirTime) {
   Start();
   OccupyAnInstance();
   const auto first = Submit(1), second = Submit(2);
+  clock_.Advance(absl::Milliseconds(7));
   model_->FinishAll();
   EXPECT_TRUE(first->Await().ok() && second->Await().ok());
   EXPECT_TRUE(Submit(1)->Await().ok());
@@ -127,8 +129,8 @@ TEST_F(BatcherTest, CountsTheBatchesOfEachSizeAndTheirTime) {
   EXPECT_EQ(by_rows[0].batches, 2);
   EXPECT_EQ(by_rows[1].batches, 0);
   EXPECT_EQ(by_rows[2].batches, 1);
-  EXPECT_GT(by_rows[0].ran, absl::ZeroDuration());
-  EXPECT_GT(by_rows[2].ran, absl::ZeroDuration());
+  EXPECT_EQ(by_rows[0].ran, absl::Milliseconds(7));
+  EXPECT_EQ(by_rows[2].ran, absl::ZeroDuration());
 }
 
 TEST_F(BatcherTest, ALoneTaskDoesNotWait) {
@@ -142,9 +144,13 @@ TEST_F(BatcherTest, ClosesPartialBatchWhenOldestTaskIsDue) {
   Start();
   model_->FinishAll();
   auto first = Submit(1);
+  clock_.Advance(absl::Milliseconds(60));
   auto second = Submit(1);
-  EXPECT_GE(first->Await()->queued, absl::Milliseconds(100));
-  EXPECT_TRUE(second->Await().ok());
+  clock_.Advance(absl::Milliseconds(39));
+  EXPECT_EQ(first->times(), 0);
+  clock_.Advance(absl::Milliseconds(1));
+  EXPECT_EQ(first->Await()->queued, absl::Milliseconds(100));
+  EXPECT_EQ(second->Await()->queued, absl::Milliseconds(40));
   EXPECT_THAT(model_->batch_sizes(), ElementsAre(2));
 }
 
@@ -181,10 +187,13 @@ TEST_F(BatcherTest, ReportsTimes) {
   Start();
   OccupyAnInstance();
   auto answer = Submit(1);
-  absl::SleepFor(absl::Milliseconds(5));
+  clock_.Advance(absl::Milliseconds(5));
+  model_->FinishOne();
+  model_->AwaitBatches(2);
+  clock_.Advance(absl::Milliseconds(3));
   model_->FinishAll();
-  EXPECT_GE(answer->Await()->queued, absl::Milliseconds(5));
-  EXPECT_GT(answer->Await()->ran, absl::ZeroDuration());
+  EXPECT_EQ(answer->Await()->queued, absl::Milliseconds(5));
+  EXPECT_EQ(answer->Await()->ran, absl::Milliseconds(3));
 }
 
 TEST_F(BatcherTest, RefusesRowsOutOfRange) {
@@ -212,7 +221,10 @@ TEST_F(BatcherTest, RefusesAtOnceWhenTheQueueIsFull) {
 TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {
   Start();
   auto running = OccupyAnInstance();
-  auto late = Submit(1, 0, {.deadline_in = absl::Milliseconds(20)});
+  auto late = Submit(1, 0, {.deadline_in = absl::Seconds(20)});
+  clock_.Advance(absl::Seconds(19));
+  EXPECT_EQ(late->times(), 0);
+  clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);  // While the only instance is busy.
   model_->FinishAll();
   EXPECT_TRUE(running->Await().ok());
@@ -224,9 +236,10 @@ TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {
 TEST_F(BatcherTest, AnExpiredTaskFreesItsPlaceWithinTheRunningBatch) {
   Start();
   OccupyAnInstance();
-  auto late = Submit(4, 0, {.deadline_in = absl::Milliseconds(200)});
+  auto late = Submit(4, 0, {.deadline_in = absl::Seconds(20)});
   Submit(4);
   EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kResourceExhausted);
+  clock_.Advance(absl::Seconds(20));
   EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
   auto admitted = Submit(4);
   model_->FinishAll();
@@ -237,8 +250,9 @@ TEST_F(BatcherTest, ASoonerDeadlineWakesTheSweeper) {
   Start();
   OccupyAnInstance();
   Submit(1, 0, {.deadline_in = absl::Hours(1)});
-  EXPECT_EQ(CodeOf(Submit(1, 0, {.deadline_in = absl::Milliseconds(10)})),
-            absl::StatusCode::kDeadlineExceeded);
+  const auto sooner = Submit(1, 0, {.deadline_in = absl::Seconds(10)});
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(CodeOf(sooner), absl::StatusCode::kDeadlineExceeded);
   model_->FinishAll();
 }
 
@@ -261,6 +275,7 @@ TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
   auto cancel = std::make_shared<CancelFlag>();
   auto cancelled = Submit(4, 0, {.cancel = cancel});
   cancel->Cancel();
+  clock_.Advance(absl::Milliseconds(10));  // Nobody signals it: it is looked for.
   EXPECT_EQ(CodeOf(cancelled), absl::StatusCode::kCancelled);
   EXPECT_EQ(batcher_->counters().queued_rows, 0);
   EXPECT_EQ(batcher_->counters().cancelled, 1);
@@ -272,18 +287,18 @@ TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
 TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
   Start();
   auto measured = OccupyAnInstance();
-  absl::SleepFor(absl::Milliseconds(50));
+  clock_.Advance(absl::Seconds(50));
   model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms or more.
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
   OccupyAnInstance();
   Submit(4);
-  auto hopeless = Submit(1, 0, {.deadline_in = absl::Milliseconds(90)});
+  auto hopeless = Submit(1, 0, {.deadline_in = absl::Seconds(90)});
   EXPECT_EQ(hopeless->times(), 1);
   const absl::Status status = hopeless->Await().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ErrorReason(status), "DEADLINE_UNREACHABLE");
-  EXPECT_THAT(*ErrorRetryAfter(status), Gt(absl::Milliseconds(50)));
-  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(100)});
+  EXPECT_EQ(*ErrorRetryAfter(status), absl::Seconds(100));
+  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(110)});
   model_->FinishAll();
   EXPECT_TRUE(hopeful->Await().ok());
 }
@@ -291,10 +306,10 @@ TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
 TEST_F(BatcherTest, ATightDeadlineIsNotRefusedWhenNothingIsQueued) {
   Start();
   auto measured = OccupyAnInstance();
-  absl::SleepFor(absl::Milliseconds(500));
+  clock_.Advance(absl::Seconds(500));
   model_->FinishAll();
   ASSERT_TRUE(measured->Await().ok());
-  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Milliseconds(400)})->Await().ok());
+  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Seconds(400)})->Await().ok());
 }
 
 TEST_F(BatcherTest, AnErrorOfTheModelGoesToEveryTaskOfTheBatch) {
@@ -414,7 +429,7 @@ class TwoSlotsTest : public BatcherTest {
       while (!let_start_) changed_.Wait(&mu_);
       return start(instance, slot, rows);
     };
-    batcher_ = *Batcher::Create(options_, std::move(runner));
+    batcher_ = *Batcher::Create(options_, std::move(runner), clock_);
     first_ = Submit(1, 100);
     MutexLock lock(&mu_);
     while (!starting_) changed_.Wait(&mu_);
@@ -454,7 +469,7 @@ TEST_F(TwoSlotsTest, AFullBatchIsStartedWhileTheOneBeforeRuns) {
 TEST_F(TwoSlotsTest, AShortBatchMayGrowUntilTheOneBeforeIsDone) {
   const auto second = Submit(2, 200);
   LetStart();
-  model_->AwaitBatches(1);
+  model_->AwaitFinish();  // It has looked for a second batch and waits for the first.
   const auto third = Submit(2, 300);
   model_->FinishOne();
   model_->AwaitBatches(2);
@@ -542,7 +557,11 @@ TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
   options_.queue_timeout = absl::Milliseconds(20);
   Start();
   OccupyAnInstance();
-  const absl::Status status = Submit(1)->Await().status();
+  const auto queued = Submit(1);
+  clock_.Advance(absl::Milliseconds(19));
+  EXPECT_EQ(queued->times(), 0);
+  clock_.Advance(absl::Milliseconds(1));
+  const absl::Status status = queued->Await().status();
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
   EXPECT_EQ(batcher_->counters().queued_rows, 0);
@@ -553,9 +572,9 @@ TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
   options_.queue_timeout = absl::Milliseconds(40);
   Start();
   auto measured = OccupyAnInstance();
-  absl::SleepFor(absl::Milliseconds(50));
+  clock_.Advance(absl::Seconds(50));
   model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms or more.
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
   OccupyAnInstance();
   Submit(4);
   auto too_late = Submit(1);

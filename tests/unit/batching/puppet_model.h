@@ -35,6 +35,11 @@ class PuppetModel {
     MutexLock lock(&mu_);
     while (batch_sizes_.size() < batches) changed_.Wait(&mu_);
   }
+  // Waits until a batch is being waited for.
+  void AwaitFinish() {
+    MutexLock lock(&mu_);
+    while (!waited_for_) changed_.Wait(&mu_);
+  }
   // Lets one batch finish, which may yet have to come.
   void FinishOne() {
     MutexLock lock(&mu_);
@@ -77,6 +82,8 @@ class PuppetModel {
     std::function<absl::Status(absl::Span<float>)> ending;
     {
       MutexLock lock(&mu_);
+      waited_for_ = true;
+      changed_.SignalAll();
       while (!free_running_ && may_finish_ == 0) changed_.Wait(&mu_);
       if (!free_running_) --may_finish_;
       if (auto it = endings_.find(finished_++); it != endings_.end()) ending = it->second;
@@ -97,6 +104,7 @@ class PuppetModel {
   size_t finished_ ABSL_GUARDED_BY(mu_) = 0;  // batches
   std::map<size_t, absl::Status> starts_ ABSL_GUARDED_BY(mu_);
   std::map<size_t, std::function<absl::Status(absl::Span<float>)>> endings_ ABSL_GUARDED_BY(mu_);
+  bool waited_for_ ABSL_GUARDED_BY(mu_) = false;
   int may_finish_ ABSL_GUARDED_BY(mu_) = 0;
   bool free_running_ ABSL_GUARDED_BY(mu_) = false;
 };
