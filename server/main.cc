@@ -21,6 +21,7 @@
 #include "server/config/exit_codes.h"
 #include "server/config/load_config.h"
 #include "server/config/server_config.h"
+#include "server/feedback/class_names.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/retention.h"
 #include "server/feedback/store.h"
@@ -45,13 +46,18 @@ int Fail(int exit_code, const absl::Status& status) {
   return exit_code;
 }
 
-// Returns when the server is to stop, saying why.
-std::string WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server) {
+// Returns when the server is to stop, with what it is to exit with.
+int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server) {
   while (true) {
-    if (const int signal = signals.Wait(); signal != 0) return strsignal(signal);
+    if (const int signal = signals.Wait(); signal != 0) {
+      spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
+                   absl::FormatDuration(config.grpc.lame_duck),
+                   absl::FormatDuration(config.grpc.drain_timeout));
+      return kExitOk;
+    }
     server.SetNotReady();
     spdlog::critical("device lost: not ready any more; device_error_policy={}", config.device_error_policy);
-    if (config.device_error_policy == "exit") return "device lost";
+    if (config.device_error_policy == "exit") return kExitDevice;
   }
 }
 
@@ -64,6 +70,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
       CreateTicketSealer(config.tickets, config.store.data_dir, (*store)->deployment_id(), clock);
   if (!tickets.ok()) return Fail(kExitStore, tickets.status());
 
+  ClassNames class_names(**store);
   ServingTable table;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
@@ -77,8 +84,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (!signals.device_lost()) spdlog::critical("{}", std::string(status.message()));
     signals.TellDeviceLost();
   };
-  absl::StatusOr<std::unique_ptr<ModelRepository>> repository =
-      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table, device_lost));
+  absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
+      config.repository, ConnectRepository(config, **registry, class_names, table, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -95,8 +102,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor = FeedbackIngestor::Create(
       config.feedback, **tickets, **store, clock,
-      [&table](const TicketContent& prediction, const std::string& label) {
-        return table.class_names().Find(prediction.model, prediction.model_digest, label);
+      [&class_names](const TicketContent& prediction, const std::string& label) {
+        return class_names.Find(prediction.model, prediction.model_digest, label);
       },
       [&monitor] { (*monitor)->Notify(); });
   if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
@@ -115,9 +122,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   if (!server.ok()) return Fail(kExitAddress, server.status());
   spdlog::info("serving address={}", (*server)->address());
 
-  const std::string reason = WaitUntilStopped(config, signals, **server);
-  spdlog::info("stopping reason=\"{}\" lame_duck={} drain_timeout={}", reason,
-               absl::FormatDuration(config.grpc.lame_duck), absl::FormatDuration(config.grpc.drain_timeout));
+  const int exit_code = WaitUntilStopped(config, signals, **server);
   signals.Unblock();  // A second one stops the process at once.
   (*repository)->StopLoading();
   const int64_t cancelled = (*server)->Drain();
@@ -131,7 +136,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
                  std::string(status.message()));
   }
   spdlog::info("stopped");
-  return signals.device_lost() ? kExitDevice : kExitOk;
+  return exit_code;
 }
 
 }  // namespace

@@ -23,7 +23,7 @@ namespace calserve {
 namespace {
 
 constexpr int kMostAutoInstances = 4;  // on a CPU: beyond it more threads a pass do better than more passes
-constexpr int kGpuInstances = 2;       // one copies while the other computes
+constexpr int kGpuInstances = 2;       // one's logits are answered while the other computes
 constexpr int64_t kMaxCalibratorBytes = int64_t{64} << 20;
 
 bool RunsOnCpu(const ModelConfig& model) {
@@ -57,9 +57,13 @@ std::string DocumentOf(const ModelDirectory& directory) {
 
 class Connection {
  public:
-  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table,
-             DeviceLostHook device_lost)
-      : config_(config), registry_(registry), table_(table), device_lost_(std::move(device_lost)) {}
+  Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
+             ServingTable& table, DeviceLostHook device_lost)
+      : config_(config),
+        registry_(registry),
+        class_names_(class_names),
+        table_(table),
+        device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
     using Directories = std::map<std::string, ModelDirectory>;
@@ -120,6 +124,7 @@ class Connection {
   // Model and calibrator become visible together, and no activation comes between them.
   absl::Status Publish(std::shared_ptr<const ServedModel> served, const std::string& calibrator) const {
     const CalibrationTarget target{served->name, served->version, served->classes(), served->digest};
+    RETURN_IF_ERROR(class_names_.Keep(served->name, served->digest, served->labels));
     const auto install = [&](const CalibratorVersion& active) { table_.Publish(served, ToServed(active)); };
     ASSIGN_OR_RETURN(const CalibratorVersion active, registry_.AddModelVersion(target, calibrator, install));
     const Model& loaded = *served->model;
@@ -132,6 +137,7 @@ class Connection {
 
   const ServerConfig& config_;
   CalibratorRegistry& registry_;
+  ClassNames& class_names_;
   ServingTable& table_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
@@ -184,8 +190,9 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 }
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ServingTable& table, DeviceLostHook device_lost) {
-  const auto connection = std::make_shared<Connection>(config, registry, table, std::move(device_lost));
+                                  ClassNames& class_names, ServingTable& table, DeviceLostHook device_lost) {
+  const auto connection =
+      std::make_shared<Connection>(config, registry, class_names, table, std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -83,11 +83,15 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   }
 
  private:
+  using LabelOrResult = std::variant<ScoredLabel, FeedbackResult>;
+  using ClassOrResult = std::variant<int32_t, FeedbackResult>;
+
   // Admission, before the tickets are opened: what a Submit may bring to the queue is set aside for it.
   absl::Status Reserve(int64_t labels, int64_t bytes);
-  // A label to commit, or why not.
-  std::variant<ScoredLabel, FeedbackResult> Check(const Feedback& item) const;
-  std::variant<int32_t, FeedbackResult> ClassOf(const Feedback& item, const TicketContent& prediction) const;
+  void Release(int64_t labels, int64_t bytes);
+  // A label to commit, or why not. An error where the class name cannot be looked up now.
+  absl::StatusOr<LabelOrResult> Check(const Feedback& item) const;
+  absl::StatusOr<ClassOrResult> ClassOf(const Feedback& item, const TicketContent& prediction) const;
   // Puts it in the queue and gives back what was set aside and not needed.
   void Enqueue(Submission submission, int64_t reserved_labels);
 
@@ -133,12 +137,16 @@ void FeedbackIngestorImpl::Submit(std::vector<Feedback> items, std::string sourc
   submission.done = std::move(done);
   submission.results.resize(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
-    std::variant<ScoredLabel, FeedbackResult> checked = Check(items[i]);
-    if (auto* rejected = std::get_if<FeedbackResult>(&checked)) {
+    absl::StatusOr<LabelOrResult> checked = Check(items[i]);
+    if (!checked.ok()) {
+      Release(count, submission.bytes);
+      return std::move(submission.done)(NotAcknowledged(checked.status()));
+    }
+    if (auto* rejected = std::get_if<FeedbackResult>(&*checked)) {
       submission.results[i] = std::move(*rejected);
       continue;
     }
-    ScoredLabel& label = std::get<ScoredLabel>(checked);
+    ScoredLabel& label = std::get<ScoredLabel>(*checked);
     submission.results[i].prediction_id = label.prediction.prediction_id.ToString();
     label.source = source;
     label.submitter = submitter;
@@ -167,14 +175,20 @@ absl::Status FeedbackIngestorImpl::Reserve(int64_t labels, int64_t bytes) {
   return absl::OkStatus();
 }
 
-std::variant<ScoredLabel, FeedbackResult> FeedbackIngestorImpl::Check(const Feedback& item) const {
+void FeedbackIngestorImpl::Release(int64_t labels, int64_t bytes) {
+  MutexLock lock(&mu_);
+  queued_labels_ -= labels;
+  queued_bytes_ -= bytes;
+}
+
+absl::StatusOr<FeedbackIngestorImpl::LabelOrResult> FeedbackIngestorImpl::Check(const Feedback& item) const {
   std::variant<TicketContent, TicketRejection> opened = tickets_.Open(item.ticket);
   if (auto* rejection = std::get_if<TicketRejection>(&opened)) {
     return Rejected(ReasonOf(rejection->error), std::move(rejection->message));
   }
   ScoredLabel label;
   label.prediction = std::get<TicketContent>(std::move(opened));
-  std::variant<int32_t, FeedbackResult> index = ClassOf(item, label.prediction);
+  ASSIGN_OR_RETURN(ClassOrResult index, ClassOf(item, label.prediction));
   if (auto* rejected = std::get_if<FeedbackResult>(&index)) {
     rejected->prediction_id = label.prediction.prediction_id.ToString();
     return std::move(*rejected);
@@ -183,8 +197,8 @@ std::variant<ScoredLabel, FeedbackResult> FeedbackIngestorImpl::Check(const Feed
   return label;
 }
 
-std::variant<int32_t, FeedbackResult> FeedbackIngestorImpl::ClassOf(const Feedback& item,
-                                                                    const TicketContent& prediction) const {
+absl::StatusOr<FeedbackIngestorImpl::ClassOrResult> FeedbackIngestorImpl::ClassOf(
+    const Feedback& item, const TicketContent& prediction) const {
   if (std::holds_alternative<std::monostate>(item.label)) {
     return Rejected(Reason::kLabelUnknown, "no label given: give the index of the true class, or its name");
   }
@@ -192,7 +206,10 @@ std::variant<int32_t, FeedbackResult> FeedbackIngestorImpl::ClassOf(const Feedba
   if (const std::string* name = std::get_if<std::string>(&item.label)) {
     const absl::StatusOr<int32_t> found =
         lookup_ ? lookup_(prediction, *name) : absl::NotFoundError("class names are not known here");
-    if (!found.ok()) return Rejected(Reason::kLabelUnknown, std::string(found.status().message()));
+    if (absl::IsNotFound(found.status())) {
+      return Rejected(Reason::kLabelUnknown, std::string(found.status().message()));
+    }
+    RETURN_IF_ERROR(found.status());
     index = *found;
   } else {
     index = std::get<int32_t>(item.label);

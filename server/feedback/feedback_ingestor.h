@@ -56,8 +56,9 @@ struct FeedbackOptions {
 // is down).
 class FeedbackIngestor {
  public:
-  // Index of a class name of the model version that made the prediction, or a sentence that says why there is
-  // none. Called from Submit; thread-safe.
+  // Index of a class name of the model version that made the prediction. NOT_FOUND with a sentence for the
+  // caller: the item is rejected; any other error: the whole Submit fails with it. Called from Submit;
+  // thread-safe.
   using LabelLookup =
       std::function<absl::StatusOr<int32_t>(const TicketContent& prediction, const std::string& label)>;
   // Told after every commit, from the writer thread; must not wait.

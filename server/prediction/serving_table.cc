@@ -34,7 +34,6 @@ absl::Status NotFound(absl::string_view sentence, absl::string_view reason, absl
 
 void ServingTable::Publish(std::shared_ptr<const ServedModel> model,
                            std::shared_ptr<const ServedCalibrator> calibrator) {
-  class_names_.Remember(model->name, model->digest, model->labels);
   Snapshot replaced;  // Destroyed after the lock is released: a model may take long to go.
   MutexLock lock(&mu_);
   Snapshot& slot = models_[model->name].versions[model->version];

@@ -18,7 +18,6 @@
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
 #include "server/model/version_policy.h"
-#include "server/prediction/class_names.h"
 #include "server/telemetry/request_counters.h"
 
 namespace calserve {
@@ -88,8 +87,6 @@ class ServingTable final {
   absl::StatusOr<Snapshot> Find(const std::string& name, const VersionChoice& choice) const;
   // By name, the newest version first.
   std::vector<Snapshot> List() const;
-  // Of all that was ever published.
-  const ClassNames& class_names() const { return class_names_; }
 
  private:
   struct Entry {
@@ -102,7 +99,6 @@ class ServingTable final {
   static const Snapshot& Route(const std::string& name, const Entry& entry, absl::string_view routing_key);
   std::string Known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  ClassNames class_names_;
   mutable Mutex mu_;
   // A model is there as long as a version of it is.
   std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);

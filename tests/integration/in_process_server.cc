@@ -30,6 +30,7 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   disk_ = OrThrow(OpenStore(store));
   if (options.around_store) around_disk_ = options.around_store(*disk_);
   Store& used = around_disk_ != nullptr ? *around_disk_ : *disk_;
+  class_names_ = std::make_unique<ClassNames>(used);
   tickets_ = OrThrow(CreateTicketSealer(options.tickets, options.data_dir, used.deployment_id(), clock));
   registry_ = OrThrow(CalibratorRegistry::Create(
       RecalibrationOptions(), used, clock, [this](const CalibratorVersion& active) {
@@ -48,7 +49,7 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   ingestor_ = OrThrow(FeedbackIngestor::Create(
       FeedbackOptions(), *tickets_, used, clock,
       [this](const TicketContent& prediction, const std::string& label) {
-        return table_.class_names().Find(prediction.model, prediction.model_digest, label);
+        return class_names_->Find(prediction.model, prediction.model_digest, label);
       },
       [this] { monitor_->Notify(); }));
   GrpcOptions grpc;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/base/clock.h"
+#include "server/feedback/class_names.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
@@ -52,6 +53,7 @@ class InProcessServer {
   PuppetModel* model_ = nullptr;  // owned by the table
   std::unique_ptr<Store> disk_;
   std::unique_ptr<Store> around_disk_;  // may be null
+  std::unique_ptr<ClassNames> class_names_;
   std::unique_ptr<TicketSealer> tickets_;
   ServingTable table_;
   std::unique_ptr<CalibratorRegistry> registry_;
