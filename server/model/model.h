@@ -73,10 +73,10 @@ class Model {
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
 };
 
-// Loads, checks the output's shape against `classes`, and runs one instance at every size of WarmUpSizes, and
-// for half a second at most at those between. NOT_FOUND for a
-// missing file; INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another
-// device or instruction set (names both); FAILED_PRECONDITION for a device that is not there. Calls are
+// Loads, checks the output's shape against `classes`, runs every instance at every size of WarmUpSizes, and
+// one for half a second at most at those between. NOT_FOUND for a missing file; INVALID_ARGUMENT for one that
+// is not a model, gives another shape, or was made for another device or instruction set (names both);
+// FAILED_PRECONDITION for a device that is not there; UNAVAILABLE with the reason kDeviceLost. Calls are
 // serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 

@@ -83,7 +83,7 @@ class Repository final : public ModelRepository {
   absl::Status LoadAtStart();
   // Loads until the plan of the model is fulfilled. `until_failure`: or a version cannot be loaded.
   void LoadAll(const std::string& name, bool until_failure);
-  // One load; false if there is none to do.
+  // One load; false if there is none to do, or the repository stops.
   bool LoadNext(const std::string& name);
   // The same for the models in turn.
   bool LoadNextOfAny();
@@ -231,6 +231,10 @@ ModelVersions& Repository::Of(const std::string& name) {
 }
 
 bool Repository::LoadNext(const std::string& name) {
+  {
+    MutexLock lock(&mu_);
+    if (stopping_) return false;
+  }
   ModelVersions& model = Of(name);
   const std::optional<int64_t> version = model.Advance();
   if (!version.has_value()) return false;
@@ -253,11 +257,7 @@ bool Repository::LoadNextOfAny() {
 }
 
 void Repository::LoadAll(const std::string& name, bool until_failure) {
-  const auto stopping = [this] {
-    MutexLock lock(&mu_);
-    return stopping_;
-  };
-  while (!stopping() && LoadNext(name)) {
+  while (LoadNext(name)) {
     if (until_failure && Of(name).last_load_failed()) return;
   }
 }

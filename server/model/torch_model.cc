@@ -37,6 +37,10 @@ std::vector<int64_t> BatchShape(const ModelOptions& options, int64_t rows) {
   return shape;
 }
 
+int SlotsOf(const ModelOptions& options, c10::Device device) {
+  return options.slots > 0 ? options.slots : device.is_cpu() ? 1 : 2;
+}
+
 c10::ScalarType ScalarType(const std::string& dtype) {
   if (dtype == "bf16") return at::kBFloat16;
   return dtype == "fp16" ? at::kHalf : at::kFloat;
@@ -47,7 +51,7 @@ class TorchModel final : public Model {
   // Throws what LibTorch throws.
   TorchModel(const ModelOptions& options, ModelFile file, std::unique_ptr<TorchProgram> program);
 
-  // Runs an instance at every size, which decides columns(). INVALID_ARGUMENT if the model cannot run or
+  // Runs every instance at every size, which decides columns(). INVALID_ARGUMENT if the model cannot run or
   // gives another shape.
   absl::Status CheckAndWarm();
 
@@ -77,7 +81,7 @@ class TorchModel final : public Model {
   at::Tensor Forward(Instance& instance, int slot, int rows);
   absl::Status CheckShape(c10::IntArrayRef shape, int rows) const;
   // On the calling thread.
-  absl::Status Warm(const std::vector<int>& batch_sizes);
+  absl::Status Warm(Instance& instance, const std::vector<int>& batch_sizes);
   // Sizes that are no warm-up size, the smallest first, for as long as kOtherSizesBudget.
   absl::Status WarmOtherSizes(const std::vector<int>& warmed);
 
@@ -92,7 +96,7 @@ class TorchModel final : public Model {
 
 TorchModel::TorchModel(const ModelOptions& options, ModelFile file, std::unique_ptr<TorchProgram> program)
     : options_(options), file_(std::move(file)), device_(file_.device), program_(std::move(program)) {
-  const int slots = options_.slots > 0 ? options_.slots : device_.is_cpu() ? 1 : 2;
+  const int slots = SlotsOf(options_, device_);
   for (int i = 0; i < options_.instances; ++i) {
     Instance& instance = instances_.emplace_back(Instance{DeviceStreams(device_), {}});
     for (int slot = 0; slot < slots; ++slot) {
@@ -100,6 +104,7 @@ TorchModel::TorchModel(const ModelOptions& options, ModelFile file, std::unique_
                                   BatchShape(options_, options_.max_batch_size));
     }
   }
+  AskDevice(device_);  // What was made on other streams is there before an instance's own use it.
 }
 
 absl::Status TorchModel::Start(int instance, int slot, int rows) try {
@@ -152,19 +157,24 @@ absl::Status TorchModel::CheckShape(c10::IntArrayRef shape, int rows) const {
                    ShapeText(BatchShape(options_, rows)), "; it gave ", ShapeText(shape)));
 }
 
-absl::Status TorchModel::Warm(const std::vector<int>& batch_sizes) {
+absl::Status TorchModel::Warm(Instance& instance, const std::vector<int>& batch_sizes) {
   const c10::InferenceMode no_autograd;
   for (int rows : batch_sizes) {
-    try {
-      const at::Tensor output = Forward(instances_.front(), /*slot=*/0, rows);
-      RETURN_IF_ERROR(CheckShape(output.sizes(), PaddedRows(rows)));
-      columns_ = static_cast<int>(output.size(1));
-      const c10::StreamGuard computing(instances_.front().streams.compute);
-      output.to(at::kCPU);  // Waits for the device.
-    } catch (const std::exception& e) {
-      return absl::InvalidArgumentError(absl::StrCat("the model cannot run on an input of shape ",
-                                                     ShapeText(BatchShape(options_, PaddedRows(rows))), ": ",
-                                                     CauseOf(e)));
+    // Both slots: what a device sets up for the first use of a stream or a buffer, it does here.
+    for (size_t slot = 0; slot < instance.slots.size(); ++slot) {
+      try {
+        const at::Tensor output = Forward(instance, static_cast<int>(slot), rows);
+        RETURN_IF_ERROR(CheckShape(output.sizes(), PaddedRows(rows)));
+        columns_ = static_cast<int>(output.size(1));
+        const c10::StreamGuard computing(instance.streams.compute);
+        output.to(at::kCPU);  // Waits for the device.
+      } catch (const std::exception& e) {
+        const absl::Status failed = FailedPass(CauseOf(e), file_.device, [this] { AskDevice(device_); });
+        if (absl::IsUnavailable(failed)) return failed;
+        return absl::InvalidArgumentError(absl::StrCat("the model cannot run on an input of shape ",
+                                                       ShapeText(BatchShape(options_, PaddedRows(rows))),
+                                                       ": ", failed.message()));
+      }
     }
   }
   return absl::OkStatus();
@@ -172,15 +182,22 @@ absl::Status TorchModel::Warm(const std::vector<int>& batch_sizes) {
 
 absl::Status TorchModel::CheckAndWarm() {
   const std::vector<int> sizes = WarmUpSizes(options_);
-  RETURN_IF_ERROR(Warm(sizes));
-  return options_.batch_buckets.empty() ? WarmOtherSizes(sizes) : absl::OkStatus();
+  for (Instance& instance : instances_) {
+    absl::Status status;
+    std::jthread([&] { status = Warm(instance, sizes); }).join();
+    RETURN_IF_ERROR(status);
+  }
+  if (!options_.batch_buckets.empty()) return absl::OkStatus();
+  absl::Status status;
+  std::jthread([&] { status = WarmOtherSizes(sizes); }).join();
+  return status;
 }
 
 absl::Status TorchModel::WarmOtherSizes(const std::vector<int>& warmed) {
   const auto end = std::chrono::steady_clock::now() + kOtherSizesBudget;
   for (int rows = 1; rows < options_.max_batch_size && std::chrono::steady_clock::now() < end; ++rows) {
     if (std::find(warmed.begin(), warmed.end(), rows) != warmed.end()) continue;
-    RETURN_IF_ERROR(Warm({rows}));
+    RETURN_IF_ERROR(Warm(instances_.front(), {rows}));
   }
   return absl::OkStatus();
 }
@@ -189,8 +206,9 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
                                                         const ModelFile& file) try {
   const c10::Device device(file.device);
   absl::StatusOr<std::unique_ptr<TorchProgram>> program =
-      file.format == "aotinductor" ? LoadAotInductor(options.path, device, options.instances)
-                                   : LoadTorchScript(options.path, device, ScalarType(options.dtype));
+      file.format == "aotinductor"
+          ? LoadAotInductor(options.path, device, options.instances * SlotsOf(options, device))
+          : LoadTorchScript(options.path, device, ScalarType(options.dtype));
   RETURN_IF_ERROR(program.status());
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
   RETURN_IF_ERROR(model->CheckAndWarm());

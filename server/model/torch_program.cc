@@ -41,8 +41,8 @@ class TorchScriptProgram final : public TorchProgram {
 
 class AotInductorProgram final : public TorchProgram {
  public:
-  AotInductorProgram(const std::string& path, c10::Device device, int instances)
-      : loader_(path, kModelInPackage, /*run_single_threaded=*/false, static_cast<size_t>(instances),
+  AotInductorProgram(const std::string& path, c10::Device device, int runs)
+      : loader_(path, kModelInPackage, /*run_single_threaded=*/false, static_cast<size_t>(runs),
                 device.is_cpu() ? c10::DeviceIndex{-1} : device.index()) {}
 
   at::Tensor Forward(const at::Tensor& batch) override {
@@ -79,12 +79,12 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string&
 }
 
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
-                                                              int instances) try {
+                                                              int runs) try {
   const PackageMetadata metadata = AOTIModelPackageLoader::load_metadata_from_package(path, kModelInPackage);
   RETURN_IF_ERROR(CheckPackageFits(
       metadata, PackageHost::ThisOne(c10::DeviceTypeName(device.type(), /*lower_case=*/true))));
   if (device.is_cpu()) at::cpu::init_amx();  // Asks the kernel for AMX tiles, which some packages need.
-  return std::make_unique<AotInductorProgram>(path, device, instances);
+  return std::make_unique<AotInductorProgram>(path, device, runs);
 } catch (const std::exception& e) {
   return NotAModel(path, "an AOTInductor package that can be loaded here", e);
 }

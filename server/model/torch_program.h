@@ -20,7 +20,7 @@ class TorchProgram {
   virtual ~TorchProgram() = default;
 
   // N×(input shape) on the program's device to whatever the model gives. Under c10::InferenceMode; up to
-  // `instances` calls at once, each on its thread's current stream. Throws what LibTorch throws.
+  // `runs` calls under way at once, each on its thread's current stream. Throws what LibTorch throws.
   virtual at::Tensor Forward(const at::Tensor& batch) = 0;
 };
 
@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string&
 // What it computes in was decided when it was compiled. Unpacks to a temporary folder for as long as the
 // program lives (under TMPDIR, which must not be mounted noexec).
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
-                                                              int instances);
+                                                              int runs);
 
 // What LibTorch says is wrong, on one line and without its backtrace.
 std::string CauseOf(const std::exception& e);

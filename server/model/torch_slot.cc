@@ -29,7 +29,7 @@ DeviceSlot::DeviceSlot(c10::Device device, c10::ScalarType dtype, const std::vec
   const bool on_host = device.is_cpu();
   host_rows_ = at::zeros(shape, at::TensorOptions().dtype(at::kFloat).pinned_memory(!on_host));
   if (on_host) return;
-  device_rows_ = at::zeros(shape, at::TensorOptions().dtype(at::kFloat).device(device));
+  device_rows_ = at::empty(shape, at::TensorOptions().dtype(at::kFloat).device(device));
   copied_.emplace(device.type());
   done_.emplace(device.type());
 }
@@ -89,9 +89,7 @@ absl::Status FailedPass(const std::string& what, const std::string& device,
 }
 
 void AskDevice(c10::Device device) {
-  if (device.is_cpu()) return;
-  at::accelerator::synchronizeDevice(device.index());
-  at::ones({1}, at::TensorOptions().dtype(at::kFloat).device(device)).to(at::kCPU);
+  if (!device.is_cpu()) at::accelerator::synchronizeDevice(device.index());
 }
 
 }  // namespace calserve

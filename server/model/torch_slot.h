@@ -57,7 +57,8 @@ class DeviceSlot final {
 absl::Status FailedPass(const std::string& what, const std::string& device,
                         const std::function<void()>& answers);
 
-// Does something small on the device and waits for it. Throws if the device cannot.
+// Waits for all that the device was given. Throws if the device does not answer; takes no memory there, so
+// that want of it is not taken for that.
 void AskDevice(c10::Device device);
 
 }  // namespace calserve

@@ -29,12 +29,11 @@ struct ServedModelOptions {
   BatchingOptions batching;  // instances and max_batch_size as in `model`
 };
 
-// Told that a device does not answer any more (kDeviceLost), from an instance's thread, once for each batch
-// that finds it so. Must not wait.
+// Told that a device does not answer any more (kDeviceLost), from an instance's thread or the one that loads,
+// once for each batch that finds it so. Must not wait.
 using DeviceLostHook = std::function<void(const absl::Status& status)>;
 
-// How a batcher runs `model`, which outlives it. Each instance is warmed on its own thread. `device_lost` may
-// be null.
+// How a batcher runs `model`, which outlives it. `device_lost` may be null.
 BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& device_lost);
 
 // Loads and warms the model; its batcher is not started. Errors as LoadModel's.

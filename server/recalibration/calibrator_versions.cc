@@ -77,6 +77,12 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarge
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const CalibrationTarget& target,
                                                                 FitResult fit) {
+  ASSIGN_OR_RETURN(const bool replaced, ContentChanged(target));
+  if (replaced) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the weights or class names of model ", target.model, " version ", target.model_version,
+                     " were replaced while the calibrator was fitted; fit again"));
+  }
   return Add(target, CalibratorToJson({std::move(fit.spec), std::move(fit.report)}), "fit");
 }
 
@@ -104,9 +110,9 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
   ASSIGN_OR_RETURN(const bool changed, ContentChanged(target));
   // What a calibrator was fitted for is gone: plain softmax is honest, and a shipped one comes with the
   // model.
-  if ((changed && active.version != 0) || (shipped.has_value() && !had_one)) {
+  if (changed || (shipped.has_value() && !had_one)) {
     const int64_t next = shipped.value_or(0);
-    if (changed) {
+    if (changed && active.version != 0) {
       spdlog::warn(
           "model={} version={} has other weights or class names than before: calibrator={} retired, "
           "active={}",

@@ -348,11 +348,13 @@ TEST_F(ModelRepositoryTest, ALoadThatFailsSaysWhyAndIsTriedAgainWhenAsked) {
 }
 
 TEST_F(ModelRepositoryTest, CallsThatWaitAreAnsweredAtShutdown) {
+  fake_.Change("pets", [](ListedModel& model) { model.policy.kind = VersionPolicy::Kind::kAll; });
+  fake_.Write("pets", 2);
   StartOrDie("explicit");
   fake_.HoldLoads(true);
   std::promise<absl::Status> first, second, late;
   repository_->Load("pets", [&](absl::Status status) { first.set_value(std::move(status)); });
-  ASSERT_TRUE(Eventually([&] { return State(1) == "LOADING"; }));
+  ASSERT_TRUE(Eventually([&] { return State(2) == "LOADING"; }));
   repository_->Load("pets", [&](absl::Status status) { second.set_value(std::move(status)); });
   repository_->StopLoading();
   EXPECT_EQ(first.get_future().get().code(), absl::StatusCode::kUnavailable) << "its load is still held";

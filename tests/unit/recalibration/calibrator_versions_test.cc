@@ -112,6 +112,24 @@ TEST_F(CalibratorVersionsTest, OtherWeightsComeWithTheirOwnCalibrator) {
   const CalibratorVersion active = *versions_.AddModelVersion(target, CalibratorToJson({Temperature(3), {}}));
   EXPECT_EQ(active.spec, Temperature(3));
   EXPECT_EQ(Active(), active.version);
+  target.digest = "third";
+  EXPECT_EQ(versions_.AddModelVersion(target, "")->version, 0);
+  target.digest = "fourth";
+  EXPECT_EQ(versions_.AddModelVersion(target, CalibratorToJson({Temperature(3), {}}))->version,
+            active.version)
+      << "also where plain softmax was active";
+}
+
+TEST_F(CalibratorVersionsTest, AFitForWeightsThatWereReplacedMeanwhileIsNotStored) {
+  CalibrationTarget before = kTarget, after = kTarget;
+  before.digest = "01d";
+  after.digest = "0ther";
+  ASSERT_TRUE(versions_.AddModelVersion(before, "").ok());
+  ASSERT_TRUE(versions_.AddModelVersion(after, "").ok());
+  const absl::Status status = versions_.AddFitted(before, {Temperature(2), {}}).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("were replaced while"));
+  EXPECT_THAT(*versions_.List("fashion"), IsEmpty());
 }
 
 TEST_F(CalibratorVersionsTest, FittedVersionIsStoredButNotActive) {
