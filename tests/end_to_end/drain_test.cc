@@ -63,6 +63,15 @@ TEST_F(DrainTest, NoCallFailsForClientsThatLeaveWhenHealthSaysNotServing) {
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
 }
 
+TEST_F(DrainTest, ASecondSignalStopsAtOnce) {
+  StartServer({"--grpc-lame-duck", "10m"});
+  server_->Signal(SIGTERM);
+  ASSERT_TRUE(server_->WaitForLine("stopping signal=", absl::Seconds(20)).has_value()) << server_->log();
+  EXPECT_FALSE(server_->WaitForExit(absl::Milliseconds(200)).has_value()) << "it serves on";
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 128 + SIGTERM) << server_->log();
+}
+
 // Without a lame duck, what reached the server is answered, and what came after is refused with a code that
 // says to retry elsewhere.
 TEST_F(DrainTest, EveryCallIsAnsweredOrRefusedAsUnavailable) {

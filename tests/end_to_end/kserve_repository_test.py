@@ -62,6 +62,25 @@ class Explicit(KserveTest):
         self.client.load_model(MODEL)
         self.assertEqual(self.infer(self.tensor).get_response().model_version, "2")
 
+    def test_a_label_names_a_version_and_a_key_chooses_a_side(self):
+        yaml = pathlib.Path(OPTIONS.models) / MODEL / "model.yaml"
+        self.addCleanup(yaml.write_text, yaml.read_text(encoding="utf-8"), encoding="utf-8")
+        shutil.copy(pathlib.Path(OPTIONS.models) / MODEL / "1" / "model.pt", self.version_file(2))
+        with yaml.open("a", encoding="utf-8") as file:
+            file.write("version_labels: {stable: 1, canary: 2}\ntraffic: {stable: 50, canary: 50}\n")
+        self.client.load_model(MODEL)
+
+        def version(**parameters):
+            return self.infer(self.tensor, parameters=parameters).get_response().model_version
+
+        self.assertEqual(version(version_label="stable"), "1")
+        self.assertEqual(version(version_label="canary"), "2")
+        chosen = {key: version(routing_key=key) for key in map(str, range(40))}
+        self.assertEqual(set(chosen.values()), {"1", "2"})
+        self.assertEqual({key: version(routing_key=key) for key in chosen}, chosen, "a key stays on its side")
+        with self.assertRaisesRegex(InferenceServerException, "no ready version with the label 'next'"):
+            version(version_label="next")
+
     def test_a_load_that_fails_says_why_and_the_old_version_serves_on(self):
         self.client.load_model(MODEL)
         self.version_file(2).write_text("this is no model", encoding="utf-8")

@@ -158,13 +158,14 @@ std::string BuiltProgram(const std::string& relative) { return CALSERVE_BINARY_D
 namespace {
 
 std::vector<std::string> Arguments(const ServerFlags& flags) {
-  std::vector<std::string> arguments = {BuiltProgram("server/calserve-server"),
-                                        "--model-repository",
-                                        flags.model_repository,
-                                        "--listen",
-                                        flags.listen,
-                                        "--data-dir",
-                                        flags.data_dir};
+  std::vector<std::string> arguments = {
+      flags.program.empty() ? BuiltProgram("server/calserve-server") : flags.program,
+      "--model-repository",
+      flags.model_repository,
+      "--listen",
+      flags.listen,
+      "--data-dir",
+      flags.data_dir};
   arguments.insert(arguments.end(), flags.more.begin(), flags.more.end());
   return arguments;
 }

@@ -68,6 +68,7 @@ struct ServerFlags {
   std::string listen = "127.0.0.1:0";
   std::vector<std::string> more;  // "--feedback-ttl", "1s"
   std::string working_dir;
+  std::string program;  // empty: calserve-server
 };
 
 // The real server binary on a port of its own choice.

@@ -1,0 +1,78 @@
+// A device that does not answer any more: what clients are told, and how the process ends. The server is the
+// real one but for the device, which the test can break (lost_device_model.cc).
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "tests/end_to_end/scenario.h"
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+#include "tests/end_to_end/test_images.h"
+
+namespace calserve::e2e {
+namespace {
+
+class DeviceLostTest : public ::testing::Test {
+ protected:
+  void Start(const std::vector<std::string>& flags) {
+    server_.emplace(ServerFlags{.data_dir = data_dir_.path(),
+                                .more = flags,
+                                .program = BuiltProgram("tests/end_to_end/lost_device_server")});
+    ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+    api_.emplace(server_->address());
+  }
+  static v1::PredictRequest Request(float first) {
+    std::vector<float> values(kImageSide * kImageSide);
+    values[0] = first;
+    return TensorRequest(
+        {std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float))});
+  }
+  void LoseTheDevice() {
+    const CallStatus status = api_->Predict(Request(666)).status;
+    EXPECT_EQ(status.code, absl::StatusCode::kUnavailable) << status;
+    EXPECT_EQ(status.reason, "DEVICE_LOST");
+  }
+
+  TempDir data_dir_;
+  std::optional<ServerProcess> server_;
+  std::optional<Api> api_;
+};
+
+TEST_F(DeviceLostTest, TheServerDrainsAndExitsSoThatItIsRestarted) {
+  Start({"--grpc-lame-duck", "300ms"});
+  const auto reply = api_->Predict(Request(1));
+  ASSERT_TRUE(reply.ok()) << reply.status;
+  const auto watch = api_->WatchHealth("");
+  Health health = Health::kUnknown;
+  ASSERT_TRUE(watch->Read(&health));
+  EXPECT_EQ(health, Health::kServing);
+  LoseTheDevice();
+  ASSERT_TRUE(watch->Read(&health));
+  EXPECT_EQ(health, Health::kNotServing);
+  // Feedback needs no device.
+  v1::SubmitFeedbackRequest feedback;
+  *feedback.add_items() = Item(reply->predictions(0).ticket(), 3);
+  const auto stored = api_->SubmitFeedback(feedback);
+  ASSERT_TRUE(stored.ok()) << stored.status;
+  EXPECT_THAT(Outcomes(stored.response), ::testing::ElementsAre(v1::FEEDBACK_OUTCOME_ACCEPTED));
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 6) << server_->log();
+  EXPECT_NE(server_->log().find("test:0 does not answer any more"), std::string::npos) << server_->log();
+}
+
+TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {
+  Start({"--device-error-policy", "stay"});
+  LoseTheDevice();
+  EXPECT_EQ(api_->CheckHealth("").response, Health::kNotServing);
+  EXPECT_FALSE(server_->WaitForExit(absl::Milliseconds(300)).has_value()) << server_->log();
+  EXPECT_TRUE(api_->ListModels().ok());
+  LoseTheDevice();
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 0) << server_->log();
+}
+
+}  // namespace
+}  // namespace calserve::e2e
