@@ -84,6 +84,7 @@ class ModelRepositoryTest : public ::testing::Test {
     return done.get_future().get();
   }
 
+  const int own_priority_ = getpriority(PRIO_PROCESS, 0);
   FakeVersions fake_;
   RepositoryOptions options_;
   std::unique_ptr<ModelRepository> repository_;
@@ -100,7 +101,8 @@ TEST_F(ModelRepositoryTest, WhatIsWantedIsReadyWhenTheStartReturns) {
   EXPECT_EQ(State(2), "READY");
   EXPECT_EQ(State(1), "UNAVAILABLE");
   EXPECT_THAT(Version(1).reason, HasSubstr("not asked for (versions: latest: 1)"));
-  EXPECT_THAT(fake_.load_priorities(), Each(0)) << "nothing serves yet that loading could disturb";
+  EXPECT_THAT(fake_.load_priorities(), Each(own_priority_))
+      << "nothing serves yet that loading could disturb";
 }
 
 TEST_F(ModelRepositoryTest, AVersionThatCannotBeLoadedStopsTheStart) {
@@ -143,7 +145,7 @@ TEST_F(ModelRepositoryTest, ANewVersionTakesTheOldOnesPlaceAtTheLowestPriority) 
   fake_.Write("pets", 2);
   ASSERT_TRUE(EventuallyServes("2a"));
   ASSERT_TRUE(Eventually([&] { return fake_.alive() == 1; }));
-  EXPECT_THAT(fake_.load_priorities(), ElementsAre(0, 19));
+  EXPECT_THAT(fake_.load_priorities(), ElementsAre(own_priority_, 19));
   EXPECT_THAT(fake_.log(), AllOf(Contains("pets 2 LOADING"), Contains("pets 2 READY")));
 }
 
@@ -156,7 +158,7 @@ TEST_F(ModelRepositoryTest, AVersionWhoseFilesGrowIsLoadedOnceTheyStayTheSame) {
   }
   fake_.Write("pets", 2, "whole");
   ASSERT_TRUE(EventuallyServes("2whole"));
-  EXPECT_THAT(fake_.load_priorities(), ElementsAre(0, 19)) << "the start's, and one";
+  EXPECT_THAT(fake_.load_priorities(), ElementsAre(own_priority_, 19)) << "the start's, and one";
 }
 
 TEST_F(ModelRepositoryTest, AVersionThatFailsLeavesTheOldOneServingAndSaysWhy) {
