@@ -13,10 +13,13 @@ namespace {
 
 int64_t InputBytes(const BatchTask& task) { return static_cast<int64_t>(task.input.size() * sizeof(float)); }
 
-absl::Status NoRoom(absl::string_view unit, int64_t queued, int64_t more, int64_t limit) {
+absl::Status NoRoom(absl::string_view unit, int64_t queued, int64_t more, int64_t most, int priority) {
+  const int64_t share = ShareOfQueue(most, priority);
+  const std::string of_which =
+      share == most ? "" : absl::StrCat(", of which priority ", priority, " may use ", share, ",");
   return WithReason(absl::ResourceExhaustedError(
-                        absl::StrCat("the batch queue holds ", queued, " of at most ", limit, " ", unit,
-                                     " and this request has ", more, "; retry with backoff")),
+                        absl::StrCat("the batch queue holds ", queued, " of at most ", most, " ", unit,
+                                     of_which, " and this request has ", more, "; retry with backoff")),
                     "QUEUE_FULL");
 }
 
@@ -47,10 +50,12 @@ absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
 absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
   // Every request fits an empty queue.
   const int priority = queue_.empty() ? 1 : task.priority;
-  const int64_t rows = ShareOfQueue(options_.max_queue_rows, priority);
-  if (task.rows > rows - rows_) return NoRoom("rows", rows_, task.rows, rows);
-  const int64_t bytes = ShareOfQueue(options_.max_queue_bytes, priority);
-  if (InputBytes(task) > bytes - bytes_) return NoRoom("bytes", bytes_, InputBytes(task), bytes);
+  if (task.rows > ShareOfQueue(options_.max_queue_rows, priority) - rows_) {
+    return NoRoom("rows", rows_, task.rows, options_.max_queue_rows, priority);
+  }
+  if (InputBytes(task) > ShareOfQueue(options_.max_queue_bytes, priority) - bytes_) {
+    return NoRoom("bytes", bytes_, InputBytes(task), options_.max_queue_bytes, priority);
+  }
   return absl::OkStatus();
 }
 

@@ -213,7 +213,11 @@ TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheQueue) {
   PushAt(2, 5);
   BatchTask task = Task(2);
   task.priority = 2;
-  EXPECT_THAT(queue_.CheckRoom(task).message(), HasSubstr("5 of at most 6 rows and this request has 2"));
+  const absl::Status full = queue_.CheckRoom(task);
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(full), "QUEUE_FULL");
+  EXPECT_THAT(full.message(),
+              HasSubstr("5 of at most 8 rows, of which priority 2 may use 6, and this request has 2"));
   task.priority = 1;
   EXPECT_TRUE(queue_.CheckRoom(task).ok());
 }
@@ -222,7 +226,8 @@ TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheBytes) {
   PushAt(2, 1);
   BatchTask task = Task(1, 7);
   task.priority = 2;
-  EXPECT_THAT(queue_.CheckRoom(task).message(), HasSubstr("4 of at most 30 bytes and this request has 28"));
+  EXPECT_THAT(queue_.CheckRoom(task).message(),
+              HasSubstr("4 of at most 40 bytes, of which priority 2 may use 30, and this request has 28"));
   task.priority = 1;
   EXPECT_TRUE(queue_.CheckRoom(task).ok());
 }
