@@ -26,7 +26,10 @@ inline absl::StatusOr<Page> PageOf(size_t items, int32_t page_size, const std::s
         "page_size");
   }
   uint64_t begin = 0;
-  if (!token.empty() && (!absl::SimpleAtoi(token, &begin) || begin > items)) {
+  // Tokens are written as below, and the first page has none.
+  const bool given =
+      absl::SimpleAtoi(token, &begin) && begin > 0 && begin <= items && absl::StrCat(begin) == token;
+  if (!token.empty() && !given) {
     return WithField(absl::InvalidArgumentError("page_token is not one that a response gave"), "page_token");
   }
   Page page;

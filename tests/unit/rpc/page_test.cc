@@ -53,7 +53,8 @@ TEST(PageTest, APageSizeOutOfRangeNamesItsField) {
 }
 
 TEST(PageTest, ATokenThatNoPageGaveIsRefused) {
-  for (const char* token : {"x", "-1", "6", "1.5", "0x1", "99999999999999999999999"}) {
+  for (const char* token :
+       {"x", "-1", "6", "0", "00", "03", "+3", " 3", "1.5", "0x1", "99999999999999999999999"}) {
     const absl::Status status = PageOf(5, 2, token).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << token;
     EXPECT_EQ(ErrorField(status), "page_token");
