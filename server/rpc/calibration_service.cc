@@ -6,9 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/fit_stream.h"
 #include "server/rpc/page.h"
@@ -18,7 +17,6 @@
 namespace calserve {
 namespace {
 
-constexpr int kMaxWaitingCalls = 64;
 constexpr int64_t kDefaultReportRows = 100'000;
 
 }  // namespace
@@ -36,11 +34,7 @@ grpc::ServerUnaryReactor* CalibrationService::Run(WorkerPool& pool,
     call->Reply(call->cancel()->cancelled() ? absl::CancelledError("cancelled by the client")
                                             : std::move(work)());
   };
-  if (!pool.TrySubmit(std::move(answer), 1)) {
-    call->Reply(WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                               kMaxWaitingCalls, " calls to the calibration service wait already; retry")),
-                           "TOO_MANY_CALLS"));
-  }
+  if (!pool.TrySubmit(std::move(answer), 1)) call->Reply(TooManyCalls());
   return call;
 }
 
@@ -107,17 +101,7 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
   report.key = {
       snapshot.model->name, snapshot.model->version,
       request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
-  if (report.key.calibrator_version != 0) {
-    ASSIGN_OR_RETURN(
-        const std::shared_ptr<const Calibrator> known,
-        backends_.registry.Find(report.key.model, report.key.model_version, report.key.calibrator_version));
-    if (known == nullptr) {
-      return WithField(absl::NotFoundError(absl::StrCat("model '", report.key.model, "' version ",
-                                                        report.key.model_version, " has no calibrator ",
-                                                        report.key.calibrator_version)),
-                       "calibrator_version");
-    }
-  }
+  RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, report.key));
   if (request.has_stored()) {
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
     selection.model = report.key.model;
@@ -143,7 +127,7 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* CalibrationService::WatchCalibration(
     grpc::CallbackServerContext*, const v1::WatchCalibrationRequest* request) {
-  return NewWatchStream(backends_, *request);
+  return NewWatchStream(backends_, *request, calibrator_thread_);
 }
 
 }  // namespace calserve

@@ -5,17 +5,29 @@
 #include <vector>
 
 #include "server/base/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/status.h"
 
 namespace calserve {
 namespace {
 
+constexpr int64_t kFollowActive = -1;  // no calibrator version
+
 class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationResponse> {
  public:
-  WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
+  WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request,
+              WorkerPool& store_thread)
+      : backends_(backends), request_(request) {
     call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
-    if (absl::Status status = Subscribe(backends, request); !status.ok()) End(std::move(status));
+    if (call_ == nullptr) {
+      Start(CallTracker::ShuttingDown());
+    } else if (request.calibrator_version() == 0) {
+      Start(Subscribe());
+    } else if (!store_thread.TrySubmit([this] { Start(Subscribe()); }, 1)) {  // The store knows which exist.
+      Start(TooManyCalls());
+    }
   }
 
   void OnWriteDone(bool ok) override {
@@ -35,10 +47,13 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
   }
 
  private:
-  absl::Status Subscribe(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
-    if (call_ == nullptr) return CallTracker::ShuttingDown();
-    absl::StatusOr<Snapshot> snapshot = backends.table.Find(request.model(), request.model_version());
-    if (!snapshot.ok()) return snapshot.status();
+  absl::Status Subscribe() {
+    const v1::WatchCalibrationRequest& request = request_;
+    ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
+    // With no calibrator version asked for, the watch follows the active one.
+    const MonitorKey fixed{snapshot.model->name, snapshot.model->version,
+                           request.has_calibrator_version() ? request.calibrator_version() : kFollowActive};
+    if (request.has_calibrator_version()) RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, fixed));
     Subscription subscription;
     if (request.has_min_interval()) {
       subscription.min_interval =
@@ -46,24 +61,27 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     }
     subscription.windows.assign(request.windows().begin(), request.windows().end());
     if (subscription.windows.empty()) subscription.windows.push_back("last_1000");
-    // With no calibrator version asked for, the watch follows the active one.
-    const MonitorKey fixed{snapshot->model->name, snapshot->model->version,
-                           request.has_calibrator_version() ? request.calibrator_version() : -1};
-    subscription.key = [&table = backends.table, fixed] {
+    subscription.key = [&table = backends_.table, fixed] {
       MonitorKey key = fixed;
-      if (key.calibrator_version < 0) {
+      if (key.calibrator_version == kFollowActive) {
         const absl::StatusOr<Snapshot> now = table.Find(key.model, key.model_version);
         key.calibrator_version = now.ok() ? now->calibrator->version : 0;
       }
       return key;
     };
-    absl::StatusOr<std::unique_ptr<ReportHub::Subscriber>> subscriber =
-        backends.hub.Subscribe(std::move(subscription), [this] { Ready(); });
-    if (!subscriber.ok()) return subscriber.status();
+    ASSIGN_OR_RETURN(std::unique_ptr<ReportHub::Subscriber> subscriber,
+                     backends_.hub.Subscribe(std::move(subscription), [this] { Ready(); }));
     MutexLock lock(&mu_);
-    subscriber_ = *std::move(subscriber);
-    WriteIfDue();
+    subscriber_ = std::move(subscriber);
     return absl::OkStatus();
+  }
+
+  // With what Subscribe said, or why it was not asked.
+  void Start(absl::Status status) {
+    MutexLock lock(&mu_);
+    started_ = true;
+    if (!status.ok()) EndWith(std::move(status));
+    WriteIfDue();
   }
 
   // From the hub's thread, maybe before Subscribe has returned.
@@ -75,13 +93,18 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
   void End(absl::Status status) {
     MutexLock lock(&mu_);
-    if (!ended_) status_ = std::move(status);
-    ended_ = true;
+    EndWith(std::move(status));
     WriteIfDue();
   }
 
+  // The first status counts.
+  void EndWith(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!ended_) status_ = std::move(status);
+    ended_ = true;
+  }
+
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (writing_ || finished_) return;
+    if (!started_ || writing_ || finished_) return;
     if (ended_) {
       finished_ = true;
       Finish(ToGrpcStatus(status_));
@@ -95,11 +118,14 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     StartWrite(&response_);
   }
 
+  const CalibrationBackends backends_;
+  const v1::WatchCalibrationRequest& request_;  // gRPC's; lives until OnDone.
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
   v1::WatchCalibrationResponse response_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
+  bool started_ ABSL_GUARDED_BY(mu_) = false;  // The call is not finished while it may be subscribing.
   bool ready_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
@@ -109,8 +135,9 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 }  // namespace
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
-  return new WatchStream(backends, request);
+    const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request,
+    WorkerPool& store_thread) {
+  return new WatchStream(backends, request, store_thread);
 }
 
 }  // namespace calserve

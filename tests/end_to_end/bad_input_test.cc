@@ -285,5 +285,33 @@ TEST_F(BadInputTest, AnUnknownWindowIsRefusedAndTheAnswerListsTheWindows) {
   EXPECT_EQ(watch->Finish().code, absl::StatusCode::kInvalidArgument);
 }
 
+TEST_F(BadInputTest, ACalibratorVersionThatDoesNotExistIsNotFound) {
+  for (const int64_t version : {int64_t{9}, int64_t{-1}}) {
+    const std::string says = "has no calibrator " + std::to_string(version);
+    for (const bool stored : {false, true}) {
+      v1::GetCalibrationReportRequest request = WindowRequest(version, "last_1000");
+      if (stored) request.mutable_stored();
+      const CallStatus status = api_->Report(request).status;
+      EXPECT_EQ(status.code, absl::StatusCode::kNotFound) << status;
+      EXPECT_THAT(status.message, HasSubstr(says));
+    }
+    v1::WatchCalibrationRequest request;
+    request.set_model(kModel);
+    request.set_calibrator_version(version);
+    v1::WatchCalibrationResponse response;
+    const auto watch = api_->WatchCalibration(request);
+    EXPECT_FALSE(watch->Read(&response));
+    const CallStatus status = watch->Finish();
+    EXPECT_EQ(status.code, absl::StatusCode::kNotFound) << status;
+    EXPECT_THAT(status.message, HasSubstr(says));
+    EXPECT_THAT(status.fields, ElementsAre("calibrator_version"));
+  }
+  v1::WatchCalibrationRequest request;
+  request.set_model(kModel);
+  request.set_calibrator_version(0);  // plain softmax, which every model version has
+  v1::WatchCalibrationResponse response;
+  EXPECT_TRUE(api_->WatchCalibration(request)->Read(&response));
+}
+
 }  // namespace
 }  // namespace calserve::e2e

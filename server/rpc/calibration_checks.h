@@ -1,0 +1,22 @@
+#ifndef CALSERVE_SERVER_RPC_CALIBRATION_CHECKS_H_
+#define CALSERVE_SERVER_RPC_CALIBRATION_CHECKS_H_
+
+#include "absl/status/status.h"
+#include "server/monitoring/calibration_monitor.h"
+#include "server/recalibration/calibrator_registry.h"
+
+namespace calserve {
+
+// What the calls of the calibration service refuse alike.
+
+// NOT_FOUND where the model version has no such calibrator version; every one has 0, plain softmax. May wait
+// for the store.
+absl::Status CheckCalibratorExists(CalibratorRegistry& registry, const MonitorKey& key);
+
+// Calls that may wait for one of the service's threads, and what the next one is told.
+inline constexpr int kMaxWaitingCalls = 64;
+absl::Status TooManyCalls();
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_CALIBRATION_CHECKS_H_
