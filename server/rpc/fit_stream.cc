@@ -19,15 +19,11 @@ namespace {
 class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
  public:
   FitStream(const CalibrationBackends& backends, const grpc::CallbackServerContext& context)
-      : context_(context),
-        backends_(backends),
-        cancel_(std::make_shared<CancelFlag>()),
-        call_(backends.calls.Begin()) {
-    if (call_ != nullptr) {
-      StartRead(&request_);
-    } else {
-      End(CallTracker::ShuttingDown());
-    }
+      : context_(context), backends_(backends), cancel_(std::make_shared<CancelFlag>()) {
+    call_ = backends.calls.Begin([this] { EndUnlessFitting(); });
+    MutexLock lock(&mu_);
+    if (call_ == nullptr) EndWith(CallTracker::ShuttingDown());
+    ReadOn();
   }
 
   void OnReadDone(bool ok) override {
@@ -38,10 +34,9 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     if (!request_.has_examples()) {
       return End(absl::InvalidArgumentError("after the specification only examples may follow"));
     }
-    set_->Add(std::move(*request_.mutable_examples()), cancel_, [this](absl::Status status) {
-      if (!status.ok()) return End(std::move(status));
-      StartRead(&request_);
-    });
+    if (!Start(Work::kAdding)) return;
+    set_->Add(std::move(*request_.mutable_examples()), cancel_,
+              [this](absl::Status status) { Added(std::move(status)); });
   }
 
   void OnWriteDone(bool) override {
@@ -53,11 +48,46 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   void OnCancel() override { cancel_->Cancel(); }  // The next step of reading or fitting ends the call.
 
   void OnDone() override {
+    call_.reset();  // No EndUnlessFitting from here on.
     { MutexLock lock(&mu_); }
     delete this;
   }
 
  private:
+  // What goes on elsewhere and comes back to this object: the call is not finished meanwhile.
+  enum class Work { kNone, kAdding, kFitting };
+
+  // From the tracker when a drain begins. The client can send its set to another server; a fit that runs is
+  // worth waiting for.
+  void EndUnlessFitting() {
+    MutexLock lock(&mu_);
+    if (work_ == Work::kFitting) return;
+    cancel_->Cancel();
+    EndWith(CallTracker::ShuttingDown());
+  }
+
+  // False where the call has ended.
+  bool Start(Work work) {
+    MutexLock lock(&mu_);
+    if (ended_.has_value()) return false;
+    work_ = work;
+    return true;
+  }
+
+  void Added(absl::Status status) {
+    MutexLock lock(&mu_);
+    work_ = Work::kNone;
+    if (!status.ok()) return EndWith(std::move(status));
+    ReadOn();
+  }
+
+  void Fitted(const absl::StatusOr<CalibratorVersion>& calibrator) {
+    MutexLock lock(&mu_);
+    work_ = Work::kNone;
+    if (calibrator.ok()) *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
+    EndWith(calibrator.status());
+  }
+
   void OnSpecification(bool ok) {
     if (!ok || !request_.has_specification()) {
       return End(absl::InvalidArgumentError("the first request must be the specification"));
@@ -80,11 +110,13 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
                                 snapshot.model->digest};
     if (specification.has_uploaded()) {
       set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
-      StartRead(&request_);
+      MutexLock lock(&mu_);
+      ReadOn();
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(specification.stored()));
     const int64_t max_rows = specification.stored().max_rows();
+    if (!Start(Work::kFitting)) return absl::OkStatus();
     backends_.registry.FitStored(*target_, method_, folds_, std::move(selection),
                                  max_rows == 0 ? backends_.limits.fit_max_rows : max_rows, progress(),
                                  done());
@@ -93,6 +125,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 
   void FitUploaded() {
     if (set_ == nullptr) return;  // The client closed its side after selecting stored labels.
+    if (!Start(Work::kFitting)) return;
     backends_.registry.FitUploaded(*target_, method_, folds_, std::move(*set_).Take(), progress(), done());
   }
 
@@ -109,21 +142,26 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   }
 
   CalibratorRegistry::FitDone done() {
-    return [this](absl::StatusOr<CalibratorVersion> calibrator) {
-      if (!calibrator.ok()) return End(calibrator.status());
-      {
-        MutexLock lock(&mu_);
-        *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
-      }
-      End(absl::OkStatus());
-    };
+    return [this](const absl::StatusOr<CalibratorVersion>& calibrator) { Fitted(calibrator); };
   }
 
   void End(absl::Status status) {
     MutexLock lock(&mu_);
-    if (!status.ok()) pending_.reset();
-    ended_ = std::move(status);
+    EndWith(std::move(status));
+  }
+
+  // The first status counts.
+  void EndWith(absl::Status status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!ended_.has_value()) {
+      if (!status.ok()) pending_.reset();
+      ended_ = std::move(status);
+    }
     WriteIfDue();
+  }
+
+  void ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (ended_.has_value()) return WriteIfDue();
+    StartRead(&request_);
   }
 
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -133,7 +171,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
       response_ = *std::move(pending_);
       pending_.reset();
       StartWrite(&response_);
-    } else if (ended_.has_value()) {
+    } else if (ended_.has_value() && work_ == Work::kNone) {
       finished_ = true;
       Finish(ToGrpcStatus(*ended_));
     }
@@ -142,7 +180,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   const grpc::CallbackServerContext& context_;  // gRPC's; lives until OnDone.
   const CalibrationBackends backends_;
   const std::shared_ptr<CancelFlag> cancel_;
-  const std::unique_ptr<CallTracker::Call> call_;
+  std::unique_ptr<CallTracker::Call> call_;
   // Touched by one step of reading at a time.
   v1::FitCalibratorRequest request_;
   std::optional<CalibrationTarget> target_;
@@ -155,6 +193,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
       ABSL_GUARDED_BY(mu_);                                  // the newest; written when its turn comes
   v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);  // being written
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);   // what to finish with, once all is written
+  Work work_ ABSL_GUARDED_BY(mu_) = Work::kNone;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };

@@ -187,6 +187,10 @@ TEST_F(DrainTest, IdleStreamsDoNotHoldUpTheExit) {
   StartServer({"--grpc-drain-timeout", "60s"});
   const auto predict = api_->StreamPredict();
   const auto feedback = api_->StreamFeedback();
+  const auto fit = api_->FitCalibrator();
+  v1::FitCalibratorRequest uploads;
+  *uploads.mutable_specification() = UploadedFit(v1::CALIBRATION_METHOD_TEMPERATURE);
+  ASSERT_TRUE(fit->Write(uploads));  // And then nothing.
   const auto watch = api_->WatchHealth("");
   Health health = Health::kUnknown;
   ASSERT_TRUE(watch->Read(&health));
@@ -195,15 +199,29 @@ TEST_F(DrainTest, IdleStreamsDoNotHoldUpTheExit) {
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 0) << server_->log();
 }
 
-TEST_F(DrainTest, ACallThatItsClientNeverEndsIsCancelledAtTheTimeout) {
-  StartServer({"--grpc-drain-timeout", "1s"});
+TEST_F(DrainTest, AFitThatTakesTooLongIsCancelledAtTheTimeout) {
+  StartServer({"--grpc-drain-timeout", "50ms"});
   const auto fit = api_->FitCalibrator();
-  v1::FitCalibratorRequest uploads;
-  *uploads.mutable_specification() = UploadedFit(v1::CALIBRATION_METHOD_TEMPERATURE);
-  ASSERT_TRUE(fit->Write(uploads));  // And then nothing.
-  ASSERT_TRUE(api_->Predict(TestTensorRequest(0, 1)).ok());
+  v1::FitCalibratorRequest request;
+  *request.mutable_specification() = UploadedFit(v1::CALIBRATION_METHOD_PLATT);
+  request.mutable_specification()->set_folds(20);
+  ASSERT_TRUE(fit->Write(request));
+  for (int part = 0; part < 30; ++part) {  // A fit of seconds.
+    request.mutable_examples()->clear_examples();
+    for (int i = 0; i < 2000; ++i) {
+      v1::LabelledExample& example = *request.mutable_examples()->add_examples();
+      for (int k = 0; k < kClasses; ++k) example.mutable_logits()->add_values((i * 7 + part + k * 31) % 17);
+      example.set_class_index(i % kClasses);
+    }
+    ASSERT_TRUE(fit->Write(request));
+  }
+  fit->CloseWrites();
+  v1::FitCalibratorResponse response;
+  ASSERT_TRUE(fit->Read(&response)) << fit->Finish();
+  ASSERT_TRUE(response.has_progress());
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 0) << server_->log();
+  EXPECT_THAT(server_->log(), ::testing::HasSubstr("drain timeout passed: calls cancelled=1"));
   EXPECT_FALSE(fit->Finish().ok());
 }
 
