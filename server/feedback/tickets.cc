@@ -227,6 +227,13 @@ absl::StatusOr<std::unique_ptr<TicketSealer>> CreateTicketSealer(const TicketOpt
     RETURN_IF_ERROR(CreateKeyRing(path, clock.Now()));
     file = ReadKeyRing(path, clock.Now());
   }
+  if (absl::IsNotFound(file.status())) {
+    return absl::NotFoundError(
+        absl::StrCat(file.status().message(),
+                     "; put the keys of this deployment there, or leave --tickets-key-file out: "
+                     "the server then makes ",
+                     data_dir, "/ticket_keys"));
+  }
   if (!file.ok()) return file.status();
   return std::make_unique<TicketSealerImpl>(options, path, deployment_id, clock, *std::move(file));
 }
