@@ -86,18 +86,24 @@ class InputReader {
     return absl::OkStatus();
   }
 
-  absl::Status CheckShape(const std::vector<int64_t>& expected) const {
+  // The shape fits one of those expected.
+  absl::Status CheckShape(const std::vector<std::vector<int64_t>>& expected) const {
     for (const int64_t dimension : input_.shape()) {
       if (dimension >= 0) continue;
       return Wrong("inputs[0].shape", absl::StrCat("All input dimensions should be specified for ", Named(),
                                                    ", got ", ShapeText(input_.shape())));
     }
-    const bool fits =
-        std::equal(expected.begin(), expected.end(), input_.shape().begin(), input_.shape().end(),
-                   [](int64_t want, int64_t got) { return want == kAny || want == got; });
-    if (!fits) {
-      return Wrong("inputs[0].shape", absl::StrCat("unexpected shape for ", Named(), ". Expected ",
-                                                   ShapeText(expected), ", got ", ShapeText(input_.shape())));
+    const auto fits = [this](const std::vector<int64_t>& shape) {
+      return std::equal(shape.begin(), shape.end(), input_.shape().begin(), input_.shape().end(),
+                        [](int64_t want, int64_t got) { return want == kAny || want == got; });
+    };
+    if (std::none_of(expected.begin(), expected.end(), fits)) {
+      const std::string shapes =
+          absl::StrJoin(expected, " or ", [](std::string* out, const std::vector<int64_t>& shape) {
+            absl::StrAppend(out, ShapeText(shape));
+          });
+      return Wrong("inputs[0].shape", absl::StrCat("unexpected shape for ", Named(), ". Expected ", shapes,
+                                                   ", got ", ShapeText(input_.shape())));
     }
     const int64_t rows = input_.shape(0);
     if (rows >= 1 && rows <= model_.max_batch_size) return absl::OkStatus();
@@ -117,7 +123,7 @@ class InputReader {
   absl::Status ReadFloats(InputRows& out) const {
     std::vector<int64_t> expected = {kAny};
     expected.insert(expected.end(), model_.input_shape.begin(), model_.input_shape.end());
-    RETURN_IF_ERROR(CheckShape(expected));
+    RETURN_IF_ERROR(CheckShape({expected}));
     const auto& typed = input_.contents().fp32_contents();
     const absl::string_view data =
         raw() ? absl::string_view(request_.raw_input_contents(0))
@@ -134,8 +140,7 @@ class InputReader {
   }
 
   absl::Status ReadPixels(InputRows& out) const {
-    const bool grey = input_.shape_size() == 4 && input_.shape(3) == 1;
-    RETURN_IF_ERROR(CheckShape({kAny, kAny, kAny, grey ? 1 : 3}));
+    RETURN_IF_ERROR(CheckShape({{kAny, kAny, kAny, 1}, {kAny, kAny, kAny, 3}}));
     const int64_t height = input_.shape(1), width = input_.shape(2), channels = input_.shape(3);
     if (std::min(height, width) < 1 || std::max(height, width) > kMaxSide) {
       return Wrong("inputs[0].shape", absl::StrCat("height and width must be from 1 to ", kMaxSide, " for ",
@@ -174,7 +179,7 @@ class InputReader {
 
   absl::Status ReadFiles(InputRows& out) const {
     RETURN_IF_ERROR(
-        CheckShape(input_.shape_size() == 1 ? std::vector<int64_t>{kAny} : std::vector<int64_t>{kAny, 1}));
+        CheckShape({input_.shape_size() == 1 ? std::vector<int64_t>{kAny} : std::vector<int64_t>{kAny, 1}}));
     std::vector<absl::string_view> files;
     if (raw()) {
       RETURN_IF_ERROR(CutElements(request_.raw_input_contents(0), files));

@@ -117,7 +117,7 @@ class Refusing(KserveTest):
 
     def test_pixels(self):
         for shape in ([1, 3, SIDE, SIDE], [1, SIDE, SIDE, 4], [SIDE, SIDE, 1]):
-            self.refused_rpc("INVALID_ARGUMENT", r"unexpected shape .* Expected \[-1,-1,-1,3\]",
+            self.refused_rpc("INVALID_ARGUMENT", r"unexpected shape .* Expected \[-1,-1,-1,1\] or \[-1,-1,-1,3\], got",
                              self.one("UINT8", shape, bytes(SIDE * SIDE)))
         self.refused_rpc("INVALID_ARGUMENT", "byte size mismatch .* Expected 784, got 783",
                          self.one("UINT8", [1, SIDE, SIDE, 1], bytes(783)))
