@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "calibration_io/file.h"
 #include "calibration_io/json_reader.h"
 #include "calibration_io/json_values.h"
 
@@ -124,6 +125,20 @@ absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view text) {
   const absl::StatusOr<Calibrator> valid = Calibrator::Create(out.spec);
   if (!valid.ok()) return valid.status();
   return out;
+}
+
+absl::StatusOr<CalibratorDocument> ReadCalibratorFile(const std::string& path, int classes) {
+  const absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxJsonBytes);
+  if (!text.ok()) return text.status();
+  absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(*text);
+  if (!document.ok()) {
+    return absl::Status(document.status().code(), absl::StrCat(path, ": ", document.status().message()));
+  }
+  if (document->spec.classes != classes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " is for ", document->spec.classes, " classes; ", classes, " are needed"));
+  }
+  return document;
 }
 
 std::string MetricsToJson(const CalibrationMetrics& metrics) { return MetricsToJsonValue(metrics).dump(); }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "calibration_io/file.h"
 
 namespace calserve {
 namespace {
@@ -66,6 +67,10 @@ absl::Status ForEachRecord(absl::string_view text, absl::string_view name, IsHea
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     ++record.line;
     if (absl::StripAsciiWhitespace(line).empty()) continue;
+    // Each field of a line takes many times its text.
+    if (static_cast<int64_t>(line.size()) > kMaxLineBytes) {
+      return LargerThan(absl::StrCat("line ", record.line, " of ", name), kMaxLineBytes);
+    }
     absl::StatusOr<std::vector<std::string>> fields = SplitFields(absl::StripSuffix(line, "\r"));
     if (!fields.ok())
       return absl::InvalidArgumentError(absl::StrCat(Place(name, record), fields.status().message()));

@@ -11,8 +11,9 @@
 namespace calserve {
 
 // Comma-separated text: a record a line (LF or CRLF), fields optionally in double quotes ("" for a quote
-// inside), empty lines left out. A first line whose first field is no number (for images: is "path") is a
-// header and left out. Errors are INVALID_ARGUMENT and name `name` (of the file), the line and the value.
+// inside), empty lines left out. A line has at most kMaxLineBytes. A first line whose first field is no
+// number (for images: is "path") is a header and left out. Errors are INVALID_ARGUMENT and name `name` (of
+// the file), the line and the value.
 
 // N records of the same number K of numbers.
 struct CsvNumbers {

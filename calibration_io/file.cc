@@ -1,51 +1,100 @@
 #include "calibration_io/file.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <filesystem>
-#include <memory>
 #include <system_error>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace calserve {
 namespace {
 
-struct Closer {
-  void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, Closer>;
+void Close(std::FILE* file) {
+  if (file != stdin) std::fclose(file);
+}
+using File = std::unique_ptr<std::FILE, void (*)(std::FILE*)>;
 
-absl::Status FileError(absl::string_view what, const std::string& path) {
+absl::Status FileError(absl::string_view what, absl::string_view name) {
   const int error = errno;
-  return absl::ErrnoToStatus(error, absl::StrCat(what, " ", path));
+  return absl::ErrnoToStatus(error, absl::StrCat(what, " ", name));
+}
+
+// What messages call the file of a command line.
+std::string NameOf(const std::string& path) { return path == "-" ? "standard input" : path; }
+
+absl::StatusOr<File> OpenToRead(const std::string& path) {
+  File file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), &Close);
+  if (file == nullptr) return FileError("cannot open", path);
+  return file;
+}
+
+// The bytes of a regular file; nullopt of what does not say.
+std::optional<int64_t> SizeOf(std::FILE* file) {
+  struct stat info;
+  if (fstat(fileno(file), &info) != 0 || !S_ISREG(info.st_mode)) return std::nullopt;
+  return info.st_size;
+}
+
+std::string SizeText(int64_t bytes) {
+  for (const auto& [shift, unit] : {std::pair(30, " GiB"), std::pair(20, " MiB")}) {
+    if (bytes >> shift << shift == bytes) return absl::StrCat(bytes >> shift, unit);
+  }
+  return absl::StrCat(bytes, " bytes");
 }
 
 }  // namespace
 
+absl::Status LargerThan(absl::string_view name, int64_t max_bytes) {
+  return absl::InvalidArgumentError(absl::StrCat(name, " is larger than the limit of ", SizeText(max_bytes)));
+}
+
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes) {
-  const bool standard_input = path == "-";
-  const File owned(standard_input ? nullptr : std::fopen(path.c_str(), "rb"));
-  std::FILE* const file = standard_input ? stdin : owned.get();
-  if (file == nullptr) return FileError("cannot open", path);
+  const absl::StatusOr<File> file = OpenToRead(path);
+  if (!file.ok()) return file.status();
+  constexpr size_t kChunk = 1 << 20;
   std::string content;
-  size_t size = 0;
-  for (size_t chunk = 64 << 10;; chunk = std::min<size_t>(2 * chunk, 16 << 20)) {
-    content.resize(size + chunk);
-    size += std::fread(content.data() + size, 1, chunk, file);
-    if (static_cast<int64_t>(size) > max_bytes) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(path, " is larger than the limit of ", max_bytes, " bytes"));
-    }
-    if (size < content.size()) break;
+  if (const std::optional<int64_t> bytes = SizeOf(file->get())) {
+    if (*bytes > max_bytes) return LargerThan(NameOf(path), max_bytes);
+    content.reserve(static_cast<size_t>(*bytes) + kChunk);
   }
-  if (std::ferror(file)) return FileError("cannot read", path);
+  size_t size = 0;
+  do {
+    content.resize(size + kChunk);
+    size += std::fread(content.data() + size, 1, kChunk, file->get());
+    if (static_cast<int64_t>(size) > max_bytes) return LargerThan(NameOf(path), max_bytes);
+  } while (size == content.size());
+  if (std::ferror(file->get())) return FileError("cannot read", NameOf(path));
   content.resize(size);
   return content;
 }
+
+absl::StatusOr<LineReader> LineReader::Open(const std::string& path) {
+  absl::StatusOr<File> file = OpenToRead(path);
+  if (!file.ok()) return file.status();
+  return LineReader(NameOf(path), *std::move(file));
+}
+
+absl::StatusOr<std::optional<std::string>> LineReader::Next() {
+  ++line_;
+  std::string line;
+  int next;
+  while ((next = getc_unlocked(file_.get())) != EOF && next != '\n') {
+    if (static_cast<int64_t>(line.size()) == kMaxLineBytes) {
+      return LargerThan(absl::StrCat("line ", line_, " of ", name_), kMaxLineBytes);
+    }
+    line.push_back(static_cast<char>(next));
+  }
+  if (std::ferror(file_.get())) return FileError("cannot read", name_);
+  if (next == EOF && line.empty()) return std::nullopt;
+  return line;
+}
+
+std::string LineReader::Place() const { return absl::StrCat(name_, ":", line_); }
 
 absl::Status WriteWholeFile(const std::string& path, absl::string_view content) {
   // A regular file appears whole, by a rename; a link, a device or a pipe is written through.
@@ -53,7 +102,7 @@ absl::Status WriteWholeFile(const std::string& path, absl::string_view content) 
   const std::filesystem::file_status before = std::filesystem::symlink_status(path, error);
   const bool replace = !std::filesystem::exists(before) || std::filesystem::is_regular_file(before);
   const std::string temporary = replace ? absl::StrCat(path, ".", getpid(), ".tmp") : path;
-  File file(std::fopen(temporary.c_str(), "wb"));
+  File file(std::fopen(temporary.c_str(), "wb"), &Close);
   if (file == nullptr) return FileError("cannot create", temporary);
   bool written = std::fwrite(content.data(), 1, content.size(), file.get()) == content.size();
   written = std::fflush(file.get()) == 0 && written;

@@ -13,7 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr size_t kMaxText = 16 << 20;
 constexpr int kMaxDepth = 16;
 
 // A value as it is quoted in an error: short.
@@ -26,9 +25,9 @@ std::string Excerpt(const Json& value) {
 }  // namespace
 
 absl::StatusOr<Json> ParseJson(absl::string_view text) {
-  if (text.size() > kMaxText) {
+  if (text.size() > static_cast<size_t>(kMaxJsonBytes)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("JSON must have at most ", kMaxText, " bytes; has ", text.size()));
+        absl::StrCat("JSON must have at most ", kMaxJsonBytes, " bytes; has ", text.size()));
   }
   std::vector<std::set<std::string>> keys;  // of each object that is open
   std::string repeated;

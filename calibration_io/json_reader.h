@@ -13,8 +13,10 @@
 
 namespace calserve {
 
-// Parses a JSON text: at most 16 MiB, nested at most 16 deep, no key twice in an object. INVALID_ARGUMENT
-// says where.
+inline constexpr int64_t kMaxJsonBytes = int64_t{16} << 20;
+
+// Parses a JSON text: at most kMaxJsonBytes, nested at most 16 deep, no key twice in an object.
+// INVALID_ARGUMENT says where.
 absl::StatusOr<nlohmann::ordered_json> ParseJson(absl::string_view text);
 
 // Reads one JSON object strictly: what is missing, of the wrong type or unknown is an error that names the

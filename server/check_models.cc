@@ -11,7 +11,6 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "calibration_io/calibrator_json.h"
-#include "calibration_io/file.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/exit_codes.h"
@@ -22,16 +21,6 @@
 
 namespace calserve {
 namespace {
-
-absl::Status CheckCalibrator(const std::string& path, int classes) {
-  ASSIGN_OR_RETURN(const std::string json, ReadWholeFile(path));
-  const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(json);
-  if (!document.ok())
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", document.status().message()));
-  if (document->spec.classes == classes) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, " is for ", document->spec.classes, " classes; labels.txt has ", classes));
-}
 
 class Check {
  public:
@@ -91,7 +80,8 @@ class Check {
     ++versions_;
     const std::string folder = absl::StrCat(model.directory, "/", version.version);
     if (!version.calibrator_path.empty()) {
-      SayUnlessOk(CheckCalibrator(version.calibrator_path, static_cast<int>(model.labels.size())));
+      SayUnlessOk(
+          ReadCalibratorFile(version.calibrator_path, static_cast<int>(model.labels.size())).status());
     }
     std::vector<WarmUpSample> samples;
     std::vector<absl::Status> unreadable;

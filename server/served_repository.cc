@@ -12,7 +12,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "calibration_io/file.h"
+#include "calibration_io/calibrator_json.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/warm_up_file.h"
@@ -24,7 +24,6 @@ namespace {
 
 constexpr int kMostAutoInstances = 4;  // on a CPU: beyond it more threads a pass do better than more passes
 constexpr int kGpuInstances = 2;       // one's logits are answered while the other computes
-constexpr int64_t kMaxCalibratorBytes = int64_t{64} << 20;
 
 bool RunsOnCpu(const ModelConfig& model) {
   return model.device == "cpu" || (model.device == "auto" && !ResolveDevice("cuda").ok());
@@ -109,7 +108,9 @@ class Connection {
     }
     std::string calibrator;
     if (!version.calibrator_path.empty()) {
-      ASSIGN_OR_RETURN(calibrator, ReadWholeFile(version.calibrator_path, kMaxCalibratorBytes));
+      ASSIGN_OR_RETURN(const CalibratorDocument shipped,
+                       ReadCalibratorFile(version.calibrator_path, static_cast<int>(model.labels.size())));
+      calibrator = CalibratorToJson(shipped);
     }
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));

@@ -23,7 +23,6 @@ struct Options {
   ReportFiles files;
 };
 
-constexpr int64_t kMaxImageBytes = 64 << 20;
 constexpr size_t kLabelsPerCall = 1000;
 
 // Predicts every image and measures. Labels are sent only after the last answer: they cannot be taken back,
@@ -60,7 +59,7 @@ class Evaluator {
 
  private:
   absl::Status SendImage(size_t i) {
-    absl::StatusOr<std::string> bytes = ReadWholeFile(images_[i].path, kMaxImageBytes);
+    absl::StatusOr<std::string> bytes = ReadWholeFile(images_[i].path, kMaxImageFileBytes);
     if (!bytes.ok()) return bytes.status();
     client::PredictRequest request;
     request.model = model_.name;
@@ -155,7 +154,7 @@ absl::Status Run(const Options& options, Session& session) {
   if (!model.ok()) return model.status();
   const absl::StatusOr<std::vector<LabelledImage>> images = ListLabelledImages(options.images, *model);
   if (!images.ok()) return images.status();
-  if (absl::Status status = CheckImageFiles(*images, kMaxImageBytes); !status.ok()) return status;
+  if (absl::Status status = CheckImageFiles(*images); !status.ok()) return status;
   Evaluator evaluator(*client, *model, *images, options, session.json);
   if (absl::Status status = evaluator.Run(); !status.ok()) return status;
   return Show(evaluator, options, session);

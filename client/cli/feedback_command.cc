@@ -1,4 +1,3 @@
-#include <fstream>
 #include <iostream>
 #include <map>
 #include <memory>
@@ -8,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
+#include "calibration_io/file.h"
 #include "client/cli/json_output.h"
 
 namespace calserve::cli {
@@ -94,18 +94,20 @@ class Sender {
   const std::unique_ptr<client::FeedbackStream> stream_;  // Last: its thread calls Count.
 };
 
-absl::Status SendLines(std::istream& lines, const std::string& name, Sender* sender) {
-  std::string line;
-  for (int64_t number = 1; std::getline(lines, line); ++number) {
-    if (absl::StripAsciiWhitespace(line).empty()) continue;
-    absl::StatusOr<client::Feedback> item = FeedbackFromJson(line);
+absl::Status SendLines(const std::string& path, Sender* sender) {
+  absl::StatusOr<LineReader> lines = LineReader::Open(path);
+  if (!lines.ok()) return lines.status();
+  while (true) {
+    const absl::StatusOr<std::optional<std::string>> line = lines->Next();
+    if (!line.ok()) return line.status();
+    if (!line->has_value()) return absl::OkStatus();
+    if (absl::StripAsciiWhitespace(**line).empty()) continue;
+    absl::StatusOr<client::Feedback> item = FeedbackFromJson(**line);
     if (!item.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(name, ":", number, ": ", item.status().message()));
+      return absl::InvalidArgumentError(absl::StrCat(lines->Place(), ": ", item.status().message()));
     }
     if (absl::Status status = sender->Add(*std::move(item)); !status.ok()) return status;
   }
-  if (lines.bad()) return absl::InvalidArgumentError(absl::StrCat("cannot read ", name, ": is it a folder?"));
-  return absl::OkStatus();
 }
 
 absl::Status SendOne(const Options& options, Sender* sender) {
@@ -121,16 +123,7 @@ absl::Status Run(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   Sender sender(*client, options, session);
-  absl::Status sent;
-  if (options.one) {
-    sent = SendOne(options, &sender);
-  } else if (options.file == "-") {
-    sent = SendLines(std::cin, "standard input", &sender);
-  } else {
-    std::ifstream file(options.file);
-    if (!file) return absl::NotFoundError(absl::StrCat("cannot open ", options.file));
-    sent = SendLines(file, options.file, &sender);
-  }
+  const absl::Status sent = options.one ? SendOne(options, &sender) : SendLines(options.file, &sender);
   const absl::Status finished = sender.Finish();  // also after an error: what was read before it counts
   return sent.ok() ? finished : sent;
 }

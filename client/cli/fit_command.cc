@@ -83,7 +83,11 @@ absl::Status ReadImages(const std::string& path, const client::ModelInfo& model,
   const absl::StatusOr<std::vector<LabelledImage>> images = ListLabelledImages(path, model);
   if (!images.ok()) return images.status();
   for (const LabelledImage& image : *images) {
-    absl::StatusOr<std::string> bytes = ReadWholeFile(image.path);
+    absl::StatusOr<std::string> bytes = ReadWholeFile(image.path, kMaxImageFileBytes);
+  if (absl::Status status = CheckImageFiles(*images); !status.ok()) return status;
+  if (TotalBytes(*images) > kMaxDataFileBytes) {
+    return LargerThan(absl::StrCat("the set of images ", path), kMaxDataFileBytes);
+  }
     if (!bytes.ok()) return bytes.status();
     upload->images.push_back({client::EncodedImage{*std::move(bytes)}, {}});
     upload->image_labels.push_back(image.class_index);
@@ -184,7 +188,7 @@ void AddFit(CLI::App* app, Session* session) {
       ->check(CLI::Range(2, 20))
       ->capture_default_str();
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv");
+      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
   CLI::Option* const labels =
       command->add_option("--labels", options->labels, "N class indices, .npy or .csv");
   logits->needs(labels);

@@ -6,7 +6,6 @@
 
 #include "absl/strings/str_cat.h"
 #include "calibration_io/csv.h"
-#include "calibration_io/file.h"
 #include "client/cli/session.h"
 
 namespace calserve::cli {
@@ -43,7 +42,7 @@ absl::StatusOr<std::vector<LabelledPath>> PathsOfFolder(const fs::path& folder) 
 }
 
 absl::StatusOr<std::vector<LabelledPath>> PathsOfList(const std::string& list) {
-  const absl::StatusOr<std::string> text = ReadWholeFile(list);
+  const absl::StatusOr<std::string> text = ReadWholeFile(list, kMaxListFileBytes);
   if (!text.ok()) return text.status();
   absl::StatusOr<std::vector<LabelledPath>> paths = ParseLabelledPaths(*text, list);
   if (!paths.ok()) return paths.status();
@@ -59,10 +58,8 @@ absl::Status CheckImageFile(const std::string& path, int64_t max_bytes) {
   }
   if (!std::ifstream(path, std::ios::binary)) return absl::NotFoundError(absl::StrCat("cannot open ", path));
   const auto bytes = static_cast<int64_t>(fs::file_size(path, error));
-  if (error || bytes < 1 || bytes > max_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("an image file must have 1 to ", max_bytes, " bytes; ", path, " has ", bytes));
-  }
+  if (!error && bytes > max_bytes) return LargerThan(path, max_bytes);
+  if (error || bytes < 1) return absl::InvalidArgumentError(absl::StrCat(path, " is empty"));
   return absl::OkStatus();
 }
 
@@ -95,6 +92,16 @@ absl::Status CheckImageFiles(const std::vector<LabelledImage>& images, int64_t m
   if (bad < 2) return first;
   return absl::Status(first.code(),
                       absl::StrCat(first.message(), "; so ", bad, " of ", images.size(), " images are bad"));
+}
+
+int64_t TotalBytes(const std::vector<LabelledImage>& images) {
+  int64_t bytes = 0;
+  for (const LabelledImage& image : images) {
+    std::error_code error;
+    const uintmax_t size = fs::file_size(image.path, error);
+    if (!error) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
 }
 
 }  // namespace calserve::cli

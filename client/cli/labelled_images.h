@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "calibration_io/file.h"
 #include "client/types.h"
 
 namespace calserve::cli {
@@ -22,9 +23,13 @@ struct LabelledImage {
 absl::StatusOr<std::vector<LabelledImage>> ListLabelledImages(const std::string& path,
                                                               const client::ModelInfo& model);
 
-// Looks at every file before the first is sent: a regular file that can be read and has 1 to `max_bytes`. The
-// error names the first that is not, and counts them.
-absl::Status CheckImageFiles(const std::vector<LabelledImage>& images, int64_t max_bytes);
+// Looks at every file before the first is sent: a regular file that can be read and has 1 to
+// `max_bytes`. The error names the first that is not, and counts them.
+absl::Status CheckImageFiles(const std::vector<LabelledImage>& images,
+                             int64_t max_bytes = kMaxImageFileBytes);
+
+// Of all files together; one that cannot be looked at counts nothing.
+int64_t TotalBytes(const std::vector<LabelledImage>& images);
 
 }  // namespace calserve::cli
 

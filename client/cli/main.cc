@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
+#include <new>
 #include <sstream>
 
 #include "CLI/CLI.hpp"
@@ -43,6 +44,16 @@ absl::Status ExplainUsage(const CLI::App& app, const CLI::ParseError& e, bool js
   return UsageError(e.what());
 }
 
+// Runs the command that the arguments name. Throws CLI::ParseError.
+absl::Status RunCommand(CLI::App& app, int argc, char** argv, const Session& session) {
+  try {
+    app.parse(argc, argv);
+    return session.result;
+  } catch (const std::bad_alloc&) {
+    return absl::ResourceExhaustedError("there is not enough memory for what was given");
+  }
+}
+
 ExitCode Main(int argc, char** argv) {
   CLI::App app("Predictions whose probabilities can be trusted: the client of calserve-server.");
   app.set_version_flag("--version", CALSERVE_VERSION);
@@ -65,8 +76,7 @@ ExitCode Main(int argc, char** argv) {
   AddModels(&app, &session);
   absl::Status result;
   try {
-    app.parse(argc, argv);
-    result = session.result;
+    result = RunCommand(app, argc, argv, session);
     if (session.json) PrintAnswer(std::move(session.answer), result);
     if (!result.ok()) Complain(result);
   } catch (const CLI::ParseError& e) {

@@ -24,8 +24,6 @@ struct Options {
   bool probabilities = false;
 };
 
-constexpr int64_t kMaxImageBytes = 64 << 20;
-
 // The answers of all files, one request a file: one bad file does not keep the others from their answers.
 absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(const Client& client,
                                                                                 const std::string& model,
@@ -38,7 +36,7 @@ absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(
       limits,
       [&](int64_t i, absl::StatusOr<client::PredictResponse> answer) { answers[i] = std::move(answer); });
   for (size_t i = 0; i < options.files.size(); ++i) {
-    absl::StatusOr<std::string> bytes = ReadWholeFile(options.files[i], kMaxImageBytes);
+    absl::StatusOr<std::string> bytes = ReadWholeFile(options.files[i], kMaxImageFileBytes);
     if (!bytes.ok()) {
       answers[i] = bytes.status();
       continue;

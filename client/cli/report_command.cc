@@ -4,7 +4,6 @@
 #include "absl/strings/str_cat.h"
 #include "calibration/calibrator.h"
 #include "calibration_io/calibrator_json.h"
-#include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/commands.h"
@@ -32,15 +31,8 @@ struct Options {
 
 absl::StatusOr<Calibrator> ReadCalibrator(const std::string& path, int classes) {
   if (path.empty()) return Calibrator::None(classes);
-  const absl::StatusOr<std::string> text = ReadWholeFile(path);
-  if (!text.ok()) return text.status();
-  const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(*text);
-  if (!document.ok())
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", document.status().message()));
-  if (document->spec.classes != classes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(path, " is for ", document->spec.classes, " classes; the logits have ", classes));
-  }
+  const absl::StatusOr<CalibratorDocument> document = ReadCalibratorFile(path, classes);
+  if (!document.ok()) return document.status();
   return Calibrator::Create(document->spec);
 }
 
@@ -115,7 +107,7 @@ void AddReport(CLI::App* app, Session* session) {
 
   const std::string offline_group = "Offline";
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv")
+      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
           ->group(offline_group);
   CLI::Option* const labels =
       command->add_option("--labels", options->labels, "N class indices, .npy or .csv")->group(offline_group);

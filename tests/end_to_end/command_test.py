@@ -60,11 +60,13 @@ class LiveServerTest(unittest.TestCase):
     def models(cls):
         return OPTIONS.models
 
+    flags = []  # of the server, beside those below
+
     @classmethod
     def start_server(cls):
         log = cls.scratch / "server.log"
         command = [OPTIONS.server, "--model-repository", cls.models(), "--listen", "127.0.0.1:0",
-                   "--data-dir", cls.scratch / "data"]
+                   "--data-dir", cls.scratch / "data", *cls.flags]
         with log.open("wb") as stderr:
             cls.server = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=stderr,
                                           preexec_fn=die_with_the_test)
@@ -115,6 +117,13 @@ class LiveServerTest(unittest.TestCase):
     def predict(self, image):
         answer, = self.json("predict", image)["predictions"]
         return answer
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for name in ("--command", "--server", "--models"):
+        parser.add_argument(name, required=True)
+    unittest.main(argv=[sys.argv[0], *parser.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
 
 
 class Predicting(LiveServerTest):
@@ -340,7 +349,4 @@ class Stopping(LiveServerTest):
 
 
 if __name__ == "__main__":
-    PARSER = argparse.ArgumentParser()
-    for name in ("--command", "--server", "--models"):
-        PARSER.add_argument(name, required=True)
-    unittest.main(argv=[sys.argv[0], *PARSER.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
+    main()

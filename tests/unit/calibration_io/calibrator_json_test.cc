@@ -3,6 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
+#include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
 #include "tests/unit/calibration_io/report_values.h"
 
@@ -85,6 +88,19 @@ TEST(CalibratorJsonTest, NamesADeepKeyByItsPath) {
 
 TEST(CalibratorJsonTest, RefusesDeepNesting) {
   EXPECT_THAT(Error(std::string(100'000, '[')), HasSubstr("JSON"));
+}
+
+TEST(CalibratorFileTest, AnErrorNamesTheFile) {
+  const std::string path = ::testing::TempDir() + "/calibrator_file_test.json";
+  ASSERT_TRUE(WriteWholeFile(path, CalibratorToJson({kOneVsRest, {}})).ok());
+  EXPECT_TRUE(ReadCalibratorFile(path, kOneVsRest.classes).ok());
+  EXPECT_THAT(ReadCalibratorFile(path, 7).status().message(), HasSubstr(path + " is for "));
+  ASSERT_TRUE(WriteWholeFile(path, "{").ok());
+  EXPECT_THAT(ReadCalibratorFile(path, 2).status().message(), HasSubstr(path + ": "));
+  std::filesystem::remove(path);
+  EXPECT_THAT(ReadCalibratorFile(path, 2).status().message(), HasSubstr(path));
+  EXPECT_EQ(ReadCalibratorFile("/dev/zero", 2).status().message(),
+            "/dev/zero is larger than the limit of 16 MiB");
 }
 
 TEST(MetricsJsonTest, WritesUnsetAsNull) {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "calibration_io/file.h"
+
 namespace calserve {
 namespace {
 
@@ -48,6 +50,12 @@ TEST(CsvTest, ReadsLabelledPaths) {
   EXPECT_EQ((*paths)[0].label, "Sneaker");
   EXPECT_EQ((*paths)[1].path, "b, c \"d\".png");
   EXPECT_EQ((*paths)[1].label, "3");
+}
+
+TEST(CsvTest, RefusesALineThatWouldTakeManyTimesItsSize) {
+  const std::string line(static_cast<size_t>(kMaxLineBytes) + 1, ',');
+  EXPECT_EQ(ParseCsvNumbers("1\n" + line, "L.csv").status().message(),
+            "line 2 of L.csv is larger than the limit of 16 MiB");
 }
 
 }  // namespace

@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <utility>
+#include <vector>
 
 namespace calserve {
 namespace {
@@ -20,6 +22,47 @@ TEST(FileTest, ReplacesAFileWholeAndReadsItBack) {
   EXPECT_THAT(ReadWholeFile(path, 199'999).status().message(),
               HasSubstr("larger than the limit of 199999 bytes"));
   std::filesystem::remove(path);
+}
+
+TEST(FileTest, RefusesWhatNeverEndsAndWhatIsTooLarge) {
+  EXPECT_EQ(ReadWholeFile("/dev/zero", 3 << 20).status().message(),
+            "/dev/zero is larger than the limit of 3 MiB");
+  const std::string path = ::testing::TempDir() + "/file_test_sparse";
+  ASSERT_TRUE(WriteWholeFile(path, "").ok());
+  std::filesystem::resize_file(path, uintmax_t{100} << 30);  // takes no room on the disk
+  EXPECT_EQ(ReadWholeFile(path).status().message(), path + " is larger than the limit of 1 GiB");
+  std::filesystem::remove(path);
+}
+
+std::vector<std::string> Lines(const std::string& path) {
+  std::vector<std::string> lines;
+  absl::StatusOr<LineReader> reader = LineReader::Open(path);
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  while (true) {
+    const absl::StatusOr<std::optional<std::string>> line = reader->Next();
+    EXPECT_TRUE(line.ok()) << line.status();
+    if (!line.ok() || !line->has_value()) return lines;
+    lines.push_back(**line);
+  }
+}
+
+TEST(FileTest, GivesTheLinesOfAFile) {
+  const std::string path = ::testing::TempDir() + "/file_test_lines";
+  for (const auto& [content, lines] : std::vector<std::pair<std::string, std::vector<std::string>>>{
+           {"", {}}, {"\n", {""}}, {"a\n\nb\r\n", {"a", "", "b\r"}}, {"a\nb", {"a", "b"}}}) {
+    ASSERT_TRUE(WriteWholeFile(path, content).ok());
+    EXPECT_EQ(Lines(path), lines) << content;
+  }
+  std::filesystem::remove(path);
+}
+
+TEST(FileTest, RefusesALineThatNeverEndsAndALineOfAFolder) {
+  absl::StatusOr<LineReader> endless = LineReader::Open("/dev/zero");
+  ASSERT_TRUE(endless.ok());
+  EXPECT_EQ(endless->Next().status().message(), "line 1 of /dev/zero is larger than the limit of 16 MiB");
+  EXPECT_EQ(endless->Place(), "/dev/zero:1");
+  EXPECT_TRUE(absl::IsNotFound(LineReader::Open("/no/such/file").status()));
+  EXPECT_THAT(LineReader::Open("/tmp")->Next().status().message(), HasSubstr("/tmp"));
 }
 
 TEST(FileTest, WritesThroughALinkAndKeepsAFilesMode) {

@@ -5,6 +5,7 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <memory>
 
 #include "calibration_io/file.h"
@@ -34,8 +35,9 @@ class OfflineCommandTest : public ::testing::Test {
 
   std::string Path(const std::string& name) { return (folder_ / name).string(); }
 
-  static Result Calserve(const std::string& arguments) {
-    const std::string command = std::string(CALSERVE_COMMAND) + " " + arguments;
+  // `before` is what the shell does first.
+  static Result Calserve(const std::string& arguments, const std::string& before = "") {
+    const std::string command = before + CALSERVE_COMMAND + " " + arguments;
     std::FILE* const pipe = popen(command.c_str(), "r");
     Result result;
     char buffer[4096];
@@ -130,6 +132,35 @@ TEST_F(OfflineCommandTest, DataThatSayNoExitWith1) {
   EXPECT_THAT(Calserve("report 2>&1 --logits " + Path("absent.npy") + " --labels " + Path("Y.npy")).output,
               HasSubstr("absent.npy"));
 }
+
+TEST_F(OfflineCommandTest, WhatNeverEndsOrIsTooLargeIsRefusedWithTheLimit) {
+  const std::string data = Write({1, 2, 3, 4}, 2, {0, 1});
+  fs::create_symlink("/dev/zero", Path("endless.csv"));
+  std::ofstream(Path("large.npy"));
+  fs::resize_file(Path("large.npy"), uintmax_t{100} << 30);  // takes no room on the disk
+  const std::pair<std::string, std::string> cases[] = {
+      {"fit --logits " + Path("endless.csv") + " --labels " + Path("Y.npy"), "1 GiB"},
+      {"fit --logits " + Path("L.npy") + " --labels " + Path("large.npy"), "1 GiB"},
+      {"report --logits " + Path("large.npy") + " --labels " + Path("Y.npy"), "1 GiB"},
+      {"report --calibrator /dev/zero" + data, "16 MiB"},
+  };
+  for (const auto& [arguments, limit] : cases) {
+    const Result result = Calserve(arguments + " 2>&1");
+    EXPECT_EQ(result.exit_code, 1) << arguments;
+    EXPECT_THAT(result.output, HasSubstr(" is larger than the limit of " + limit)) << arguments;
+  }
+}
+
+#ifndef __SANITIZE_ADDRESS__  // It takes terabytes of addresses.
+TEST_F(OfflineCommandTest, TooLittleMemoryIsSaid) {
+  std::ofstream(Path("zeros.npy"));
+  fs::resize_file(Path("zeros.npy"), uintmax_t{1} << 30);
+  const std::string command = "fit --logits " + Path("zeros.npy") + " --labels " + Path("zeros.npy");
+  const Result result = Calserve(command + " 2>&1", "ulimit -v 600000; ");
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output, HasSubstr("RESOURCE_EXHAUSTED: there is not enough memory"));
+}
+#endif
 
 TEST_F(OfflineCommandTest, AFailedCommandPrintsOneJsonDocumentToo) {
   const std::string few = Write({1, 2, 3, 4}, 2, {0, 1});
