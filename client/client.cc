@@ -2,9 +2,13 @@
 
 #include <grpcpp/generic/generic_stub.h>
 
+#include <algorithm>
 #include <future>
 #include <utility>
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "calserve/v1/calibration.grpc.pb.h"
@@ -56,6 +60,18 @@ Health DecodeHealthResponse(const grpc::ByteBuffer& buffer) {
   }
 }
 
+// gRPC takes a port modulo 65536. A port that is no number, or a path, is left to it.
+absl::Status CheckPort(absl::string_view target) {
+  const size_t colon = target.rfind(':');
+  if (colon == absl::string_view::npos || absl::StartsWith(target, "unix:")) return absl::OkStatus();
+  const absl::string_view text = target.substr(colon + 1);
+  int32_t port;
+  const bool is_number = std::all_of(text.begin(), text.end(), absl::ascii_isdigit);
+  if (!is_number || text.empty() || (absl::SimpleAtoi(text, &port) && port <= 65535)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("target must be host:port, the port at most 65535; was ", target));
+}
+
 absl::Status CheckOptions(const ClientOptions& options) {
   if (options.target.empty()) return absl::InvalidArgumentError("target must be host:port; was empty");
   if (options.timeout <= absl::ZeroDuration() || options.timeout == absl::InfiniteDuration()) {
@@ -66,6 +82,7 @@ absl::Status CheckOptions(const ClientOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_message_bytes must be >= 1; was ", options.max_message_bytes));
   }
+  if (absl::Status status = CheckPort(options.target); !status.ok()) return status;
   return CheckRetryOptions(options.retry);
 }
 

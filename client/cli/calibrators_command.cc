@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -200,7 +201,7 @@ void AddCalibrators(CLI::App* app, Session* session) {
   verbs->require_subcommand(1);
   const auto options = std::make_shared<Options>();
   verbs->fallthrough();
-  verbs->add_option("--model", options->model, "model; the only one if there is one");
+  verbs->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
   verbs->add_option("--model-version", options->model_version, "0: the newest ready one");
   const auto add = [&](const char* name, const char* help, absl::Status (*run)(const Options&, Session&)) {
     CLI::App* const command = verbs->add_subcommand(name, help);
@@ -211,7 +212,7 @@ void AddCalibrators(CLI::App* app, Session* session) {
     command
         ->add_option("--expect", options->expected_active,
                      "what must be active now; else what is, a moment before")
-        ->check(CLI::NonNegativeNumber);
+        ->check(WholeNumber(0));
   };
   add("list", "the newest first; 0 is plain softmax", List);
   CLI::App* const show = add("show", "one calibrator and the report of its fit", Show);

@@ -9,6 +9,7 @@
 #include "client/cli/evaluation.h"
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 
 namespace calserve::cli {
@@ -170,9 +171,9 @@ void AddEvaluate(CLI::App* app, Session* session) {
       ->add_option("images", options->images,
                    "a folder with one sub-folder per class, or a CSV list: path,label")
       ->required();
-  command->add_option("--model", options->model, "model; the only one if there is one");
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
   command->add_option("--model-version", options->model_version, "0: the newest ready one");
-  command->add_option("--source", options->source, "who labelled")->capture_default_str();
+  command->add_option("--source", options->source, "who labelled")->check(Utf8())->capture_default_str();
   command->add_flag("--no-feedback", options->no_feedback, "only predict and report");
   command->add_option("--svg", options->files.svg, "write the reliability diagram there");
   command->add_option("--html", options->files.html, "write the report as a page there");

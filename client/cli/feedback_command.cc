@@ -1,4 +1,5 @@
 #include <iostream>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -6,9 +7,10 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "client/cli/commands.h"
 #include "calibration_io/file.h"
+#include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/option_rules.h"
 
 namespace calserve::cli {
 namespace {
@@ -141,13 +143,14 @@ void AddFeedback(CLI::App* app, Session* session) {
   CLI::Option* const ticket = command->add_option("--ticket", options->ticket, "one ticket, in base64");
   ticket->excludes(file);
   CLI::Option* const label =
-      command->add_option("--label", options->label, "name of its true class, also one of digits");
+      command->add_option("--label", options->label, "name of its true class, also one of digits")
+          ->check(Utf8());
   CLI::Option* const class_index =
       command->add_option("--class-index", options->class_index, "index of its true class, from 0")
-          ->check(CLI::NonNegativeNumber);
+          ->check(WholeNumber(0, std::numeric_limits<int32_t>::max()));
   label->needs(ticket)->excludes(class_index);
   class_index->needs(ticket);
-  command->add_option("--source", options->source, "who or what labelled");
+  command->add_option("--source", options->source, "who or what labelled")->check(Utf8());
   command->callback([=] {
     options->one = ticket->count() > 0;
     if (options->one && label->count() + class_index->count() == 0) {

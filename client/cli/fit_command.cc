@@ -11,6 +11,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/requirements.h"
 
 namespace calserve::cli {
@@ -82,12 +83,12 @@ struct Upload {
 absl::Status ReadImages(const std::string& path, const client::ModelInfo& model, Upload* upload) {
   const absl::StatusOr<std::vector<LabelledImage>> images = ListLabelledImages(path, model);
   if (!images.ok()) return images.status();
-  for (const LabelledImage& image : *images) {
-    absl::StatusOr<std::string> bytes = ReadWholeFile(image.path, kMaxImageFileBytes);
   if (absl::Status status = CheckImageFiles(*images); !status.ok()) return status;
   if (TotalBytes(*images) > kMaxDataFileBytes) {
     return LargerThan(absl::StrCat("the set of images ", path), kMaxDataFileBytes);
   }
+  for (const LabelledImage& image : *images) {
+    absl::StatusOr<std::string> bytes = ReadWholeFile(image.path, kMaxImageFileBytes);
     if (!bytes.ok()) return bytes.status();
     upload->images.push_back({client::EncodedImage{*std::move(bytes)}, {}});
     upload->image_labels.push_back(image.class_index);
@@ -185,7 +186,7 @@ void AddFit(CLI::App* app, Session* session) {
       ->check(CLI::IsMember({"temperature", "platt"}))
       ->capture_default_str();
   command->add_option("--folds", options->folds, "of the cross-validation")
-      ->check(CLI::Range(2, 20))
+      ->check(WholeNumber(2, 20))
       ->capture_default_str();
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
@@ -200,7 +201,9 @@ void AddFit(CLI::App* app, Session* session) {
   CLI::Option* const out =
       command->add_option("--out", options->out, "write calibrator.json there")->group("Offline");
 
-  command->add_option("--model", options->model, "fit on the server, for this model")->group("Server");
+  command->add_option("--model", options->model, "fit on the server, for this model")
+      ->check(Utf8())
+      ->group("Server");
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version, "0: the newest ready one")
           ->group("Server");
@@ -210,12 +213,15 @@ void AddFit(CLI::App* app, Session* session) {
 
   const std::string stored_group = "Server, stored feedback";
   CLI::Option* const source =
-      command->add_option("--source", options->sources, "only labels of these sources")->group(stored_group);
+      command->add_option("--source", options->sources, "only labels of these sources")
+          ->check(Utf8())
+          ->group(stored_group);
   CLI::Option* const exclude_source =
       command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
+          ->check(Utf8())
           ->group(stored_group);
   CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
-                                    ->check(CLI::NonNegativeNumber)
+                                    ->check(WholeNumber(0))
                                     ->group(stored_group);
   command->callback([=] {
     const bool stored = options->logits.empty() && options->images.empty();
@@ -223,7 +229,7 @@ void AddFit(CLI::App* app, Session* session) {
         {{options->offline(), "an offline fit: give --logits and --labels, and no --model", {out}},
          {!options->offline(),
           "a fit by the server: add --model, or leave out --logits",
-          {model_version, activate}},
+          {model_version, activate, app->get_option("--server"), app->get_option("--timeout")}},
          {stored,
           "a fit of stored feedback: leave out --logits and --images",
           {source, exclude_source, max_rows}}});

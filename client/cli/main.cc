@@ -61,8 +61,11 @@ ExitCode Main(int argc, char** argv) {
   app.fallthrough();
   app.footer(kFooter);
   Session session;
-  app.add_option("--server", session.server, "host:port of the server")
-      ->envname("CALSERVE_SERVER")
+  // Not CLI11's way: an option from the environment would count as given, and offline commands refuse it.
+  if (const char* const server = std::getenv("CALSERVE_SERVER"); server != nullptr && *server != '\0') {
+    session.server = server;
+  }
+  app.add_option("--server", session.server, "host:port of the server; else the variable CALSERVE_SERVER")
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "for one call, retries included")->capture_default_str();
   app.add_flag("--json", session.json, "one JSON document, also for an error (streams: a line each)");

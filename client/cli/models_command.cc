@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -72,7 +73,7 @@ void AddModels(CLI::App* app, Session* session) {
   CLI::App* const health =
       app->add_subcommand("health", "Ask whether the server serves; exit code 0 if it does");
   const auto service = std::make_shared<std::string>();
-  health->add_option("service", *service, "a gRPC service; else the whole server");
+  health->add_option("service", *service, "a gRPC service; else the whole server")->check(Utf8());
   health->callback([session, service] { session->result = Health(*service, *session); });
 }
 

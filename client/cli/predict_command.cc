@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -8,6 +9,7 @@
 #include "calibration_io/file.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -125,19 +127,21 @@ void AddPredict(CLI::App* app, Session* session) {
       app->add_subcommand("predict", "Predict image files (JPEG, PNG, WebP; - is standard input)");
   const auto options = std::make_shared<Options>();
   command->add_option("files", options->files, "image files")->required();
-  command->add_option("--model", options->model, "model; the only one if there is one");
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version,
                           "0: the newest ready one, or where the model splits its traffic, one of the sides");
   command
       ->add_option("--version-label", options->version_label,
                    "the version that the model calls so: stable, canary")
+      ->check(Utf8())
       ->excludes(model_version);
-  command->add_option(
-      "--routing-key", options->routing_key,
-      "user, session or camera: the same key is answered by the same side of a traffic split");
+  command
+      ->add_option("--routing-key", options->routing_key,
+                   "user, session or camera: the same key is answered by the same side of a traffic split")
+      ->check(Utf8());
   command->add_option("--priority", options->priority, "1 is the most urgent; 0: the model's default")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0, std::numeric_limits<int>::max()));
   command
       ->add_option("--top-k", options->top_k,
                    "most probable classes to show; 0: five, or all where there are fewer")

@@ -8,6 +8,7 @@
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 
@@ -118,22 +119,24 @@ void AddReport(CLI::App* app, Session* session) {
           ->add_option("--calibrator", options->calibrator, "a calibrator.json to apply; else plain softmax")
           ->group(offline_group);
   CLI::Option* const bins = command->add_option("--bins", options->bins, "of equal width")
-                                ->check(CLI::Range(1, kMaxBins))
+                                ->check(WholeNumber(1, kMaxBins))
                                 ->capture_default_str()
                                 ->group(offline_group);
 
   const std::string server_group = "Server";
   CLI::Option* const model =
       command->add_option("--model", options->model, "model; the only one if there is one")
+          ->check(Utf8())
           ->group(server_group);
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version, "0: the newest ready one")
           ->group(server_group);
   CLI::Option* const calibrator_version =
       command->add_option("--calibrator-version", options->calibrator_version, "else the active one")
-          ->check(CLI::NonNegativeNumber)
+          ->check(WholeNumber(0))
           ->group(server_group);
   CLI::Option* const window = command->add_option("--window", options->window, "a live window")
+                                  ->check(Utf8())
                                   ->capture_default_str()
                                   ->group(server_group);
   CLI::Option* const stored =
@@ -143,21 +146,25 @@ void AddReport(CLI::App* app, Session* session) {
 
   const std::string stored_group = "Server, with --stored";
   CLI::Option* const source =
-      command->add_option("--source", options->sources, "only labels of these sources")->group(stored_group);
+      command->add_option("--source", options->sources, "only labels of these sources")
+          ->check(Utf8())
+          ->group(stored_group);
   CLI::Option* const exclude_source =
       command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
+          ->check(Utf8())
           ->group(stored_group);
   CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
-                                    ->check(CLI::NonNegativeNumber)
+                                    ->check(WholeNumber(0))
                                     ->group(stored_group);
   command->callback([=] {
     const bool offline = !options->logits.empty();
-    session->result = CheckRequirements(
-        {{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
-         {!offline,
-          "a report of the server: leave out --logits and --labels",
-          {model, model_version, calibrator_version, window, stored, source, exclude_source, max_rows}},
-         {options->stored, "--stored", {source, exclude_source, max_rows}}});
+    session->result =
+        CheckRequirements({{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
+                           {!offline,
+                            "a report of the server: leave out --logits and --labels",
+                            {model, model_version, calibrator_version, window, stored, source, exclude_source,
+                             max_rows, app->get_option("--server"), app->get_option("--timeout")}},
+                           {options->stored, "--stored", {source, exclude_source, max_rows}}});
     if (session->result.ok()) session->result = Run(*options, *session);
   });
 }

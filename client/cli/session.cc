@@ -5,9 +5,11 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "client/cli/option_rules.h"
 #include "client/errors.h"
 
 namespace calserve::cli {
@@ -21,12 +23,15 @@ std::atomic<int> output_errno = 0;  // of the first print that failed
 
 absl::StatusOr<Client> Session::Connect() const {
   client::ClientOptions options;
+  if (!IsUtf8(server)) {
+    return UsageError(absl::StrCat("--server must be valid UTF-8; was \"", absl::CHexEscape(server), "\""));
+  }
   options.target = server;
   if (!absl::ParseDuration(timeout, &options.timeout)) {
     return UsageError(absl::StrCat("--timeout must be a duration such as 30s or 500ms; was ", timeout));
   }
   absl::StatusOr<Client> client = Client::Connect(options);
-  if (!client.ok()) return UsageError(client.status().message());
+  if (!client.ok()) return UsageError(absl::StrCat("--server, --timeout: ", client.status().message()));
   return client;
 }
 

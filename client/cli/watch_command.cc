@@ -10,6 +10,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/reliability_text.h"
 #include "client/cli/text_table.h"
 
@@ -151,18 +152,18 @@ absl::Status Run(const Options& options, const Session& session) {
 void AddWatch(CLI::App* app, Session* session) {
   CLI::App* const command = app->add_subcommand("watch", "Show live calibration as labels come in");
   const auto options = std::make_shared<Options>();
-  command->add_option("--model", options->model, "model; the only one if there is one");
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
   command->add_option("--model-version", options->model_version, "0: the newest ready one");
   command
       ->add_option("--calibrator", options->calibrator_version,
                    "calibrator version; else the active one, whichever")
-      ->check(CLI::NonNegativeNumber);
-  command->add_option("--window", options->windows,
-                      "last_1000, last_1h, decay_1h, ...; several may be given");
+      ->check(WholeNumber(0));
+  command->add_option("--window", options->windows, "last_1000, last_1h, decay_1h, ...; several may be given")
+      ->check(Utf8());
   command->add_option("--interval", options->interval, "smallest time between updates")
       ->capture_default_str();
   command->add_option("--count", options->count, "stop after so many updates; 0: never")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   command->callback([options, session] { session->result = Run(*options, *session); });
 }
 

@@ -26,6 +26,14 @@ TEST(ClientTest, RefusesOptionsOutOfRange) {
   EXPECT_THAT(Client::Connect({.timeout = absl::ZeroDuration()}).status().message(),
               HasSubstr("timeout must be > 0"));
   EXPECT_THAT(Client::Connect({.retry = {.max_attempts = 0}}).status().message(), HasSubstr("max_attempts"));
+  for (const char* target : {"localhost:65536", "dns:///localhost:70000", "[::1]:99999999999999999999"}) {
+    EXPECT_THAT(Client::Connect({.target = target}).status().message(),
+                HasSubstr("the port at most 65535; was " + std::string(target)));
+  }
+  for (const char* target :
+       {"localhost:65535", "localhost", "localhost:", "localhost:http", "unix:/tmp/a:70000"}) {
+    EXPECT_TRUE(Client::Connect({.target = target}).ok()) << target;
+  }
 }
 
 TEST(ClientTest, NobodyThereIsUnreachable) {

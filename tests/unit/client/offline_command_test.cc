@@ -223,12 +223,51 @@ TEST_F(OfflineCommandTest, AnOptionThatWouldBeIgnoredIsWrongUsage) {
       {"--bins", "report --bins 10"},
       {"--calibrator", "report --calibrator c.json"},
       {"--source", "report --source me"},
+      {"--server", "report --server localhost:1" + data},
+      {"--server", "--server localhost:1 fit" + data},
+      {"--timeout", "fit --timeout 1s" + data},
   };
   for (const auto& [option, arguments] : cases) {
-    const Result result = Calserve("--server 127.0.0.1:1 --timeout 1s " + arguments + " 2>&1");
+    const Result result = Calserve(arguments + " 2>&1", "CALSERVE_SERVER=127.0.0.1:1 ");
     EXPECT_EQ(result.exit_code, 2) << arguments;
     EXPECT_THAT(result.output, HasSubstr(std::string("calserve: ") + option + " needs ")) << arguments;
   }
+}
+
+TEST_F(OfflineCommandTest, AValueThatCannotBeSentIsWrongUsageAndNamesTheOption) {
+  const std::string bad = "$(printf 'a\\377')";
+  const std::string rule = " must be valid UTF-8; was \"a\\xff\"";
+  const std::pair<std::string, std::string> cases[] = {
+      {"predict x --model " + bad, "--model:" + rule},
+      {"predict x --version-label " + bad, "--version-label:" + rule},
+      {"predict x --routing-key " + bad, "--routing-key:" + rule},
+      {"evaluate x --source " + bad, "--source:" + rule},
+      {"evaluate x --model " + bad, "--model:" + rule},
+      {"feedback --ticket AAAA --label " + bad, "--label:" + rule},
+      {"feedback --source " + bad, "--source:" + rule},
+      {"watch --window " + bad, "--window:" + rule},
+      {"watch --model " + bad, "--model:" + rule},
+      {"calibrators list --model " + bad, "--model:" + rule},
+      {"fit --model " + bad, "--model:" + rule},
+      {"fit --model m --source " + bad, "--source:" + rule},
+      {"fit --model m --exclude-source " + bad, "--exclude-source:" + rule},
+      {"report --model " + bad, "--model:" + rule},
+      {"report --window " + bad, "--window:" + rule},
+      {"report --stored --source " + bad, "--source:" + rule},
+      {"report --stored --exclude-source " + bad, "--exclude-source:" + rule},
+      {"health " + bad, "service:" + rule},
+      {"models --server " + bad, "--server" + rule},
+      {"models --server localhost:65536", "port at most 65535; was localhost:65536"},
+      {"models --server 127.0.0.1:99999999999999999999", "port at most 65535"},
+      {"predict x --priority -1", "--priority: must be a whole number, 0 to 2147483647; was -1"},
+      {"watch --calibrator -1", "--calibrator: must be a whole number, 0 or more; was -1"},
+  };
+  for (const auto& [arguments, says] : cases) {
+    const Result result = Calserve(arguments + " 2>&1", "CALSERVE_SERVER=127.0.0.1:1 ");
+    EXPECT_EQ(result.exit_code, 2) << arguments;
+    EXPECT_THAT(result.output, HasSubstr(says)) << arguments;
+  }
+  EXPECT_EQ(Calserve("models 2>&1", "CALSERVE_SERVER=" + bad + " ").exit_code, 2);
 }
 
 TEST_F(OfflineCommandTest, HelpAndVersionExitWith0) {

@@ -1,0 +1,39 @@
+#include "client/cli/option_rules.h"
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "nlohmann/json.hpp"
+
+namespace calserve::cli {
+
+bool IsUtf8(const std::string& text) {
+  try {
+    nlohmann::json(text).dump();
+    return true;
+  } catch (const nlohmann::json::type_error&) {
+    return false;
+  }
+}
+
+CLI::Validator Utf8() {
+  return CLI::Validator(
+      [](std::string& text) {
+        return IsUtf8(text) ? "" : absl::StrCat("must be valid UTF-8; was \"", absl::CHexEscape(text), "\"");
+      },
+      "", "Utf8");
+}
+
+CLI::Validator WholeNumber(int64_t least, int64_t most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        int64_t number;
+        if (absl::SimpleAtoi(text, &number) && number >= least && number <= most) return std::string();
+        const bool bounded = most < std::numeric_limits<int64_t>::max();
+        return absl::StrCat("must be a whole number, ", least,
+                            bounded ? absl::StrCat(" to ", most) : " or more", "; was ", text);
+      },
+      "", "WholeNumber");
+}
+
+}  // namespace calserve::cli
