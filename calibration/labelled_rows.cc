@@ -33,25 +33,64 @@ absl::Status CheckLabelledLogits(LogitsView logits, absl::Span<const int32_t> la
   return absl::OkStatus();
 }
 
+absl::Status CheckTopLabel(absl::Span<const float> confidences, absl::Span<const uint8_t> correct) {
+  if (confidences.size() != correct.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("confidences and correct must have as many rows; have ",
+                                                   confidences.size(), " and ", correct.size()));
+  }
+  for (size_t i = 0; i < confidences.size(); ++i) {
+    if (!(confidences[i] >= 0 && confidences[i] <= 1)) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("confidence of row ", i, " must be in [0, 1]; was ", confidences[i]));
+    }
+    if (correct[i] > 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("correct of row ", i, " must be 0 or 1; was ", correct[i]));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckBins(int bins) {
+  if (bins >= 1 && bins <= kMaxBins) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("bins must be in [1, ", kMaxBins, "]; was ", bins));
+}
+
+absl::Status CheckEvaluation(const Calibrator& calibrator, LogitsView logits,
+                             absl::Span<const int32_t> labels, int bins) {
+  if (absl::Status status = CheckBins(bins); !status.ok()) return status;
+  if (logits.classes() != calibrator.classes()) {
+    return absl::InvalidArgumentError(absl::StrCat("logits must have ", calibrator.classes(),
+                                                   " classes as the calibrator does; have ",
+                                                   logits.classes()));
+  }
+  return CheckLabelledLogits(logits, labels);
+}
+
 LabelledRows AllRows(LogitsView logits, absl::Span<const int32_t> labels) {
   LabelledRows all{logits, labels, std::vector<int64_t>(labels.size())};
   std::iota(all.rows.begin(), all.rows.end(), int64_t{0});
   return all;
 }
 
-int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics) {
+void ForEachRow(const Calibrator& calibrator, const LabelledRows& rows,
+                absl::FunctionRef<void(const AppliedRow&)> visit) {
   std::vector<double> z(calibrator.classes());
   std::vector<float> p(calibrator.classes());
-  int64_t changed = 0;
   for (const int64_t i : rows.rows) {
     rows.logits.Row(i, z.data());
     calibrator.ApplyFloat64(z, absl::MakeSpan(p)).IgnoreError();  // the rows have been checked
-    const int label = rows.labels[i];
-    const int predicted = Calibrator::PredictedClassFloat64(p, z);
-    metrics->Add(p[predicted], predicted == label);
-    metrics->AddScores(RowNll(p, label), RowBrier(p, label));
-    changed += predicted != std::max_element(z.begin(), z.end()) - z.begin();
+    visit({z, p, Calibrator::PredictedClassFloat64(p, z), rows.labels[i]});
   }
+}
+
+int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics) {
+  int64_t changed = 0;
+  ForEachRow(calibrator, rows, [&](const AppliedRow& row) {
+    metrics->Add(row.probabilities[row.predicted], row.predicted == row.label);
+    metrics->AddScores(RowNll(row.probabilities, row.label), RowBrier(row.probabilities, row.label));
+    changed += row.predicted != std::max_element(row.logits.begin(), row.logits.end()) - row.logits.begin();
+  });
   return changed;
 }
 

@@ -3,20 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "absl/strings/str_cat.h"
 #include "calibration/bin_edges.h"
 #include "calibration/labelled_rows.h"
 #include "calibration/metrics_accumulator.h"
 
 namespace calserve {
-namespace {
-
-absl::Status CheckBins(int bins) {
-  if (bins >= 1 && bins <= kMaxBins) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("bins must be in [1, ", kMaxBins, "]; was ", bins));
-}
-
-}  // namespace
 
 int BinIndex(double confidence, int bins) {
   return FindBin(confidence, bins, [bins](int j) { return static_cast<double>(j) / bins; });
@@ -40,22 +31,9 @@ double RowBrier(absl::Span<const float> probabilities, int label) {
 absl::StatusOr<CalibrationMetrics> EvaluateTopLabel(absl::Span<const float> confidences,
                                                     absl::Span<const uint8_t> correct, int bins) {
   if (absl::Status status = CheckBins(bins); !status.ok()) return status;
-  if (confidences.size() != correct.size()) {
-    return absl::InvalidArgumentError(absl::StrCat("confidences and correct must have as many rows; have ",
-                                                   confidences.size(), " and ", correct.size()));
-  }
+  if (absl::Status status = CheckTopLabel(confidences, correct); !status.ok()) return status;
   MetricsAccumulator accumulator(bins);
-  for (size_t i = 0; i < confidences.size(); ++i) {
-    if (!(confidences[i] >= 0 && confidences[i] <= 1)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("confidence of row ", i, " must be in [0, 1]; was ", confidences[i]));
-    }
-    if (correct[i] > 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("correct of row ", i, " must be 0 or 1; was ", correct[i]));
-    }
-    accumulator.Add(confidences[i], correct[i] == 1);
-  }
+  for (size_t i = 0; i < confidences.size(); ++i) accumulator.Add(confidences[i], correct[i] == 1);
   CalibrationMetrics metrics = accumulator.Metrics();
   AddEceInterval(&metrics);
   return metrics;
@@ -63,13 +41,7 @@ absl::StatusOr<CalibrationMetrics> EvaluateTopLabel(absl::Span<const float> conf
 
 absl::StatusOr<CalibrationMetrics> Evaluate(const Calibrator& calibrator, LogitsView logits,
                                             absl::Span<const int32_t> labels, int bins) {
-  if (absl::Status status = CheckBins(bins); !status.ok()) return status;
-  if (logits.classes() != calibrator.classes()) {
-    return absl::InvalidArgumentError(absl::StrCat("logits must have ", calibrator.classes(),
-                                                   " classes as the calibrator does; have ",
-                                                   logits.classes()));
-  }
-  if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
+  if (absl::Status status = CheckEvaluation(calibrator, logits, labels, bins); !status.ok()) return status;
   MetricsAccumulator accumulator(bins);
   AddRows(calibrator, AllRows(logits, labels), &accumulator);
   CalibrationMetrics metrics = accumulator.Metrics();
