@@ -18,7 +18,7 @@ endfunction()
 
 set(libraries calserve_calibration)
 # All of them: a class of this library holds its parts by value, so public headers include the others.
-file(GLOB calibration_headers RELATIVE "${CMAKE_SOURCE_DIR}/calibration" CONFIGURE_DEPENDS
+file(GLOB_RECURSE calibration_headers RELATIVE "${CMAKE_SOURCE_DIR}/calibration" CONFIGURE_DEPENDS
      "${CMAKE_SOURCE_DIR}/calibration/*.h")
 calserve_install_headers(calibration ${calibration_headers})
 if(CALSERVE_BUILD_CLIENT)

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Writes the oracle values that tests/unit/calibration holds the library against.
 
-Every expected number is computed here by another package (scikit-learn, torchmetrics, netcal, SciPy), or is quoted from
-the source that "source" names and recomputed here; where packages disagree with the definition, the case says so.
+Every expected number is computed here by another package (scikit-learn, torchmetrics, netcal, SciPy, relplot,
+uncertainty-calibration, MAPIE), or is quoted from the source that "source" names and recomputed here; where packages
+disagree with the definition, the case says so.
 
   python3 -m venv venv && venv/bin/pip install -r requirements.txt && venv/bin/python make_oracles.py
 """
@@ -12,7 +13,9 @@ import math
 import sys
 import pathlib
 import platform
+from importlib import metadata
 
+import metric_oracles
 import netcal
 import netcal.metrics
 import numpy as np
@@ -35,6 +38,7 @@ VERSIONS = {
     "torch": torch.__version__,
     "torchmetrics": torchmetrics.__version__,
     "netcal": netcal.__version__,
+    **{package: metadata.version(package) for package in ("relplot", "uncertainty-calibration", "MAPIE")},
 }
 
 
@@ -298,3 +302,4 @@ if __name__ == "__main__":
     temperature()
     platt()
     scores()
+    metric_oracles.write_all(write)

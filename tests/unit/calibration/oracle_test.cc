@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
@@ -14,6 +13,7 @@
 #include "calibration/metrics.h"
 #include "calibration/platt_fit.h"
 #include "calibration/softmax.h"
+#include "tests/unit/calibration/oracle_file.h"
 #include "tests/unit/calibration/test_util.h"
 
 namespace calserve {
@@ -21,18 +21,11 @@ namespace {
 
 using nlohmann::json;
 
-json Load(const std::string& name) {
-  const std::string path = std::string(CALSERVE_SOURCE_DIR) + "/tests/oracles/" + name + ".json";
-  std::ifstream file(path);
-  EXPECT_TRUE(file.good()) << path;
-  return json::parse(file);
-}
-
 std::vector<double> Doubles(const json& values) { return values.get<std::vector<double>>(); }
 
 // ECE and MCE of scikit-learn's bins, with which torchmetrics and netcal agree where the case says so.
 TEST(OracleTest, ReliabilityAgreesWithScikitLearnTorchmetricsAndNetcal) {
-  const json cases = Load("reliability")["cases"];
+  const json cases = LoadOracle("reliability")["cases"];
   ASSERT_GE(cases.size(), 10u);
   for (const json& c : cases) {
     SCOPED_TRACE(c["name"].get<std::string>());
@@ -65,7 +58,7 @@ TEST(OracleTest, ReliabilityAgreesWithScikitLearnTorchmetricsAndNetcal) {
 // torchmetrics gives a confidence of 1 a bin of its own; netcal and torchmetrics close bins on the left.
 TEST(OracleTest, ReliabilityDiffersWhereOthersDepartFromTheDefinition) {
   int differing = 0;
-  const json cases = Load("reliability")["cases"];
+  const json cases = LoadOracle("reliability")["cases"];
   for (const json& c : cases) {
     for (const auto& [package, values] : c["others"].items()) {
       const std::vector<std::string> agreeing = c["agreeing"].get<std::vector<std::string>>();
@@ -80,7 +73,7 @@ TEST(OracleTest, ReliabilityDiffersWhereOthersDepartFromTheDefinition) {
 }
 
 TEST(OracleTest, NumpyLinspaceWouldPutSomeEdgesElsewhere) {
-  const json edges = Load("reliability")["linspace_differs_at"];
+  const json edges = LoadOracle("reliability")["linspace_differs_at"];
   ASSERT_FALSE(edges.empty());
   for (const json& edge : edges) {
     const int j = edge[0], bins = edge[1];
@@ -89,7 +82,7 @@ TEST(OracleTest, NumpyLinspaceWouldPutSomeEdgesElsewhere) {
 }
 
 TEST(OracleTest, TemperatureIsTheExactMinimum) {
-  const json cases = Load("temperature")["cases"];
+  const json cases = LoadOracle("temperature")["cases"];
   ASSERT_GE(cases.size(), 5u);
   for (const json& c : cases) {
     SCOPED_TRACE(c["name"].get<std::string>());
@@ -114,7 +107,7 @@ TEST(OracleTest, TemperatureIsTheExactMinimum) {
 }
 
 TEST(OracleTest, PlattAgreesWithScikitLearnAndLibsvm) {
-  const json cases = Load("platt")["cases"];
+  const json cases = LoadOracle("platt")["cases"];
   ASSERT_GE(cases.size(), 5u);
   for (const json& c : cases) {
     SCOPED_TRACE(c["name"].get<std::string>());
@@ -133,7 +126,7 @@ TEST(OracleTest, PlattAgreesWithScikitLearnAndLibsvm) {
 }
 
 TEST(OracleTest, OneVsRestAgreesWithScikitLearnsFitsOfEachClass) {
-  const json c = Load("platt")["one_vs_rest"];
+  const json c = LoadOracle("platt")["one_vs_rest"];
   const std::vector<double> logits = Doubles(c["logits"]);
   const std::vector<int32_t> labels = c["labels"].get<std::vector<int32_t>>();
   const absl::StatusOr<FitResult> fit = FitCalibrator(
@@ -153,7 +146,7 @@ TEST(OracleTest, OneVsRestAgreesWithScikitLearnsFitsOfEachClass) {
 }
 
 TEST(OracleTest, NllAndBrierAgreeWithScikitLearn) {
-  const json cases = Load("scores")["cases"];
+  const json cases = LoadOracle("scores")["cases"];
   ASSERT_FALSE(cases.empty());
   for (const json& c : cases) {
     const std::vector<double> logits = Doubles(c["logits"]);
