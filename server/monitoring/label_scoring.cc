@@ -15,12 +15,16 @@ namespace {
 // Calibrators remembered at a time; more than the versions that serve at once.
 constexpr size_t kMaxRemembered = 1024;
 
-// Fills NLL and Brier of one side; leaves them out if the calibrator refuses the logits.
-void ScoreProbabilities(const Calibrator& calibrator, absl::Span<const float> logits, int label,
-                        absl::Span<float> probabilities, WindowLabel::Score& score) {
-  if (!calibrator.Apply(logits, probabilities).ok()) return;
-  score.nll = static_cast<float>(RowNll(probabilities, label));
-  score.brier = static_cast<float>(RowBrier(probabilities, label));
+// Fills NLL and Brier of one side and returns its probabilities, kept in *scratch; empty, and neither is
+// filled, if the calibrator refuses the logits.
+absl::Span<const float> ScoreProbabilities(const Calibrator& calibrator, absl::Span<const float> logits,
+                                           int label, std::vector<float>* scratch,
+                                           WindowLabel::Score& score) {
+  scratch->resize(logits.size());
+  if (!calibrator.Apply(logits, absl::MakeSpan(*scratch)).ok()) return {};
+  score.nll = static_cast<float>(RowNll(*scratch, label));
+  score.brier = static_cast<float>(RowBrier(*scratch, label));
+  return *scratch;
 }
 
 }  // namespace
@@ -31,6 +35,7 @@ MonitorKey KeyOf(const ScoredLabel& row) {
 
 absl::StatusOr<WindowLabel> LabelScorer::Score(const ScoredLabel& row) {
   const TicketContent& prediction = row.prediction;
+  served_probabilities_ = uncalibrated_probabilities_ = {};
   WindowLabel scored;
   scored.time_micros = absl::ToUnixMicros(row.time);
   scored.served.confidence = prediction.confidence;
@@ -41,17 +46,17 @@ absl::StatusOr<WindowLabel> LabelScorer::Score(const ScoredLabel& row) {
   const std::vector<float> logits = Logits(prediction);
   const int classes = static_cast<int>(logits.size());
   if (classes < 2 || row.label < 0 || row.label >= classes) return scored;
-  probabilities_.resize(logits.size());
-  const absl::Span<float> scratch = absl::MakeSpan(probabilities_);
-  ScoreProbabilities(Softmax(classes), logits, row.label, scratch, scored.uncalibrated);
+  uncalibrated_probabilities_ =
+      ScoreProbabilities(Softmax(classes), logits, row.label, &uncalibrated_scratch_, scored.uncalibrated);
   if (prediction.calibrator_version == 0) {
+    served_probabilities_ = uncalibrated_probabilities_;
     scored.served.nll = scored.uncalibrated.nll;
     scored.served.brier = scored.uncalibrated.brier;
     return scored;
   }
   ASSIGN_OR_RETURN(const Calibrator* const served, Served(prediction));
   if (served != nullptr && served->classes() == classes) {
-    ScoreProbabilities(*served, logits, row.label, scratch, scored.served);
+    served_probabilities_ = ScoreProbabilities(*served, logits, row.label, &served_scratch_, scored.served);
   }
   return scored;
 }

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "calibration/calibrator.h"
 #include "calibration/rolling_windows.h"
 #include "server/feedback/scored_label.h"
@@ -36,6 +37,11 @@ class LabelScorer final {
   // Fails only as the lookup fails.
   absl::StatusOr<WindowLabel> Score(const ScoredLabel& row);
 
+  // The probabilities that NLL and Brier of the row scored last are of; empty where it has none. Valid until
+  // the next row.
+  absl::Span<const float> served_probabilities() const { return served_probabilities_; }
+  absl::Span<const float> uncalibrated_probabilities() const { return uncalibrated_probabilities_; }
+
  private:
   // The calibrator that served the row; null if there is none that fits its classes.
   absl::StatusOr<const Calibrator*> Served(const TicketContent& prediction);
@@ -44,7 +50,9 @@ class LabelScorer final {
   const CalibratorLookup lookup_;
   std::map<MonitorKey, std::shared_ptr<const Calibrator>> served_;
   std::map<int, Calibrator> softmax_;  // by number of classes
-  std::vector<float> probabilities_;   // scratch
+  // Scratch, and views of what in it is of the row.
+  std::vector<float> served_scratch_, uncalibrated_scratch_;
+  absl::Span<const float> served_probabilities_, uncalibrated_probabilities_;
 };
 
 }  // namespace calserve

@@ -58,6 +58,22 @@ TEST(LabelScorerTest, VersionZeroIsSoftmaxAndNotLookedUp) {
   EXPECT_EQ(scored.served.brier, scored.uncalibrated.brier);
 }
 
+TEST(LabelScorerTest, ProbabilitiesAreThoseThatTheScoresAreOf) {
+  LabelScorer scorer(LookUpTemperature);
+  ScoredLabel row = MakeLabel(1, 7);
+  const WindowLabel scored = *scorer.Score(row);
+  ASSERT_EQ(scorer.served_probabilities().size(), 10u);
+  EXPECT_EQ(static_cast<float>(RowNll(scorer.served_probabilities(), 7)), scored.served.nll);
+  EXPECT_EQ(static_cast<float>(RowNll(scorer.uncalibrated_probabilities(), 7)), scored.uncalibrated.nll);
+  row.prediction.calibrator_version = 0;
+  ASSERT_TRUE(scorer.Score(row).ok());
+  EXPECT_EQ(scorer.served_probabilities(), scorer.uncalibrated_probabilities());
+  row.prediction.logits_fp16.clear();
+  ASSERT_TRUE(scorer.Score(row).ok());
+  EXPECT_TRUE(scorer.served_probabilities().empty()) << "not those of the row before";
+  EXPECT_TRUE(scorer.uncalibrated_probabilities().empty());
+}
+
 TEST(LabelScorerTest, RowWithoutLogitsCountsWithoutNll) {
   LabelScorer scorer(LookUpTemperature);
   ScoredLabel row = MakeLabel(1);
