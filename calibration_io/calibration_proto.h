@@ -7,6 +7,7 @@
 #include "calibration/calibrator.h"
 #include "calibration/fit.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "calserve/v1/calibration.pb.h"
 
 namespace calserve {
@@ -15,6 +16,9 @@ namespace calserve {
 // stays unset.
 v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics);
 CalibrationMetrics MetricsFromProto(const v1::CalibrationMetrics& metrics);
+
+v1::DetailedMetrics DetailsToProto(const DetailedMetrics& details);
+DetailedMetrics DetailsFromProto(const v1::DetailedMetrics& details);
 
 v1::FitReport FitReportToProto(const FitReport& report);
 FitReport FitReportFromProto(const v1::FitReport& report);

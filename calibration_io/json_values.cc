@@ -7,6 +7,24 @@ using Json = nlohmann::ordered_json;
 
 Json OrNull(const std::optional<double>& value) { return value.has_value() ? Json(*value) : Json(nullptr); }
 
+Json EstimateToJson(const std::optional<Estimate>& estimate) {
+  if (!estimate.has_value()) return nullptr;
+  return {{"value", estimate->value}, {"low", OrNull(estimate->low)}, {"high", OrNull(estimate->high)}};
+}
+
+Json TestToJson(const std::optional<CalibrationTestResult>& test) {
+  if (!test.has_value()) return nullptr;
+  return {{"statistic", OrNull(test->statistic)}, {"p_value", test->p_value}};
+}
+
+Json BrierPartsToJson(const std::optional<ClasswiseSums::BrierParts>& parts) {
+  if (!parts.has_value()) return nullptr;
+  return {{"calibration", parts->calibration},
+          {"refinement", parts->refinement},
+          {"uncertainty", parts->uncertainty},
+          {"within_bins", parts->within_bins}};
+}
+
 }  // namespace
 
 Json MetricsToJsonValue(const CalibrationMetrics& metrics) {
@@ -31,6 +49,32 @@ Json MetricsToJsonValue(const CalibrationMetrics& metrics) {
           {"nll", OrNull(metrics.nll)},
           {"brier", OrNull(metrics.brier)},
           {"bins", std::move(bins)}};
+}
+
+Json DetailsToJsonValue(const DetailedMetrics& details) {
+  return {{"n", details.n},
+          {"accuracy", EstimateToJson(details.accuracy)},
+          {"confidence_gap", EstimateToJson(details.confidence_gap)},
+          {"adaptive_ece", EstimateToJson(details.adaptive_ece)},
+          {"rms_calibration_error", details.rms_calibration_error},
+          {"debiased_l2", EstimateToJson(details.debiased_l2)},
+          {"mce", OrNull(details.mce)},
+          {"mce_least_count", details.mce_least_count},
+          {"ece_sweep", details.ece_sweep},
+          {"ece_sweep_bins", details.ece_sweep_bins},
+          {"smooth_ece", details.smooth_ece},
+          {"kolmogorov_smirnov", TestToJson(details.kolmogorov_smirnov)},
+          {"kuiper", TestToJson(details.kuiper)},
+          {"spiegelhalter", TestToJson(details.spiegelhalter)},
+          {"debiased_test", TestToJson(details.debiased_test)},
+          {"auroc", EstimateToJson(details.auroc)},
+          {"n_with_logits", details.n_with_logits},
+          {"nll", EstimateToJson(details.nll)},
+          {"brier", EstimateToJson(details.brier)},
+          {"brier_parts", BrierPartsToJson(details.brier_parts)},
+          {"classwise_ece", OrNull(details.classwise_ece)},
+          {"classwise_ece_thresholded", OrNull(details.classwise_ece_thresholded)},
+          {"class_threshold", details.class_threshold}};
 }
 
 Json FitReportToJsonValue(const FitReport& report) {

@@ -4,6 +4,7 @@
 #include "calibration/calibrator.h"
 #include "calibration/fit.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "nlohmann/json.hpp"
 
 namespace calserve {
@@ -14,6 +15,10 @@ namespace calserve {
 // n, n_effective, accuracy, mean_confidence, ece, ece_low, ece_high, noise_floor, mce, n_with_logits, nll,
 // brier, bins [{lower, upper, count, confidence, accuracy}].
 nlohmann::ordered_json MetricsToJsonValue(const CalibrationMetrics& metrics);
+
+// Keys and nesting of the message DetailedMetrics; an estimate is {value, low, high}, a test {statistic,
+// p_value}.
+nlohmann::ordered_json DetailsToJsonValue(const DetailedMetrics& details);
 
 // n, converged, iterations, at_bound, folds, changed_predictions, before, after, cross_validated.
 nlohmann::ordered_json FitReportToJsonValue(const FitReport& report);

@@ -14,6 +14,11 @@ TEST(CalibrationProtoTest, KeepsEveryFieldOfAReport) {
   ExpectSameReport(FitReportFromProto(FitReportToProto(FitReport())), FitReport());
 }
 
+TEST(CalibrationProtoTest, KeepsEveryFieldOfTheDetails) {
+  EXPECT_EQ(DetailsFromProto(DetailsToProto(SomeDetails())), SomeDetails());
+  EXPECT_EQ(DetailsFromProto(DetailsToProto(DetailedMetrics())), DetailedMetrics());
+}
+
 TEST(CalibrationProtoTest, KeepsWhatIsUnsetUnset) {
   const v1::CalibrationMetrics proto = MetricsToProto(CalibrationMetrics());
   EXPECT_FALSE(proto.has_nll());

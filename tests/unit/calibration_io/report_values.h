@@ -1,7 +1,10 @@
 #ifndef CALSERVE_TESTS_UNIT_CALIBRATION_IO_REPORT_VALUES_H_
 #define CALSERVE_TESTS_UNIT_CALIBRATION_IO_REPORT_VALUES_H_
 
+#include <optional>
+
 #include "calibration/fit.h"
+#include "calibration/metrics/detailed_metrics.h"
 
 namespace calserve {
 
@@ -21,6 +24,34 @@ inline CalibrationMetrics SomeMetrics(double seed) {
   out.nll = 0.7 / 3 + seed;
   out.brier = 0.4 / 3;
   out.bins = {{0, 0.5, 10.0 / 3, 0.1 / 7, 0.2 / 7}, {0.5, 1, 20, 0.9 / 7, 1e-300}};
+  return out;
+}
+
+inline DetailedMetrics SomeDetails() {
+  DetailedMetrics out;
+  out.n = 1001;
+  out.accuracy = {1.0 / 3, 0.9 / 3, 1.1 / 3};
+  out.confidence_gap = {-0.1 / 3, -0.2 / 3, 0.1 / 7};
+  out.adaptive_ece = {0.2 / 3, 0.0, 0.3 / 3};
+  out.rms_calibration_error = 0.4 / 3;
+  out.debiased_l2 = {0.5 / 3, 0.4 / 7, 0.6 / 3};
+  out.mce = 0.7 / 3;
+  out.mce_least_count = 31;
+  out.ece_sweep = 0.8 / 3;
+  out.ece_sweep_bins = 17;
+  out.smooth_ece = 0.9 / 7;
+  out.kolmogorov_smirnov = {1.1 / 3, 0.1 / 7};
+  out.kuiper = {1.2 / 3, 0.2 / 7};
+  out.spiegelhalter = {-1.3 / 3, 0.3 / 7};
+  out.debiased_test = {std::nullopt, 0.4 / 7};
+  out.auroc = {0.85 / 3, 0.8 / 3, 0.95 / 3};
+  out.n_with_logits = 999;
+  out.nll = {2.0 / 3, 1.9 / 3, 2.1 / 3};
+  out.brier = {0.5 / 7, std::nullopt, std::nullopt};
+  out.brier_parts = {0.1 / 9, 0.2 / 9, 0.3 / 9, -0.1 / 11};
+  out.classwise_ece = 0.01 / 3;
+  out.classwise_ece_thresholded = 0.02 / 3;
+  out.class_threshold = 0.01;
   return out;
 }
 
