@@ -4,12 +4,14 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "calibration/rolling_windows.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
@@ -26,6 +28,7 @@ struct WindowReport {
   int64_t label_position = 0;  // last label of this key; 0 where none is held
   absl::Time time;             // of the report; never before the last label's
   CalibrationMetrics served, uncalibrated;
+  std::optional<DetailedMetrics> served_details, uncalibrated_details;  // of stored rows, where asked for
   bool catching_up = false;
   bool truncated = false;
 };

@@ -65,8 +65,8 @@ class Registry final : public CalibratorRegistry {
                                                          int64_t version) override {
     return versions_.Find(model, model_version, version);
   }
-  absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows,
-                                            int bins) override;
+  absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows, int bins,
+                                            bool detailed) override;
 
  private:
   absl::StatusOr<int64_t> RowLimit(int64_t max_rows) const;
@@ -170,14 +170,19 @@ absl::StatusOr<CalibratorVersion> Registry::Run(FitJob job) {
 }
 
 absl::StatusOr<CalibratorRegistry::StoredReport> Registry::ReportStored(const LogSelection& selection,
-                                                                        int64_t max_rows, int bins) {
+                                                                        int64_t max_rows, int bins,
+                                                                        bool detailed) {
   ASSIGN_OR_RETURN(const int64_t rows, RowLimit(max_rows));
   const CalibratorLookup lookup = [this](const std::string& model, int64_t model_version, int64_t version) {
     return versions_.Find(model, model_version, version);
   };
-  ASSIGN_OR_RETURN(StoredMetrics metrics, MeasureStored(store_, selection, rows, bins, lookup));
-  return StoredReport{metrics.position, clock_.Now(), std::move(metrics.served),
-                      std::move(metrics.uncalibrated)};
+  ASSIGN_OR_RETURN(StoredMetrics metrics, MeasureStored(store_, selection, rows, bins, detailed, lookup));
+  return StoredReport{metrics.position,
+                      clock_.Now(),
+                      std::move(metrics.served),
+                      std::move(metrics.uncalibrated),
+                      std::move(metrics.served_details),
+                      std::move(metrics.uncalibrated_details)};
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "calibration/fit.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
 #include "server/recalibration/calibrator_versions.h"
@@ -81,15 +82,16 @@ class CalibratorRegistry {
                                                                  int64_t model_version, int64_t version) = 0;
 
   // Metrics of stored labels (newest `max_rows` of the selection, 0: fit_max_rows): served and uncalibrated,
-  // with intervals; also the position of the newest row read. Runs on the caller's thread: bounded by
-  // max_rows.
+  // with intervals, and where asked for with details; also the position of the newest row read. Runs on the
+  // caller's thread: bounded by max_rows.
   struct StoredReport {
     int64_t position = 0;
     absl::Time time;
     CalibrationMetrics served, uncalibrated;
+    std::optional<DetailedMetrics> served_details, uncalibrated_details;
   };
-  virtual absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows,
-                                                    int bins) = 0;
+  virtual absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows, int bins,
+                                                    bool detailed) = 0;
 };
 
 }  // namespace calserve

@@ -1,6 +1,7 @@
 #include "server/recalibration/stored_report.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -14,7 +15,16 @@ namespace {
 // One side of a report, row by row.
 class Side {
  public:
-  void Add(const WindowLabel::Score& score) {
+  Side(int bins, bool detailed) : bins_(bins) {
+    if (detailed) details_.emplace(DetailOptions{.bins = bins});
+  }
+
+  // `probabilities` may be empty.
+  void Add(const WindowLabel::Score& score, absl::Span<const float> probabilities, int label) {
+    if (details_.has_value()) {
+      details_->Add(score.confidence, score.correct);
+      if (!probabilities.empty()) details_->AddProbabilities(probabilities, label);
+    }
     confidences_.push_back(score.confidence);
     correct_.push_back(score.correct ? 1 : 0);
     if (score.nll == WindowLabel::kNoLogits) return;
@@ -23,17 +33,22 @@ class Side {
     brier_ += static_cast<double>(score.brier);
   }
 
-  absl::StatusOr<CalibrationMetrics> Measure(int bins) const {
-    ASSIGN_OR_RETURN(CalibrationMetrics metrics, EvaluateTopLabel(confidences_, correct_, bins));
+  absl::Status Measure(CalibrationMetrics& metrics, std::optional<DetailedMetrics>& details) const {
+    if (details_.has_value()) {
+      ASSIGN_OR_RETURN(details, details_->Metrics());
+    }
+    ASSIGN_OR_RETURN(metrics, EvaluateTopLabel(confidences_, correct_, bins_));
     metrics.n_with_logits = n_with_logits_;
     if (n_with_logits_ > 0) {
       metrics.nll = nll_ / static_cast<double>(n_with_logits_);
       metrics.brier = brier_ / static_cast<double>(n_with_logits_);
     }
-    return metrics;
+    return absl::OkStatus();
   }
 
  private:
+  const int bins_;
+  std::optional<DetailedAccumulator> details_;
   std::vector<float> confidences_;
   std::vector<uint8_t> correct_;
   int64_t n_with_logits_ = 0;
@@ -44,22 +59,22 @@ class Side {
 }  // namespace
 
 absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection, int64_t max_rows,
-                                            int bins, CalibratorLookup lookup) {
+                                            int bins, bool detailed, CalibratorLookup lookup) {
   LabelScorer scorer(std::move(lookup));
-  Side served, uncalibrated;
+  Side served(bins, detailed), uncalibrated(bins, detailed);
   StoredMetrics metrics;
   const auto add_page = [&](absl::Span<const ScoredLabel> rows) -> absl::Status {
     for (const ScoredLabel& row : rows) {
       ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
-      served.Add(label.served);
-      uncalibrated.Add(label.uncalibrated);
+      served.Add(label.served, scorer.served_probabilities(), row.label);
+      uncalibrated.Add(label.uncalibrated, scorer.uncalibrated_probabilities(), row.label);
       metrics.position = std::max(metrics.position, row.position);
     }
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(VisitNewest(store, selection, max_rows, add_page));
-  ASSIGN_OR_RETURN(metrics.served, served.Measure(bins));
-  ASSIGN_OR_RETURN(metrics.uncalibrated, uncalibrated.Measure(bins));
+  RETURN_IF_ERROR(served.Measure(metrics.served, metrics.served_details));
+  RETURN_IF_ERROR(uncalibrated.Measure(metrics.uncalibrated, metrics.uncalibrated_details));
   return metrics;
 }
 

@@ -73,6 +73,12 @@ v1::WindowReport ToProto(const WindowReport& report) {
   *out.mutable_uncalibrated() = MetricsToProto(report.uncalibrated);
   out.set_catching_up(report.catching_up);
   out.set_truncated(report.truncated);
+  if (report.served_details.has_value()) {
+    *out.mutable_served_details() = DetailsToProto(*report.served_details);
+  }
+  if (report.uncalibrated_details.has_value()) {
+    *out.mutable_uncalibrated_details() = DetailsToProto(*report.uncalibrated_details);
+  }
   return out;
 }
 

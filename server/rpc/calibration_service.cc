@@ -97,6 +97,11 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,
                                         v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
+  if (request.detailed() && !request.has_stored()) {
+    return WithField(
+        absl::InvalidArgumentError("detailed metrics need the rows: select stored labels, not a window"),
+        "detailed");
+  }
   WindowReport report;
   report.key = {
       snapshot.model->name, snapshot.model->version,
@@ -108,13 +113,16 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
     selection.model_version = report.key.model_version;
     selection.calibrator_version = report.key.calibrator_version;
     const int64_t asked = request.stored().max_rows() > 0 ? request.stored().max_rows() : kDefaultReportRows;
-    ASSIGN_OR_RETURN(const CalibratorRegistry::StoredReport stored,
-                     backends_.registry.ReportStored(
-                         selection, std::min(asked, backends_.limits.fit_max_rows), kDefaultBins));
+    ASSIGN_OR_RETURN(
+        const CalibratorRegistry::StoredReport stored,
+        backends_.registry.ReportStored(selection, std::min(asked, backends_.limits.fit_max_rows),
+                                        kDefaultBins, request.detailed()));
     report.position = stored.position;
     report.time = stored.time;
     report.served = stored.served;
     report.uncalibrated = stored.uncalibrated;
+    report.served_details = stored.served_details;
+    report.uncalibrated_details = stored.uncalibrated_details;
   } else {
     const std::string window = request.window().empty() ? "last_1000" : request.window();
     ASSIGN_OR_RETURN(report, backends_.monitor.Report(report.key, window));

@@ -327,5 +327,31 @@ TEST_F(ServerTest, ADeviceThatIsLostTurnsReadinessOffAndItsCallsMayBeTriedElsewh
   EXPECT_EQ(api_->CheckHealth(service).response, e2e::Health::kNotServing) << "until the process is another";
 }
 
+TEST_F(ServerTest, DetailedMetricsAreOfStoredLabelsWithTheirPositionAndLimit) {
+  for (int i = 0; i < 60; ++i) {
+    const v1::Prediction prediction = Predict(0.1f * static_cast<float>(i % 10), 1);
+    EXPECT_EQ(Submit(prediction, i % 3).outcome(), v1::FEEDBACK_OUTCOME_ACCEPTED);
+  }
+  v1::GetCalibrationReportRequest request;
+  request.set_model("puppet");
+  request.mutable_stored()->set_max_rows(50);
+  EXPECT_FALSE(api_->Report(request)->report().has_served_details()) << "not asked for";
+  request.set_detailed(true);
+  const auto reply = api_->Report(request);
+  ASSERT_TRUE(reply.ok()) << reply.status;
+  EXPECT_EQ(reply->report().as_of().position(), 60);
+  for (const v1::DetailedMetrics& details :
+       {reply->report().served_details(), reply->report().uncalibrated_details()}) {
+    EXPECT_EQ(details.n(), 50);
+    EXPECT_EQ(details.n_with_logits(), 50);
+    EXPECT_NEAR(details.accuracy().value(), reply->report().served().accuracy(), 1e-12);
+    EXPECT_TRUE(details.has_debiased_test() && details.has_classwise_ece() && details.has_brier_parts());
+  }
+  request.set_window("last_1000");
+  const auto of_window = api_->Report(request);
+  EXPECT_EQ(of_window.status.code, absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(of_window.status.message, "detailed metrics need the rows: select stored labels, not a window");
+}
+
 }  // namespace
 }  // namespace calserve::integration

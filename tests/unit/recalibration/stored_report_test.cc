@@ -18,9 +18,9 @@ class StoredReportTest : public ::testing::Test {
   static Calibrator Served() {
     return *Calibrator::Create({CalibrationMethod::kTemperature, kTarget.classes, {{"temperature", {1.5}}}});
   }
-  StoredMetrics Measure(int64_t max_rows, const LogSelection& selection = {}) {
+  StoredMetrics Measure(int64_t max_rows, const LogSelection& selection = {}, bool detailed = false) {
     return *MeasureStored(
-        store_, selection, max_rows, kDefaultBins,
+        store_, selection, max_rows, kDefaultBins, detailed,
         [](const std::string&, int64_t, int64_t) { return std::make_shared<const Calibrator>(Served()); });
   }
 
@@ -60,6 +60,29 @@ TEST_F(StoredReportTest, NllAndBrierAreOfTheRowsWithLogits) {
   EXPECT_EQ(Measure(kRows + 1).served.n, kRows + 1);
   EXPECT_EQ(Measure(kRows + 1).served.n_with_logits, kRows);
   EXPECT_EQ(Measure(1).served.nll, std::nullopt);
+}
+
+TEST_F(StoredReportTest, DetailsAreThoseOfTheSameRows) {
+  EXPECT_FALSE(Measure(kRows).served_details.has_value());
+  const StoredMetrics found = Measure(kRows, {}, true);
+  const DetailedMetrics& served = *found.served_details;
+  const DetailedMetrics& uncalibrated = *found.uncalibrated_details;
+  EXPECT_EQ(served.n, kRows);
+  EXPECT_EQ(served.n_with_logits, kRows);
+  EXPECT_NEAR(served.accuracy.value, found.served.accuracy, 1e-12);
+  EXPECT_NEAR(served.nll->value, *found.served.nll, 1e-6) << "float32 in a window's label";
+  EXPECT_NEAR(uncalibrated.brier->value, *found.uncalibrated.brier, 1e-6);
+  EXPECT_LT(served.smooth_ece, uncalibrated.smooth_ece);
+  EXPECT_LT(*served.classwise_ece, *uncalibrated.classwise_ece);
+}
+
+TEST_F(StoredReportTest, RowsWithoutLogitsAreInTheTopLabelDetailsAlone) {
+  std::vector<ScoredLabel> without = {MakeLabel(kRows + 1, 1, kTarget.classes)};
+  without[0].prediction.logits_fp16.clear();
+  ASSERT_TRUE(store_.Append(absl::MakeSpan(without), kStart).ok());
+  const StoredMetrics found = Measure(kRows + 1, {}, true);
+  EXPECT_EQ(found.served_details->n, kRows + 1);
+  EXPECT_EQ(found.served_details->n_with_logits, kRows);
 }
 
 TEST_F(StoredReportTest, OfNoRowsIsEmpty) {
