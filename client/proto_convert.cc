@@ -159,6 +159,7 @@ v1::GetCalibrationReportRequest ToProto(const ReportRequest& request) {
       Overloaded{[&](const std::string& window) { out.set_window(window); },
                  [&](const StoredSelection& selection) { *out.mutable_stored() = ToProto(selection); }},
       request.data);
+  out.set_detailed(request.detailed);
   return out;
 }
 
@@ -228,6 +229,10 @@ WindowReport FromProto(const v1::WindowReport& report) {
   out.uncalibrated = MetricsFromProto(report.uncalibrated());
   out.catching_up = report.catching_up();
   out.truncated = report.truncated();
+  if (report.has_served_details()) out.served_details = DetailsFromProto(report.served_details());
+  if (report.has_uncalibrated_details()) {
+    out.uncalibrated_details = DetailsFromProto(report.uncalibrated_details());
+  }
   return out;
 }
 

@@ -14,6 +14,7 @@
 #include "calibration/fit.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/detailed_metrics.h"
 
 // What goes to the server and comes back, as plain values. The contract of every field is in
 // proto/calserve/v1; what stands here is what a C++ caller meets differently.
@@ -110,6 +111,7 @@ struct WindowReport {
   int64_t position = 0;  // of the last label in it
   absl::Time time;       // of that label, or of the report
   CalibrationMetrics served, uncalibrated;
+  std::optional<DetailedMetrics> served_details, uncalibrated_details;  // of stored labels, if asked for
   bool catching_up = false;
   bool truncated = false;
 };
@@ -120,6 +122,7 @@ struct ReportRequest {
   std::optional<int64_t> calibrator_version;  // unset: the active one
   // A live window by name, or stored labels.
   std::variant<std::string, StoredSelection> data = std::string("last_1000");
+  bool detailed = false;  // also the DetailedMetrics; only of stored labels
 };
 
 struct WatchRequest {

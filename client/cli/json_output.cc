@@ -89,15 +89,20 @@ Json ToJson(const client::FeedbackResult& result) {
 }
 
 Json ToJson(const client::WindowReport& report) {
-  return {{"model", report.model},
-          {"model_version", report.model_version},
-          {"calibrator_version", report.calibrator_version},
-          {"window", report.window},
-          {"as_of", {{"position", report.position}, {"time", TimeText(report.time)}}},
-          {"served", MetricsToJsonValue(report.served)},
-          {"uncalibrated", MetricsToJsonValue(report.uncalibrated)},
-          {"catching_up", report.catching_up},
-          {"truncated", report.truncated}};
+  Json out = {{"model", report.model},
+              {"model_version", report.model_version},
+              {"calibrator_version", report.calibrator_version},
+              {"window", report.window},
+              {"as_of", {{"position", report.position}, {"time", TimeText(report.time)}}},
+              {"served", MetricsToJsonValue(report.served)},
+              {"uncalibrated", MetricsToJsonValue(report.uncalibrated)},
+              {"catching_up", report.catching_up},
+              {"truncated", report.truncated}};
+  if (report.served_details.has_value()) out["served_details"] = DetailsToJsonValue(*report.served_details);
+  if (report.uncalibrated_details.has_value()) {
+    out["uncalibrated_details"] = DetailsToJsonValue(*report.uncalibrated_details);
+  }
+  return out;
 }
 
 Json ToJson(const client::CalibratorInfo& calibrator) {

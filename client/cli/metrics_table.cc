@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/details_table.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -47,6 +48,7 @@ std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics>
     }
     rows.push_back(std::move(row));
   }
+  for (std::vector<std::string>& row : DetailsRows(columns)) rows.push_back(std::move(row));
   return rows;
 }
 

@@ -7,6 +7,7 @@
 
 #include "absl/types/span.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "client/cli/terminal.h"
 
 namespace calserve::cli {
@@ -15,10 +16,11 @@ namespace calserve::cli {
 struct NamedMetrics {
   std::string name;
   CalibrationMetrics metrics;
+  std::optional<DetailedMetrics> details;  // of the same rows
 };
 
 // A row a metric (n, accuracy, mean confidence, ECE, its interval, noise floor, MCE, NLL, Brier): its name,
-// then a value for each of `columns`. For text and for HTML.
+// then a value for each of `columns`; where one has details, DetailsRows too. For text and for HTML.
 std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics> columns);
 
 // The same as an aligned table.

@@ -3,6 +3,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "calibration/calibrator.h"
+#include "calibration/metrics/detailed_metrics.h"
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
@@ -17,8 +18,10 @@ namespace {
 
 struct Options {
   ReportFiles files;
+  bool details = false;
   // Offline:
-  std::string logits, labels, calibrator;
+  std::string logits, labels;
+  std::vector<std::string> calibrators;
   int bins = kDefaultBins;
   // With a server:
   std::string model;
@@ -37,17 +40,50 @@ absl::StatusOr<Calibrator> ReadCalibrator(const std::string& path, int classes) 
   return Calibrator::Create(document->spec);
 }
 
+// What the calibrator of the file (empty: plain softmax) does with the rows.
+absl::StatusOr<NamedMetrics> Measure(const Options& options, const LabelledLogitsFile& data,
+                                     const std::string& path) {
+  const absl::StatusOr<Calibrator> calibrator = ReadCalibrator(path, data.view().classes());
+  if (!calibrator.ok()) return calibrator.status();
+  const absl::StatusOr<CalibrationMetrics> metrics =
+      Evaluate(*calibrator, data.view(), data.labels, options.bins);
+  if (!metrics.ok()) return metrics.status();
+  NamedMetrics column{MethodName(calibrator->spec().method), *metrics};
+  // One of several is told by its file.
+  if (options.calibrators.size() > 1) column.name = absl::StrCat(column.name, " (", path, ")");
+  if (!options.details) return column;
+  absl::StatusOr<DetailedMetrics> details =
+      EvaluateDetailed(*calibrator, data.view(), data.labels, {.bins = options.bins});
+  if (!details.ok()) return details.status();
+  column.details = *std::move(details);
+  return column;
+}
+
+// The metrics of the one column, or "calibrators": a list of them with their names.
+nlohmann::ordered_json ColumnsToJson(const std::vector<NamedMetrics>& columns) {
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const NamedMetrics& column : columns) {
+    nlohmann::ordered_json one = MetricsToJsonValue(column.metrics);
+    if (column.details.has_value()) one["details"] = DetailsToJsonValue(*column.details);
+    if (columns.size() == 1) return one;
+    one["name"] = column.name;
+    all.push_back(std::move(one));
+  }
+  return {{"calibrators", std::move(all)}};
+}
+
 absl::Status ReportOffline(const Options& options, Session& session) {
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  const absl::StatusOr<Calibrator> calibrator = ReadCalibrator(options.calibrator, data->view().classes());
-  if (!calibrator.ok()) return calibrator.status();
-  const absl::StatusOr<CalibrationMetrics> metrics =
-      Evaluate(*calibrator, data->view(), data->labels, options.bins);
-  if (!metrics.ok()) return metrics.status();
-  const std::vector<NamedMetrics> columns = {{MethodName(calibrator->spec().method), *metrics}};
+  std::vector<NamedMetrics> columns;
+  for (const std::string& path :
+       options.calibrators.empty() ? std::vector<std::string>{""} : options.calibrators) {
+    absl::StatusOr<NamedMetrics> column = Measure(options, *data, path);
+    if (!column.ok()) return column.status();
+    columns.push_back(*std::move(column));
+  }
   if (session.json) {
-    session.answer = MetricsToJsonValue(*metrics);
+    session.answer = ColumnsToJson(columns);
   } else {
     Print(ReportText(columns, session.terminal));
   }
@@ -67,6 +103,7 @@ client::ReportRequest MakeRequest(const Options& options, const std::string& mod
     stored.max_rows = options.max_rows;
     request.data = stored;
   }
+  request.detailed = options.details;
   return request;
 }
 
@@ -78,8 +115,9 @@ absl::Status ReportOfServer(const Options& options, Session& session) {
   const absl::StatusOr<client::WindowReport> report =
       client->GetCalibrationReport(MakeRequest(options, model->name));
   if (!report.ok()) return report.status();
-  const std::vector<NamedMetrics> columns = {{"served", report->served},
-                                             {"uncalibrated", report->uncalibrated}};
+  const std::vector<NamedMetrics> columns = {
+      {"served", report->served, report->served_details},
+      {"uncalibrated", report->uncalibrated, report->uncalibrated_details}};
   const std::string title =
       absl::StrCat(report->model, "/", report->model_version, " calibrator ", report->calibrator_version,
                    ", ", report->window.empty() ? "stored labels" : report->window);
@@ -106,6 +144,9 @@ void AddReport(CLI::App* app, Session* session) {
   command->add_option("--svg", options->files.svg, "write the reliability diagram there");
   command->add_option("--html", options->files.html, "write the report as a page there");
 
+  CLI::Option* const details = command->add_flag(
+      "--details", options->details, "every metric, offline or with --stored: docs/metrics.md lists them");
+
   const std::string offline_group = "Offline";
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
@@ -116,7 +157,8 @@ void AddReport(CLI::App* app, Session* session) {
   labels->needs(logits);
   CLI::Option* const calibrator =
       command
-          ->add_option("--calibrator", options->calibrator, "a calibrator.json to apply; else plain softmax")
+          ->add_option("--calibrator", options->calibrators,
+                       "a calibrator.json to apply, else plain softmax; several stand side by side")
           ->group(offline_group);
   CLI::Option* const bins = command->add_option("--bins", options->bins, "of equal width")
                                 ->check(WholeNumber(1, kMaxBins))
@@ -158,13 +200,14 @@ void AddReport(CLI::App* app, Session* session) {
                                     ->group(stored_group);
   command->callback([=] {
     const bool offline = !options->logits.empty();
-    session->result =
-        CheckRequirements({{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
-                           {!offline,
-                            "a report of the server: leave out --logits and --labels",
-                            {model, model_version, calibrator_version, window, stored, source, exclude_source,
-                             max_rows, app->get_option("--server"), app->get_option("--timeout")}},
-                           {options->stored, "--stored", {source, exclude_source, max_rows}}});
+    session->result = CheckRequirements(
+        {{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
+         {offline || options->stored, "the rows: give --logits and --labels, or --stored", {details}},
+         {!offline,
+          "a report of the server: leave out --logits and --labels",
+          {model, model_version, calibrator_version, window, stored, source, exclude_source, max_rows,
+           app->get_option("--server"), app->get_option("--timeout")}},
+         {options->stored, "--stored", {source, exclude_source, max_rows}}});
     if (session->result.ok()) session->result = Run(*options, *session);
   });
 }

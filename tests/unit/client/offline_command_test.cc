@@ -106,6 +106,36 @@ TEST_F(OfflineCommandTest, ReportAppliesTheFittedCalibrator) {
   EXPECT_THAT(*ReadWholeFile(Path("r.svg")), HasSubstr("</svg>"));
 }
 
+TEST_F(OfflineCommandTest, DetailsOfSeveralCalibratorsStandSideBySide) {
+  const std::string data = WriteOracle(Oracle(0));
+  ASSERT_EQ(Calserve("fit --method temperature --out " + Path("t.json") + data).exit_code, 0);
+  ASSERT_EQ(Calserve("fit --method platt --out " + Path("p.json") + data).exit_code, 0);
+  const std::string both =
+      "report --details --calibrator " + Path("t.json") + " --calibrator " + Path("p.json");
+  const json report = json::parse(Calserve(both + " --json" + data).output);
+  ASSERT_EQ(report.at("calibrators").size(), 2u);
+  for (const json& one : report.at("calibrators")) {
+    const json& details = one.at("details");
+    for (const auto& [key, value] : details.items()) EXPECT_FALSE(value.is_null()) << key;
+    EXPECT_NEAR(details.at("nll").at("value").get<double>(), one.at("nll").get<double>(), 1e-12);
+    const json& parts = details.at("brier_parts");
+    EXPECT_NEAR(parts.at("calibration").get<double>() + parts.at("refinement").get<double>() +
+                    parts.at("within_bins").get<double>(),
+                details.at("brier").at("value").get<double>(), 1e-12);
+  }
+  const Result table = Calserve(both + " --html " + Path("r.html") + data);
+  EXPECT_EQ(table.exit_code, 0) << table.output;
+  EXPECT_THAT(table.output, HasSubstr("platt_one_vs_rest (" + Path("p.json") + ")"));
+  EXPECT_THAT(table.output, HasSubstr("Kuiper"));
+  const std::string page = *ReadWholeFile(Path("r.html"));
+  EXPECT_THAT(page, HasSubstr("smooth ECE"));
+  EXPECT_THAT(page, HasSubstr("temperature (" + Path("t.json") + ")"));
+  // One calibrator: its metrics are the document.
+  const json single = json::parse(Calserve("report --details --json" + data).output);
+  EXPECT_FALSE(single.at("details").at("smooth_ece").is_null());
+  EXPECT_EQ(json::parse(Calserve("report --json" + data).output).count("details"), 0u);
+}
+
 TEST_F(OfflineCommandTest, PeopleGetATableWithoutColourInAPipe) {
   const std::string data = WriteOracle(Oracle(0));
   const Result fit = Calserve("fit --method platt" + data);
@@ -222,6 +252,7 @@ TEST_F(OfflineCommandTest, AnOptionThatWouldBeIgnoredIsWrongUsage) {
       {"--model", "report --model m" + data},
       {"--bins", "report --bins 10"},
       {"--calibrator", "report --calibrator c.json"},
+      {"--details", "report --details --window last_1h"},
       {"--source", "report --source me"},
       {"--server", "report --server localhost:1" + data},
       {"--server", "--server localhost:1 fit" + data},
