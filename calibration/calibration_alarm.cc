@@ -56,8 +56,9 @@ absl::Status CheckAlarmOptions(const AlarmOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("tolerance must be in [0, ", GapProcess::kMaxTolerance, "]; was ", options.tolerance));
   }
-  if (!(options.alpha >= 1e-9 && options.alpha <= 0.5)) {
-    return absl::InvalidArgumentError(absl::StrCat("alpha must be in [1e-9, 0.5]; was ", options.alpha));
+  if (!(options.alpha >= kLeastAlarmAlpha && options.alpha <= kMostAlarmAlpha)) {
+    return absl::InvalidArgumentError(absl::StrCat("alpha must be in [", kLeastAlarmAlpha, ", ",
+                                                   kMostAlarmAlpha, "]; was ", options.alpha));
   }
   return absl::OkStatus();
 }

@@ -20,7 +20,10 @@ struct AlarmOptions {
   friend bool operator==(const AlarmOptions&, const AlarmOptions&) = default;
 };
 
-// INVALID_ARGUMENT unless tolerance is in [0, GapProcess::kMaxTolerance] and alpha in [1e-9, 0.5].
+inline constexpr double kLeastAlarmAlpha = 1e-9;
+inline constexpr double kMostAlarmAlpha = 0.5;
+
+// INVALID_ARGUMENT unless tolerance is in [0, GapProcess::kMaxTolerance] and alpha between those two.
 absl::Status CheckAlarmOptions(const AlarmOptions& options);
 
 struct RaisedAlarm {
@@ -58,6 +61,7 @@ struct AlarmStatus {
 // about 1.3 KB. A pure function of the labels and acknowledgements, to the bit. Not thread-safe; copyable.
 class CalibrationAlarm final {
  public:
+  CalibrationAlarm() : CalibrationAlarm(AlarmOptions()) {}
   static absl::StatusOr<CalibrationAlarm> Create(const AlarmOptions& options);
 
   // `confidence` in [0, 1].
