@@ -1,6 +1,7 @@
 #include "client/proto_convert.h"
 
 #include "absl/strings/strip.h"
+#include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
 #include "client/errors.h"
 
@@ -92,6 +93,15 @@ Prediction PredictionFromProto(v1::Prediction&& prediction) {
   out.uncalibrated_confidence = prediction.uncalibrated_confidence();
   out.probabilities.assign(prediction.probabilities().begin(), prediction.probabilities().end());
   out.logits.assign(prediction.logits().begin(), prediction.logits().end());
+  return out;
+}
+
+AlarmInfo AlarmInfoFromProto(const v1::CalibrationAlarm& alarm) {
+  AlarmInfo out;
+  if (alarm.state() == v1::ALARM_STATE_QUIET) out.state = AlarmInfo::State::kQuiet;
+  if (alarm.state() == v1::ALARM_STATE_RAISED) out.state = AlarmInfo::State::kRaised;
+  if (alarm.state() == v1::ALARM_STATE_NOT_ACTIVE) out.state = AlarmInfo::State::kNotActive;
+  out.status = AlarmFromProto(alarm);
   return out;
 }
 
@@ -228,7 +238,13 @@ WindowReport FromProto(const v1::WindowReport& report) {
   out.uncalibrated = MetricsFromProto(report.uncalibrated());
   out.catching_up = report.catching_up();
   out.truncated = report.truncated();
+  if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
   return out;
+}
+
+ModelAlarm FromProto(const v1::ModelAlarm& alarm) {
+  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(),
+          AlarmInfoFromProto(alarm.alarm())};
 }
 
 CalibratorInfo FromProto(const v1::Calibrator& calibrator) {

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "calibration/calibration_alarm.h"
 #include "calibration/fit.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
@@ -102,6 +103,22 @@ struct StoredSelection {
   int64_t max_rows = 0;  // the newest; 0: the server's limit
 };
 
+// What the labels of a calibrator version say of its confidences (calibration/calibration_alarm.h). Only what
+// is active is alarmed: of another version, `raised` is evidence and no alarm.
+struct AlarmInfo {
+  enum class State { kUnknown, kQuiet, kRaised, kNotActive };
+  State state = State::kUnknown;
+  AlarmStatus status;
+};
+
+// Of the active calibrator.
+struct ModelAlarm {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = 0;
+  AlarmInfo alarm;
+};
+
 struct WindowReport {
   std::string model;
   int64_t model_version = 0;
@@ -112,6 +129,7 @@ struct WindowReport {
   CalibrationMetrics served, uncalibrated;
   bool catching_up = false;
   bool truncated = false;
+  std::optional<AlarmInfo> alarm;  // of all its labels; unset for stored labels
 };
 
 struct ReportRequest {

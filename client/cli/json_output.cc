@@ -2,10 +2,12 @@
 
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "calibration_io/json_reader.h"
 #include "calibration_io/json_values.h"
+#include "client/cli/alarm_text.h"
 #include "client/errors.h"
 
 namespace calserve::cli {
@@ -15,6 +17,10 @@ using Json = nlohmann::ordered_json;
 
 Json TimeOrNull(const std::optional<absl::Time>& time) {
   return time.has_value() ? Json(TimeText(*time)) : Json(nullptr);
+}
+
+Json PointJson(const LogPoint& point) {
+  return {{"position", point.position}, {"time", TimeText(absl::FromUnixMicros(point.time_micros))}};
 }
 
 }  // namespace
@@ -89,15 +95,47 @@ Json ToJson(const client::FeedbackResult& result) {
 }
 
 Json ToJson(const client::WindowReport& report) {
-  return {{"model", report.model},
-          {"model_version", report.model_version},
-          {"calibrator_version", report.calibrator_version},
-          {"window", report.window},
-          {"as_of", {{"position", report.position}, {"time", TimeText(report.time)}}},
-          {"served", MetricsToJsonValue(report.served)},
-          {"uncalibrated", MetricsToJsonValue(report.uncalibrated)},
-          {"catching_up", report.catching_up},
-          {"truncated", report.truncated}};
+  Json out = {{"model", report.model},
+              {"model_version", report.model_version},
+              {"calibrator_version", report.calibrator_version},
+              {"window", report.window},
+              {"as_of", {{"position", report.position}, {"time", TimeText(report.time)}}},
+              {"served", MetricsToJsonValue(report.served)},
+              {"uncalibrated", MetricsToJsonValue(report.uncalibrated)},
+              {"catching_up", report.catching_up},
+              {"truncated", report.truncated}};
+  if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
+  return out;
+}
+
+Json ToJson(const client::AlarmInfo& alarm) {
+  const AlarmStatus& status = alarm.status;
+  Json out = {{"state", StateName(alarm.state)},
+              {"tolerance", status.options.tolerance},
+              {"alpha", status.options.alpha},
+              {"labels", status.labels},
+              {"e_overconfident", status.e_overconfident},
+              {"e_underconfident", status.e_underconfident},
+              {"threshold", status.threshold},
+              {"e_exact", status.e_exact},
+              {"direction", nullptr},
+              {"since", nullptr},
+              {"change_point", nullptr},
+              {"acknowledgements", status.acknowledgements},
+              {"acknowledged", status.acknowledged.has_value() ? PointJson(*status.acknowledged) : Json()}};
+  if (status.raised.has_value()) {
+    out["direction"] = absl::AsciiStrToUpper(DirectionName(status.raised->direction));
+    out["since"] = PointJson(status.raised->since);
+    out["change_point"] = PointJson(status.raised->change_point);
+  }
+  return out;
+}
+
+Json ToJson(const client::ModelAlarm& alarm) {
+  return {{"model", alarm.model},
+          {"model_version", alarm.model_version},
+          {"calibrator_version", alarm.calibrator_version},
+          {"alarm", ToJson(alarm.alarm)}};
 }
 
 Json ToJson(const client::CalibratorInfo& calibrator) {

@@ -1,6 +1,7 @@
 #include "server/rpc/calibration_convert.h"
 
 #include "absl/strings/str_cat.h"
+#include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
@@ -61,7 +62,7 @@ v1::Calibrator ToProto(const CalibratorVersion& calibrator) {
   return out;
 }
 
-v1::WindowReport ToProto(const WindowReport& report) {
+v1::WindowReport ToProto(const WindowReport& report, bool active) {
   v1::WindowReport out;
   out.set_model(report.key.model);
   out.set_model_version(report.key.model_version);
@@ -73,6 +74,8 @@ v1::WindowReport ToProto(const WindowReport& report) {
   *out.mutable_uncalibrated() = MetricsToProto(report.uncalibrated);
   out.set_catching_up(report.catching_up);
   out.set_truncated(report.truncated);
+  // Stored labels are no window, and have no alarm.
+  if (!report.window.empty()) *out.mutable_alarm() = AlarmToProto(report.alarm, active);
   return out;
 }
 

@@ -11,7 +11,8 @@ namespace calserve {
 
 google::protobuf::Timestamp ToProto(absl::Time time);
 v1::Calibrator ToProto(const CalibratorVersion& calibrator);
-v1::WindowReport ToProto(const WindowReport& report);
+// `active`: its calibrator version is the one that serves.
+v1::WindowReport ToProto(const WindowReport& report, bool active);
 
 // INVALID_ARGUMENT unless it is a method that is fitted.
 absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);

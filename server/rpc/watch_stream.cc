@@ -13,7 +13,8 @@ namespace {
 
 class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationResponse> {
  public:
-  WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request) {
+  WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request)
+      : table_(backends.table) {
     call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
     if (absl::Status status = Subscribe(backends, request); !status.ok()) End(std::move(status));
   }
@@ -90,11 +91,16 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     if (!ready_ || subscriber_ == nullptr) return;
     ready_ = false;
     response_.Clear();
-    for (const WindowReport& report : subscriber_->Take()) *response_.add_reports() = ToProto(report);
+    for (const WindowReport& report : subscriber_->Take()) {
+      const absl::StatusOr<Snapshot> now = table_.Find(report.key.model, report.key.model_version);
+      const bool active = now.ok() && now->calibrator->version == report.key.calibrator_version;
+      *response_.add_reports() = ToProto(report, active);
+    }
     writing_ = true;
     StartWrite(&response_);
   }
 
+  const ServingTable& table_;
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;

@@ -88,7 +88,9 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   report.served.ece = 0.125;
   report.uncalibrated.n = 11;
   report.catching_up = true;
-  const v1::WindowReport proto = ToProto(report);
+  report.alarm.labels = 4;
+  report.alarm.raised = RaisedAlarm{GapDirection::kUnderconfident, {70, 1'000'000}, {60, 900'000}};
+  const v1::WindowReport proto = ToProto(report, true);
   EXPECT_EQ(proto.model(), "pets");
   EXPECT_EQ(proto.model_version(), 3);
   EXPECT_EQ(proto.calibrator_version(), 5);
@@ -102,8 +104,13 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   EXPECT_FALSE(proto.truncated());
   report.catching_up = false;
   report.truncated = true;
-  EXPECT_FALSE(ToProto(report).catching_up());
-  EXPECT_TRUE(ToProto(report).truncated());
+  EXPECT_FALSE(ToProto(report, true).catching_up());
+  EXPECT_TRUE(ToProto(report, true).truncated());
+  EXPECT_EQ(proto.alarm().labels(), 4);
+  EXPECT_EQ(proto.alarm().state(), v1::ALARM_STATE_RAISED);
+  EXPECT_EQ(ToProto(report, false).alarm().state(), v1::ALARM_STATE_NOT_ACTIVE);
+  report.window.clear();
+  EXPECT_FALSE(ToProto(report, true).has_alarm()) << "stored labels have none";
 }
 
 TEST(MethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {
