@@ -32,6 +32,7 @@
 #include "server/feedback/tickets.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
+#include "server/monitoring/alarm_settings.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
@@ -81,6 +82,7 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   if (!tickets.ok()) return Fail(kExitStore, tickets.status());
 
   ServingTable table;
+  AlarmSettings alarms;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
@@ -90,7 +92,7 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
   if (!registry.ok()) return Fail(kExitStore, registry.status());
   SetIntraOpThreads(ChooseIntraOpThreads(config));
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository =
-      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table));
+      ModelRepository::Start(config.repository, ConnectRepository(config, **registry, table, alarms));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -101,7 +103,8 @@ int Serve(const ServerConfig& config, const sigset_t& stop_signals) {
       config.monitoring, **store, clock,
       [&registry](const std::string& model, int64_t model_version, int64_t version) {
         return (*registry)->Find(model, model_version, version);
-      });
+      },
+      [&alarms](const std::string& model) { return alarms.Of(model); });
   if (!monitor.ok()) return Fail(kExitStore, monitor.status());
   const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
 

@@ -57,8 +57,9 @@ std::string DocumentOf(const ModelDirectory& directory) {
 
 class Connection {
  public:
-  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table)
-      : config_(config), registry_(registry), table_(table) {}
+  Connection(const ServerConfig& config, CalibratorRegistry& registry, ServingTable& table,
+             AlarmSettings& alarms)
+      : config_(config), registry_(registry), table_(table), alarms_(alarms) {}
 
   absl::StatusOr<Listing> List() {
     using Directories = std::map<std::string, ModelDirectory>;
@@ -73,6 +74,7 @@ class Connection {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
       }
+      if (directory.problems.empty()) alarms_.Set(name, directory.config.alarm);
       listing[name] = Listed(std::move(directory));
     }
     return listing;
@@ -131,6 +133,7 @@ class Connection {
   const ServerConfig& config_;
   CalibratorRegistry& registry_;
   ServingTable& table_;
+  AlarmSettings& alarms_;
   std::set<std::string> noted_;
 };
 
@@ -179,8 +182,8 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 }
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ServingTable& table) {
-  const auto connection = std::make_shared<Connection>(config, registry, table);
+                                  ServingTable& table, AlarmSettings& alarms) {
+  const auto connection = std::make_shared<Connection>(config, registry, table, alarms);
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

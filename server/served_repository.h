@@ -6,6 +6,7 @@
 #include "server/config/model_config.h"
 #include "server/config/server_config.h"
 #include "server/model/model_repository.h"
+#include "server/monitoring/alarm_settings.h"
 #include "server/prediction/served_version.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
@@ -13,9 +14,10 @@
 namespace calserve {
 
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
-// prediction loads and serves, recalibration has the calibrators. All outlive the repository.
+// prediction loads and serves, recalibration has the calibrators, monitoring is told of the alarms' options.
+// All outlive the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ServingTable& table);
+                                  ServingTable& table, AlarmSettings& alarms);
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "calibration/calibration_alarm.h"
 #include "server/batching/batcher.h"
 #include "server/imaging/image_input_spec.h"
 #include "server/model/version_policy.h"
@@ -40,6 +41,7 @@ struct ModelConfig {
   BatchingOptions batching;          // instances = 0: auto
   int intra_op_threads = 0;          // in one forward pass; 0: the server's
   std::string device = "auto";       // cpu | cuda | cuda:N | auto
+  AlarmOptions alarm;
   VersionPolicy policy;
   VersionRouting routing;
   std::vector<Version> versions;   // of every numbered folder, the newest last
