@@ -96,6 +96,28 @@ Prediction PredictionFromProto(v1::Prediction&& prediction) {
   return out;
 }
 
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+LabelSelection SelectionFromProto(const v1::LabelSelection& selection) {
+  using State = LabelSelection::State;
+  LabelSelection out;
+  if (selection.state() == v1::SELECTION_STATE_TOO_FEW_LABELS) out.state = State::kTooFewLabels;
+  if (selection.state() == v1::SELECTION_STATE_NO_DIFFERENCE) out.state = State::kNoDifference;
+  if (selection.state() == v1::SELECTION_STATE_SELECTIVE_LABELS) out.state = State::kSelectiveLabels;
+  out.since = ToTime(selection.since());
+  out.issued = selection.issued();
+  out.labelled = selection.labelled();
+  out.labelled_share = selection.labelled_share();
+  out.mean_confidence_issued = selection.mean_confidence_issued();
+  out.mean_confidence_labelled = selection.mean_confidence_labelled();
+  out.labels = selection.labels();
+  out.mean_label_delay = ToDuration(selection.mean_label_delay());
+  out.median_label_delay = ToDuration(selection.median_label_delay());
+  return out;
+}
+
 AlarmInfo AlarmInfoFromProto(const v1::CalibrationAlarm& alarm) {
   AlarmInfo out;
   if (alarm.state() == v1::ALARM_STATE_QUIET) out.state = AlarmInfo::State::kQuiet;
@@ -239,6 +261,7 @@ WindowReport FromProto(const v1::WindowReport& report) {
   out.catching_up = report.catching_up();
   out.truncated = report.truncated();
   if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
+  if (report.has_selection()) out.selection = SelectionFromProto(report.selection());
   return out;
 }
 

@@ -119,6 +119,19 @@ struct ModelAlarm {
   AlarmInfo alarm;
 };
 
+// Which predictions of a calibrator version got labels, counted since the server started.
+struct LabelSelection {
+  enum class State { kUnknown, kTooFewLabels, kNoDifference, kSelectiveLabels };
+  State state = State::kUnknown;
+  absl::Time since;
+  int64_t issued = 0;
+  int64_t labelled = 0;  // of those
+  double labelled_share = 0;
+  double mean_confidence_issued = 0, mean_confidence_labelled = 0;
+  int64_t labels = 0;  // whenever their prediction was issued; delays are over these
+  absl::Duration mean_label_delay, median_label_delay;
+};
+
 struct WindowReport {
   std::string model;
   int64_t model_version = 0;
@@ -129,7 +142,9 @@ struct WindowReport {
   CalibrationMetrics served, uncalibrated;
   bool catching_up = false;
   bool truncated = false;
-  std::optional<AlarmInfo> alarm;  // of all its labels; unset for stored labels
+  // Of all labels of the calibrator version; unset for stored labels.
+  std::optional<AlarmInfo> alarm;
+  std::optional<LabelSelection> selection;
 };
 
 struct ReportRequest {

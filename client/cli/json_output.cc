@@ -8,6 +8,7 @@
 #include "calibration_io/json_reader.h"
 #include "calibration_io/json_values.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/selection_text.h"
 #include "client/errors.h"
 
 namespace calserve::cli {
@@ -105,6 +106,7 @@ Json ToJson(const client::WindowReport& report) {
               {"catching_up", report.catching_up},
               {"truncated", report.truncated}};
   if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
+  if (report.selection.has_value()) out["selection"] = ToJson(*report.selection);
   return out;
 }
 
@@ -129,6 +131,22 @@ Json ToJson(const client::AlarmInfo& alarm) {
     out["change_point"] = PointJson(status.raised->change_point);
   }
   return out;
+}
+
+Json ToJson(const client::LabelSelection& selection) {
+  const auto seconds = [&](absl::Duration delay) {
+    return selection.labels > 0 ? Json(absl::ToDoubleSeconds(delay)) : Json();
+  };
+  return {{"state", StateName(selection.state)},
+          {"since", TimeText(selection.since)},
+          {"issued", selection.issued},
+          {"labelled", selection.labelled},
+          {"labelled_share", selection.labelled_share},
+          {"mean_confidence_issued", selection.mean_confidence_issued},
+          {"mean_confidence_labelled", selection.mean_confidence_labelled},
+          {"labels", selection.labels},
+          {"mean_label_delay_seconds", seconds(selection.mean_label_delay)},
+          {"median_label_delay_seconds", seconds(selection.median_label_delay)}};
 }
 
 Json ToJson(const client::ModelAlarm& alarm) {

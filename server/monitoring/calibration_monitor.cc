@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -30,6 +31,7 @@ struct ScoredRow {
   MonitorKey key;
   int64_t position = 0;
   WindowLabel label;
+  absl::Time issued_at;
 };
 
 class Monitor final : public CalibrationMonitor {
@@ -60,6 +62,7 @@ class Monitor final : public CalibrationMonitor {
   void AdvanceTo(int64_t position);
   // Those that the store has, up to that position.
   void ReplayAcknowledgements(int64_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountArrival(const ScoredRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellFolded();
   void CheckpointIfDue();
   // False once the monitor is being destroyed.
@@ -71,6 +74,7 @@ class Monitor final : public CalibrationMonitor {
   const MonitoringOptions options_;
   Store& store_;
   const Clock& clock_;
+  const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   LabelScorer scorer_;              // Of the folder.
   absl::Duration next_checkpoint_;  // Of the folder: steady time.
 
@@ -86,6 +90,7 @@ class Monitor final : public CalibrationMonitor {
   int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
+  std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
@@ -191,7 +196,7 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   scored.reserve(rows.size());
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
-    scored.push_back({KeyOf(row), row.position, label});
+    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at});
   }
   return scored;
 }
@@ -201,11 +206,22 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
   MutexLock lock(&mu_);
   for (const ScoredRow& row : rows) {
     ReplayAcknowledgements(row.position - 1);
-    if (!fold_->Fold(row.key, row.position, row.label).ok()) ++skipped_;
+    const bool counted = fold_->Fold(row.key, row.position, row.label).ok();
+    if (counted) CountArrival(row);
+    skipped_ += counted ? 0 : 1;
   }
   position_ = rows.back().position;
   ReplayAcknowledgements(position_);
   advanced_.SignalAll();
+}
+
+void Monitor::CountArrival(const ScoredRow& row) {
+  const absl::Duration delay = absl::FromUnixMicros(row.label.time_micros) - row.issued_at;
+  arrivals_[row.key].Add(row.label.served.confidence, delay, row.issued_at >= counted_since_);
+  if (static_cast<int>(arrivals_.size()) <= options_.max_keys) return;
+  std::erase_if(arrivals_, [this](const auto& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return fold_->LabelPosition(key.first) == 0;  // It made room.
+  });
 }
 
 void Monitor::ReplayAcknowledgements(int64_t position) {
@@ -276,6 +292,9 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   report.position = position_;
   report.label_position = fold_->LabelPosition(key);
   report.alarm = fold_->Alarm(key);
+  report.counted_since = counted_since_;
+  const auto arrivals = arrivals_.find(key);
+  if (arrivals != arrivals_.end()) report.arrivals = arrivals->second.summary();
   report.time = absl::FromUnixMicros(now_micros);
   report.served = std::move(metrics.served);
   report.uncalibrated = std::move(metrics.uncalibrated);

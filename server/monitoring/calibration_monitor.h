@@ -14,6 +14,7 @@
 #include "calibration/rolling_windows.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
+#include "server/monitoring/label_arrivals.h"
 #include "server/monitoring/label_scoring.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/monitoring/monitoring_options.h"
@@ -29,7 +30,11 @@ struct WindowReport {
   int64_t label_position = 0;  // last label of this key; 0 where none is held
   absl::Time time;             // of the report; never before the last label's
   CalibrationMetrics served, uncalibrated;
-  AlarmStatus alarm;  // of the key, whatever the window
+  // Of the key, whatever the window.
+  AlarmStatus alarm;
+  // Predictions issued from then on may be among arrivals.labelled; to the microsecond, as tickets are.
+  absl::Time counted_since;
+  LabelArrivals::Summary arrivals;
   bool catching_up = false;
   bool truncated = false;
 };
@@ -55,10 +60,11 @@ struct MonitorState {
 
 // Folds the log into windows and alarms, on one thread of its own, and reports on them. Starts from the last
 // checkpoint and folds the rows after it; until it is where the log ended at the start, reports say
-// catching_up. Windows and alarms are the same to the bit as a fold of the whole log from scratch; a
-// checkpoint of another schema or other windows is discarded, and state() says so. While the store fails the
-// windows stay as they are and the log is tried again, at most 5 s apart. Thread-safe. Destruction stops the
-// folder after writing a checkpoint; rows that were not folded by then are folded at the next start.
+// catching_up. Windows and alarms are the same to the bit as a fold of the whole log from scratch; arrivals
+// are counted in memory alone, from the start. A checkpoint of another schema or other windows is discarded,
+// and state() says so. While the store fails the windows stay as they are and the log is tried again, at most
+// 5 s apart. Thread-safe. Destruction stops the folder after writing a checkpoint; rows that were not folded
+// by then are folded at the next start.
 class CalibrationMonitor {
  public:
   // The error of CheckMonitoringOptions; the store's where it cannot be read. `store`, `clock` and what

@@ -152,7 +152,7 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
     AddEceInterval(&report.served);
     AddEceInterval(&report.uncalibrated);
   }
-  *response.mutable_report() = ToProto(report, report.key.calibrator_version == snapshot.calibrator->version);
+  *response.mutable_report() = ToProto(report, ServingOf(report.key, backends_.table));
   return absl::OkStatus();
 }
 

@@ -92,9 +92,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     ready_ = false;
     response_.Clear();
     for (const WindowReport& report : subscriber_->Take()) {
-      const absl::StatusOr<Snapshot> now = table_.Find(report.key.model, report.key.model_version);
-      const bool active = now.ok() && now->calibrator->version == report.key.calibrator_version;
-      *response_.add_reports() = ToProto(report, active);
+      *response_.add_reports() = ToProto(report, ServingOf(report.key, table_));
     }
     writing_ = true;
     StartWrite(&response_);

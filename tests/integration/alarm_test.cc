@@ -182,6 +182,22 @@ TEST_F(AlarmTest, AWatcherIsToldOfItAndOfItsAcknowledgement) {
   watch->Finish();
 }
 
+TEST_F(AlarmTest, ReportsSayWhichPredictionsAreLabelled) {
+  LabelWrong(60);
+  const v1::LabelSelection selection = Report().selection();
+  EXPECT_EQ(selection.issued(), 60);
+  EXPECT_EQ(selection.labelled(), 60);
+  EXPECT_EQ(selection.labelled_share(), 1);
+  EXPECT_NEAR(selection.mean_confidence_issued(), 0.87, 0.01);
+  EXPECT_NEAR(selection.mean_confidence_labelled(), selection.mean_confidence_issued(), 1e-6);
+  EXPECT_EQ(selection.state(), v1::SELECTION_STATE_TOO_FEW_LABELS);
+  EXPECT_EQ(selection.mean_label_delay().seconds(), 0);
+  LabelWrong(60);
+  EXPECT_EQ(Report().selection().state(), v1::SELECTION_STATE_NO_DIFFERENCE);
+  Start();
+  EXPECT_EQ(Report().selection().issued(), 0) << "counted from the start";
+}
+
 TEST_F(AlarmTest, OnlyWhatIsActiveIsAlarmed) {
   LabelWrong(60);
   ActivateAnother();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "client/cli/json_output.h"
+#include "client/cli/selection_text.h"
 
 namespace calserve::cli {
 namespace {
@@ -56,6 +57,29 @@ TEST(AlarmTextTest, JsonHasNullsWhereNothingWasFound) {
   alarm.status.raised.reset();
   EXPECT_TRUE(ToJson(alarm)["direction"].is_null());
   EXPECT_TRUE(ToJson(alarm)["since"].is_null());
+}
+
+TEST(SelectionTextTest, SaysHowManyHowSoonAndWhetherTheyLookLikeAll) {
+  client::LabelSelection selection;
+  selection.state = client::LabelSelection::State::kTooFewLabels;
+  EXPECT_EQ(SelectionLine(selection), "labelled 0 of 0 predictions (0.0 %): TOO_FEW_LABELS");
+  EXPECT_TRUE(ToJson(selection)["mean_label_delay_seconds"].is_null());
+  selection = {client::LabelSelection::State::kSelectiveLabels,
+               absl::UnixEpoch(),
+               4000,
+               120,
+               0.03,
+               0.83,
+               0.71,
+               130,
+               absl::Seconds(9000),
+               absl::Milliseconds(7200'500)};
+  EXPECT_EQ(
+      SelectionLine(selection),
+      "labelled 120 of 4000 predictions (3.0 %), after 2h (median); mean confidence 0.710, of all 0.830: "
+      "SELECTIVE_LABELS");
+  EXPECT_EQ(ToJson(selection)["state"], "SELECTIVE_LABELS");
+  EXPECT_EQ(ToJson(selection)["median_label_delay_seconds"], 7200.5);
 }
 
 }  // namespace
