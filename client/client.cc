@@ -169,6 +169,30 @@ absl::StatusOr<CalibratorInfo> Client::RollbackCalibrator(const std::string& mod
   return FromProto(response->calibrator());
 }
 
+absl::StatusOr<std::vector<ModelAlarm>> Client::ListAlarms(const std::string& model) const {
+  v1::CalibrationService::Stub stub(connection_->channel());
+  v1::ListAlarmsRequest request;
+  request.set_model(model);
+  const auto response = CallUnary(*connection_, stub, &v1::CalibrationService::Stub::ListAlarms, request);
+  if (!response.ok()) return response.status();
+  std::vector<ModelAlarm> out;
+  for (const v1::ModelAlarm& alarm : response->alarms()) out.push_back(FromProto(alarm));
+  return out;
+}
+
+absl::StatusOr<ModelAlarm> Client::AcknowledgeAlarm(const std::string& model, int64_t model_version,
+                                                    int64_t calibrator_version) const {
+  v1::CalibrationService::Stub stub(connection_->channel());
+  v1::AcknowledgeAlarmRequest request;
+  request.set_model(model);
+  request.set_model_version(model_version);
+  request.set_calibrator_version(calibrator_version);
+  const auto response =
+      CallUnary(*connection_, stub, &v1::CalibrationService::Stub::AcknowledgeAlarm, request);
+  if (!response.ok()) return response.status();
+  return FromProto(response->alarm());
+}
+
 absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {
   v1::ModelService::Stub stub(connection_->channel());
   v1::ListModelsRequest request;

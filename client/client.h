@@ -68,6 +68,13 @@ class Client final {
   absl::StatusOr<CalibratorInfo> RollbackCalibrator(const std::string& model, int64_t model_version,
                                                     int64_t expected_active_version) const;
 
+  // Of the active calibrators; an empty name: of every model.
+  absl::StatusOr<std::vector<ModelAlarm>> ListAlarms(const std::string& model = "") const;
+  // Takes the alarm of the active calibrator back, durably. ABORTED if that is not calibrator_version;
+  // FAILED_PRECONDITION if none is raised, also in a retry after a lost answer.
+  absl::StatusOr<ModelAlarm> AcknowledgeAlarm(const std::string& model, int64_t model_version,
+                                              int64_t calibrator_version) const;
+
   absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
   absl::StatusOr<ModelInfo> GetModel(const std::string& model) const;
 

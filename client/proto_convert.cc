@@ -1,6 +1,7 @@
 #include "client/proto_convert.h"
 
 #include "absl/strings/strip.h"
+#include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
 #include "client/errors.h"
 
@@ -92,6 +93,37 @@ Prediction PredictionFromProto(v1::Prediction&& prediction) {
   out.uncalibrated_confidence = prediction.uncalibrated_confidence();
   out.probabilities.assign(prediction.probabilities().begin(), prediction.probabilities().end());
   out.logits.assign(prediction.logits().begin(), prediction.logits().end());
+  return out;
+}
+
+absl::Duration ToDuration(const google::protobuf::Duration& duration) {
+  return absl::Seconds(duration.seconds()) + absl::Nanoseconds(duration.nanos());
+}
+
+LabelSelection SelectionFromProto(const v1::LabelSelection& selection) {
+  using State = LabelSelection::State;
+  LabelSelection out;
+  if (selection.state() == v1::SELECTION_STATE_TOO_FEW_LABELS) out.state = State::kTooFewLabels;
+  if (selection.state() == v1::SELECTION_STATE_NO_DIFFERENCE) out.state = State::kNoDifference;
+  if (selection.state() == v1::SELECTION_STATE_SELECTIVE_LABELS) out.state = State::kSelectiveLabels;
+  out.since = ToTime(selection.since());
+  out.issued = selection.issued();
+  out.labelled = selection.labelled();
+  out.labelled_share = selection.labelled_share();
+  out.mean_confidence_issued = selection.mean_confidence_issued();
+  out.mean_confidence_labelled = selection.mean_confidence_labelled();
+  out.labels = selection.labels();
+  out.mean_label_delay = ToDuration(selection.mean_label_delay());
+  out.median_label_delay = ToDuration(selection.median_label_delay());
+  return out;
+}
+
+AlarmInfo AlarmInfoFromProto(const v1::CalibrationAlarm& alarm) {
+  AlarmInfo out;
+  if (alarm.state() == v1::ALARM_STATE_QUIET) out.state = AlarmInfo::State::kQuiet;
+  if (alarm.state() == v1::ALARM_STATE_RAISED) out.state = AlarmInfo::State::kRaised;
+  if (alarm.state() == v1::ALARM_STATE_NOT_ACTIVE) out.state = AlarmInfo::State::kNotActive;
+  out.status = AlarmFromProto(alarm);
   return out;
 }
 
@@ -233,7 +265,14 @@ WindowReport FromProto(const v1::WindowReport& report) {
   if (report.has_uncalibrated_details()) {
     out.uncalibrated_details = DetailsFromProto(report.uncalibrated_details());
   }
+  if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
+  if (report.has_selection()) out.selection = SelectionFromProto(report.selection());
   return out;
+}
+
+ModelAlarm FromProto(const v1::ModelAlarm& alarm) {
+  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(),
+          AlarmInfoFromProto(alarm.alarm())};
 }
 
 CalibratorInfo FromProto(const v1::Calibrator& calibrator) {

@@ -23,6 +23,7 @@ v1::FitSpecification ToProto(const FitRequest& request);
 PredictResponse FromProto(v1::PredictResponse&& response);
 FeedbackResult FromProto(const v1::FeedbackResult& result);
 WindowReport FromProto(const v1::WindowReport& report);
+ModelAlarm FromProto(const v1::ModelAlarm& alarm);
 CalibratorInfo FromProto(const v1::Calibrator& calibrator);
 ModelInfo FromProto(const v1::Model& model);
 // The error that the same request would have met as a call of its own.

@@ -11,6 +11,7 @@
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "calibration/calibration_alarm.h"
 #include "calibration/fit.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
@@ -103,6 +104,35 @@ struct StoredSelection {
   int64_t max_rows = 0;  // the newest; 0: the server's limit
 };
 
+// What the labels of a calibrator version say of its confidences (calibration/calibration_alarm.h). Only what
+// is active is alarmed: of another version, `raised` is evidence and no alarm.
+struct AlarmInfo {
+  enum class State { kUnknown, kQuiet, kRaised, kNotActive };
+  State state = State::kUnknown;
+  AlarmStatus status;
+};
+
+// Of the active calibrator.
+struct ModelAlarm {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = 0;
+  AlarmInfo alarm;
+};
+
+// Which predictions of a calibrator version got labels, counted since the server started.
+struct LabelSelection {
+  enum class State { kUnknown, kTooFewLabels, kNoDifference, kSelectiveLabels };
+  State state = State::kUnknown;
+  absl::Time since;
+  int64_t issued = 0;
+  int64_t labelled = 0;  // of those
+  double labelled_share = 0;
+  double mean_confidence_issued = 0, mean_confidence_labelled = 0;
+  int64_t labels = 0;  // whenever their prediction was issued; delays are over these
+  absl::Duration mean_label_delay, median_label_delay;
+};
+
 struct WindowReport {
   std::string model;
   int64_t model_version = 0;
@@ -114,6 +144,9 @@ struct WindowReport {
   std::optional<DetailedMetrics> served_details, uncalibrated_details;  // of stored labels, if asked for
   bool catching_up = false;
   bool truncated = false;
+  // Of all labels of the calibrator version; unset for stored labels.
+  std::optional<AlarmInfo> alarm;
+  std::optional<LabelSelection> selection;
 };
 
 struct ReportRequest {

@@ -29,6 +29,7 @@
 #include "server/main_signals.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
+#include "server/monitoring/alarm_settings.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
@@ -72,6 +73,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   ClassNames class_names(**store);
   ServingTable table;
+  AlarmSettings alarms;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
@@ -85,7 +87,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
-      config.repository, ConnectRepository(config, **registry, class_names, table, device_lost));
+      config.repository, ConnectRepository(config, **registry, class_names, table, alarms, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -96,7 +98,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
       config.monitoring, **store, clock,
       [&registry](const std::string& model, int64_t model_version, int64_t version) {
         return (*registry)->Find(model, model_version, version);
-      });
+      },
+      [&alarms](const std::string& model) { return alarms.Of(model); });
   if (!monitor.ok()) return Fail(kExitStore, monitor.status());
   const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
 

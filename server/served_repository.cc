@@ -57,11 +57,12 @@ std::string DocumentOf(const ModelDirectory& directory) {
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
-             ServingTable& table, DeviceLostHook device_lost)
+             ServingTable& table, AlarmSettings& alarms, DeviceLostHook device_lost)
       : config_(config),
         registry_(registry),
         class_names_(class_names),
         table_(table),
+        alarms_(alarms),
         device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
@@ -77,6 +78,7 @@ class Connection {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
       }
+      if (directory.problems.empty()) alarms_.Set(name, directory.config.alarm);
       listing[name] = Listed(std::move(directory));
     }
     return listing;
@@ -140,6 +142,7 @@ class Connection {
   CalibratorRegistry& registry_;
   ClassNames& class_names_;
   ServingTable& table_;
+  AlarmSettings& alarms_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
 };
@@ -191,9 +194,10 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 }
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ClassNames& class_names, ServingTable& table, DeviceLostHook device_lost) {
+                                  ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
+                                  DeviceLostHook device_lost) {
   const auto connection =
-      std::make_shared<Connection>(config, registry, class_names, table, std::move(device_lost));
+      std::make_shared<Connection>(config, registry, class_names, table, alarms, std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -7,6 +7,7 @@
 #include "server/config/server_config.h"
 #include "server/feedback/class_names.h"
 #include "server/model/model_repository.h"
+#include "server/monitoring/alarm_settings.h"
 #include "server/prediction/served_version.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
@@ -14,10 +15,11 @@
 namespace calserve {
 
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
-// prediction loads and serves, recalibration has the calibrators, feedback keeps the class names. All outlive
-// the repository.
+// prediction loads and serves, recalibration has the calibrators, feedback keeps the class names, monitoring is
+// told of the alarms' options. All outlive the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
-                                  ClassNames& class_names, ServingTable& table, DeviceLostHook device_lost);
+                                  ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
+                                  DeviceLostHook device_lost);
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.

@@ -16,6 +16,7 @@ void AddFeedback(CLI::App* app, Session* session);     // feedback
 void AddEvaluate(CLI::App* app, Session* session);     // evaluate
 void AddWatch(CLI::App* app, Session* session);        // watch
 void AddCalibrators(CLI::App* app, Session* session);  // calibrators list | show | activate | rollback
+void AddAlarms(CLI::App* app, Session* session);       // alarms, acknowledge
 void AddFit(CLI::App* app, Session* session);          // fit, with a server or offline
 void AddReport(CLI::App* app, Session* session);       // report, with a server or offline
 void AddModels(CLI::App* app, Session* session);       // models, health

@@ -2,10 +2,13 @@
 
 #include <limits>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "calibration_io/json_reader.h"
 #include "calibration_io/json_values.h"
+#include "client/cli/alarm_text.h"
+#include "client/cli/selection_text.h"
 #include "client/errors.h"
 
 namespace calserve::cli {
@@ -15,6 +18,10 @@ using Json = nlohmann::ordered_json;
 
 Json TimeOrNull(const std::optional<absl::Time>& time) {
   return time.has_value() ? Json(TimeText(*time)) : Json(nullptr);
+}
+
+Json PointJson(const LogPoint& point) {
+  return {{"position", point.position}, {"time", TimeText(absl::FromUnixMicros(point.time_micros))}};
 }
 
 }  // namespace
@@ -102,7 +109,55 @@ Json ToJson(const client::WindowReport& report) {
   if (report.uncalibrated_details.has_value()) {
     out["uncalibrated_details"] = DetailsToJsonValue(*report.uncalibrated_details);
   }
+  if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
+  if (report.selection.has_value()) out["selection"] = ToJson(*report.selection);
   return out;
+}
+
+Json ToJson(const client::AlarmInfo& alarm) {
+  const AlarmStatus& status = alarm.status;
+  Json out = {{"state", StateName(alarm.state)},
+              {"tolerance", status.options.tolerance},
+              {"alpha", status.options.alpha},
+              {"labels", status.labels},
+              {"e_overconfident", status.e_overconfident},
+              {"e_underconfident", status.e_underconfident},
+              {"threshold", status.threshold},
+              {"e_exact", status.e_exact},
+              {"direction", nullptr},
+              {"since", nullptr},
+              {"change_point", nullptr},
+              {"acknowledgements", status.acknowledgements},
+              {"acknowledged", status.acknowledged.has_value() ? PointJson(*status.acknowledged) : Json()}};
+  if (status.raised.has_value()) {
+    out["direction"] = absl::AsciiStrToUpper(DirectionName(status.raised->direction));
+    out["since"] = PointJson(status.raised->since);
+    out["change_point"] = PointJson(status.raised->change_point);
+  }
+  return out;
+}
+
+Json ToJson(const client::LabelSelection& selection) {
+  const auto seconds = [&](absl::Duration delay) {
+    return selection.labels > 0 ? Json(absl::ToDoubleSeconds(delay)) : Json();
+  };
+  return {{"state", StateName(selection.state)},
+          {"since", TimeText(selection.since)},
+          {"issued", selection.issued},
+          {"labelled", selection.labelled},
+          {"labelled_share", selection.labelled_share},
+          {"mean_confidence_issued", selection.mean_confidence_issued},
+          {"mean_confidence_labelled", selection.mean_confidence_labelled},
+          {"labels", selection.labels},
+          {"mean_label_delay_seconds", seconds(selection.mean_label_delay)},
+          {"median_label_delay_seconds", seconds(selection.median_label_delay)}};
+}
+
+Json ToJson(const client::ModelAlarm& alarm) {
+  return {{"model", alarm.model},
+          {"model_version", alarm.model_version},
+          {"calibrator_version", alarm.calibrator_version},
+          {"alarm", ToJson(alarm.alarm)}};
 }
 
 Json ToJson(const client::CalibratorInfo& calibrator) {

@@ -74,6 +74,7 @@ ExitCode Main(int argc, char** argv) {
   AddEvaluate(&app, &session);
   AddWatch(&app, &session);
   AddCalibrators(&app, &session);
+  AddAlarms(&app, &session);
   AddFit(&app, &session);
   AddReport(&app, &session);
   AddModels(&app, &session);

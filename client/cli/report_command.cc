@@ -7,11 +7,13 @@
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
+#include "client/cli/alarm_text.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
+#include "client/cli/selection_text.h"
 
 namespace calserve::cli {
 namespace {
@@ -126,6 +128,8 @@ absl::Status ReportOfServer(const Options& options, Session& session) {
   } else {
     Print(absl::StrCat(session.terminal.Bold(title), ", as of label ", report->position, " (",
                        TimeText(report->time), ")\n\n", ReportText(columns, session.terminal)));
+    if (report->alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report->alarm), "\n"));
+    if (report->selection.has_value()) Print(absl::StrCat(SelectionLine(*report->selection), "\n"));
     if (report->catching_up) Print("the server is still reading its log: this is not yet all of it\n");
   }
   return WriteReportFiles(options.files, title, columns);

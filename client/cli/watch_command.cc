@@ -7,6 +7,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "client/cli/alarm_text.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
@@ -26,13 +27,19 @@ struct Options {
   int64_t count = 0;
 };
 
+// Of an alarm that is raised; else nothing.
+std::string AlarmNote(const client::WindowReport& report) {
+  const bool raised = report.alarm.has_value() && report.alarm->state == client::AlarmInfo::State::kRaised;
+  return raised ? absl::StrCat(" ", AlarmLine(*report.alarm)) : "";
+}
+
 std::string Line(const client::WindowReport& report) {
   return absl::StrFormat(
-      "%s %s/%d calibrator %d %s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s\n",
+      "%s %s/%d calibrator %d %s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s%s\n",
       TimeText(report.time), report.model, report.model_version, report.calibrator_version, report.window,
       report.served.n, FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
       FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
-      FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "");
+      FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));
 }
 
 // The newest report of each window, as a table and one diagram.
@@ -71,8 +78,14 @@ class LiveView {
     if (last == nullptr) return "";
     return absl::StrCat(terminal_.Bold(absl::StrCat(last->model, "/", last->model_version)), "  ",
                         TimeText(last->time), last->catching_up ? "  catching up" : "", "\n\n",
-                        table.ToString(terminal_), "\n", terminal_.Bold(last->window), "\n",
-                        ReliabilityText(last->served, terminal_));
+                        table.ToString(terminal_), "\n",
+                        last->alarm.has_value() ? absl::StrCat(AlarmText(*last->alarm), "\n\n") : "",
+                        terminal_.Bold(last->window), "\n", ReliabilityText(last->served, terminal_));
+  }
+
+  std::string AlarmText(const client::AlarmInfo& alarm) const {
+    const std::string line = AlarmLine(alarm);
+    return alarm.state == client::AlarmInfo::State::kRaised ? terminal_.Bold(line) : line;
   }
 
   const Terminal terminal_;

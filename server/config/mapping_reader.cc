@@ -76,6 +76,18 @@ void MappingReader::Integer(absl::string_view key, int least, int largest, int* 
   *out = *integer;
 }
 
+void MappingReader::Number(absl::string_view key, double least, double largest, double* out) {
+  const YamlValue* const value = Find(key);
+  if (value == nullptr) return;
+  double number = 0;
+  if (value->scalar() == nullptr || !absl::SimpleAtod(*value->scalar(), &number) ||
+      !(number >= least && number <= largest)) {
+    return Fail(key,
+                absl::StrCat("must be a number from ", least, " to ", largest, "; was ", Quoted(*value)));
+  }
+  *out = number;
+}
+
 void MappingReader::Integers(absl::string_view key, int least, int largest, std::vector<int64_t>* out) {
   const YamlValue* const value = Find(key);
   if (value == nullptr) return;

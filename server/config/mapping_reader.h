@@ -32,6 +32,7 @@ class MappingReader {
   void Text(absl::string_view key, std::string* out);
   void Boolean(absl::string_view key, bool* out);  // true | false
   void Integer(absl::string_view key, int least, int largest, int* out);
+  void Number(absl::string_view key, double least, double largest, double* out);
   void Integers(absl::string_view key, int least, int largest, std::vector<int64_t>* out);
   void Numbers(absl::string_view key, std::vector<float>* out);
   void Bytes(absl::string_view key, int64_t least, int64_t largest, int64_t* out);  // 64MiB

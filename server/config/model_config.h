@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "calibration/calibration_alarm.h"
 #include "server/batching/batcher.h"
 #include "server/imaging/image_input_spec.h"
 #include "server/model/version_policy.h"
@@ -42,6 +43,7 @@ struct ModelConfig {
   std::string device = "auto";       // cpu | cuda | cuda:N | auto
   std::string dtype = "fp32";        // fp32 | bf16 | fp16: what the model computes in
   std::vector<int> batch_buckets;    // ascending, the last is max_batch_size; empty: any number of rows
+  AlarmOptions alarm;
   VersionPolicy policy;
   VersionRouting routing;
   std::vector<Version> versions;   // of every numbered folder, the newest last

@@ -110,6 +110,13 @@ void ReadInput(const std::string& path, const YamlValue& input, ModelConfig* con
   config->input_shape = {config->image.channels(), config->image.height, config->image.width};
 }
 
+void ReadAlarm(const std::string& path, const YamlValue& value, AlarmOptions* alarm, Problems* problems) {
+  MappingReader reader(path, "alarm", value);
+  reader.Number("tolerance", 0, GapProcess::kMaxTolerance, &alarm->tolerance);
+  reader.Number("alpha", kLeastAlarmAlpha, kMostAlarmAlpha, &alarm->alpha);
+  Append(reader.Problems(), problems);
+}
+
 // A count, or auto, which is 0.
 void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
@@ -153,9 +160,9 @@ void ReadInstances(MappingReader* reader, int* instances) {
   reader->Integer("instances", 1, kMaxInstances, instances);
 }
 
-// Keys that change who is served by what is loaded, and not what is loaded.
-bool IsServingKey(absl::string_view key) {
-  return key == "versions" || key == "version_labels" || key == "traffic";
+// Keys that change who is served by what is loaded, or how its labels are judged, and not what is loaded.
+bool NeedsNoReload(absl::string_view key) {
+  return key == "versions" || key == "version_labels" || key == "traffic" || key == "alarm";
 }
 
 // One text for one meaning: without layout, comments, and the order of a mapping's keys.
@@ -171,7 +178,7 @@ void AppendCanonical(const YamlValue& value, std::string* text) {
   for (const YamlEntry& entry : *value.mapping()) entries[entry.key] = &entry.value;
   absl::StrAppend(text, "{");
   for (const auto& [key, item] : entries) {
-    if (IsServingKey(key)) continue;
+    if (NeedsNoReload(key)) continue;
     absl::StrAppend(text, key, "=");
     AppendCanonical(*item, text);
   }
@@ -207,8 +214,10 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   ReadVersionKeys(&reader, &config->policy, &config->routing);
   reader.Require("input");
   const YamlValue* const input = reader.Find("input");
+  const YamlValue* const alarm = reader.Find("alarm");
   Append(reader.Problems(), problems);
   if (input != nullptr) ReadInput(path, *input, config, problems);
+  if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
 }
 
 }  // namespace calserve

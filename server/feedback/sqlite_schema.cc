@@ -10,7 +10,7 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 2;
+constexpr int64_t kSchemaVersion = 3;
 
 // What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
 // for whoever opens it with the sqlite3 command.
@@ -100,6 +100,17 @@ CREATE TABLE checkpoint_parts (  -- what belongs to a row of checkpoints and is 
 );
 )sql";
 
+constexpr char kVersion3[] = R"sql(
+CREATE TABLE acknowledgements (  -- alarms that somebody has seen
+  model TEXT NOT NULL,
+  model_version INTEGER NOT NULL,
+  calibrator_version INTEGER NOT NULL,
+  position INTEGER NOT NULL,  -- of the log: it is taken back after that row
+  time INTEGER NOT NULL,
+  PRIMARY KEY (position, model, model_version, calibrator_version)
+) WITHOUT ROWID;
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -161,6 +172,7 @@ absl::Status PrepareSchema(sqlite::Connection& db) {
   ASSIGN_OR_RETURN(const int64_t version, SchemaVersion(db));
   if (version < 1) RETURN_IF_ERROR(db.Execute(kVersion1));
   if (version < 2) RETURN_IF_ERROR(db.Execute(kVersion2));
+  if (version < 3) RETURN_IF_ERROR(db.Execute(kVersion3));
   if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));

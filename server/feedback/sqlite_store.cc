@@ -7,6 +7,7 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/feedback/sqlite_acknowledgements.h"
 #include "server/feedback/sqlite_calibrators.h"
 #include "server/feedback/sqlite_checkpoints.h"
 #include "server/feedback/sqlite_schema.h"
@@ -168,6 +169,14 @@ absl::Status SqliteStore::ActivateCalibrator(const std::string& model, int64_t m
 
 absl::StatusOr<int64_t> SqliteStore::PreviousActive(const std::string& model, int64_t model_version) {
   return ReadWith([&](Connection& db) { return SelectPreviousActive(db, model, model_version); });
+}
+
+absl::Status SqliteStore::AddAcknowledgement(const Acknowledgement& acknowledgement) {
+  return Write([&](Writer& writer) { return InsertAcknowledgement(writer.db, acknowledgement); });
+}
+
+absl::StatusOr<std::vector<Acknowledgement>> SqliteStore::ListAcknowledgements(int64_t position) {
+  return ReadWith([&](Connection& db) { return SelectAcknowledgements(db, position); });
 }
 
 absl::Status SqliteStore::SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,

@@ -37,6 +37,8 @@ class SqliteStore final : public Store {
   absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
                                   int64_t expected_active, absl::Time now) override;
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override;
+  absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override;
+  absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) override;
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                               absl::Span<const CheckpointPart> parts) override;
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override;

@@ -67,10 +67,20 @@ struct CheckpointPart {
   std::function<std::string()> state = nullptr;  // null: as the store has it
 };
 
-// Durable storage of the log of scored labels, of calibrators and of checkpoints. One writer process;
-// thread-safe. Every method waits for the disk. UNAVAILABLE when the store cannot be written or read now
-// (disk full, locked, read-only): nothing is changed then, and a later call may succeed without a restart.
-// DATA_LOSS when it is damaged.
+// Somebody has seen the alarm of a calibrator version: it is taken back after the label at `position`.
+struct Acknowledgement {
+  std::string model;
+  int64_t model_version = 0;
+  int64_t calibrator_version = 0;
+  int64_t position = 0;  // of the log, whosever label that is
+  absl::Time time;       // to the microsecond
+  friend bool operator==(const Acknowledgement&, const Acknowledgement&) = default;
+};
+
+// Durable storage of the log of scored labels, of calibrators, of acknowledgements and of checkpoints. One
+// writer process; thread-safe. Every method waits for the disk. UNAVAILABLE when the store cannot be written
+// or read now (disk full, locked, read-only): nothing is changed then, and a later call may succeed without a
+// restart. DATA_LOSS when it is damaged.
 class Store {
  public:
   virtual ~Store() = default;
@@ -105,6 +115,11 @@ class Store {
   // What was active before the present one (0: plain softmax); FAILED_PRECONDITION if none was ever
   // activated. Going back to it is an activation too: doing so twice ends where it began.
   virtual absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) = 0;
+
+  // Keeps it; one of the same versions and position that is there already stays.
+  virtual absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) = 0;
+  // Those at `position` or after, in the order of position.
+  virtual absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) = 0;
 
   // Replaces the checkpoint `name` by that head and exactly those parts, in one transaction. A part's `state`
   // is called within it, one after the other, and must not use the store. FAILED_PRECONDITION, and nothing is

@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <set>
+#include <deque>
+#include <map>
 #include <thread>
 #include <utility>
 
@@ -30,6 +31,7 @@ struct ScoredRow {
   MonitorKey key;
   int64_t position = 0;
   WindowLabel label;
+  absl::Time issued_at;
 };
 
 class Monitor final : public CalibrationMonitor {
@@ -43,7 +45,9 @@ class Monitor final : public CalibrationMonitor {
 
   void Notify() override;
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override;
-  int64_t LabelPosition(const MonitorKey& key) const override;
+  AlarmStatus Alarm(const MonitorKey& key) const override;
+  absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) override;
+  KeyRevision Revision(const MonitorKey& key) const override;
   MonitorState state() const override;
   void SetOnFold(std::function<void()> on_fold) override;
   bool WaitForPosition(int64_t position, absl::Duration timeout) override;
@@ -56,6 +60,10 @@ class Monitor final : public CalibrationMonitor {
   absl::StatusOr<std::vector<ScoredRow>> Score(const std::vector<ScoredLabel>& rows);
   void Fold(absl::Span<const ScoredRow> rows);
   void AdvanceTo(int64_t position);
+  // Those that the store has, up to that position.
+  void ReplayAcknowledgements(int64_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void CountArrival(const ScoredRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TellFolded();
   void CheckpointIfDue();
   // False once the monitor is being destroyed.
   bool WaitForRows();
@@ -66,6 +74,7 @@ class Monitor final : public CalibrationMonitor {
   const MonitoringOptions options_;
   Store& store_;
   const Clock& clock_;
+  const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   LabelScorer scorer_;              // Of the folder.
   absl::Duration next_checkpoint_;  // Of the folder: steady time.
 
@@ -77,9 +86,11 @@ class Monitor final : public CalibrationMonitor {
   mutable Mutex mu_;
   CondVar advanced_;  // for WaitForPosition
   std::unique_ptr<WindowFold> fold_ ABSL_GUARDED_BY(mu_) ABSL_PT_GUARDED_BY(mu_);
+  std::deque<Acknowledgement> to_replay_ ABSL_GUARDED_BY(mu_);  // from before the start; by position
   int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
+  std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
@@ -114,12 +125,16 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
   // A damaged checkpoint costs a fold from scratch; a store that cannot be read now is the caller's to know.
   const absl::StatusOr<int64_t> restored = stored_.Restore(log_end, *fold);
   if (absl::IsUnavailable(restored.status())) return restored.status();
+  ASSIGN_OR_RETURN(const std::vector<Acknowledgement> acknowledgements,
+                   store_.ListAcknowledgements(restored.value_or(0)));
   {
     MutexLock lock(&mu_);
     fold_ = std::move(fold);
     end_at_start_ = log_end;
     restored_ = restored.status();
     position_ = checkpointed_ = restored.value_or(0);
+    to_replay_.assign(acknowledgements.begin(), acknowledgements.end());
+    ReplayAcknowledgements(position_);
   }
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;
   folder_ = std::thread([this] { FoldLog(); });
@@ -167,9 +182,13 @@ absl::StatusOr<bool> Monitor::FoldBatch() {
   const bool more = static_cast<int>(rows.size()) == options_.read_batch;
   // Positions that are missing up to the head were deleted by retention.
   if (!more) AdvanceTo(head.next_position - 1);
+  TellFolded();
+  return more;
+}
+
+void Monitor::TellFolded() {
   MutexLock lock(&on_fold_mu_);
   if (on_fold_ != nullptr) on_fold_();
-  return more;
 }
 
 absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLabel>& rows) {
@@ -177,7 +196,7 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   scored.reserve(rows.size());
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
-    scored.push_back({KeyOf(row), row.position, label});
+    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at});
   }
   return scored;
 }
@@ -186,16 +205,38 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
   MutexLock folding(&fold_mu_);
   MutexLock lock(&mu_);
   for (const ScoredRow& row : rows) {
-    if (!fold_->Fold(row.key, row.position, row.label).ok()) ++skipped_;
+    ReplayAcknowledgements(row.position - 1);
+    const bool counted = fold_->Fold(row.key, row.position, row.label).ok();
+    if (counted) CountArrival(row);
+    skipped_ += counted ? 0 : 1;
   }
   position_ = rows.back().position;
+  ReplayAcknowledgements(position_);
   advanced_.SignalAll();
+}
+
+void Monitor::CountArrival(const ScoredRow& row) {
+  const absl::Duration delay = absl::FromUnixMicros(row.label.time_micros) - row.issued_at;
+  arrivals_[row.key].Add(row.label.served.confidence, delay, row.issued_at >= counted_since_);
+  if (static_cast<int>(arrivals_.size()) <= options_.max_keys) return;
+  std::erase_if(arrivals_, [this](const auto& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return fold_->LabelPosition(key.first) == 0;  // It made room.
+  });
+}
+
+void Monitor::ReplayAcknowledgements(int64_t position) {
+  for (; !to_replay_.empty() && to_replay_.front().position <= position; to_replay_.pop_front()) {
+    const Acknowledgement& at = to_replay_.front();
+    fold_->Acknowledge({at.model, at.model_version, at.calibrator_version},
+                       {at.position, absl::ToUnixMicros(at.time)});
+  }
 }
 
 void Monitor::AdvanceTo(int64_t position) {
   MutexLock folding(&fold_mu_);
   MutexLock lock(&mu_);
   position_ = std::max(position_, position);
+  ReplayAcknowledgements(position_);
   advanced_.SignalAll();
 }
 
@@ -250,6 +291,10 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   WindowMetrics metrics = fold_->Report(key, static_cast<int>(it - options_.windows.begin()), now_micros);
   report.position = position_;
   report.label_position = fold_->LabelPosition(key);
+  report.alarm = fold_->Alarm(key);
+  report.counted_since = counted_since_;
+  const auto arrivals = arrivals_.find(key);
+  if (arrivals != arrivals_.end()) report.arrivals = arrivals->second.summary();
   report.time = absl::FromUnixMicros(now_micros);
   report.served = std::move(metrics.served);
   report.uncalibrated = std::move(metrics.uncalibrated);
@@ -258,9 +303,38 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   return report;
 }
 
-int64_t Monitor::LabelPosition(const MonitorKey& key) const {
+AlarmStatus Monitor::Alarm(const MonitorKey& key) const {
   MutexLock lock(&mu_);
-  return fold_->LabelPosition(key);
+  return fold_->Alarm(key);
+}
+
+absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
+  AlarmStatus status;
+  {
+    MutexLock folding(&fold_mu_);  // So that it comes after the same label as when it is replayed.
+    Acknowledgement at{key.model, key.model_version, key.calibrator_version};
+    at.time = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
+    {
+      MutexLock lock(&mu_);
+      at.position = position_;
+      if (!fold_->Alarm(key).raised.has_value()) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("model '", key.model, "' version ", key.model_version, " calibrator ",
+                         key.calibrator_version, " has no alarm to acknowledge"));
+      }
+    }
+    RETURN_IF_ERROR(store_.AddAcknowledgement(at));
+    MutexLock lock(&mu_);
+    fold_->Acknowledge(key, {at.position, absl::ToUnixMicros(at.time)});
+    status = fold_->Alarm(key);
+  }
+  TellFolded();
+  return status;
+}
+
+KeyRevision Monitor::Revision(const MonitorKey& key) const {
+  MutexLock lock(&mu_);
+  return {fold_->LabelPosition(key), fold_->Alarm(key).acknowledgements};
 }
 
 MonitorState Monitor::state() const {
@@ -311,48 +385,12 @@ absl::Status Monitor::SaveCheckpoint() {
   return status;
 }
 
-absl::Status CheckKeyBytes(const MonitoringOptions& options, const WindowFold& fold) {
-  if (fold.max_key_bytes() <= kMaxCheckpointRowBytes) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "window_max_labels = ", options.window_max_labels,
-      " with windows = ", absl::StrJoin(options.windows, ","), " takes up to ", fold.max_key_bytes(),
-      " bytes a key, of which the store keeps at most ", kMaxCheckpointRowBytes,
-      " in a row: lower window_max_labels or the labels of windows, at 32 bytes a label"));
-}
-
-// A fold from scratch, if the options can be kept to.
-absl::StatusOr<std::unique_ptr<WindowFold>> NewFold(const MonitoringOptions& options) {
-  if (options.windows.empty()) return absl::InvalidArgumentError("windows must name at least one window");
-  const std::set<std::string> names(options.windows.begin(), options.windows.end());
-  if (names.size() != options.windows.size())
-    return absl::InvalidArgumentError("windows must differ in name");
-  if (options.checkpoint_interval <= absl::ZeroDuration()) {
-    return absl::InvalidArgumentError(absl::StrCat("checkpoint_interval must be > 0; was ",
-                                                   absl::FormatDuration(options.checkpoint_interval)));
-  }
-  if (options.read_batch < 1) {
-    return absl::InvalidArgumentError(absl::StrCat("read_batch must be >= 1; was ", options.read_batch));
-  }
-  WindowFoldConfig config;
-  for (const std::string& name : options.windows) {
-    ASSIGN_OR_RETURN(WindowSpec window, WindowSpec::Parse(name));
-    config.windows.push_back(std::move(window));
-  }
-  config.bins = options.bins;
-  config.window_max_labels = options.window_max_labels;
-  config.max_keys = options.max_keys;
-  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, WindowFold::Create(std::move(config)));
-  RETURN_IF_ERROR(CheckKeyBytes(options, *fold));
-  return fold;
-}
-
 }  // namespace
 
-absl::Status CheckMonitoringOptions(const MonitoringOptions& options) { return NewFold(options).status(); }
-
 absl::StatusOr<std::unique_ptr<CalibrationMonitor>> CalibrationMonitor::Create(
-    const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup) {
-  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, NewFold(options));
+    const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup,
+    AlarmOptionsLookup alarm_options) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, NewWindowFold(options, std::move(alarm_options)));
   auto monitor = std::make_unique<Monitor>(options, store, clock, std::move(lookup));
   RETURN_IF_ERROR(monitor->Start(std::move(fold)));
   return monitor;

@@ -10,13 +10,17 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "calibration/calibration_alarm.h"
 #include "calibration/metrics.h"
 #include "calibration/metrics/detailed_metrics.h"
 #include "calibration/rolling_windows.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
+#include "server/monitoring/label_arrivals.h"
 #include "server/monitoring/label_scoring.h"
 #include "server/monitoring/monitor_key.h"
+#include "server/monitoring/monitoring_options.h"
+#include "server/monitoring/window_fold.h"
 
 namespace calserve {
 
@@ -29,24 +33,21 @@ struct WindowReport {
   absl::Time time;             // of the report; never before the last label's
   CalibrationMetrics served, uncalibrated;
   std::optional<DetailedMetrics> served_details, uncalibrated_details;  // of stored rows, where asked for
+  // Of the key, whatever the window.
+  AlarmStatus alarm;
+  // Predictions issued from then on may be among arrivals.labelled; to the microsecond, as tickets are.
+  absl::Time counted_since;
+  LabelArrivals::Summary arrivals;
   bool catching_up = false;
   bool truncated = false;
 };
 
-struct MonitoringOptions {
-  std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
-  int bins = kDefaultBins;
-  // Of one key's ring, 32 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
-  int64_t window_max_labels = 1'000'000;
-  // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
-  // are 768 MB.
-  int max_keys = 24;
-  absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
-  int read_batch = 4096;                                  // rows read from the log at a time
+// Reports on a key say the same while this stays, but for what ages and catching_up.
+struct KeyRevision {
+  int64_t label_position = 0;  // of the last label folded; 0 where none is held
+  int64_t acknowledgements = 0;
+  friend auto operator<=>(const KeyRevision&, const KeyRevision&) = default;
 };
-
-// INVALID_ARGUMENT for an option that is out of range or does not go with the others.
-absl::Status CheckMonitoringOptions(const MonitoringOptions& options);
 
 // Where the fold stands.
 struct MonitorState {
@@ -60,19 +61,21 @@ struct MonitorState {
   absl::Status checkpoint;  // of the last attempt to write it
 };
 
-// Folds the log into windows, on one thread of its own, and reports on them. Starts from the last checkpoint
-// and folds the rows after it; until it is where the log ended at the start, reports say catching_up. Windows
-// are the same to the bit as a fold of the whole log from scratch; a checkpoint of another schema or other
-// windows is discarded, and state() says so. While the store fails the windows stay as they are and the log
-// is tried again, at most 5 s apart. Thread-safe. Destruction stops the folder after writing a checkpoint;
-// rows that were not folded by then are folded at the next start.
+// Folds the log into windows and alarms, on one thread of its own, and reports on them. Starts from the last
+// checkpoint and folds the rows after it; until it is where the log ended at the start, reports say
+// catching_up. Windows and alarms are the same to the bit as a fold of the whole log from scratch; arrivals
+// are counted in memory alone, from the start. A checkpoint of another schema or other windows is discarded,
+// and state() says so. While the store fails the windows stay as they are and the log is tried again, at most
+// 5 s apart. Thread-safe. Destruction stops the folder after writing a checkpoint; rows that were not folded
+// by then are folded at the next start.
 class CalibrationMonitor {
  public:
   // The error of CheckMonitoringOptions; the store's where it cannot be read. `store`, `clock` and what
-  // `lookup` uses outlive the monitor; `lookup` is called from the folder.
-  static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(const MonitoringOptions& options,
-                                                                    Store& store, const Clock& clock,
-                                                                    CalibratorLookup lookup);
+  // the lookups use outlive the monitor; `lookup` is called from the folder, `alarm_options` (null: the
+  // defaults) from any thread.
+  static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(
+      const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup,
+      AlarmOptionsLookup alarm_options = nullptr);
   virtual ~CalibrationMonitor() = default;
 
   // The log has grown; never waits. (FeedbackIngestor's OnCommit.)
@@ -82,12 +85,17 @@ class CalibrationMonitor {
   // that is not configured, listing those that are. Intervals are not filled in.
   virtual absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) = 0;
 
-  // Position of the last label folded for the key; 0 where none is held.
-  virtual int64_t LabelPosition(const MonitorKey& key) const = 0;
+  virtual AlarmStatus Alarm(const MonitorKey& key) const = 0;
+  // Takes the alarm of the key back, and returns what it says then; the store has it, so that it holds after
+  // any restart. FAILED_PRECONDITION where none is raised; the store's error, and nothing is changed. Nothing
+  // is folded meanwhile.
+  virtual absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) = 0;
+
+  virtual KeyRevision Revision(const MonitorKey& key) const = 0;
   virtual MonitorState state() const = 0;
 
-  // Called from the folder after rows were folded; must not wait, nor set another. Null for none; the one
-  // before is not called any more once this returns.
+  // Called after rows were folded or an alarm was acknowledged; must not wait, nor set another. Null for
+  // none; the one before is not called any more once this returns.
   virtual void SetOnFold(std::function<void()> on_fold) = 0;
 
   // Waits until everything up to `position` is folded, at most `timeout`; false if it is not.

@@ -18,9 +18,9 @@
 
 namespace calserve {
 
-bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, int64_t label_position,
+bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, const KeyRevision& revision,
                     bool catching_up, absl::Time now) {
-  if (key != taken.key || label_position != taken.label_position) return true;
+  if (key != taken.key || revision != taken.revision) return true;
   if (taken.catching_up && !catching_up) return true;
   return taken.ages && absl::AbsDuration(now - taken.time) >= absl::Seconds(1);
 }
@@ -75,7 +75,7 @@ class Hub final : public ReportHub {
   struct Looked {
     absl::Time now;
     bool catching_up = false;
-    std::map<MonitorKey, int64_t> label_positions;
+    std::map<MonitorKey, KeyRevision> revisions;
   };
 
   void OnFold();
@@ -170,8 +170,8 @@ std::vector<WindowReport> Hub::Take(Watch& watch) {
     if (!report.ok()) continue;  // Cannot be: the window was there when it was subscribed to.
     // Reports of two windows may lie either side of a fold: the older one decides what is new.
     const bool first = reports.empty();
-    taken.label_position =
-        first ? report->label_position : std::min(taken.label_position, report->label_position);
+    const KeyRevision revision{report->label_position, report->alarm.acknowledgements};
+    taken.revision = first ? revision : std::min(taken.revision, revision);
     taken.time = first ? report->time : std::min(taken.time, report->time);
     taken.ages = taken.ages || (watch.ages[i] && report->served.n > 0);
     taken.catching_up = taken.catching_up || report->catching_up;
@@ -261,9 +261,8 @@ void Hub::TellIfChanged(const std::shared_ptr<Watch>& watch, const Tick& tick, L
 
 bool Hub::Changed(const std::optional<TakenReports>& taken, const MonitorKey& key, Looked& looked) {
   if (!taken.has_value()) return true;
-  auto it = looked.label_positions.find(key);
-  if (it == looked.label_positions.end())
-    it = looked.label_positions.emplace(key, monitor_.LabelPosition(key)).first;
+  auto it = looked.revisions.find(key);
+  if (it == looked.revisions.end()) it = looked.revisions.emplace(key, monitor_.Revision(key)).first;
   return ReportsChanged(*taken, key, it->second, looked.catching_up, looked.now);
 }
 

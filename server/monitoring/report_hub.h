@@ -24,15 +24,15 @@ struct Subscription {
 // What a subscriber took last.
 struct TakenReports {
   MonitorKey key;
-  int64_t label_position = 0;
+  KeyRevision revision;
   absl::Time time;
   bool ages = false;  // a last-T or decaying window held labels: its report changes by time alone
   bool catching_up = false;
 };
 
-// Whether reports made now would say something else: another key is followed, a label was folded for it,
-// catching up has ended, or windows that age are a second older.
-bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, int64_t label_position,
+// Whether reports made now would say something else: another key is followed, a label was folded for it, its
+// alarm was acknowledged, catching up has ended, or windows that age are a second older.
+bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, const KeyRevision& revision,
                     bool catching_up, absl::Time now);
 
 // Gives every subscriber the newest reports, at the rate that it asked for. A subscriber is pulled, never

@@ -31,11 +31,16 @@ absl::StatusOr<std::unique_ptr<RollingWindows>> WindowFold::NewWindows() const {
   return RollingWindows::Create(config_.windows, config_.bins, config_.window_max_labels);
 }
 
+CalibrationAlarm WindowFold::NewAlarm(const MonitorKey& key) const {
+  const AlarmOptions options = config_.alarm_options(key.model).value_or(AlarmOptions());
+  return CalibrationAlarm::Create(options).value_or(CalibrationAlarm());
+}
+
 absl::StatusOr<WindowFold::Keys::iterator> WindowFold::FindOrAdd(const MonitorKey& key) {
   if (last_ != keys_.end() && last_->first == key) return last_;
   if (auto it = keys_.find(key); it != keys_.end()) return it;
   ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows());
-  return keys_.emplace(key, KeyState{0, std::move(windows)}).first;
+  return keys_.emplace(key, KeyState{0, std::move(windows), NewAlarm(key)}).first;
 }
 
 absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const WindowLabel& label) {
@@ -47,6 +52,7 @@ absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const Win
   }
   const bool added = it->second.label_position == 0;
   it->second.label_position = position;
+  it->second.alarm.Push(label.served.confidence, label.served.correct, {position, label.time_micros});
   last_ = it;
   last_time_micros_ = std::max(last_time_micros_, label.time_micros);
   if (added && keys() > config_.max_keys) {
@@ -61,6 +67,16 @@ WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_m
   const auto it = keys_.find(key);
   RollingWindows& windows = it == keys_.end() ? *empty_ : *it->second.windows;
   return windows.Report(index, std::max(now_micros, last_time_micros_));
+}
+
+AlarmStatus WindowFold::Alarm(const MonitorKey& key) const {
+  const auto it = keys_.find(key);
+  return it == keys_.end() ? NewAlarm(key).Status() : it->second.alarm.Status();
+}
+
+bool WindowFold::Acknowledge(const MonitorKey& key, const LogPoint& at) {
+  const auto it = keys_.find(key);
+  return it != keys_.end() && it->second.alarm.Acknowledge(at);
 }
 
 int64_t WindowFold::LabelPosition(const MonitorKey& key) const {
@@ -91,6 +107,7 @@ std::string WindowFold::SerializeHead() const {
     writer.Integer(key.model_version);
     writer.Integer(key.calibrator_version);
     writer.Integer(state.label_position);
+    writer.Text(state.alarm.Serialize());
   }
   return std::move(writer).Finish();
 }
@@ -116,6 +133,10 @@ absl::Status WindowFold::Restore(
     ASSIGN_OR_RETURN(key.model_version, reader.Integer());
     ASSIGN_OR_RETURN(key.calibrator_version, reader.Integer());
     ASSIGN_OR_RETURN(state.label_position, reader.Integer());
+    ASSIGN_OR_RETURN(const absl::string_view alarm, reader.Text());
+    ASSIGN_OR_RETURN(state.alarm, CalibrationAlarm::Deserialize(alarm));
+    const std::optional<AlarmOptions> options = config_.alarm_options(key.model);
+    if (options.has_value() && *options != state.alarm.options()) state.alarm = NewAlarm(key);
     keys.emplace(std::move(key), std::move(state));
   }
   RETURN_IF_ERROR(reader.Finish());

@@ -321,6 +321,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
   ticket.calibrator_version = calibrator.version;
   ticket.calibrator_digest = calibrator.digest;
   ticket.issued_at = now;
+  ConfidenceSums issued;
   for (size_t row = 0; row < job.request.inputs.size(); ++row) {
     const absl::Span<const float> raw = absl::MakeConstSpan(result.logits).subspan(row * columns, columns);
     absl::Span<const float> logits = raw;
@@ -350,8 +351,10 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     prediction.id = ticket.prediction_id.ToString();
     if (job.request.return_probabilities) prediction.probabilities = probabilities;
     if (job.request.return_logits) prediction.logits.assign(raw.begin(), raw.end());
+    issued.Add(prediction.confidence);
     response.predictions.push_back(std::move(prediction));
   }
+  job.snapshot.issued->Add(issued);
   MutexLock lock(&job.mu);
   response.queued = job.waited + result.queued;
   response.decoding = job.decoding;

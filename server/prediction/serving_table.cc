@@ -1,5 +1,6 @@
 #include "server/prediction/serving_table.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -38,7 +39,27 @@ void ServingTable::Publish(std::shared_ptr<const ServedModel> model,
   MutexLock lock(&mu_);
   Snapshot& slot = models_[model->name].versions[model->version];
   replaced = std::move(slot);
-  slot = Snapshot{std::move(model), std::move(calibrator)};
+  std::shared_ptr<IssuedConfidences> issued = CounterOf(model->name, model->version, calibrator->version);
+  slot = Snapshot{std::move(model), std::move(calibrator), std::move(issued)};
+}
+
+std::shared_ptr<IssuedConfidences> ServingTable::CounterOf(const std::string& name, int64_t version,
+                                                           int64_t calibrator_version) {
+  std::shared_ptr<IssuedConfidences>& counter = issued_[{name, version, calibrator_version}];
+  if (counter == nullptr) counter = std::make_shared<IssuedConfidences>();
+  const std::shared_ptr<IssuedConfidences> found = counter;
+  // Those that no snapshot holds make room, in the order of their names.
+  for (auto it = issued_.begin(); issued_.size() > kMaxCounted && it != issued_.end();) {
+    it = it->second.use_count() == 1 ? issued_.erase(it) : std::next(it);
+  }
+  return found;
+}
+
+ConfidenceSums ServingTable::Issued(const std::string& name, int64_t version,
+                                    int64_t calibrator_version) const {
+  MutexLock lock(&mu_);
+  const auto found = issued_.find({name, version, calibrator_version});
+  return found == issued_.end() ? ConfidenceSums() : found->second->sums();
 }
 
 bool ServingTable::SetCalibrator(const std::string& name, int64_t version,
@@ -48,6 +69,7 @@ bool ServingTable::SetCalibrator(const std::string& name, int64_t version,
   if (model == models_.end()) return false;
   const auto slot = model->second.versions.find(version);
   if (slot == model->second.versions.end()) return false;
+  slot->second.issued = CounterOf(name, version, calibrator->version);
   slot->second.calibrator = std::move(calibrator);
   return true;
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -18,6 +19,7 @@
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
 #include "server/model/version_policy.h"
+#include "server/telemetry/issued_confidences.h"
 #include "server/telemetry/request_counters.h"
 
 namespace calserve {
@@ -51,6 +53,7 @@ struct ServedCalibrator {
 struct Snapshot {
   std::shared_ptr<const ServedModel> model;
   std::shared_ptr<const ServedCalibrator> calibrator;
+  std::shared_ptr<IssuedConfidences> issued;  // of that version and calibrator; never null in the table
 };
 
 // Which version a request is for: by number, by label, or the server's choice.
@@ -87,8 +90,12 @@ class ServingTable final {
   absl::StatusOr<Snapshot> Find(const std::string& name, const VersionChoice& choice) const;
   // By name, the newest version first.
   std::vector<Snapshot> List() const;
+  // What predictions were issued with that calibrator since the table counts, also before it was replaced.
+  // The counts of at most kMaxCounted calibrators are kept.
+  ConfidenceSums Issued(const std::string& name, int64_t version, int64_t calibrator_version) const;
 
  private:
+  static constexpr size_t kMaxCounted = 1024;
   struct Entry {
     std::map<int64_t, Snapshot, std::greater<>> versions;
     VersionRouting routing;
@@ -97,11 +104,16 @@ class ServingTable final {
   static const Snapshot* OfLabel(const Entry& entry, const std::string& label);
   // The server's choice.
   static const Snapshot& Route(const std::string& name, const Entry& entry, absl::string_view routing_key);
+  std::shared_ptr<IssuedConfidences> CounterOf(const std::string& name, int64_t version,
+                                               int64_t calibrator_version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   mutable Mutex mu_;
   // A model is there as long as a version of it is.
   std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);
+  // By model, version and calibrator version.
+  std::map<std::tuple<std::string, int64_t, int64_t>, std::shared_ptr<IssuedConfidences>> issued_
+      ABSL_GUARDED_BY(mu_);
 };
 
 }  // namespace calserve

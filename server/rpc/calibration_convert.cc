@@ -1,9 +1,11 @@
 #include "server/rpc/calibration_convert.h"
 
 #include "absl/strings/str_cat.h"
+#include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/monitoring/label_selection.h"
 
 namespace calserve {
 namespace {
@@ -29,6 +31,42 @@ v1::CalibratorState ToProto(CalibratorState state) {
       return v1::CALIBRATOR_STATE_RETIRED;
   }
   return v1::CALIBRATOR_STATE_UNSPECIFIED;
+}
+
+google::protobuf::Duration DurationToProto(absl::Duration duration) {
+  google::protobuf::Duration out;
+  out.set_seconds(absl::IDivDuration(duration, absl::Seconds(1), &duration));
+  out.set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(duration)));
+  return out;
+}
+
+v1::SelectionState ToProto(LabelSelection selection) {
+  switch (selection) {
+    case LabelSelection::kTooFewLabels:
+      return v1::SELECTION_STATE_TOO_FEW_LABELS;
+    case LabelSelection::kNoDifference:
+      return v1::SELECTION_STATE_NO_DIFFERENCE;
+    case LabelSelection::kSelectiveLabels:
+      return v1::SELECTION_STATE_SELECTIVE_LABELS;
+  }
+  return v1::SELECTION_STATE_UNSPECIFIED;
+}
+
+v1::LabelSelection SelectionToProto(const WindowReport& report, const ConfidenceSums& issued) {
+  const ConfidenceSums& labelled = report.arrivals.labelled;
+  v1::LabelSelection out;
+  out.set_state(ToProto(CompareLabelled(labelled, issued)));
+  *out.mutable_since() = calserve::ToProto(report.counted_since);
+  out.set_issued(issued.n);
+  out.set_labelled(labelled.n);
+  if (issued.n > 0) out.set_labelled_share(static_cast<double>(labelled.n) / static_cast<double>(issued.n));
+  out.set_mean_confidence_issued(issued.mean());
+  out.set_mean_confidence_labelled(labelled.mean());
+  out.set_labels(report.arrivals.labels);
+  if (report.arrivals.labels == 0) return out;
+  *out.mutable_mean_label_delay() = DurationToProto(report.arrivals.mean_delay);
+  *out.mutable_median_label_delay() = DurationToProto(report.arrivals.median_delay);
+  return out;
 }
 
 }  // namespace
@@ -61,7 +99,13 @@ v1::Calibrator ToProto(const CalibratorVersion& calibrator) {
   return out;
 }
 
-v1::WindowReport ToProto(const WindowReport& report) {
+Serving ServingOf(const MonitorKey& key, const ServingTable& table) {
+  const absl::StatusOr<Snapshot> now = table.Find(key.model, key.model_version);
+  return {now.ok() && now->calibrator->version == key.calibrator_version,
+          table.Issued(key.model, key.model_version, key.calibrator_version)};
+}
+
+v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
   v1::WindowReport out;
   out.set_model(report.key.model);
   out.set_model_version(report.key.model_version);
@@ -79,6 +123,9 @@ v1::WindowReport ToProto(const WindowReport& report) {
   if (report.uncalibrated_details.has_value()) {
     *out.mutable_uncalibrated_details() = DetailsToProto(*report.uncalibrated_details);
   }
+  if (report.window.empty()) return out;  // Stored labels are no window.
+  *out.mutable_alarm() = AlarmToProto(report.alarm, serving.active);
+  *out.mutable_selection() = SelectionToProto(report, serving.issued);
   return out;
 }
 

@@ -5,13 +5,20 @@
 #include "absl/time/time.h"
 #include "calserve/v1/calibration.pb.h"
 #include "server/monitoring/calibration_monitor.h"
+#include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
 
 namespace calserve {
 
 google::protobuf::Timestamp ToProto(absl::Time time);
 v1::Calibrator ToProto(const CalibratorVersion& calibrator);
-v1::WindowReport ToProto(const WindowReport& report);
+// How a report's calibrator version serves.
+struct Serving {
+  bool active = false;
+  ConfidenceSums issued;  // with it
+};
+Serving ServingOf(const MonitorKey& key, const ServingTable& table);
+v1::WindowReport ToProto(const WindowReport& report, const Serving& serving);
 
 // INVALID_ARGUMENT unless it is a method that is fitted.
 absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);

@@ -6,6 +6,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "calibration_io/alarm_proto.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
@@ -18,6 +21,20 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kDefaultReportRows = 100'000;
+
+MonitorKey KeyOf(const Snapshot& snapshot) {
+  return {snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
+}
+
+// Of what is active.
+v1::ModelAlarm ModelAlarmOf(const MonitorKey& key, const AlarmStatus& alarm) {
+  v1::ModelAlarm out;
+  out.set_model(key.model);
+  out.set_model_version(key.model_version);
+  out.set_calibrator_version(key.calibrator_version);
+  *out.mutable_alarm() = AlarmToProto(alarm, /*active=*/true);
+  return out;
+}
 
 }  // namespace
 
@@ -129,13 +146,45 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
     AddEceInterval(&report.served);
     AddEceInterval(&report.uncalibrated);
   }
-  *response.mutable_report() = ToProto(report);
+  *response.mutable_report() = ToProto(report, ServingOf(report.key, backends_.table));
   return absl::OkStatus();
 }
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* CalibrationService::WatchCalibration(
     grpc::CallbackServerContext*, const v1::WatchCalibrationRequest* request) {
   return NewWatchStream(backends_, *request, calibrator_thread_);
+}
+
+grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerContext*,
+                                                         const v1::ListAlarmsRequest* request,
+                                                         v1::ListAlarmsResponse* response) {
+  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+    if (!request->model().empty()) RETURN_IF_ERROR(backends_.table.Find(request->model(), 0).status());
+    for (const Snapshot& snapshot : backends_.table.List()) {
+      if (!request->model().empty() && snapshot.model->name != request->model()) continue;
+      const MonitorKey key = KeyOf(snapshot);
+      *response->add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
+    }
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackServerContext*,
+                                                               const v1::AcknowledgeAlarmRequest* request,
+                                                               v1::AcknowledgeAlarmResponse* response) {
+  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
+    const MonitorKey key = KeyOf(snapshot);
+    if (request->calibrator_version() != key.calibrator_version) {
+      return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
+                                             " is active for model ", key.model, " version ",
+                                             key.model_version, ", not ", request->calibrator_version()));
+    }
+    ASSIGN_OR_RETURN(const AlarmStatus alarm, backends_.monitor.AcknowledgeAlarm(key));
+    *response->mutable_alarm() = ModelAlarmOf(key, alarm);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace calserve

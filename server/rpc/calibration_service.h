@@ -44,6 +44,12 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
                                                  v1::GetCalibrationReportResponse* response) override;
   grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* WatchCalibration(
       grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) override;
+  grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context,
+                                       const v1::ListAlarmsRequest* request,
+                                       v1::ListAlarmsResponse* response) override;
+  grpc::ServerUnaryReactor* AcknowledgeAlarm(grpc::CallbackServerContext* context,
+                                             const v1::AcknowledgeAlarmRequest* request,
+                                             v1::AcknowledgeAlarmResponse* response) override;
 
  private:
   // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;

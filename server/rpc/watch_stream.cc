@@ -113,7 +113,9 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     if (!ready_ || subscriber_ == nullptr) return;
     ready_ = false;
     response_.Clear();
-    for (const WindowReport& report : subscriber_->Take()) *response_.add_reports() = ToProto(report);
+    for (const WindowReport& report : subscriber_->Take()) {
+      *response_.add_reports() = ToProto(report, ServingOf(report.key, backends_.table));
+    }
     writing_ = true;
     StartWrite(&response_);
   }

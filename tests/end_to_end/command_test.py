@@ -341,6 +341,48 @@ class Calibrating(LiveServerTest):
         self.assertEqual(self.json("calibrators", "show", "0")["state"], "ACTIVE")
 
 
+class Alarming(LiveServerTest):
+    """A tolerance of the model's own, and labels that are wrong on purpose."""
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        with (models / MODEL / "model.yaml").open("a", encoding="utf-8") as file:
+            file.write("alarm: {tolerance: 0.05}\n")
+        return models
+
+    def alarm(self):
+        listed, = self.json("alarms")["alarms"]
+        self.assertEqual((listed["model"], listed["model_version"], listed["calibrator_version"]), (MODEL, 1, 0))
+        return listed["alarm"]
+
+    def test_wrong_labels_raise_it_until_it_is_acknowledged(self):
+        self.assertEqual((self.alarm()["state"], self.alarm()["tolerance"]), ("QUIET", 0.05))
+        error = self.json("acknowledge", exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "FAILED_PRECONDITION")
+
+        wrong = self.scratch / "wrong.csv"
+        rows = [f"{image.name},{label}" for image, label in zip(self.images, self.labels[1:] + self.labels[:1])]
+        wrong.write_text("\n".join(["path,label", *rows, ""]), encoding="utf-8")
+        self.json("evaluate", wrong)
+        deadline = time.monotonic() + WAIT_S
+        while self.alarm()["labels"] < IMAGES and time.monotonic() < deadline:
+            time.sleep(0.02)
+        alarm = self.alarm()
+        self.assertEqual((alarm["state"], alarm["direction"]), ("RAISED", "OVERCONFIDENT"))
+        self.assertGreater(alarm["e_overconfident"], alarm["threshold"])
+        self.assertEqual(self.json("report")["alarm"], alarm)
+        self.assertIn("\nALARM: overconfident since label ", self.calserve("report")[0])
+        self.assertIn(" ALARM: overconfident since label ", self.calserve("watch", "--count", "1")[0])
+        self.assertIn("ALARM: overconfident since label ", self.calserve("alarms")[0])
+
+        error = self.json("acknowledge", "--calibrator", "7", exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "ABORTED")
+        self.assertIn("acknowledged, no alarm", self.calserve("acknowledge")[0])
+        self.assertEqual((self.alarm()["state"], self.alarm()["acknowledgements"]), ("QUIET", 1))
+
+
 class Stopping(LiveServerTest):
     def test_the_server_leaves_with_0_on_sigterm(self):
         self.calserve("predict", self.images[0])

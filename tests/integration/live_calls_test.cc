@@ -125,6 +125,20 @@ grpc::Status GetCalibrationReport(Call& call) {
   return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::GetCalibrationReport, call, request);
 }
 
+grpc::Status ListAlarms(Call& call) {
+  v1::ListAlarmsRequest request;
+  request.set_model(call.model());
+  return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::ListAlarms, call, request);
+}
+
+// There is none.
+grpc::Status AcknowledgeAlarm(Call& call) {
+  v1::AcknowledgeAlarmRequest request;
+  request.set_model(call.model());
+  request.set_calibrator_version(1);
+  return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::AcknowledgeAlarm, call, request);
+}
+
 grpc::Status ListModels(Call& call) {
   v1::ListModelsRequest request;
   request.set_page_size(call.kind == Kind::kGood ? 0 : -1);
@@ -365,6 +379,11 @@ std::vector<Rpc> Rpcs() {
       {.name = "ActivateCalibrator", .run = ActivateCalibrator},
       {.name = "RollbackCalibrator", .run = RollbackCalibrator},
       {.name = "GetCalibrationReport", .run = GetCalibrationReport},
+      {.name = "ListAlarms", .run = ListAlarms, .can_be_held = false},
+      {.name = "AcknowledgeAlarm",
+       .run = AcknowledgeAlarm,
+       .can_be_held = false,
+       .good = FAILED_PRECONDITION},
       {.name = "ListModels", .run = ListModels, .can_be_held = false, .bad = INVALID_ARGUMENT},
       {.name = "GetModel", .run = GetModel, .can_be_held = false},
       {.name = "StreamPredict", .run = StreamPredict, .bad = OK, .drained = UNAVAILABLE},

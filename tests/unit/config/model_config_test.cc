@@ -102,6 +102,7 @@ intra_op_threads: 3
 batch_buckets: [2, 8]
 dtype: bf16
 device: cuda:1
+alarm: {tolerance: 0.02, alpha: 1e-3}
 )");
   Write("labels.txt", "no\nyes\n");
   const ModelConfig config = ReadOrDie();
@@ -126,6 +127,7 @@ device: cuda:1
   EXPECT_THAT(config.batch_buckets, ElementsAre(2, 8));
   EXPECT_EQ(config.dtype, "bf16");
   EXPECT_EQ(config.device, "cuda:1");
+  EXPECT_EQ(config.alarm, (AlarmOptions{0.02, 0.001}));
 }
 
 TEST_F(ModelConfigTest, ResizeToTwoNumbersIsExact) {
@@ -192,6 +194,10 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
   EXPECT_THAT(ErrorWith("color: rgb", "resize: big"), HasSubstr("input.resize must be a whole number"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "max_queue_delay: 5"),
               HasSubstr("max_queue_delay must be a duration"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tolerance: 0.3}"),
+              HasSubstr("model.yaml:6: alarm.tolerance must be a number from 0 to 0.25; was \"0.3\""));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tau: 0.01}"),
+              HasSubstr("alarm.tau is not a known key"));
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"}) {
     EXPECT_THAT(ErrorWith("max_batch_size: 16", absl::StrCat("device: \"", device, "\"")),
                 HasSubstr("device must be cpu | cuda | cuda:N | auto"));
@@ -323,8 +329,8 @@ TEST_F(ModelConfigTest, EverythingThatIsWrongIsSaidAtOnce) {
 TEST_F(ModelConfigTest, SettingsDifferWhereAReloadIsDue) {
   const std::string settings = ReadOrDie().settings;
   WriteYaml(absl::StrCat("# a comment\n", kImageModel, "versions: all\nversion_labels: {stable: 1}\n",
-                         "traffic: {stable: 1}\n"));
-  EXPECT_EQ(ReadOrDie().settings, settings) << "who is served by what is loaded";
+                         "traffic: {stable: 1}\nalarm: {alpha: 0.001}\n"));
+  EXPECT_EQ(ReadOrDie().settings, settings) << "who is served by what is loaded, and how it is judged";
   WriteYaml(absl::StrReplaceAll(kImageModel, {{"16", "17"}}));
   EXPECT_NE(ReadOrDie().settings, settings);
   WriteYaml(kImageModel);

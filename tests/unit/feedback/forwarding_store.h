@@ -40,6 +40,12 @@ class ForwardingStore : public Store {
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
     return to_.PreviousActive(model, model_version);
   }
+  absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override {
+    return to_.AddAcknowledgement(acknowledgement);
+  }
+  absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) override {
+    return to_.ListAcknowledgements(position);
+  }
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                               absl::Span<const CheckpointPart> parts) override {
     return to_.SaveCheckpoint(name, checkpoint, parts);

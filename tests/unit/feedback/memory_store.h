@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -137,6 +138,26 @@ class MemoryStore final : public Store {
     return history.size() == 1 ? 0 : history[history.size() - 2];
   }
 
+  absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    Acknowledgement added = acknowledgement;
+    added.time = absl::FromUnixMicros(absl::ToUnixMicros(added.time));
+    acknowledgements_.emplace(
+        std::tuple(added.position, added.model, added.model_version, added.calibrator_version), added);
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    std::vector<Acknowledgement> listed;
+    for (const auto& [key, acknowledgement] : acknowledgements_) {
+      if (acknowledgement.position >= position) listed.push_back(acknowledgement);
+    }
+    return listed;
+  }
+
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                               absl::Span<const CheckpointPart> parts) override {
     MutexLock lock(&mu_);
@@ -215,6 +236,8 @@ class MemoryStore final : public Store {
   std::map<Uuid, int32_t> labels_ ABSL_GUARDED_BY(mu_);
   std::vector<StoredCalibrator> calibrators_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<std::string, int64_t>, std::vector<int64_t>> activations_ ABSL_GUARDED_BY(mu_);
+  std::map<std::tuple<int64_t, std::string, int64_t, int64_t>, Acknowledgement> acknowledgements_
+      ABSL_GUARDED_BY(mu_);
   std::map<std::string, SavedCheckpoint> checkpoints_ ABSL_GUARDED_BY(mu_);
 };
 

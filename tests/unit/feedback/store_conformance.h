@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "tests/unit/feedback/acknowledgement_conformance.h"
 #include "tests/unit/feedback/checkpoint_conformance.h"
 #include "tests/unit/feedback/conformance_fixture.h"
 

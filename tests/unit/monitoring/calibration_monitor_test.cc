@@ -168,6 +168,27 @@ TEST_F(CalibrationMonitorTest, RowWithAValueOutOfRangeIsSkippedAndCounted) {
   EXPECT_EQ(monitor_->state().skipped, 1);
 }
 
+TEST_F(CalibrationMonitorTest, CountsTheArrivalsOfLabelsFromTheStart) {
+  Append(10);
+  clock_.Advance(absl::Hours(30));
+  Create();
+  WaitForAll();
+  const WindowReport before = Report("last_1000");
+  EXPECT_EQ(before.counted_since, clock_.Now());
+  EXPECT_EQ(before.arrivals.labels, 10);
+  EXPECT_EQ(before.arrivals.labelled.n, 0) << "their predictions were not counted";
+  std::vector<ScoredLabel> labels = {LabelOf(++appended_, kKey)};
+  labels[0].prediction.issued_at = clock_.Now();
+  clock_.Advance(absl::Minutes(7));
+  ASSERT_TRUE(store_.Append(absl::MakeSpan(labels), clock_.Now()).ok());
+  WaitForAll();
+  const WindowReport after = Report("last_1000");
+  EXPECT_EQ(after.arrivals.labels, 11);
+  EXPECT_EQ(after.arrivals.labelled.n, 1);
+  EXPECT_FLOAT_EQ(static_cast<float>(after.arrivals.labelled.mean()), labels[0].prediction.confidence);
+  EXPECT_EQ(Report("last_1000", {"fashion", 3, 9}).arrivals.labels, 0);
+}
+
 TEST_F(CalibrationMonitorTest, TellsWhenItHasFolded) {
   Create();
   std::atomic<int> told{0};

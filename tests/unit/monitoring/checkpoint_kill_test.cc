@@ -1,5 +1,5 @@
 // kill -9 at random times while labels are folded and checkpoints written without pause: whatever was on disk
-// then, a start gives the windows of a fold of the whole log from scratch, to the bit.
+// then, a start gives the windows and alarms of a fold of the whole log from scratch, to the bit.
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -86,11 +86,12 @@ class CheckpointKillTest : public ::testing::Test {
     uint64_t number = uint64_t{seed} << 32;
     while (true) {
       std::vector<ScoredLabel> labels(1 + random() % 30);
-      const MonitorKey key = Keys()[random() % Keys().size()];
+      const MonitorKey key = AnyKey(random);
       for (ScoredLabel& label : labels) label = LabelOf(++number, key);
       if (!marking.Append(absl::MakeSpan(labels), absl::Now()).ok()) _exit(1);
       (*monitor)->Notify();
       mark_->started = true;
+      if (random() % 4 == 0) (*monitor)->AcknowledgeAlarm(key).IgnoreError();
       if (!(*monitor)->Report(key, options.windows[random() % options.windows.size()]).ok()) _exit(1);
     }
   }
@@ -111,7 +112,7 @@ class CheckpointKillTest : public ::testing::Test {
   }
 
   // The position of the checkpoint that was gone on from.
-  int64_t ExpectWindowsOfTheLog() {
+  int64_t ExpectWindowsAndAlarmsOfTheLog() {
     const auto store = *OpenStore({.data_dir = data_dir_});
     const int64_t end = store->Head()->next_position - 1;
     const std::optional<Checkpoint> checkpoint = *store->LoadCheckpoint("monitoring");
@@ -132,18 +133,20 @@ class CheckpointKillTest : public ::testing::Test {
   Mark* mark_ = nullptr;
 };
 
-TEST_F(CheckpointKillTest, WindowsAreThoseOfTheLogWheneverTheProcessDied) {
+TEST_F(CheckpointKillTest, WindowsAndAlarmsAreThoseOfTheLogWheneverTheProcessDied) {
   std::mt19937 random(1);
   int while_saving = 0;
   int64_t position = 0;
   for (unsigned i = 1; i <= kKills; ++i) {
     while_saving += LiveAndKill(i, absl::Milliseconds(1 + random() % 60)) ? 1 : 0;
-    const int64_t now = ExpectWindowsOfTheLog();
+    const int64_t now = ExpectWindowsAndAlarmsOfTheLog();
     EXPECT_GE(now, position);
     position = now;
     if (HasFailure()) FAIL() << "after kill " << i;
   }
   EXPECT_GT(position, 0);
+  EXPECT_THAT(*(*OpenStore({.data_dir = data_dir_}))->ListAcknowledgements(0),
+              ::testing::Not(::testing::IsEmpty()));
   EXPECT_GT(while_saving, 0) << "no kill hit a checkpoint: the test has shown nothing";
   std::printf("%d kills, %d while a checkpoint was written\n", kKills, while_saving);
 }

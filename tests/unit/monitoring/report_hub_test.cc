@@ -45,6 +45,7 @@ class PuppetMonitor final : public CalibrationMonitor {
     report.key = key;
     report.window = window;
     report.time = clock_.Now();
+    report.alarm = Alarm(key);
     MutexLock lock(&mu_);
     report.position = position_;
     const auto it = labels_.find(key);
@@ -53,10 +54,24 @@ class PuppetMonitor final : public CalibrationMonitor {
     report.catching_up = catching_up_;
     return report;
   }
-  int64_t LabelPosition(const MonitorKey& key) const override {
+  AlarmStatus Alarm(const MonitorKey&) const override {
+    MutexLock lock(&mu_);
+    AlarmStatus alarm;
+    alarm.acknowledgements = acknowledgements_;
+    return alarm;
+  }
+  absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) override {
+    {
+      MutexLock lock(&mu_);
+      ++acknowledgements_;
+    }
+    Folded();
+    return Alarm(key);
+  }
+  KeyRevision Revision(const MonitorKey& key) const override {
     MutexLock lock(&mu_);
     const auto it = labels_.find(key);
-    return it == labels_.end() ? 0 : it->second;
+    return {it == labels_.end() ? 0 : it->second, acknowledgements_};
   }
   MonitorState state() const override {
     MutexLock lock(&mu_);
@@ -84,6 +99,7 @@ class PuppetMonitor final : public CalibrationMonitor {
   std::map<MonitorKey, int64_t> labels_ ABSL_GUARDED_BY(mu_);
   int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
   bool catching_up_ ABSL_GUARDED_BY(mu_) = false;
+  int64_t acknowledgements_ ABSL_GUARDED_BY(mu_) = 0;
   Mutex on_fold_mu_;
   std::function<void()> on_fold_ ABSL_GUARDED_BY(on_fold_mu_);
 };
@@ -324,20 +340,22 @@ TEST_F(ReportHubTest, RefusesUnknownWindowsAndBadIntervals) {
   EXPECT_THAT(subscribe({"last_5"}, absl::Hours(2)), StatusIs(code, HasSubstr("10 ms to 1 h")));
 }
 
-TEST(ReportsChangedTest, KeyLabelCatchingUpOrAge) {
-  const TakenReports taken{kKey, 5, kStart, false, false};
-  EXPECT_FALSE(ReportsChanged(taken, kKey, 5, false, kStart + absl::Hours(1)));
-  EXPECT_TRUE(ReportsChanged(taken, kKey, 6, false, kStart));
-  EXPECT_TRUE(ReportsChanged(taken, {"fashion", 3, 9}, 5, false, kStart));
+TEST(ReportsChangedTest, KeyLabelAcknowledgementCatchingUpOrAge) {
+  const TakenReports taken{kKey, {5, 1}, kStart, false, false};
+  EXPECT_FALSE(ReportsChanged(taken, kKey, {5, 1}, false, kStart + absl::Hours(1)));
+  EXPECT_TRUE(ReportsChanged(taken, kKey, {6, 1}, false, kStart));
+  EXPECT_TRUE(ReportsChanged(taken, kKey, {5, 2}, false, kStart));
+  EXPECT_TRUE(ReportsChanged(taken, {"fashion", 3, 9}, {5, 1}, false, kStart));
   TakenReports catching_up = taken;
   catching_up.catching_up = true;
-  EXPECT_FALSE(ReportsChanged(catching_up, kKey, 5, true, kStart));
-  EXPECT_TRUE(ReportsChanged(catching_up, kKey, 5, false, kStart));
+  EXPECT_FALSE(ReportsChanged(catching_up, kKey, {5, 1}, true, kStart));
+  EXPECT_TRUE(ReportsChanged(catching_up, kKey, {5, 1}, false, kStart));
   TakenReports aging = taken;
   aging.ages = true;
-  EXPECT_FALSE(ReportsChanged(aging, kKey, 5, false, kStart + absl::Milliseconds(999)));
-  EXPECT_TRUE(ReportsChanged(aging, kKey, 5, false, kStart + absl::Seconds(1)));
-  EXPECT_TRUE(ReportsChanged(aging, kKey, 5, false, kStart - absl::Seconds(1))) << "the clock was set back";
+  EXPECT_FALSE(ReportsChanged(aging, kKey, {5, 1}, false, kStart + absl::Milliseconds(999)));
+  EXPECT_TRUE(ReportsChanged(aging, kKey, {5, 1}, false, kStart + absl::Seconds(1)));
+  EXPECT_TRUE(ReportsChanged(aging, kKey, {5, 1}, false, kStart - absl::Seconds(1)))
+      << "the clock was set back";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// After any restart, with any checkpoint, every window is what a fold of the whole log from scratch gives: to
-// the bit.
+// After any restart, with any checkpoint, every window and every e-value is what a fold of the whole log from
+// scratch gives: to the bit.
 #include <algorithm>
 #include <random>
 
@@ -30,7 +30,7 @@ std::vector<std::string> StateOf(CalibrationMonitor& monitor, Store& store) {
 
 class RestartTest : public ::testing::TestWithParam<int> {};
 
-TEST_P(RestartTest, WindowsAreThoseOfAFoldFromScratchToTheBit) {
+TEST_P(RestartTest, WindowsAndAlarmsAreThoseOfAFoldFromScratchToTheBit) {
   std::mt19937 random(GetParam());
   MonitoringOptions options = SmallWindows();
   // Every other seed, reports evict while the folder writes checkpoints. Then the bytes that are stored
@@ -41,10 +41,10 @@ TEST_P(RestartTest, WindowsAreThoseOfAFoldFromScratchToTheBit) {
   MemoryStore whole, restarted;  // the same log; of the second, old rows are deleted
   auto monitor = *CalibrationMonitor::Create(options, restarted, clock, LookUpTemperature);
   uint64_t number = 0;
+  int acknowledged = 0;
   for (int step = 0; step < 60; ++step) {
     std::vector<ScoredLabel> labels;
-    for (size_t i = 1 + random() % 40; i > 0; --i)
-      labels.push_back(LabelOf(++number, Keys()[random() % Keys().size()]));
+    for (size_t i = 1 + random() % 40; i > 0; --i) labels.push_back(LabelOf(++number, AnyKey(random)));
     std::vector<ScoredLabel> copy = labels;
     ASSERT_TRUE(whole.Append(absl::MakeSpan(labels), clock.Now()).ok());
     ASSERT_TRUE(restarted.Append(absl::MakeSpan(copy), clock.Now()).ok());
@@ -52,7 +52,7 @@ TEST_P(RestartTest, WindowsAreThoseOfAFoldFromScratchToTheBit) {
     for (size_t i = reporting ? random() % 20 : 0; i > 0; --i) {
       ASSERT_TRUE(monitor->Report(Keys()[random() % 4], options.windows[random() % 5]).ok());
     }
-    switch (random() % 5) {
+    switch (random() % 7) {
       case 0:
         ASSERT_TRUE(monitor->SaveCheckpoint().ok());  // wherever the folder is just now
         break;
@@ -72,12 +72,19 @@ TEST_P(RestartTest, WindowsAreThoseOfAFoldFromScratchToTheBit) {
         ASSERT_TRUE(restarted.DeleteBefore(clock.Now() + absl::Microseconds(1)).ok());
         break;
       }
+      case 4:
+      case 5:  // Wherever the folder is.
+        acknowledged += monitor->AcknowledgeAlarm(AnyKey(random)).ok() ? 1 : 0;
+        break;
       default:
         break;
     }
     EXPECT_TRUE(monitor->state().restored.ok()) << monitor->state().restored;
     clock.Advance(absl::Milliseconds(random() % 5000));
   }
+  EXPECT_GT(acknowledged, 0);
+  const std::vector<Acknowledgement> acknowledgements = *restarted.ListAcknowledgements(0);
+  for (const Acknowledgement& at : acknowledgements) ASSERT_TRUE(whole.AddAcknowledgement(at).ok());
   auto scratch = *CalibrationMonitor::Create(options, whole, clock, LookUpTemperature);
   const auto last = static_cast<int64_t>(number);
   ASSERT_TRUE(scratch->WaitForPosition(last, kPatience));
@@ -139,7 +146,7 @@ TEST_F(CheckpointTest, IsWrittenAtDestructionAndGoneOnFrom) {
 }
 
 TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
-  for (const int32_t schema_version : {1, 3}) {
+  for (const int32_t schema_version : {2, 4}) {
     Checkpoint head = Saved();
     head.schema_version = schema_version;
     ASSERT_TRUE(Save(head, part_).ok());
@@ -150,7 +157,7 @@ TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
 // Before there were parts, all of it was in the head.
 TEST_F(CheckpointTest, OfTheFirstSchemaIsDiscarded) {
   ASSERT_TRUE(store_.SaveCheckpoint("monitoring", {1, 50, std::string(10'000, 'x')}, {}).ok());
-  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 2");
+  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 3");
 }
 
 TEST_F(CheckpointTest, WithADamagedHeadIsDiscarded) {

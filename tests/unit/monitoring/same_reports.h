@@ -25,6 +25,13 @@ inline std::vector<MonitorKey> Keys() {
   return {kKey, {"fashion", 3, 0}, {"fashion", 4, 1}, {"digits", 1, 0}};
 }
 
+// Any of them, the first so often that it is always held and its alarm raised.
+template <typename Random>
+MonitorKey AnyKey(Random& random) {
+  const std::vector<MonitorKey> keys = Keys();
+  return keys[random() % 2 == 0 ? 0 : random() % keys.size()];
+}
+
 inline void ExpectSame(const CalibrationMetrics& a, const CalibrationMetrics& b) {
   EXPECT_EQ(a.n, b.n);
   EXPECT_EQ(a.n_effective, b.n_effective);
@@ -55,6 +62,7 @@ inline void ExpectSameReports(CalibrationMonitor& a, CalibrationMonitor& b,
       EXPECT_EQ(one.label_position, other.label_position);
       EXPECT_EQ(one.time, other.time);
       EXPECT_EQ(one.truncated, other.truncated);
+      EXPECT_EQ(one.alarm, other.alarm);
       ExpectSame(one.served, other.served);
       ExpectSame(one.uncalibrated, other.uncalibrated);
     }

@@ -62,6 +62,15 @@ TEST_F(PredictorTest, SendsOnlyWhatWasAskedFor) {
   EXPECT_THAT(TopIndices(Predict(request)->predictions[0]), ElementsAre(6, 5, 4, 3, 2, 1, 0));
 }
 
+TEST_F(PredictorTest, CountsTheConfidencesThatItIssues) {
+  Publish();
+  const auto response = Predict(Request({Tensor({0, 4, 2, -2}), Tensor({1, 0, 0, 0})}));
+  ASSERT_TRUE(response.ok()) << response.status();
+  const ConfidenceSums issued = table_.Issued("puppet", 3, 0);
+  EXPECT_EQ(issued.n, 2);
+  EXPECT_NEAR(issued.sum, response->predictions[0].confidence + response->predictions[1].confidence, 1e-6);
+}
+
 TEST_F(PredictorTest, EqualProbabilitiesAreOrderedByTheLargerLogitThenTheLowerIndex) {
   Publish();
   table_.SetCalibrator("puppet", 3, Temperature(1, 1e6));

@@ -67,6 +67,35 @@ TEST_F(ServingTableTest, APublishedVersionReplacesTheOneOfItsNumberWithItsCalibr
   EXPECT_EQ(old.use_count(), 1);
 }
 
+TEST_F(ServingTableTest, WhatIsIssuedIsCountedForEachCalibratorAlsoWhenItComesBack) {
+  Publish(1, 7);
+  table_.Find("pets", 1)->issued->Add({2, 1.5, 1.25});
+  ASSERT_TRUE(table_.SetCalibrator("pets", 1, Calibrated(8)));
+  table_.Find("pets", 1)->issued->Add({1, 0.5, 0.25});
+  ASSERT_TRUE(table_.SetCalibrator("pets", 1, Calibrated(7)));
+  table_.Find("pets", 1)->issued->Add({1, 0.5, 0.25});
+  EXPECT_EQ(table_.Issued("pets", 1, 7), (ConfidenceSums{3, 2, 1.5}));
+  EXPECT_EQ(table_.Issued("pets", 1, 8), (ConfidenceSums{1, 0.5, 0.25}));
+  EXPECT_EQ(table_.Issued("pets", 2, 8).n, 0);
+}
+
+TEST_F(ServingTableTest, CountsOfManyReplacedCalibratorsMakeRoomButNotThatOfTheActive) {
+  Publish(1, 0);
+  table_.Find("pets", 1)->issued->Add({1, 0.5, 0.25});
+  Publish(2, 0);
+  int kept = 0;
+  for (int64_t version = 1; version <= 3000; ++version) {
+    ASSERT_TRUE(table_.SetCalibrator("pets", 2, Calibrated(version)));
+    table_.Find("pets", 2)->issued->Add({1, 0.5, 0.25});
+  }
+  for (int64_t version = 1; version <= 3000; ++version)
+    kept += table_.Issued("pets", 2, version).n > 0 ? 1 : 0;
+  EXPECT_GT(kept, 900);
+  EXPECT_LE(kept, 1024);
+  EXPECT_EQ(table_.Issued("pets", 1, 0).n, 1);
+  EXPECT_EQ(table_.Issued("pets", 2, 3000).n, 1);
+}
+
 TEST_F(ServingTableTest, ALabelPointsToAPublishedVersion) {
   Publish(3);
   Publish(4);

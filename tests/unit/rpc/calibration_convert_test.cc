@@ -88,7 +88,12 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   report.served.ece = 0.125;
   report.uncalibrated.n = 11;
   report.catching_up = true;
-  const v1::WindowReport proto = ToProto(report);
+  report.alarm.labels = 4;
+  report.alarm.raised = RaisedAlarm{GapDirection::kUnderconfident, {70, 1'000'000}, {60, 900'000}};
+  report.counted_since = absl::FromUnixSeconds(100);
+  report.arrivals = {{2, 1.5, 1.25}, 3, absl::Milliseconds(1500), absl::Seconds(1)};
+  const ConfidenceSums issued{4, 2, 1};
+  const v1::WindowReport proto = ToProto(report, {true, issued});
   EXPECT_EQ(proto.model(), "pets");
   EXPECT_EQ(proto.model_version(), 3);
   EXPECT_EQ(proto.calibrator_version(), 5);
@@ -102,8 +107,25 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   EXPECT_FALSE(proto.truncated());
   report.catching_up = false;
   report.truncated = true;
-  EXPECT_FALSE(ToProto(report).catching_up());
-  EXPECT_TRUE(ToProto(report).truncated());
+  EXPECT_FALSE(ToProto(report, {true, issued}).catching_up());
+  EXPECT_TRUE(ToProto(report, {true, issued}).truncated());
+  EXPECT_EQ(proto.alarm().labels(), 4);
+  EXPECT_EQ(proto.alarm().state(), v1::ALARM_STATE_RAISED);
+  EXPECT_EQ(ToProto(report, {false, issued}).alarm().state(), v1::ALARM_STATE_NOT_ACTIVE);
+  EXPECT_EQ(proto.selection().state(), v1::SELECTION_STATE_TOO_FEW_LABELS);
+  EXPECT_EQ(proto.selection().since().seconds(), 100);
+  EXPECT_EQ(proto.selection().issued(), 4);
+  EXPECT_EQ(proto.selection().labelled(), 2);
+  EXPECT_EQ(proto.selection().labelled_share(), 0.5);
+  EXPECT_EQ(proto.selection().mean_confidence_issued(), 0.5);
+  EXPECT_EQ(proto.selection().mean_confidence_labelled(), 0.75);
+  EXPECT_EQ(proto.selection().labels(), 3);
+  EXPECT_EQ(proto.selection().mean_label_delay().seconds(), 1);
+  EXPECT_EQ(proto.selection().mean_label_delay().nanos(), 500'000'000);
+  EXPECT_EQ(proto.selection().median_label_delay().seconds(), 1);
+  report.window.clear();
+  EXPECT_FALSE(ToProto(report, {true, issued}).has_selection());
+  EXPECT_FALSE(ToProto(report, {true, issued}).has_alarm()) << "stored labels have none";
 }
 
 TEST(MethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {

@@ -20,7 +20,9 @@ class FakeMonitor final : public CalibrationMonitor {
     if (window != "last_1000") return absl::InvalidArgumentError("no such window");
     return report;
   }
-  int64_t LabelPosition(const MonitorKey&) const override { return 0; }
+  AlarmStatus Alarm(const MonitorKey&) const override { return {}; }
+  absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey&) override { return AlarmStatus(); }
+  KeyRevision Revision(const MonitorKey&) const override { return {}; }
   MonitorState state() const override { return {}; }
   void SetOnFold(std::function<void()>) override {}
   bool WaitForPosition(int64_t, absl::Duration) override { return true; }

@@ -1,0 +1,38 @@
+#ifndef CALSERVE_SERVER_MONITORING_MONITORING_OPTIONS_H_
+#define CALSERVE_SERVER_MONITORING_MONITORING_OPTIONS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "calibration/metrics.h"
+#include "server/monitoring/window_fold.h"
+
+namespace calserve {
+
+struct MonitoringOptions {
+  std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
+  int bins = kDefaultBins;
+  // Of one key's ring, 32 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
+  int64_t window_max_labels = 1'000'000;
+  // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
+  // are 768 MB.
+  int max_keys = 24;
+  absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
+  int read_batch = 4096;                                  // rows read from the log at a time
+};
+
+// INVALID_ARGUMENT for an option that is out of range or does not go with the others.
+absl::Status CheckMonitoringOptions(const MonitoringOptions& options);
+
+// A fold from scratch, if the options can be kept to. `alarm_options` null: the defaults.
+absl::StatusOr<std::unique_ptr<WindowFold>> NewWindowFold(const MonitoringOptions& options,
+                                                          AlarmOptionsLookup alarm_options);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MONITORING_MONITORING_OPTIONS_H_
