@@ -1,6 +1,15 @@
 #include "calibration_io/calibration_proto.h"
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 namespace calserve {
+namespace {
+
+constexpr char kMethodPrefix[] = "CALIBRATION_METHOD_";
+
+}  // namespace
 
 v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics) {
   v1::CalibrationMetrics out;
@@ -74,6 +83,17 @@ FitReport FitReportFromProto(const v1::FitReport& report) {
   out.folds = report.folds();
   out.changed_predictions = report.changed_predictions();
   return out;
+}
+
+v1::CalibrationMethod MethodToProto(CalibrationMethod method) {
+  v1::CalibrationMethod out = v1::CALIBRATION_METHOD_UNSPECIFIED;
+  v1::CalibrationMethod_Parse(absl::StrCat(kMethodPrefix, absl::AsciiStrToUpper(MethodName(method))), &out);
+  return out;
+}
+
+absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
+  const std::string& name = v1::CalibrationMethod_Name(method);
+  return ParseMethod(absl::AsciiStrToLower(absl::StripPrefix(name, kMethodPrefix)));
 }
 
 std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator) {

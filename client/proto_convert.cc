@@ -24,19 +24,6 @@ absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-v1::CalibrationMethod MethodToProto(CalibrationMethod method) {
-  switch (method) {
-    case CalibrationMethod::kNone:
-      return v1::CALIBRATION_METHOD_NONE;
-    case CalibrationMethod::kTemperature:
-      return v1::CALIBRATION_METHOD_TEMPERATURE;
-    case CalibrationMethod::kPlatt:
-    case CalibrationMethod::kPlattOneVsRest:
-      return v1::CALIBRATION_METHOD_PLATT;
-  }
-  return v1::CALIBRATION_METHOD_UNSPECIFIED;
-}
-
 CalibratorInfo::State StateFromProto(v1::CalibratorState state) {
   switch (state) {
     case v1::CALIBRATOR_STATE_FITTED:

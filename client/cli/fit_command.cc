@@ -3,6 +3,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "calibration/fit.h"
+#include "calibration/method.h"
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
@@ -31,6 +32,14 @@ struct Options {
 
   bool offline() const { return !logits.empty() && model.empty(); }
 };
+
+std::vector<std::string> FittedMethods() {
+  std::vector<std::string> names;
+  for (const Method& method : AllMethods()) {
+    if (method.id != CalibrationMethod::kNone) names.push_back(method.name);
+  }
+  return names;
+}
 
 void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitReport& report,
               const Session& session) {
@@ -150,13 +159,14 @@ absl::Status FitOnServer(const Options& options, Session& session) {
     fitted = ActivateFitted(*client, *fitted);
     if (!fitted.ok()) return fitted.status();
   }
-  const CalibratorSpec spec{*method, static_cast<int>(model->labels.size()), fitted->parameters};
+  const absl::StatusOr<CalibrationMethod> fitted_method = ParseMethod(fitted->method);
+  if (!fitted_method.ok()) return fitted_method.status();
+  const CalibratorSpec spec{*fitted_method, static_cast<int>(model->labels.size()), fitted->parameters};
   const FitReport report = fitted->report.value_or(FitReport());
   if (session.json) {
     nlohmann::ordered_json json = ToJson(*fitted);
     json.erase("report");  // The same keys as offline instead.
     json.update(FitToJsonValue(spec, report));
-    json["method"] = fitted->method;
     session.answer = json;
     return absl::OkStatus();
   }
@@ -177,8 +187,8 @@ void AddFit(CLI::App* app, Session* session) {
                                                 "a server from its stored feedback, or with --model "
                                                 "from uploaded --logits and --labels or --images");
   const auto options = std::make_shared<Options>();
-  command->add_option("--method", options->method, "temperature or platt")
-      ->check(CLI::IsMember({"temperature", "platt"}))
+  command->add_option("--method", options->method, "docs/calibration.md has the formulas")
+      ->check(CLI::IsMember(FittedMethods()))
       ->capture_default_str();
   command->add_option("--folds", options->folds, "of the cross-validation")
       ->check(CLI::Range(2, 20))

@@ -76,18 +76,12 @@ v1::WindowReport ToProto(const WindowReport& report) {
   return out;
 }
 
-absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
-  switch (method) {
-    case v1::CALIBRATION_METHOD_TEMPERATURE:
-      return CalibrationMethod::kTemperature;
-    case v1::CALIBRATION_METHOD_PLATT:
-      return CalibrationMethod::kPlatt;
-    default:
-      return WithField(
-          absl::InvalidArgumentError(absl::StrCat(
-              "method must be CALIBRATION_METHOD_TEMPERATURE or CALIBRATION_METHOD_PLATT; was ", method)),
-          "specification.method");
-  }
+absl::StatusOr<CalibrationMethod> FitMethodFromProto(v1::CalibrationMethod proto) {
+  const absl::StatusOr<CalibrationMethod> method = MethodFromProto(proto);
+  if (method.ok() && *method != CalibrationMethod::kNone) return method;
+  return WithField(absl::InvalidArgumentError(absl::StrCat(
+                       "method must be one that is fitted, as CALIBRATION_METHOD_TEMPERATURE; was ", proto)),
+                   "specification.method");
 }
 
 absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection) {

@@ -14,7 +14,7 @@ v1::Calibrator ToProto(const CalibratorVersion& calibrator);
 v1::WindowReport ToProto(const WindowReport& report);
 
 // INVALID_ARGUMENT unless it is a method that is fitted.
-absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);
+absl::StatusOr<CalibrationMethod> FitMethodFromProto(v1::CalibrationMethod method);
 // Which stored labels; INVALID_ARGUMENT for a bad time, an end before the start, or a negative max_rows.
 absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection);
 

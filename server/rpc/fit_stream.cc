@@ -69,7 +69,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   absl::Status Begin(const v1::FitSpecification& specification) {
     ASSIGN_OR_RETURN(Snapshot snapshot,
                      backends_.table.Find(specification.model(), specification.model_version()));
-    ASSIGN_OR_RETURN(method_, MethodFromProto(specification.method()));
+    ASSIGN_OR_RETURN(method_, FitMethodFromProto(specification.method()));
     folds_ = specification.folds() == 0 ? FitOptions().folds : specification.folds();
     if (folds_ < 2 || folds_ > 20) {
       return WithField(

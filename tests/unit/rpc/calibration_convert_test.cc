@@ -106,11 +106,11 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   EXPECT_TRUE(ToProto(report).truncated());
 }
 
-TEST(MethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {
-  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_TEMPERATURE), CalibrationMethod::kTemperature);
-  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_PLATT), CalibrationMethod::kPlatt);
+TEST(FitMethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_TEMPERATURE), CalibrationMethod::kTemperature);
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_PLATT), CalibrationMethod::kPlatt);
   for (const int method : {0, 1, 99}) {
-    ExpectRefused(MethodFromProto(static_cast<v1::CalibrationMethod>(method)).status(),
+    ExpectRefused(FitMethodFromProto(static_cast<v1::CalibrationMethod>(method)).status(),
                   "specification.method", absl::StrCat("was ", method));
   }
 }
