@@ -107,7 +107,7 @@ absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
     };
   };
 
-  const LabelledRows data = AllRows(logits, labels);
+  const LabelledRows data = InContentOrder(AllRows(logits, labels));
   const absl::StatusOr<Fitted> fitted = FitRows(method, data, stage("fitting"));
   if (!fitted.ok()) return fitted.status();
   const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(fitted->spec);

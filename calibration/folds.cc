@@ -1,16 +1,20 @@
 #include "calibration/folds.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 #include "calibration/row_kernels.h"
 #include "calibration/stable_hash.h"
 
 namespace calserve {
 
-std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds) {
-  std::vector<int> fold_of_row;
-  fold_of_row.reserve(data.rows.size());
+namespace {
+
+std::vector<uint64_t> HashOfEachRow(const LabelledRows& data) {
+  std::vector<uint64_t> hashes;
+  hashes.reserve(data.rows.size());
   std::vector<double> row(data.logits.classes());
   for (const int64_t i : data.rows) {
     data.logits.Row(i, row.data());
@@ -18,7 +22,28 @@ std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds) {
     StableHash hash;
     for (const double z : row) hash.Add(std::bit_cast<uint64_t>(z - largest));
     hash.Add(static_cast<uint64_t>(data.labels[i]));
-    fold_of_row.push_back(static_cast<int>(hash.value() % static_cast<uint64_t>(folds)));
+    hashes.push_back(hash.value());
+  }
+  return hashes;
+}
+
+}  // namespace
+
+LabelledRows InContentOrder(LabelledRows data) {
+  const std::vector<uint64_t> hashes = HashOfEachRow(data);
+  std::vector<std::pair<uint64_t, int64_t>> order;
+  order.reserve(hashes.size());
+  for (size_t index = 0; index < hashes.size(); ++index) order.emplace_back(hashes[index], data.rows[index]);
+  std::sort(order.begin(), order.end());
+  for (size_t index = 0; index < order.size(); ++index) data.rows[index] = order[index].second;
+  return data;
+}
+
+std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds) {
+  std::vector<int> fold_of_row;
+  fold_of_row.reserve(data.rows.size());
+  for (const uint64_t hash : HashOfEachRow(data)) {
+    fold_of_row.push_back(static_cast<int>(hash % static_cast<uint64_t>(folds)));
   }
   return fold_of_row;
 }

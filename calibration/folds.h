@@ -7,6 +7,10 @@
 
 namespace calserve {
 
+// The rows in an order that depends on their content alone: whatever order they came in, sums over them are
+// the same to the bit.
+LabelledRows InContentOrder(LabelledRows data);
+
 // The fold, in [0, folds), of each row: a hash of its logits less their largest, and its label. So folds do
 // not depend on the order of rows or on a constant added to a row's logits, and rows of equal content share
 // one: none is judged by a fit that has seen its twin.

@@ -66,5 +66,15 @@ TEST(FoldsTest, ASplitHoldsEachRowOnce) {
   EXPECT_EQ(held_out, 100);
 }
 
+TEST(FoldsTest, TheOrderByContentDoesNotDependOnTheOrderGiven) {
+  const Labelled data = RandomLabelled(100, 4, 1, 5), shuffled = Shuffled(data, 6);
+  const std::vector<int64_t> one = InContentOrder(data.rows()).rows,
+                             other = InContentOrder(shuffled.rows()).rows;
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(data.labels[one[i]], shuffled.labels[other[i]]);
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(data.view().At(one[i], k), shuffled.view().At(other[i], k));
+  }
+}
+
 }  // namespace
 }  // namespace calserve
