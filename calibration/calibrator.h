@@ -16,6 +16,8 @@ enum class CalibrationMethod {
   kTemperature,
   kPlatt,
   kPlattOneVsRest,
+  kAdaptiveTemperature,
+  kEnsembleTemperature,
 };
 
 // "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc.

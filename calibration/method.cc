@@ -9,10 +9,8 @@ absl::Status FitCancelled() { return absl::CancelledError("the fit was cancelled
 
 absl::Span<const Method> AllMethods() {
   static const Method kMethods[] = {
-      NoneMethod(),
-      TemperatureMethod(),
-      PlattMethod(),
-      PlattOneVsRestMethod(),
+      NoneMethod(),           TemperatureMethod(),         PlattMethod(),
+      PlattOneVsRestMethod(), AdaptiveTemperatureMethod(), EnsembleTemperatureMethod(),
   };
   return kMethods;
 }

@@ -10,6 +10,8 @@ Method NoneMethod();
 Method TemperatureMethod();
 Method PlattMethod();
 Method PlattOneVsRestMethod();
+Method AdaptiveTemperatureMethod();
+Method EnsembleTemperatureMethod();
 
 }  // namespace calserve
 
