@@ -18,6 +18,7 @@ enum class CalibrationMethod {
   kPlattOneVsRest,
   kAdaptiveTemperature,
   kEnsembleTemperature,
+  kBeta,
 };
 
 // "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc.

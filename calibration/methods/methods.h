@@ -12,6 +12,7 @@ Method PlattMethod();
 Method PlattOneVsRestMethod();
 Method AdaptiveTemperatureMethod();
 Method EnsembleTemperatureMethod();
+Method BetaMethod();
 
 }  // namespace calserve
 
