@@ -19,6 +19,7 @@ enum class CalibrationMethod {
   kAdaptiveTemperature,
   kEnsembleTemperature,
   kBeta,
+  kVectorScaling,
 };
 
 // "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc.

@@ -11,7 +11,7 @@ absl::Span<const Method> AllMethods() {
   static const Method kMethods[] = {
       NoneMethod(),           TemperatureMethod(),         PlattMethod(),
       PlattOneVsRestMethod(), AdaptiveTemperatureMethod(), EnsembleTemperatureMethod(),
-      BetaMethod(),
+      BetaMethod(),           VectorScalingMethod(),
   };
   return kMethods;
 }
