@@ -20,6 +20,11 @@ enum class CalibrationMethod {
   kEnsembleTemperature,
   kBeta,
   kVectorScaling,
+  kTopLabelIsotonic,
+  kIsotonic,
+  kIsotonicOneVsRest,
+  kHistogram,
+  kScalingBinning,
 };
 
 // "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc.

@@ -11,7 +11,9 @@ absl::Span<const Method> AllMethods() {
   static const Method kMethods[] = {
       NoneMethod(),           TemperatureMethod(),         PlattMethod(),
       PlattOneVsRestMethod(), AdaptiveTemperatureMethod(), EnsembleTemperatureMethod(),
-      BetaMethod(),           VectorScalingMethod(),
+      BetaMethod(),           VectorScalingMethod(),       TopLabelIsotonicMethod(),
+      IsotonicMethod(),       IsotonicOneVsRestMethod(),   HistogramMethod(),
+      ScalingBinningMethod(),
   };
   return kMethods;
 }

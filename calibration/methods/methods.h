@@ -14,6 +14,11 @@ Method AdaptiveTemperatureMethod();
 Method EnsembleTemperatureMethod();
 Method BetaMethod();
 Method VectorScalingMethod();
+Method TopLabelIsotonicMethod();
+Method IsotonicMethod();
+Method IsotonicOneVsRestMethod();
+Method HistogramMethod();
+Method ScalingBinningMethod();
 
 }  // namespace calserve
 

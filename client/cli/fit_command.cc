@@ -41,11 +41,18 @@ std::vector<std::string> FittedMethods() {
   return names;
 }
 
+// At most so many values of a parameter are printed: a value a class or a knot would fill the screen.
+constexpr size_t kPrintedValues = 10;
+
 void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitReport& report,
               const Session& session) {
   std::string parameters;
   for (const CalibratorSpec::Parameter& parameter : spec.parameters) {
     absl::StrAppend(&parameters, parameters.empty() ? "" : "; ", parameter.name);
+    if (parameter.values.size() > kPrintedValues) {
+      absl::StrAppend(&parameters, "[", parameter.values.size(), "]");
+      continue;
+    }
     for (const double value : parameter.values) absl::StrAppend(&parameters, " ", FormatMetric(value));
   }
   std::vector<NamedMetrics> columns = {{"before", report.before}, {"after", report.after}};
