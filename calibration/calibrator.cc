@@ -13,6 +13,8 @@
 namespace calserve {
 namespace {
 
+constexpr char kAutoName[] = "auto";
+
 template <typename Float>
 int PredictedClassOf(absl::Span<const float> probabilities, absl::Span<const Float> logits) {
   const MoreProbable<Float> more_probable(probabilities, logits);
@@ -26,18 +28,20 @@ int PredictedClassOf(absl::Span<const float> probabilities, absl::Span<const Flo
 }  // namespace
 
 std::string MethodName(CalibrationMethod id) {
+  if (id == CalibrationMethod::kAuto) return kAutoName;
   const Method* const method = FindMethod(id);
   return method != nullptr ? method->name : absl::StrCat("method ", static_cast<int>(id));
 }
 
 absl::StatusOr<CalibrationMethod> ParseMethod(const std::string& name) {
+  if (name == kAutoName) return CalibrationMethod::kAuto;
   std::string names;
   for (const Method& method : AllMethods()) {
     if (method.name == name) return method.id;
     absl::StrAppend(&names, names.empty() ? "" : ", ", method.name);
   }
   return absl::InvalidArgumentError(
-      absl::StrCat("method must be one of ", names, "; was \"", name, "\""));
+      absl::StrCat("method must be one of ", names, " or auto; was \"", name, "\""));
 }
 
 Calibrator::Calibrator(CalibratorSpec spec, std::shared_ptr<const ProbabilityMap> map)

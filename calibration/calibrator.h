@@ -25,9 +25,10 @@ enum class CalibrationMethod {
   kIsotonicOneVsRest,
   kHistogram,
   kScalingBinning,
+  kAuto,  // asks a fit to choose one of the others; no calibrator has it
 };
 
-// "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc.
+// "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc; and "auto".
 std::string MethodName(CalibrationMethod method);
 absl::StatusOr<CalibrationMethod> ParseMethod(const std::string& name);
 

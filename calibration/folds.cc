@@ -39,11 +39,14 @@ LabelledRows InContentOrder(LabelledRows data) {
   return data;
 }
 
-std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds) {
+std::vector<int> FoldOfEachRow(const LabelledRows& data, int folds, uint64_t salt) {
   std::vector<int> fold_of_row;
   fold_of_row.reserve(data.rows.size());
   for (const uint64_t hash : HashOfEachRow(data)) {
-    fold_of_row.push_back(static_cast<int>(hash % static_cast<uint64_t>(folds)));
+    StableHash salted;
+    salted.Add(hash ^ salt);
+    const uint64_t value = salt == 0 ? hash : salted.value();
+    fold_of_row.push_back(static_cast<int>(value % static_cast<uint64_t>(folds)));
   }
   return fold_of_row;
 }
@@ -54,6 +57,28 @@ FoldSplit SplitFold(const LabelledRows& data, const std::vector<int>& fold_of_ro
     (fold_of_row[index] == fold ? split.held_out : split.rest).rows.push_back(data.rows[index]);
   }
   return split;
+}
+
+std::vector<FoldSplit> SplitFolds(const LabelledRows& data, int folds, uint64_t salt) {
+  const std::vector<int> fold_of_row = FoldOfEachRow(data, folds, salt);
+  std::vector<FoldSplit> splits;
+  for (int fold = 0; fold < folds; ++fold) {
+    FoldSplit split = SplitFold(data, fold_of_row, fold);
+    if (split.rest.size() == 0) return {};
+    if (split.held_out.size() > 0) splits.push_back(std::move(split));
+  }
+  return splits;
+}
+
+std::vector<FoldSplit> SplitHoldout(const LabelledRows& data, double share) {
+  FoldSplit split{{data.logits, data.labels, {}}, {data.logits, data.labels, {}}};
+  const std::vector<uint64_t> hashes = HashOfEachRow(data);
+  for (size_t index = 0; index < hashes.size(); ++index) {
+    const double place = static_cast<double>(hashes[index] >> 11) * 0x1p-53;  // in [0, 1)
+    (place < share ? split.held_out : split.rest).rows.push_back(data.rows[index]);
+  }
+  if (split.held_out.size() == 0 || split.rest.size() == 0) return {};
+  return {std::move(split)};
 }
 
 }  // namespace calserve

@@ -39,7 +39,8 @@ LabelledRows AllRows(LogitsView logits, absl::Span<const int32_t> labels) {
   return all;
 }
 
-int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics) {
+int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics,
+                std::vector<double>* nlls) {
   std::vector<double> z(calibrator.classes());
   std::vector<float> p(calibrator.classes());
   int64_t changed = 0;
@@ -49,7 +50,9 @@ int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsA
     const int label = rows.labels[i];
     const int predicted = Calibrator::PredictedClassFloat64(p, z);
     metrics->Add(p[predicted], predicted == label);
-    metrics->AddScores(RowNll(p, label), RowBrier(p, label));
+    const double nll = RowNll(p, label);
+    metrics->AddScores(nll, RowBrier(p, label));
+    if (nlls != nullptr) nlls->push_back(nll);
     changed += predicted != std::max_element(z.begin(), z.end()) - z.begin();
   }
   return changed;

@@ -167,6 +167,8 @@ v1::FitSpecification ToProto(const FitRequest& request) {
   out.set_model_version(request.model_version);
   out.set_method(MethodToProto(request.method));
   out.set_folds(request.folds);
+  out.set_holdout(request.holdout);
+  out.set_outer_folds(request.outer_folds);
   if (const auto* stored = std::get_if<StoredSelection>(&request.data)) {
     *out.mutable_stored() = ToProto(*stored);
   } else {

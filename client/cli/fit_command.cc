@@ -9,6 +9,7 @@
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/commands.h"
+#include "client/cli/comparison_table.h"
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
@@ -21,6 +22,8 @@ struct Options {
   std::string method = "temperature";
   std::string logits, labels, images;
   int folds = 5;
+  double holdout = 0;
+  int outer_folds = 0;
   // Offline:
   std::string out;
   // With a server:
@@ -34,7 +37,7 @@ struct Options {
 };
 
 std::vector<std::string> FittedMethods() {
-  std::vector<std::string> names;
+  std::vector<std::string> names = {MethodName(CalibrationMethod::kAuto)};
   for (const Method& method : AllMethods()) {
     if (method.id != CalibrationMethod::kNone) names.push_back(method.name);
   }
@@ -59,6 +62,7 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
   if (report.cross_validated.has_value()) columns.push_back({"left out", *report.cross_validated});
   Print(absl::StrCat(session.terminal.Bold(name), "  ", parameters, "\n",
                      MetricsTable(columns, session.terminal)));
+  Print(ComparisonTable(report, spec.method, session.terminal));
   if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");
   if (!report.converged) Print("the fit did not converge\n");
   if (report.changed_predictions > 0) {
@@ -72,8 +76,8 @@ absl::Status FitOffline(const Options& options, Session& session) {
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  FitOptions fit_options;
-  fit_options.folds = options.folds;
+  const FitOptions fit_options = {
+      .folds = options.folds, .holdout = options.holdout, .outer_folds = options.outer_folds};
   const absl::StatusOr<FitResult> fit = FitCalibrator(*method, data->view(), data->labels, fit_options);
   if (!fit.ok()) return fit.status();
   if (!options.out.empty()) {
@@ -152,6 +156,8 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.model_version = options.model_version;
   request.method = *method;
   request.folds = options.folds;
+  request.holdout = options.holdout;
+  request.outer_folds = options.outer_folds;
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
   ProgressLine progress(options.method, session.json);
@@ -197,9 +203,17 @@ void AddFit(CLI::App* app, Session* session) {
   command->add_option("--method", options->method, "docs/calibration.md has the formulas")
       ->check(CLI::IsMember(FittedMethods()))
       ->capture_default_str();
-  command->add_option("--folds", options->folds, "of the cross-validation")
-      ->check(CLI::Range(2, 20))
-      ->capture_default_str();
+  CLI::Option* const folds = command->add_option("--folds", options->folds, "of the cross-validation")
+                                 ->check(CLI::Range(2, 20))
+                                 ->capture_default_str();
+  command->add_option("--holdout", options->holdout, "judge on this share of the rows instead of by folds")
+      ->check(CLI::Range(0.0, 0.9))
+      ->excludes(folds);
+  CLI::Option* const outer_folds =
+      command
+          ->add_option("--outer-folds", options->outer_folds,
+                       "of --method auto: folds around the choosing, so that its figures are not optimistic")
+          ->check(CLI::Range(2, 20));
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv");
   CLI::Option* const labels =
@@ -237,6 +251,7 @@ void AddFit(CLI::App* app, Session* session) {
          {!options->offline(),
           "a fit by the server: add --model, or leave out --logits",
           {model_version, activate}},
+         {options->method == MethodName(CalibrationMethod::kAuto), "--method auto", {outer_folds}},
          {stored,
           "a fit of stored feedback: leave out --logits and --images",
           {source, exclude_source, max_rows}}});

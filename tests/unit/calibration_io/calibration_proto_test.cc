@@ -39,6 +39,8 @@ TEST(CalibrationProtoTest, EveryMethodHasAValueOfItsOwn) {
     ASSERT_TRUE(back.ok()) << back.status();
     EXPECT_EQ(*back, method.id);
   }
+  EXPECT_EQ(MethodToProto(CalibrationMethod::kAuto), v1::CALIBRATION_METHOD_AUTO);
+  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_AUTO), CalibrationMethod::kAuto);
   for (const int value : {0, 99}) {
     EXPECT_TRUE(absl::IsInvalidArgument(MethodFromProto(static_cast<v1::CalibrationMethod>(value)).status()));
   }

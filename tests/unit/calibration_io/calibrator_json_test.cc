@@ -55,6 +55,23 @@ TEST(CalibratorJsonTest, RoundTripsWhatEveryMethodFits) {
   }
 }
 
+TEST(CalibratorJsonTest, TakesAReportOfBeforeComparisons) {
+  std::string text = CalibratorToJson({kTemperature, SomeFitReport()});
+  const size_t start = text.find(",\n    \"holdout\"");
+  ASSERT_NE(start, std::string::npos) << text;
+  text.replace(start, std::string::npos, "\n  }\n}\n");
+  const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(text);
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_TRUE(document->report->comparison.empty());
+  EXPECT_FALSE(document->report->selected_optimistic);
+}
+
+TEST(CalibratorJsonTest, NoCalibratorIsAuto) {
+  EXPECT_THAT(
+      Error(R"({"format": "calserve.calibrator.v1", "method": "auto", "classes": 2, "parameters": {}})"),
+      HasSubstr("no calibrator has method auto"));
+}
+
 TEST(CalibratorJsonTest, LooksAsDocumented) {
   EXPECT_EQ(
       CalibratorToJson({{CalibrationMethod::kTemperature, 10, {{"temperature", {1.5}}}}, std::nullopt}),
