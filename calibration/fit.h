@@ -31,9 +31,10 @@ struct FitReport {
   int64_t n = 0;
   bool converged = false;
   int iterations = 0;
-  // The data do not determine a parameter: the temperature stopped at its bound of [0.01, 100]; or, of
-  // Platt's, scores separate the classes, a class has no row, or every row was right, so that the smoothed
-  // targets and not the data keep a slope finite.
+  // The data do not determine a parameter: a temperature (or a row's, where they adapt) stopped at its bound
+  // of [0.01, 100]; of Platt's, beta's and scaling-binning's fits, scores separate the classes, a class has
+  // no row, or every row was right, so that the smoothed targets and not the data keep a slope finite; or
+  // beta found that the score says nothing.
   bool at_bound = false;
   CalibrationMetrics before, after;
   // Over rows left out of the fit, pooled; unset without folds and holdout, or where all rows are alike.
