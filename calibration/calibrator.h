@@ -1,7 +1,7 @@
 #ifndef CALSERVE_CALIBRATION_CALIBRATOR_H_
 #define CALSERVE_CALIBRATION_CALIBRATOR_H_
 
-#include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -11,9 +11,24 @@
 
 namespace calserve {
 
-enum class CalibrationMethod { kNone, kTemperature, kPlatt, kPlattOneVsRest };
+enum class CalibrationMethod {
+  kNone,
+  kTemperature,
+  kPlatt,
+  kPlattOneVsRest,
+  kAdaptiveTemperature,
+  kEnsembleTemperature,
+  kBeta,
+  kVectorScaling,
+  kTopLabelIsotonic,
+  kIsotonic,
+  kIsotonicOneVsRest,
+  kHistogram,
+  kScalingBinning,
+  kAuto,  // asks a fit to choose one of the others; no calibrator has it
+};
 
-// "none", "temperature", "platt", "platt_one_vs_rest".
+// "none", "temperature", "platt", "platt_one_vs_rest", ...: the table in method.cc; and "auto".
 std::string MethodName(CalibrationMethod method);
 absl::StatusOr<CalibrationMethod> ParseMethod(const std::string& name);
 
@@ -26,18 +41,15 @@ struct CalibratorSpec {
   };
   CalibrationMethod method = CalibrationMethod::kNone;
   int classes = 2;
-  // none: nothing. temperature: "temperature" T in [1e-6, 1e6], and "epsilon" e in [0, 1) where the mix is
-  // on. platt: "slope" A, "offset" B, on two classes. platt_one_vs_rest: "slope" and "offset", K values each.
+  // As the method's file in methods/ has them; docs/calibration.md lists them.
   std::vector<Parameter> parameters;
   friend bool operator==(const CalibratorSpec&, const CalibratorSpec&) = default;
 };
 
-// Turns logits into probabilities. An immutable value; thread-safe.
-//   none         p = softmax(z)
-//   temperature  p = (1 - e) softmax(z / T) + e / K                     (Guo et al., 2017; e-mix:
-//   probmetrics) platt        p_1 = 1 / (1 + exp(A f + B)), f = z_1 - z_0            (Platt, 1999)
-//   platt_one_vs_rest  p_k ∝ 1 / (1 + exp(A_k f_k + B_k)), f = log_softmax(z); uniform where all are 0
-// Softmax and temperature never change the predicted class; the Platt forms may.
+class ProbabilityMap;
+
+// Turns logits into probabilities, by the method of its spec. An immutable value; thread-safe; copies share
+// what was read of the spec.
 class Calibrator final {
  public:
   // Plain softmax over `classes` >= 2 classes.
@@ -60,20 +72,12 @@ class Calibrator final {
   static int PredictedClassFloat64(absl::Span<const float> probabilities, absl::Span<const double> logits);
 
  private:
-  explicit Calibrator(CalibratorSpec spec);
-  // Each moves its parameters out of *left.
-  absl::Status Unpack(std::vector<CalibratorSpec::Parameter>* left);
-  absl::Status UnpackTemperature(std::vector<CalibratorSpec::Parameter>* left);
-  absl::Status UnpackPlatt(size_t length, std::vector<CalibratorSpec::Parameter>* left);
+  Calibrator(CalibratorSpec spec, std::shared_ptr<const ProbabilityMap> map);
   template <typename Float>
   absl::Status ApplyAny(absl::Span<const Float> logits, absl::Span<float> probabilities) const;
 
   CalibratorSpec spec_;
-  // Parameters unpacked for Apply.
-  double inverse_temperature_ = 1;
-  double epsilon_ = 0;
-  std::vector<double> slopes_;
-  std::vector<double> offsets_;
+  std::shared_ptr<const ProbabilityMap> map_;
 };
 
 }  // namespace calserve

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
+#include <string>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -10,126 +12,49 @@
 #include "absl/strings/str_cat.h"
 #include "calibration/folds.h"
 #include "calibration/labelled_rows.h"
+#include "calibration/method.h"
 #include "calibration/metrics_accumulator.h"
-#include "calibration/platt_fit.h"
-#include "calibration/row_kernels.h"
-#include "calibration/softmax.h"
-#include "calibration/temperature_fit.h"
+#include "calibration/out_of_fold.h"
 
 namespace calserve {
 namespace {
 
 constexpr int kMinFolds = 2, kMaxFolds = 20;
+constexpr double kMaxHoldout = 0.9;
+constexpr uint64_t kOuterSalt = 1;  // so that outer folds are none of the inner ones
 
-// What a fit on some rows found.
-struct Fitted {
-  CalibratorSpec spec;
-  bool converged = true;
-  int iterations = 0;
-  bool at_bound = false;
-};
-
-// Returns false to cancel; told the share of the stage that is done.
-using Progress = std::function<bool(double)>;
-
-absl::Status Cancelled() { return absl::CancelledError("the fit was cancelled"); }
-
-// The epsilon-mix (probmetrics' ts-mix) is on only where the fit stops at the lowest temperature: there
-// softmax(z / T) is all but one-hot, and one wrong row in the future would cost an unbounded loss. With 1 /
-// (n + 1) it costs no more than n right ones have earned. Every other fit stays plain temperature scaling,
-// comparable with other packages.
-absl::StatusOr<Fitted> FitTemperatureSpec(const LabelledRows& data, const Progress& progress) {
-  constexpr double kExpectedPasses = 4;
-  double passes = 0;
-  const TemperatureFit fit = FitTemperature(
-      data, [&] { return progress == nullptr || progress(std::min(1.0, passes++ / kExpectedPasses)); });
-  if (fit.cancelled) return Cancelled();
-  Fitted fitted;
-  fitted.spec = {
-      CalibrationMethod::kTemperature, data.logits.classes(), {{"temperature", {fit.temperature}}}};
-  if (fit.bound == TemperatureFit::Bound::kLow) {
-    fitted.spec.parameters.push_back({"epsilon", {1.0 / static_cast<double>(data.size() + 1)}});
-  }
-  fitted.converged = fit.converged;
-  fitted.iterations = fit.iterations;
-  fitted.at_bound = fit.bound != TemperatureFit::Bound::kNone;
-  return fitted;
+// What stands for `method` on so many classes.
+absl::StatusOr<const Method*> MethodFor(CalibrationMethod id, int classes) {
+  const Method* method = FindMethod(id);
+  if (method == nullptr) return absl::InvalidArgumentError(absl::StrCat("unknown ", MethodName(id)));
+  if (classes > 2) method = FindMethod(method->on_more_classes);
+  if (absl::Status status = CheckClassesOf(*method, classes); !status.ok()) return status;
+  return method;
 }
 
-Fitted FitPlattSpec(const LabelledRows& data) {
-  std::vector<double> scores;
-  std::vector<uint8_t> positive;
-  for (const int64_t i : data.rows) {
-    scores.push_back(data.logits.At(i, 1) - data.logits.At(i, 0));
-    positive.push_back(data.labels[i] == 1);
-  }
-  const PlattFit fit = FitPlatt(scores, positive);
-  Fitted fitted;
-  fitted.spec = {CalibrationMethod::kPlatt, 2, {{"slope", {fit.slope}}, {"offset", {fit.offset}}}};
-  fitted.converged = fit.converged;
-  fitted.iterations = fit.iterations;
-  fitted.at_bound = !fit.overlapping;
-  return fitted;
+absl::Status CheckFolds(const char* name, int folds) {
+  if (folds == 0 || (folds >= kMinFolds && folds <= kMaxFolds)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(name, " must be 0 or in [", kMinFolds, ", ", kMaxFolds, "]; was ", folds));
 }
 
-absl::StatusOr<Fitted> FitOneVsRestSpec(const LabelledRows& data, const Progress& progress) {
-  const int classes = data.logits.classes();
-  std::vector<double> log_sums, row(classes);
-  bool all_correct = true;
-  for (const int64_t i : data.rows) {
-    data.logits.Row(i, row.data());
-    log_sums.push_back(LogSumExp(row));
-    all_correct = all_correct && row[data.labels[i]] == Max(row);
-  }
-  Fitted fitted;
-  fitted.at_bound = all_correct;
-  std::vector<double> slopes, offsets, scores(data.rows.size());
-  std::vector<uint8_t> positive(data.rows.size());
-  for (int k = 0; k < classes; ++k) {
-    if (progress != nullptr && !progress(static_cast<double>(k) / classes)) return Cancelled();
-    for (size_t index = 0; index < data.rows.size(); ++index) {
-      const int64_t i = data.rows[index];
-      scores[index] = data.logits.At(i, k) - log_sums[index];
-      positive[index] = data.labels[i] == k;
-    }
-    const PlattFit fit = FitPlatt(scores, positive);
-    slopes.push_back(fit.slope);
-    offsets.push_back(fit.offset);
-    fitted.converged = fitted.converged && fit.converged;
-    fitted.iterations = std::max(fitted.iterations, fit.iterations);
-    fitted.at_bound = fitted.at_bound || !fit.overlapping;
-  }
-  fitted.spec = {CalibrationMethod::kPlattOneVsRest, classes, {{"slope", slopes}, {"offset", offsets}}};
-  return fitted;
-}
-
-absl::StatusOr<Fitted> FitRows(CalibrationMethod method, const LabelledRows& data, const Progress& progress) {
-  if (progress != nullptr && !progress(0)) return Cancelled();
-  switch (method) {
-    case CalibrationMethod::kNone: {
-      Fitted fitted;
-      fitted.spec.classes = data.logits.classes();
-      return fitted;
-    }
-    case CalibrationMethod::kTemperature:
-      return FitTemperatureSpec(data, progress);
-    case CalibrationMethod::kPlatt:
-      if (data.logits.classes() == 2) return FitPlattSpec(data);
-      return FitOneVsRestSpec(data, progress);
-    case CalibrationMethod::kPlattOneVsRest:
-      return FitOneVsRestSpec(data, progress);
-  }
-  return absl::InvalidArgumentError(absl::StrCat("unknown ", MethodName(method)));
-}
-
-absl::Status CheckOptions(const FitOptions& options) {
-  if (options.folds != 0 && (options.folds < kMinFolds || options.folds > kMaxFolds)) {
+absl::Status CheckOptions(CalibrationMethod id, const FitOptions& options) {
+  if (absl::Status status = CheckFolds("folds", options.folds); !status.ok()) return status;
+  if (absl::Status status = CheckFolds("outer_folds", options.outer_folds); !status.ok()) return status;
+  if (!(options.holdout >= 0 && options.holdout <= kMaxHoldout)) {
     return absl::InvalidArgumentError(
-        absl::StrCat("folds must be 0 or in [", kMinFolds, ", ", kMaxFolds, "]; was ", options.folds));
+        absl::StrCat("holdout must be in [0, ", kMaxHoldout, "]; was ", options.holdout));
   }
   if (options.bins < 1 || options.bins > kMaxBins) {
     return absl::InvalidArgumentError(
         absl::StrCat("bins must be in [1, ", kMaxBins, "]; was ", options.bins));
+  }
+  if (id == CalibrationMethod::kAuto && options.folds == 0 && options.holdout == 0) {
+    return absl::InvalidArgumentError("auto chooses by rows left out: folds or holdout must be above 0");
+  }
+  if (id != CalibrationMethod::kAuto && options.outer_folds != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("outer_folds judge a choice: only with auto; was ", MethodName(id)));
   }
   return absl::OkStatus();
 }
@@ -147,30 +72,118 @@ absl::Status CheckSupport(absl::Span<const int32_t> labels, int64_t min_rows) {
   return absl::OkStatus();
 }
 
-// Pooled over the folds, each judged by a fit on the others. Unset where one fold holds every row, so that
-// nothing is left to fit on: rows of equal content share a fold.
-absl::StatusOr<std::optional<CalibrationMetrics>> CrossValidate(CalibrationMethod method,
-                                                                const LabelledRows& data,
-                                                                const FitOptions& options,
-                                                                const Progress& progress) {
-  const std::vector<int> fold_of_row = FoldOfEachRow(data, options.folds);
-  MetricsAccumulator pooled(options.bins);
-  for (int fold = 0; fold < options.folds; ++fold) {
-    const FoldSplit split = SplitFold(data, fold_of_row, fold);
-    if (split.held_out.size() == 0) continue;
-    if (split.rest.size() == 0) return std::optional<CalibrationMetrics>();
-    const absl::StatusOr<Fitted> fitted = FitRows(method, split.rest, [&](double fraction) {
-      return progress == nullptr || progress((fold + fraction) / options.folds);
-    });
-    if (!fitted.ok()) return fitted.status();
-    const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(fitted->spec);
-    if (!calibrator.ok()) return calibrator.status();
-    AddRows(*calibrator, split.held_out, &pooled);
+// A choice by folds needs every class in each of them: names those that cannot be.
+absl::Status CheckClassesFillFolds(absl::Span<const int32_t> labels, int classes, int folds) {
+  constexpr int kNamed = 5;
+  std::vector<int64_t> rows(classes, 0);
+  for (const int32_t label : labels) ++rows[label];
+  std::string few;
+  int found = 0;
+  for (int k = 0; k < classes; ++k) {
+    if (rows[k] >= folds || ++found > kNamed) continue;
+    absl::StrAppend(&few, few.empty() ? "" : ", ", "class ", k, " has ", rows[k]);
   }
-  CalibrationMetrics metrics = pooled.Metrics();
-  AddEceInterval(&metrics);
-  return std::optional<CalibrationMetrics>(std::move(metrics));
+  if (found == 0) return absl::OkStatus();
+  if (found > kNamed) absl::StrAppend(&few, " and ", found - kNamed, " more classes have too few");
+  return absl::FailedPreconditionError(absl::StrCat("auto with ", folds, " folds needs at least ", folds,
+                                                    " rows of each class; ", few,
+                                                    ": add rows, or take fewer folds or holdout"));
 }
+
+std::vector<FoldSplit> Splits(const LabelledRows& data, const FitOptions& options) {
+  return options.holdout > 0 ? SplitHoldout(data, options.holdout) : SplitFolds(data, options.folds);
+}
+
+// Chooses, fits and judges on the rows of one call.
+class Fitter {
+ public:
+  Fitter(const LabelledRows& data, const FitOptions& options) : data_(data), options_(options) {}
+
+  // Chooses, and puts the comparison into the report.
+  absl::StatusOr<const Method*> Choose(FitReport* report) const {
+    absl::StatusOr<Choice> choice = ChooseFor(data_, Stage("comparing"));
+    if (!choice.ok()) return choice.status();
+    report->comparison = std::move(choice->comparison);
+    report->cross_validated = std::move(choice->metrics);
+    AddEceInterval(&*report->cross_validated);
+    report->selected_optimistic = true;
+    SetJudgedBy(report);
+    if (options_.outer_folds == 0) return choice->method;
+    return ReplaceByOuterFolds(report, choice->method);
+  }
+
+  absl::StatusOr<Fitted> Fit(const Method& method) const { return FitRows(method, data_, Stage("fitting")); }
+
+  // Fills report->cross_validated; leaves it unset where the rows cannot be split.
+  absl::Status CrossValidate(const Method& method, FitReport* report) const {
+    const std::vector<FoldSplit> splits = Splits(data_, options_);
+    if (splits.empty()) return absl::OkStatus();
+    const auto judge = [&](const FoldSplit& split, const FitProgress& progress, MetricsAccumulator* pooled) {
+      return JudgeSplit(method, split, progress, pooled);
+    };
+    SetJudgedBy(report);
+    return Pool(splits, judge, report);
+  }
+
+ private:
+  using JudgeOne = std::function<absl::Status(const FoldSplit&, const FitProgress&, MetricsAccumulator*)>;
+
+  FitProgress Stage(const char* name) const {
+    return [this, name](double fraction) {
+      return options_.progress == nullptr || options_.progress(name, fraction);
+    };
+  }
+
+  absl::StatusOr<Choice> ChooseFor(const LabelledRows& data, const FitProgress& progress) const {
+    const std::vector<FoldSplit> splits = Splits(data, options_);
+    if (splits.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("auto needs rows to fit on and rows to judge by; all ", data.size(),
+                       " rows fall on one side, as rows of equal content do"));
+    }
+    return ChooseMethod(splits, data.logits.classes(), options_.bins, progress);
+  }
+
+  // The figures of choosing and fitting, on rows that neither has seen.
+  absl::StatusOr<const Method*> ReplaceByOuterFolds(FitReport* report, const Method* chosen) const {
+    const std::vector<FoldSplit> splits = SplitFolds(data_, options_.outer_folds, kOuterSalt);
+    if (splits.empty()) return chosen;
+    const auto judge = [&](const FoldSplit& split, const FitProgress& progress, MetricsAccumulator* pooled) {
+      const absl::StatusOr<Choice> choice = ChooseFor(split.rest, progress);
+      if (!choice.ok()) return choice.status();
+      return JudgeSplit(
+          *choice->method, split, [&](double) { return progress(1); }, pooled);
+    };
+    if (absl::Status status = Pool(splits, judge, report); !status.ok()) return status;
+    report->folds = options_.outer_folds;
+    report->holdout = 0;
+    report->selected_optimistic = false;
+    return chosen;
+  }
+
+  absl::Status Pool(const std::vector<FoldSplit>& splits, const JudgeOne& judge, FitReport* report) const {
+    MetricsAccumulator pooled(options_.bins);
+    const FitProgress progress = Stage("cross-validating");
+    const double count = static_cast<double>(splits.size());
+    for (size_t s = 0; s < splits.size(); ++s) {
+      const auto part = [&](double fraction) {
+        return progress((static_cast<double>(s) + fraction) / count);
+      };
+      if (absl::Status status = judge(splits[s], part, &pooled); !status.ok()) return status;
+    }
+    report->cross_validated = pooled.Metrics();
+    AddEceInterval(&*report->cross_validated);
+    return absl::OkStatus();
+  }
+
+  void SetJudgedBy(FitReport* report) const {
+    report->holdout = options_.holdout;
+    report->folds = options_.holdout > 0 ? 0 : options_.folds;
+  }
+
+  const LabelledRows& data_;
+  const FitOptions& options_;
+};
 
 // Metrics of the rows under `calibrator`, and the share whose predicted class it changed.
 std::pair<CalibrationMetrics, double> Judge(const Calibrator& calibrator, const LabelledRows& data,
@@ -184,37 +197,37 @@ std::pair<CalibrationMetrics, double> Judge(const Calibrator& calibrator, const 
 
 }  // namespace
 
-absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod method, LogitsView logits,
+absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
                                         absl::Span<const int32_t> labels, const FitOptions& options) {
-  if (absl::Status status = CheckOptions(options); !status.ok()) return status;
+  const bool choose = id == CalibrationMethod::kAuto;
+  if (absl::Status status = CheckOptions(id, options); !status.ok()) return status;
   if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
   if (absl::Status status = CheckSupport(labels, options.min_rows); !status.ok()) return status;
-  const auto stage = [&](const char* name) -> Progress {
-    if (options.progress == nullptr) return nullptr;
-    return [&options, name](double fraction) { return options.progress(name, fraction); };
-  };
+  if (choose && options.holdout == 0) {
+    const absl::Status status = CheckClassesFillFolds(labels, logits.classes(), options.folds);
+    if (!status.ok()) return status;
+  }
+  const LabelledRows data = InContentOrder(AllRows(logits, labels));
+  const Fitter fitter(data, options);
+  FitResult result;
+  FitReport& report = result.report;
+  const absl::StatusOr<const Method*> method =
+      choose ? fitter.Choose(&report) : MethodFor(id, logits.classes());
+  if (!method.ok()) return method.status();
 
-  const LabelledRows data = AllRows(logits, labels);
-  const absl::StatusOr<Fitted> fitted = FitRows(method, data, stage("fitting"));
+  const absl::StatusOr<Fitted> fitted = fitter.Fit(**method);
   if (!fitted.ok()) return fitted.status();
   const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(fitted->spec);
   if (!calibrator.ok()) return calibrator.status();
-
-  FitResult result;
   result.spec = fitted->spec;
-  FitReport& report = result.report;
   report.n = data.size();
   report.converged = fitted->converged;
   report.iterations = fitted->iterations;
   report.at_bound = fitted->at_bound;
   report.before = Judge(Calibrator::None(logits.classes()), data, options.bins).first;
   std::tie(report.after, report.changed_predictions) = Judge(*calibrator, data, options.bins);
-  if (options.folds > 0) {
-    absl::StatusOr<std::optional<CalibrationMetrics>> cross_validated =
-        CrossValidate(method, data, options, stage("cross-validating"));
-    if (!cross_validated.ok()) return cross_validated.status();
-    report.cross_validated = *std::move(cross_validated);
-    report.folds = report.cross_validated.has_value() ? options.folds : 0;
+  if (!choose && (options.folds > 0 || options.holdout > 0)) {
+    if (absl::Status status = fitter.CrossValidate(**method, &report); !status.ok()) return status;
   }
   return result;
 }

@@ -5,10 +5,12 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "calibration/calibrator.h"
+#include "calibration/choose_method.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
 
@@ -16,10 +18,12 @@ namespace calserve {
 
 struct FitOptions {
   int folds = 5;            // of the cross-validation, 2 to 20; 0 leaves it out
+  double holdout = 0;       // > 0: instead of folds, judge on about this share of the rows, at most 0.9
+  int outer_folds = 0;      // of kAuto: judge the choosing too, on folds around it, 2 to 20; 0 leaves it out
   int bins = kDefaultBins;  // of the reports
   int64_t min_rows = 30;    // fewer labels cannot support a fit
-  // Told the stage ("fitting", "cross-validating") and its fraction; returning false cancels the fit
-  // (CANCELLED).
+  // Told the stage ("comparing" for kAuto, "fitting", "cross-validating") and its fraction; returning false
+  // cancels the fit (CANCELLED).
   std::function<bool(const std::string& stage, double fraction)> progress;
 };
 
@@ -27,16 +31,20 @@ struct FitReport {
   int64_t n = 0;
   bool converged = false;
   int iterations = 0;
-  // The data do not determine a parameter: the temperature stopped at its bound of [0.01, 100]; or, of
-  // Platt's, scores separate the classes, a class has no row, or every row was right, so that the smoothed
-  // targets and not the data keep a slope finite.
+  // The data do not determine a parameter: a temperature (or a row's, where they adapt) stopped at its bound
+  // of [0.01, 100]; of Platt's, beta's and scaling-binning's fits, scores separate the classes, a class has
+  // no row, or every row was right, so that the smoothed targets and not the data keep a slope finite; or
+  // beta found that the score says nothing.
   bool at_bound = false;
   CalibrationMetrics before, after;
-  // Pooled over rows left out of the fit; unset without folds, or where all rows are alike and share one
-  // fold.
+  // Over rows left out of the fit, pooled; unset without folds and holdout, or where all rows are alike.
   std::optional<CalibrationMetrics> cross_validated;
-  int folds = 0;
+  int folds = 0;                   // that it is pooled over; of kAuto the outer ones, where it has them
+  double holdout = 0;              // or the share of the rows that it is over
   double changed_predictions = 0;  // share of rows whose predicted class differs from argmax of the logits
+  std::vector<MethodComparison> comparison;  // of kAuto, in order of simplicity
+  // cross_validated is of a method chosen by these very rows, and so looks a little better than it is.
+  bool selected_optimistic = false;
 };
 
 struct FitResult {
@@ -44,11 +52,14 @@ struct FitResult {
   FitReport report;
 };
 
-// Fits a calibrator to N×K logits and N class indices. kPlatt on more than two classes is kPlattOneVsRest;
-// kNone fits nothing and reports softmax. The "epsilon" 1 / (n + 1) joins a temperature only where it stops
-// at its lowest. Deterministic, equal under permutation of the rows to 1e-9 relative, invariant to a constant
-// added to a row. INVALID_ARGUMENT for bad values (names the row); FAILED_PRECONDITION where the data cannot
-// support a fit (too few rows, one class only), saying what is missing; CANCELLED.
+// Fits a calibrator to N×K logits and N class indices. A method of two classes that has a one-vs-rest form
+// becomes that on more; kNone fits nothing and reports softmax. Deterministic, the same to the bit for rows
+// in another order, invariant to a constant added to a row. INVALID_ARGUMENT for bad values (names the row);
+// FAILED_PRECONDITION where the data cannot support a fit (too few rows, one class only), saying what is
+// missing; CANCELLED.
+//
+// kAuto compares all methods by cross-validation (or holdout) and fits the simplest that is as likely as the
+// best: see ChooseMethod. FAILED_PRECONDITION where a class has fewer rows than there are folds.
 absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod method, LogitsView logits,
                                         absl::Span<const int32_t> labels, const FitOptions& options = {});
 

@@ -84,11 +84,14 @@ void ForEachRow(const Calibrator& calibrator, const LabelledRows& rows,
   }
 }
 
-int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics) {
+int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics,
+                std::vector<double>* nlls) {
   int64_t changed = 0;
   ForEachRow(calibrator, rows, [&](const AppliedRow& row) {
+    const double nll = RowNll(row.probabilities, row.label);
     metrics->Add(row.probabilities[row.predicted], row.predicted == row.label);
-    metrics->AddScores(RowNll(row.probabilities, row.label), RowBrier(row.probabilities, row.label));
+    metrics->AddScores(nll, RowBrier(row.probabilities, row.label));
+    if (nlls != nullptr) nlls->push_back(nll);
     changed += row.predicted != std::max_element(row.logits.begin(), row.logits.end()) - row.logits.begin();
   });
   return changed;

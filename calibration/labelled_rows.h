@@ -52,9 +52,11 @@ struct AppliedRow {
 void ForEachRow(const Calibrator& calibrator, const LabelledRows& rows,
                 absl::FunctionRef<void(const AppliedRow&)> visit);
 
-// Applies `calibrator` to the rows and adds what comes of it to *metrics. Returns how many rows' predicted
-// class is not the argmax of their logits.
-int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics);
+// Applies `calibrator` to the rows and adds what comes of it to *metrics; where `nlls` is not null, appends
+// each row's negative log-likelihood to it. Returns how many rows' predicted class is not the argmax of their
+// logits.
+int64_t AddRows(const Calibrator& calibrator, const LabelledRows& rows, MetricsAccumulator* metrics,
+                std::vector<double>* nlls = nullptr);
 
 }  // namespace calserve
 

@@ -1,6 +1,44 @@
 #include "calibration_io/calibration_proto.h"
 
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+
 namespace calserve {
+namespace {
+
+constexpr char kMethodPrefix[] = "CALIBRATION_METHOD_";
+
+v1::MethodComparison ComparisonToProto(const MethodComparison& row) {
+  v1::MethodComparison out;
+  out.set_method(MethodName(row.method));
+  out.set_failure(row.failure);
+  out.set_ece(row.ece);
+  out.set_nll(row.nll);
+  out.set_brier(row.brier);
+  out.set_accuracy_change(row.accuracy_change);
+  out.set_nll_excess(row.nll_excess);
+  out.set_standard_error(row.standard_error);
+  out.set_seconds(row.seconds);
+  return out;
+}
+
+// A method of a newer version reads as kNone: the figures are for people.
+MethodComparison ComparisonFromProto(const v1::MethodComparison& row) {
+  MethodComparison out;
+  out.method = ParseMethod(row.method()).value_or(CalibrationMethod::kNone);
+  out.failure = row.failure();
+  out.ece = row.ece();
+  out.nll = row.nll();
+  out.brier = row.brier();
+  out.accuracy_change = row.accuracy_change();
+  out.nll_excess = row.nll_excess();
+  out.standard_error = row.standard_error();
+  out.seconds = row.seconds();
+  return out;
+}
+
+}  // namespace
 
 v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics) {
   v1::CalibrationMetrics out;
@@ -59,6 +97,9 @@ v1::FitReport FitReportToProto(const FitReport& report) {
     *out.mutable_cross_validated() = MetricsToProto(*report.cross_validated);
   out.set_folds(report.folds);
   out.set_changed_predictions(report.changed_predictions);
+  for (const MethodComparison& row : report.comparison) *out.add_comparison() = ComparisonToProto(row);
+  out.set_selected_optimistic(report.selected_optimistic);
+  out.set_holdout(report.holdout);
   return out;
 }
 
@@ -73,7 +114,23 @@ FitReport FitReportFromProto(const v1::FitReport& report) {
   if (report.has_cross_validated()) out.cross_validated = MetricsFromProto(report.cross_validated());
   out.folds = report.folds();
   out.changed_predictions = report.changed_predictions();
+  for (const v1::MethodComparison& row : report.comparison()) {
+    out.comparison.push_back(ComparisonFromProto(row));
+  }
+  out.selected_optimistic = report.selected_optimistic();
+  out.holdout = report.holdout();
   return out;
+}
+
+v1::CalibrationMethod MethodToProto(CalibrationMethod method) {
+  v1::CalibrationMethod out = v1::CALIBRATION_METHOD_UNSPECIFIED;
+  v1::CalibrationMethod_Parse(absl::StrCat(kMethodPrefix, absl::AsciiStrToUpper(MethodName(method))), &out);
+  return out;
+}
+
+absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
+  const std::string& name = v1::CalibrationMethod_Name(method);
+  return ParseMethod(absl::AsciiStrToLower(absl::StripPrefix(name, kMethodPrefix)));
 }
 
 std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator) {

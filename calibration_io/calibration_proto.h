@@ -23,6 +23,11 @@ DetailedMetrics DetailsFromProto(const v1::DetailedMetrics& details);
 v1::FitReport FitReportToProto(const FitReport& report);
 FitReport FitReportFromProto(const v1::FitReport& report);
 
+// A value of the enum is named as the method: CALIBRATION_METHOD_PLATT_ONE_VS_REST is "platt_one_vs_rest".
+v1::CalibrationMethod MethodToProto(CalibrationMethod method);
+// INVALID_ARGUMENT for UNSPECIFIED and for a value that this version does not know.
+absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);
+
 std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator);
 // Sets method and parameters; the message has no field for the number of classes.
 void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator);

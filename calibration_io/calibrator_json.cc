@@ -45,6 +45,26 @@ CalibrationMetrics ReadMetrics(const Json& json, const std::string& path, absl::
   return out;
 }
 
+std::vector<MethodComparison> ReadComparison(const Json& json, JsonReader* report, absl::Status* error) {
+  constexpr size_t kMostMethods = 100;
+  std::vector<MethodComparison> out;
+  if (!json.is_array() || json.size() > kMostMethods) {
+    report->Fail(report->PathOf("comparison"),
+                 absl::StrCat("must be an array of at most ", kMostMethods, " methods"));
+    return out;
+  }
+  for (size_t i = 0; i < json.size(); ++i) {
+    JsonReader row(json[i], absl::StrCat(report->PathOf("comparison"), "[", i, "]"), error);
+    const absl::StatusOr<CalibrationMethod> method = ParseMethod(row.String("method"));
+    if (!method.ok()) row.Fail(row.PathOf("method"), std::string(method.status().message()));
+    out.push_back({method.value_or(CalibrationMethod::kNone), row.String("failure"), row.Number("ece"),
+                   row.Number("nll"), row.Number("brier"), row.Number("accuracy_change"),
+                   row.Number("nll_excess"), row.Number("standard_error"), row.Number("seconds")});
+    row.RefuseOtherKeys();
+  }
+  return out;
+}
+
 FitReport ReadReport(const Json& json, absl::Status* error) {
   JsonReader reader(json, "report", error);
   FitReport out;
@@ -58,6 +78,14 @@ FitReport ReadReport(const Json& json, absl::Status* error) {
   out.after = ReadMetrics(reader.Required("after"), "report.after", error);
   if (const Json* metrics = reader.Optional("cross_validated")) {
     out.cross_validated = ReadMetrics(*metrics, "report.cross_validated", error);
+  }
+  // Files of before these were have none of them.
+  out.holdout = reader.OptionalNumber("holdout").value_or(0);
+  if (reader.Optional("selected_optimistic") != nullptr) {
+    out.selected_optimistic = reader.Bool("selected_optimistic");
+  }
+  if (const Json* comparison = reader.Optional("comparison")) {
+    out.comparison = ReadComparison(*comparison, &reader, error);
   }
   reader.RefuseOtherKeys();
   return out;

@@ -25,6 +25,22 @@ Json BrierPartsToJson(const std::optional<ClasswiseSums::BrierParts>& parts) {
           {"within_bins", parts->within_bins}};
 }
 
+Json ComparisonToJsonValue(const std::vector<MethodComparison>& comparison) {
+  Json out = Json::array();
+  for (const MethodComparison& row : comparison) {
+    out.push_back({{"method", MethodName(row.method)},
+                   {"failure", row.failure},
+                   {"ece", row.ece},
+                   {"nll", row.nll},
+                   {"brier", row.brier},
+                   {"accuracy_change", row.accuracy_change},
+                   {"nll_excess", row.nll_excess},
+                   {"standard_error", row.standard_error},
+                   {"seconds", row.seconds}});
+  }
+  return out;
+}
+
 }  // namespace
 
 Json MetricsToJsonValue(const CalibrationMetrics& metrics) {
@@ -87,7 +103,10 @@ Json FitReportToJsonValue(const FitReport& report) {
           {"before", MetricsToJsonValue(report.before)},
           {"after", MetricsToJsonValue(report.after)},
           {"cross_validated",
-           report.cross_validated.has_value() ? MetricsToJsonValue(*report.cross_validated) : Json(nullptr)}};
+           report.cross_validated.has_value() ? MetricsToJsonValue(*report.cross_validated) : Json(nullptr)},
+          {"holdout", report.holdout},
+          {"selected_optimistic", report.selected_optimistic},
+          {"comparison", ComparisonToJsonValue(report.comparison)}};
 }
 
 Json ParametersToJsonValue(const CalibratorSpec& spec) {

@@ -20,7 +20,9 @@ nlohmann::ordered_json MetricsToJsonValue(const CalibrationMetrics& metrics);
 // p_value}.
 nlohmann::ordered_json DetailsToJsonValue(const DetailedMetrics& details);
 
-// n, converged, iterations, at_bound, folds, changed_predictions, before, after, cross_validated.
+// n, converged, iterations, at_bound, folds, changed_predictions, before, after, cross_validated, holdout,
+// selected_optimistic, comparison [{method, failure, ece, nll, brier, accuracy_change, nll_excess,
+// standard_error, seconds}].
 nlohmann::ordered_json FitReportToJsonValue(const FitReport& report);
 
 // {name: number, or [number] for one a class}.

@@ -25,19 +25,6 @@ absl::Time ToTime(const google::protobuf::Timestamp& time) {
   return absl::FromUnixSeconds(time.seconds()) + absl::Nanoseconds(time.nanos());
 }
 
-v1::CalibrationMethod MethodToProto(CalibrationMethod method) {
-  switch (method) {
-    case CalibrationMethod::kNone:
-      return v1::CALIBRATION_METHOD_NONE;
-    case CalibrationMethod::kTemperature:
-      return v1::CALIBRATION_METHOD_TEMPERATURE;
-    case CalibrationMethod::kPlatt:
-    case CalibrationMethod::kPlattOneVsRest:
-      return v1::CALIBRATION_METHOD_PLATT;
-  }
-  return v1::CALIBRATION_METHOD_UNSPECIFIED;
-}
-
 CalibratorInfo::State StateFromProto(v1::CalibratorState state) {
   switch (state) {
     case v1::CALIBRATOR_STATE_FITTED:
@@ -213,6 +200,8 @@ v1::FitSpecification ToProto(const FitRequest& request) {
   out.set_model_version(request.model_version);
   out.set_method(MethodToProto(request.method));
   out.set_folds(request.folds);
+  out.set_holdout(request.holdout);
+  out.set_outer_folds(request.outer_folds);
   if (const auto* stored = std::get_if<StoredSelection>(&request.data)) {
     *out.mutable_stored() = ToProto(*stored);
   } else {

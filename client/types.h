@@ -204,6 +204,8 @@ struct FitRequest {
   CalibrationMethod method = CalibrationMethod::kTemperature;
   std::variant<StoredSelection, UploadedLogits, UploadedInputs> data;
   int folds = 0;                               // of the cross-validation; 0: 5
+  double holdout = 0;                          // > 0: judge on this share of the rows instead
+  int outer_folds = 0;                         // of kAuto: folds around the choosing; 0: none
   absl::Duration timeout = absl::Minutes(10);  // of the whole fit, upload included
   std::function<bool(const FitProgress& progress)>
       on_progress;  // may be empty; returning false cancels the fit

@@ -1,7 +1,8 @@
 # Outside libraries as imported targets. Versions and the reasons for each: shared toolchain notes, docs/adr/.
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
-find_package(Eigen3 QUIET NO_MODULE)
+find_package(Eigen3 REQUIRED NO_MODULE)
+find_package(NLopt REQUIRED CONFIG)
 find_package(PkgConfig REQUIRED)
 
 if(CALSERVE_BUILD_SERVER OR CALSERVE_BUILD_CLIENT)

@@ -47,7 +47,8 @@ thread_safety() { scripts/bootstrap.sh --lint && scripts/thread_safety.sh; }
 oracles() {
   python3 -m venv build/oracles-venv &&
     build/oracles-venv/bin/pip install --quiet -r tests/oracles/requirements.txt &&
-    build/oracles-venv/bin/python tests/oracles/make_oracles.py --check
+    build/oracles-venv/bin/python tests/oracles/make_oracles.py --check &&
+    build/oracles-venv/bin/python tests/oracles/make_method_oracles.py --check
 }
 
 # Real models, exported by the tool that users have, served and compared with PyTorch. The environment is 5.4 GB.

@@ -3,11 +3,13 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "calibration/fit.h"
+#include "calibration/method.h"
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/commands.h"
+#include "client/cli/comparison_table.h"
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
@@ -21,6 +23,8 @@ struct Options {
   std::string method = "temperature";
   std::string logits, labels, images;
   int folds = 5;
+  double holdout = 0;
+  int outer_folds = 0;
   // Offline:
   std::string out;
   // With a server:
@@ -33,17 +37,33 @@ struct Options {
   bool offline() const { return !logits.empty() && model.empty(); }
 };
 
+std::vector<std::string> FittedMethods() {
+  std::vector<std::string> names = {MethodName(CalibrationMethod::kAuto)};
+  for (const Method& method : AllMethods()) {
+    if (method.id != CalibrationMethod::kNone) names.push_back(method.name);
+  }
+  return names;
+}
+
+// At most so many values of a parameter are printed: a value a class or a knot would fill the screen.
+constexpr size_t kPrintedValues = 10;
+
 void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitReport& report,
               const Session& session) {
   std::string parameters;
   for (const CalibratorSpec::Parameter& parameter : spec.parameters) {
     absl::StrAppend(&parameters, parameters.empty() ? "" : "; ", parameter.name);
+    if (parameter.values.size() > kPrintedValues) {
+      absl::StrAppend(&parameters, "[", parameter.values.size(), "]");
+      continue;
+    }
     for (const double value : parameter.values) absl::StrAppend(&parameters, " ", FormatMetric(value));
   }
   std::vector<NamedMetrics> columns = {{"before", report.before}, {"after", report.after}};
   if (report.cross_validated.has_value()) columns.push_back({"left out", *report.cross_validated});
   Print(absl::StrCat(session.terminal.Bold(name), "  ", parameters, "\n",
                      MetricsTable(columns, session.terminal)));
+  Print(ComparisonTable(report, spec.method, session.terminal));
   if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");
   if (!report.converged) Print("the fit did not converge\n");
   if (report.changed_predictions > 0) {
@@ -57,8 +77,8 @@ absl::Status FitOffline(const Options& options, Session& session) {
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  FitOptions fit_options;
-  fit_options.folds = options.folds;
+  const FitOptions fit_options = {
+      .folds = options.folds, .holdout = options.holdout, .outer_folds = options.outer_folds};
   const absl::StatusOr<FitResult> fit = FitCalibrator(*method, data->view(), data->labels, fit_options);
   if (!fit.ok()) return fit.status();
   if (!options.out.empty()) {
@@ -141,6 +161,8 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.model_version = options.model_version;
   request.method = *method;
   request.folds = options.folds;
+  request.holdout = options.holdout;
+  request.outer_folds = options.outer_folds;
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
   ProgressLine progress(options.method, session.json);
@@ -155,13 +177,14 @@ absl::Status FitOnServer(const Options& options, Session& session) {
     fitted = ActivateFitted(*client, *fitted);
     if (!fitted.ok()) return fitted.status();
   }
-  const CalibratorSpec spec{*method, static_cast<int>(model->labels.size()), fitted->parameters};
+  const absl::StatusOr<CalibrationMethod> fitted_method = ParseMethod(fitted->method);
+  if (!fitted_method.ok()) return fitted_method.status();
+  const CalibratorSpec spec{*fitted_method, static_cast<int>(model->labels.size()), fitted->parameters};
   const FitReport report = fitted->report.value_or(FitReport());
   if (session.json) {
     nlohmann::ordered_json json = ToJson(*fitted);
     json.erase("report");  // The same keys as offline instead.
     json.update(FitToJsonValue(spec, report));
-    json["method"] = fitted->method;
     session.answer = json;
     return absl::OkStatus();
   }
@@ -182,12 +205,20 @@ void AddFit(CLI::App* app, Session* session) {
                                                 "a server from its stored feedback, or with --model "
                                                 "from uploaded --logits and --labels or --images");
   const auto options = std::make_shared<Options>();
-  command->add_option("--method", options->method, "temperature or platt")
-      ->check(CLI::IsMember({"temperature", "platt"}))
+  command->add_option("--method", options->method, "docs/calibration.md has the formulas")
+      ->check(CLI::IsMember(FittedMethods()))
       ->capture_default_str();
-  command->add_option("--folds", options->folds, "of the cross-validation")
-      ->check(WholeNumber(2, 20))
-      ->capture_default_str();
+  CLI::Option* const folds = command->add_option("--folds", options->folds, "of the cross-validation")
+                                 ->check(WholeNumber(2, 20))
+                                 ->capture_default_str();
+  command->add_option("--holdout", options->holdout, "judge on this share of the rows instead of by folds")
+      ->check(CLI::Range(0.0, 0.9))
+      ->excludes(folds);
+  CLI::Option* const outer_folds =
+      command
+          ->add_option("--outer-folds", options->outer_folds,
+                       "of --method auto: folds around the choosing, so that its figures are not optimistic")
+          ->check(WholeNumber(2, 20));
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
   CLI::Option* const labels =
@@ -230,6 +261,7 @@ void AddFit(CLI::App* app, Session* session) {
          {!options->offline(),
           "a fit by the server: add --model, or leave out --logits",
           {model_version, activate, app->get_option("--server"), app->get_option("--timeout")}},
+         {options->method == MethodName(CalibrationMethod::kAuto), "--method auto", {outer_folds}},
          {stored,
           "a fit of stored feedback: leave out --logits and --images",
           {source, exclude_source, max_rows}}});

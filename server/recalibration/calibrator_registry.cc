@@ -21,7 +21,7 @@ struct FitJob {
 
   CalibrationTarget target;
   CalibrationMethod method = CalibrationMethod::kNone;
-  int folds = 0;
+  FitOptions options;
   int64_t max_rows = 0;
   absl::AnyInvocable<absl::StatusOr<LabelledLogits>(const ReadProgress&) &&> read;
   CalibratorRegistry::Progress progress;
@@ -42,10 +42,10 @@ class Registry final : public CalibratorRegistry {
                                                     const OnActivate& install) override {
     return versions_.AddModelVersion(target, json, install);
   }
-  void FitStored(const CalibrationTarget& target, CalibrationMethod method, int folds, LogSelection selection,
-                 int64_t max_rows, Progress progress, FitDone done) override;
-  void FitUploaded(const CalibrationTarget& target, CalibrationMethod method, int folds, LabelledLogits data,
-                   Progress progress, FitDone done) override;
+  void FitStored(const CalibrationTarget& target, CalibrationMethod method, const FitOptions& options,
+                 LogSelection selection, int64_t max_rows, Progress progress, FitDone done) override;
+  void FitUploaded(const CalibrationTarget& target, CalibrationMethod method, const FitOptions& options,
+                   LabelledLogits data, Progress progress, FitDone done) override;
 
   absl::StatusOr<std::vector<CalibratorVersion>> List(const std::string& model) override {
     return versions_.List(model);
@@ -113,7 +113,7 @@ absl::Status Registry::CheckUploaded(const CalibrationTarget& target, const Labe
   return absl::OkStatus();
 }
 
-void Registry::FitStored(const CalibrationTarget& target, CalibrationMethod method, int folds,
+void Registry::FitStored(const CalibrationTarget& target, CalibrationMethod method, const FitOptions& options,
                          LogSelection selection, int64_t max_rows, Progress progress, FitDone done) {
   const absl::StatusOr<int64_t> rows = RowLimit(max_rows);
   if (!rows.ok()) return std::move(done)(rows.status());
@@ -121,18 +121,18 @@ void Registry::FitStored(const CalibrationTarget& target, CalibrationMethod meth
   auto read = [this, target, selection = std::move(selection), limits](const FitJob::ReadProgress& told) {
     return ReadLabelledLogits(store_, target, selection, limits, told);
   };
-  Enqueue({target, method, folds, *rows, std::move(read), std::move(progress)}, std::move(done));
+  Enqueue({target, method, options, *rows, std::move(read), std::move(progress)}, std::move(done));
 }
 
-void Registry::FitUploaded(const CalibrationTarget& target, CalibrationMethod method, int folds,
-                           LabelledLogits data, Progress progress, FitDone done) {
+void Registry::FitUploaded(const CalibrationTarget& target, CalibrationMethod method,
+                           const FitOptions& options, LabelledLogits data, Progress progress, FitDone done) {
   if (const absl::Status status = CheckUploaded(target, data); !status.ok()) return std::move(done)(status);
   const auto rows = static_cast<int64_t>(data.labels.size());
   auto read = [data =
                    std::move(data)](const FitJob::ReadProgress&) mutable -> absl::StatusOr<LabelledLogits> {
     return std::move(data);
   };
-  Enqueue({target, method, folds, rows, std::move(read), std::move(progress)}, std::move(done));
+  Enqueue({target, method, options, rows, std::move(read), std::move(progress)}, std::move(done));
 }
 
 void Registry::Enqueue(FitJob job, FitDone done) {
@@ -159,12 +159,10 @@ absl::StatusOr<CalibratorVersion> Registry::Run(FitJob job) {
   if (!go_on("reading", 0)) return absl::CancelledError("the fit was cancelled before it began");
   ASSIGN_OR_RETURN(const LabelledLogits data, std::move(job.read)(read));
   rows = static_cast<int64_t>(data.labels.size());
-  FitOptions fit_options;
-  fit_options.folds = job.folds;
-  fit_options.progress = go_on;
+  job.options.progress = go_on;
   ASSIGN_OR_RETURN(FitResult fit,
                    FitCalibrator(job.method, LogitsView(absl::MakeConstSpan(data.logits), data.columns),
-                                 data.labels, fit_options));
+                                 data.labels, job.options));
   if (!go_on("storing", 0)) return absl::CancelledError("the fit was cancelled before it was stored");
   return versions_.AddFitted(job.target, std::move(fit));
 }

@@ -31,8 +31,9 @@ class CalibratorRegistry {
   // Told when another calibrator became active, before Activate returns; installs it in the serving table.
   // One call at a time, in the order in which the store changed. Must not call the registry but for Active.
   using OnActivate = std::function<void(const CalibratorVersion&)>;
-  // Told where a fit stands: stage ("reading", "fitting", "cross-validating", "storing"), fraction of the
-  // stage [0, 1], rows read. Returning false cancels the fit. From the fit thread; may be null.
+  // Told where a fit stands: stage ("reading", "comparing", "fitting", "cross-validating", "storing"),
+  // fraction of the stage [0, 1], rows read. Returning false cancels the fit. From the fit thread; may be
+  // null.
   using Progress = std::function<bool(const std::string& stage, double fraction, int64_t rows)>;
   // Called exactly once: from the caller's thread where the fit is refused at once, else from the fit thread.
   using FitDone = absl::AnyInvocable<void(absl::StatusOr<CalibratorVersion>) &&>;
@@ -57,11 +58,13 @@ class CalibratorRegistry {
   // Fits to stored feedback of the model version (selection.model and model_version are set from the target),
   // the newest max_rows (0: fit_max_rows). The new version is FITTED: what is active does not change.
   // FAILED_PRECONDITION where the data cannot support a fit; INVALID_ARGUMENT beyond fit_max_rows or
-  // fit_max_bytes; RESOURCE_EXHAUSTED when too many fits wait; CANCELLED. `folds` as FitOptions.
-  virtual void FitStored(const CalibrationTarget& target, CalibrationMethod method, int folds,
+  // fit_max_bytes; RESOURCE_EXHAUSTED when too many fits wait; CANCELLED. `options` as FitCalibrator takes
+  // them, but for their progress.
+  virtual void FitStored(const CalibrationTarget& target, CalibrationMethod method, const FitOptions& options,
                          LogSelection selection, int64_t max_rows, Progress progress, FitDone done) = 0;
-  virtual void FitUploaded(const CalibrationTarget& target, CalibrationMethod method, int folds,
-                           LabelledLogits data, Progress progress, FitDone done) = 0;
+  virtual void FitUploaded(const CalibrationTarget& target, CalibrationMethod method,
+                           const FitOptions& options, LabelledLogits data, Progress progress,
+                           FitDone done) = 0;
 
   // Newest first.
   virtual absl::StatusOr<std::vector<CalibratorVersion>> List(const std::string& model) = 0;

@@ -129,18 +129,36 @@ v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
   return out;
 }
 
-absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) {
-  switch (method) {
-    case v1::CALIBRATION_METHOD_TEMPERATURE:
-      return CalibrationMethod::kTemperature;
-    case v1::CALIBRATION_METHOD_PLATT:
-      return CalibrationMethod::kPlatt;
-    default:
-      return WithField(
-          absl::InvalidArgumentError(absl::StrCat(
-              "method must be CALIBRATION_METHOD_TEMPERATURE or CALIBRATION_METHOD_PLATT; was ", method)),
-          "specification.method");
+absl::StatusOr<CalibrationMethod> FitMethodFromProto(v1::CalibrationMethod proto) {
+  const absl::StatusOr<CalibrationMethod> method = MethodFromProto(proto);
+  if (method.ok() && *method != CalibrationMethod::kNone) return method;
+  return WithField(absl::InvalidArgumentError(absl::StrCat(
+                       "method must be one that is fitted, as CALIBRATION_METHOD_TEMPERATURE; was ", proto)),
+                   "specification.method");
+}
+
+absl::StatusOr<FitOptions> FitOptionsFromProto(const v1::FitSpecification& specification) {
+  FitOptions options;
+  if (specification.folds() != 0) options.folds = specification.folds();
+  options.holdout = specification.holdout();
+  options.outer_folds = specification.outer_folds();
+  if (options.folds < 2 || options.folds > 20) {
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", options.folds)),
+        "specification.folds");
   }
+  if (!(options.holdout >= 0 && options.holdout <= 0.9)) {
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("holdout must be in [0, 0.9]; was ", options.holdout)),
+        "specification.holdout");
+  }
+  const bool choosing = specification.method() == v1::CALIBRATION_METHOD_AUTO;
+  if (options.outer_folds != 0 && (!choosing || options.outer_folds < 2 || options.outer_folds > 20)) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat(
+                         "outer_folds must be 2 to 20 with method AUTO, else 0; was ", options.outer_folds)),
+                     "specification.outer_folds");
+  }
+  return options;
 }
 
 absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection) {

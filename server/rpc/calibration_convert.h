@@ -21,7 +21,9 @@ Serving ServingOf(const MonitorKey& key, const ServingTable& table);
 v1::WindowReport ToProto(const WindowReport& report, const Serving& serving);
 
 // INVALID_ARGUMENT unless it is a method that is fitted.
-absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);
+absl::StatusOr<CalibrationMethod> FitMethodFromProto(v1::CalibrationMethod method);
+// How it is judged; INVALID_ARGUMENT for a number of folds or a share that FitCalibrator would not take.
+absl::StatusOr<FitOptions> FitOptionsFromProto(const v1::FitSpecification& specification);
 // Which stored labels; INVALID_ARGUMENT for a bad time, an end before the start, or a negative max_rows.
 absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selection);
 

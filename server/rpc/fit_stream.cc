@@ -99,13 +99,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   absl::Status Begin(const v1::FitSpecification& specification) {
     ASSIGN_OR_RETURN(Snapshot snapshot,
                      backends_.table.Find(specification.model(), specification.model_version()));
-    ASSIGN_OR_RETURN(method_, MethodFromProto(specification.method()));
-    folds_ = specification.folds() == 0 ? FitOptions().folds : specification.folds();
-    if (folds_ < 2 || folds_ > 20) {
-      return WithField(
-          absl::InvalidArgumentError(absl::StrCat("folds must be 2 to 20, or 0 for 5; was ", folds_)),
-          "specification.folds");
-    }
+    ASSIGN_OR_RETURN(method_, FitMethodFromProto(specification.method()));
+    ASSIGN_OR_RETURN(options_, FitOptionsFromProto(specification));
     target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes(),
                                 snapshot.model->digest};
     if (specification.has_uploaded()) {
@@ -117,7 +112,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(specification.stored()));
     const int64_t max_rows = specification.stored().max_rows();
     if (!Start(Work::kFitting)) return absl::OkStatus();
-    backends_.registry.FitStored(*target_, method_, folds_, std::move(selection),
+    backends_.registry.FitStored(*target_, method_, options_, std::move(selection),
                                  max_rows == 0 ? backends_.limits.fit_max_rows : max_rows, progress(),
                                  done());
     return absl::OkStatus();
@@ -126,7 +121,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   void FitUploaded() {
     if (set_ == nullptr) return;  // The client closed its side after selecting stored labels.
     if (!Start(Work::kFitting)) return;
-    backends_.registry.FitUploaded(*target_, method_, folds_, std::move(*set_).Take(), progress(), done());
+    backends_.registry.FitUploaded(*target_, method_, options_, std::move(*set_).Take(), progress(), done());
   }
 
   CalibratorRegistry::Progress progress() {
@@ -185,7 +180,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   v1::FitCalibratorRequest request_;
   std::optional<CalibrationTarget> target_;
   CalibrationMethod method_ = CalibrationMethod::kTemperature;
-  int folds_ = 0;
+  FitOptions options_;
   std::unique_ptr<LabelledSet> set_;
 
   Mutex mu_;

@@ -315,18 +315,31 @@ TEST_F(CalibrationLoopTest, AnUploadedSetOfImagesTensorsOrLogitsGivesTheSameFit)
   }
 }
 
-TEST_F(CalibrationLoopTest, PlattOneVsRestFitsActivatesAndServesProbabilitiesThatSumToOne) {
+TEST_F(CalibrationLoopTest, EveryMethodFitsActivatesAndServesProbabilitiesThatSumToOne) {
   PredictAndLabel(0, 960);
-  const auto fitted = Fit(*api_, StoredFit(v1::CALIBRATION_METHOD_PLATT));
-  ASSERT_TRUE(fitted.ok()) << fitted.status;
-  EXPECT_EQ(fitted->method(), "platt_one_vs_rest");
-  ASSERT_TRUE(api_->Activate(ActivateRequest(fitted->version(), 0)).ok());
-  const v1::Prediction prediction = PredictOne(5000);
-  double sum = 0;
-  for (const float p : prediction.probabilities()) sum += p;
-  EXPECT_NEAR(sum, 1, 1e-5);
-  EXPECT_EQ(prediction.confidence(),
-            *std::max_element(prediction.probabilities().begin(), prediction.probabilities().end()));
+  int64_t active = 0;
+  for (int method = v1::CALIBRATION_METHOD_TEMPERATURE; method < v1::CalibrationMethod_ARRAYSIZE; ++method) {
+    SCOPED_TRACE(v1::CalibrationMethod_Name(method));
+    const auto fitted = Fit(*api_, StoredFit(static_cast<v1::CalibrationMethod>(method)));
+    if (method == v1::CALIBRATION_METHOD_BETA) {
+      EXPECT_EQ(fitted.status.code, absl::StatusCode::kInvalidArgument) << fitted.status;
+      EXPECT_THAT(fitted.status.message, HasSubstr("beta needs 2 classes"));
+      continue;
+    }
+    ASSERT_TRUE(fitted.ok()) << fitted.status;
+    if (method == v1::CALIBRATION_METHOD_PLATT) {
+      EXPECT_EQ(fitted->method(), "platt_one_vs_rest");
+    }
+    EXPECT_EQ(fitted->report().comparison_size() > 0, method == v1::CALIBRATION_METHOD_AUTO);
+    ASSERT_TRUE(api_->Activate(ActivateRequest(fitted->version(), active)).ok());
+    active = fitted->version();
+    const v1::Prediction prediction = PredictOne(5000);
+    double sum = 0;
+    for (const float p : prediction.probabilities()) sum += p;
+    EXPECT_NEAR(sum, 1, 1e-5);
+    EXPECT_EQ(prediction.confidence(),
+              *std::max_element(prediction.probabilities().begin(), prediction.probabilities().end()));
+  }
 }
 
 }  // namespace

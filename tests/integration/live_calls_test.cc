@@ -239,8 +239,8 @@ class LiveCallsTest : public ::testing::TestWithParam<Rpc> {
       data.labels.push_back(i % 3 == 0 ? (i + 1) % kClasses : i % kClasses);
     }
     std::atomic<bool> fitted{false};
-    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, 5, data,
-                                    nullptr,
+    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5},
+                                    data, nullptr,
                                     [&](const absl::StatusOr<CalibratorVersion>& fit) { fitted = fit.ok(); });
     ASSERT_TRUE(Await([&] { return fitted.load(); }));
     ASSERT_TRUE(server_->registry().Activate("puppet", 1, 1, 0).ok());

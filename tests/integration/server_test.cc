@@ -167,7 +167,7 @@ TEST_F(ServerTest, EveryResponseIsOfTheCalibratorThatItNamesDuring100Activations
     }
     std::atomic<bool> done{false};
     server_->registry().FitUploaded(
-        {"puppet", 1, kClasses}, CalibrationMethod::kTemperature, 5, data,
+        {"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5}, data,
         [](const std::string&, double, int64_t) { return true; },
         [&](absl::StatusOr<CalibratorVersion> fitted) {
           if (fitted.ok()) calibrators.emplace(fitted->version, *Calibrator::Create(fitted->spec));
@@ -231,7 +231,7 @@ TEST_F(ServerTest, OnlyOneOfManyWhoExpectTheSameActiveCalibratorWins) {
   }
   std::atomic<bool> done{false};
   server_->registry().FitUploaded(
-      {"puppet", 1, kClasses}, CalibrationMethod::kTemperature, 5, data,
+      {"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5}, data,
       [](const std::string&, double, int64_t) { return true; },
       [&](absl::StatusOr<CalibratorVersion> fitted) { done = fitted.ok(); });
   ASSERT_TRUE(Await([&] { return done.load(); }));

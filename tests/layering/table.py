@@ -15,7 +15,7 @@ SERVER = ("base", "telemetry", "imaging", "batching", "model", "feedback", "moni
 EVERYTHING = SERVER + ("calibration", "calibration_io", "proto", "client")
 
 ROOMS: Dict[str, Room] = {
-    "calibration": Room((), ("eigen",)),
+    "calibration": Room((), ("eigen", "nlopt")),
     "calibration_io": Room(("calibration", "proto"), ("protobuf", "json")),
     "base": Room(),
     "telemetry": Room(("base",)),
@@ -55,6 +55,7 @@ LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "gtest": ("gtest/", "gmock/"),
     "jpeg": ("turbojpeg.h", "jpeglib.h"),
     "json": ("nlohmann/",),
+    "nlopt": ("nlopt.h",),
     "opencv": ("opencv2/",),
     "png": ("spng.h",),
     "protobuf": ("google/protobuf/",),
@@ -82,7 +83,8 @@ SYSTEM = (r"[a-z_0-9]+|(sys|arpa|netinet|linux|net)/[a-z_]+\.h|"
 
 # CMake's names of what a target may link.
 TARGETS: Dict[str, str] = {
-    "CLI11::CLI11": "cli", "Eigen3::Eigen": "eigen", "gRPC::grpc++": "grpc", "gRPC::grpc++_reflection": "grpc",
+    "CLI11::CLI11": "cli", "Eigen3::Eigen": "eigen", "NLopt::nlopt": "nlopt",
+    "gRPC::grpc++": "grpc", "gRPC::grpc++_reflection": "grpc",
     "nlohmann_json::nlohmann_json": "json", "protobuf::libprotobuf": "protobuf", "spdlog::spdlog": "spdlog",
     "yaml-cpp": "yaml", "ZLIB::ZLIB": "zlib", "PkgConfig::SODIUM": "sodium", "PkgConfig::SPNG": "png",
     "PkgConfig::SQLITE": "sqlite", "PkgConfig::TURBOJPEG": "jpeg", "PkgConfig::WEBP": "webp",

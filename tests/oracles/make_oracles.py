@@ -43,7 +43,7 @@ VERSIONS = {
 
 
 def write(name, cases):
-    document = {"made_by": "tests/oracles/make_oracles.py", "versions": VERSIONS, **cases}
+    document = {"made_by": f"tests/oracles/{pathlib.Path(sys.argv[0]).name}", "versions": VERSIONS, **cases}
     path = HERE / f"{name}.json"
     if "--check" in sys.argv[1:]:
         check(name, json.loads(path.read_text()), json.loads(json.dumps(document)))

@@ -13,6 +13,7 @@
 
 #include "calibration/fit.h"
 #include "calibration/labelled_rows.h"
+#include "calibration/method.h"
 #include "calibration/rolling_windows.h"
 #include "calibration/temperature_fit.h"
 
@@ -55,6 +56,23 @@ void BM_FitTemperature(benchmark::State& state) {
 }
 BENCHMARK(BM_FitTemperature)->Args({5'000, 10})->Args({10'000, 100})->Unit(benchmark::kMillisecond);
 
+// A method's fit alone, by its place in the table. Two classes where it takes no more.
+void BM_FitMethod(benchmark::State& state) {
+  const Method& method = AllMethods()[static_cast<size_t>(state.range(0))];
+  state.SetLabel(method.name);
+  const int classes = method.two_classes_only ? 2 : static_cast<int>(state.range(2));
+  const Labelled data = MakeLabelled(static_cast<int>(state.range(1)), classes);
+  const LabelledRows rows = AllRows(data.view(), data.labels);
+  for (auto _ : state) benchmark::DoNotOptimize(Ok(method.fit(rows, [](double) { return true; })));
+}
+void EveryMethod(benchmark::internal::Benchmark* benchmark) {
+  for (size_t m = 1; m < AllMethods().size(); ++m) {
+    benchmark->Args({static_cast<int64_t>(m), 10'000, 10});
+    benchmark->Args({static_cast<int64_t>(m), 10'000, 100});
+  }
+}
+BENCHMARK(BM_FitMethod)->Apply(EveryMethod)->Unit(benchmark::kMillisecond);
+
 // With its checks, both reports, and 5-fold cross-validation.
 void BM_FitCalibrator(benchmark::State& state, CalibrationMethod method) {
   const Labelled data = MakeLabelled(static_cast<int>(state.range(0)), static_cast<int>(state.range(1)));
@@ -64,10 +82,35 @@ BENCHMARK_CAPTURE(BM_FitCalibrator, temperature, CalibrationMethod::kTemperature
     ->Args({5'000, 10})
     ->Args({10'000, 100})
     ->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(BM_FitCalibrator, auto, CalibrationMethod::kAuto) -> Args({5'000, 10})
+    -> Unit(benchmark::kMillisecond);
 BENCHMARK_CAPTURE(BM_FitCalibrator, platt_one_vs_rest, CalibrationMethod::kPlattOneVsRest)
     ->Args({5'000, 10})
     ->Args({10'000, 100})
     ->Unit(benchmark::kMillisecond);
+
+// As fitted to 5,000 rows, by its place in the table.
+void BM_ApplyMethod(benchmark::State& state) {
+  const Method& method = AllMethods()[static_cast<size_t>(state.range(0))];
+  state.SetLabel(method.name);
+  const int classes = method.two_classes_only ? 2 : static_cast<int>(state.range(1));
+  const Labelled data = MakeLabelled(5'000, classes);
+  const Fitted fitted = Ok(method.fit(AllRows(data.view(), data.labels), [](double) { return true; }));
+  const Calibrator calibrator = Ok(Calibrator::Create(fitted.spec));
+  std::vector<float> probabilities(classes);
+  const absl::Span<const float> row = absl::MakeConstSpan(data.logits).first(classes);
+  for (auto _ : state) {
+    if (!calibrator.Apply(row, absl::MakeSpan(probabilities)).ok()) std::abort();
+    benchmark::DoNotOptimize(probabilities.data());
+  }
+}
+void EveryMethodApplied(benchmark::internal::Benchmark* benchmark) {
+  for (size_t m = 0; m < AllMethods().size(); ++m) {
+    benchmark->Args({static_cast<int64_t>(m), 10});
+    benchmark->Args({static_cast<int64_t>(m), 1'000});
+  }
+}
+BENCHMARK(BM_ApplyMethod)->Apply(EveryMethodApplied);
 
 CalibratorSpec SpecOf(CalibrationMethod method, int classes) {
   CalibratorSpec spec{method, classes, {}};

@@ -66,5 +66,33 @@ TEST(FoldsTest, ASplitHoldsEachRowOnce) {
   EXPECT_EQ(held_out, 100);
 }
 
+TEST(FoldsTest, TheOrderByContentDoesNotDependOnTheOrderGiven) {
+  const Labelled data = RandomLabelled(100, 4, 1, 5), shuffled = Shuffled(data, 6);
+  const std::vector<int64_t> one = InContentOrder(data.rows()).rows,
+                             other = InContentOrder(shuffled.rows()).rows;
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(data.labels[one[i]], shuffled.labels[other[i]]);
+    for (int k = 0; k < 4; ++k) EXPECT_EQ(data.view().At(one[i], k), shuffled.view().At(other[i], k));
+  }
+}
+
+TEST(FoldsTest, AnotherSaltDividesFoldsAnew) {
+  const Labelled data = RandomLabelled(1000, 4, 1, 7);
+  const std::vector<int> plain = FoldOfEachRow(data.rows(), 5), salted = FoldOfEachRow(data.rows(), 5, 1);
+  int together = 0;
+  for (size_t i = 0; i < plain.size(); ++i) together += plain[i] == salted[i];
+  EXPECT_NEAR(together, 200, 60);
+}
+
+TEST(FoldsTest, NoSplitWhereASideWouldBeEmpty) {
+  const Labelled alike{2, {0, 1, 0, 1, 0, 1}, {0, 0, 0}};
+  EXPECT_TRUE(SplitFolds(alike.rows(), 3).empty());
+  EXPECT_TRUE(SplitHoldout(alike.rows(), 0.5).empty());
+  const Labelled data = RandomLabelled(1000, 4, 1, 8);
+  EXPECT_EQ(SplitFolds(data.rows(), 4).size(), 4u);
+  ASSERT_EQ(SplitHoldout(data.rows(), 0.25).size(), 1u);
+  EXPECT_NEAR(static_cast<double>(SplitHoldout(data.rows(), 0.25)[0].held_out.size()), 250, 50);
+}
+
 }  // namespace
 }  // namespace calserve

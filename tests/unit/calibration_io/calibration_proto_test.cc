@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "calibration/method.h"
 #include "tests/unit/calibration_io/report_values.h"
 
 namespace calserve {
@@ -33,6 +34,21 @@ TEST(CalibrationProtoTest, KeepsASpec) {
   SpecToProto(spec, &proto);
   EXPECT_EQ(proto.method(), "platt_one_vs_rest");
   EXPECT_EQ(*SpecFromProto(proto, 3), spec);
+}
+
+TEST(CalibrationProtoTest, EveryMethodHasAValueOfItsOwn) {
+  for (const Method& method : AllMethods()) {
+    const v1::CalibrationMethod proto = MethodToProto(method.id);
+    EXPECT_NE(proto, v1::CALIBRATION_METHOD_UNSPECIFIED) << method.name;
+    const absl::StatusOr<CalibrationMethod> back = MethodFromProto(proto);
+    ASSERT_TRUE(back.ok()) << back.status();
+    EXPECT_EQ(*back, method.id);
+  }
+  EXPECT_EQ(MethodToProto(CalibrationMethod::kAuto), v1::CALIBRATION_METHOD_AUTO);
+  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_AUTO), CalibrationMethod::kAuto);
+  for (const int value : {0, 99}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(MethodFromProto(static_cast<v1::CalibrationMethod>(value)).status()));
+  }
 }
 
 TEST(CalibrationProtoTest, RefusesASpecThatNoCalibratorHas) {

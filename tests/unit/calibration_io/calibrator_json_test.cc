@@ -5,6 +5,7 @@
 
 #include <filesystem>
 
+#include "calibration/method.h"
 #include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
 #include "tests/unit/calibration_io/report_values.h"
@@ -34,6 +35,44 @@ TEST(CalibratorJsonTest, RoundTripsToTheLastBit) {
     ExpectSameReport(*document->report, SomeFitReport());
     EXPECT_EQ(CalibratorToJson(*document), text);
   }
+}
+
+TEST(CalibratorJsonTest, RoundTripsWhatEveryMethodFits) {
+  for (const Method& method : AllMethods()) {
+    const int classes = method.two_classes_only ? 2 : 3;
+    std::vector<float> logits;
+    std::vector<int32_t> labels;
+    for (int i = 0; i < 60; ++i) {
+      for (int k = 0; k < classes; ++k)
+        logits.push_back(static_cast<float>((i * 7 + k * k * 5 + i * k) % 11));
+      labels.push_back(i * 3 % 7 % classes);
+    }
+    const absl::StatusOr<FitResult> fit =
+        FitCalibrator(method.id, LogitsView(absl::MakeConstSpan(logits), classes), labels);
+    ASSERT_TRUE(fit.ok()) << method.name << ": " << fit.status();
+    const std::string text = CalibratorToJson({fit->spec, fit->report});
+    const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(text);
+    ASSERT_TRUE(document.ok()) << method.name << ": " << document.status();
+    EXPECT_EQ(document->spec, fit->spec);
+    EXPECT_EQ(CalibratorToJson(*document), text);
+  }
+}
+
+TEST(CalibratorJsonTest, TakesAReportOfBeforeComparisons) {
+  std::string text = CalibratorToJson({kTemperature, SomeFitReport()});
+  const size_t start = text.find(",\n    \"holdout\"");
+  ASSERT_NE(start, std::string::npos) << text;
+  text.replace(start, std::string::npos, "\n  }\n}\n");
+  const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(text);
+  ASSERT_TRUE(document.ok()) << document.status();
+  EXPECT_TRUE(document->report->comparison.empty());
+  EXPECT_FALSE(document->report->selected_optimistic);
+}
+
+TEST(CalibratorJsonTest, NoCalibratorIsAuto) {
+  EXPECT_THAT(
+      Error(R"({"format": "calserve.calibrator.v1", "method": "auto", "classes": 2, "parameters": {}})"),
+      HasSubstr("no calibrator has method auto"));
 }
 
 TEST(CalibratorJsonTest, LooksAsDocumented) {

@@ -68,6 +68,11 @@ inline FitReport SomeFitReport() {
   out.cross_validated = SomeMetrics(3);
   out.folds = 5;
   out.changed_predictions = 0.1 / 3;
+  out.comparison = {
+      {CalibrationMethod::kTemperature, "", 0.1 / 7, 0.2 / 7, 0.3 / 7, -0.4 / 7, 0.5 / 7, 0.6 / 7, 0.7 / 7},
+      {CalibrationMethod::kBeta, "needs 2 classes"}};
+  out.selected_optimistic = true;
+  out.holdout = 0.7 / 3;
   return out;
 }
 
@@ -101,6 +106,9 @@ inline void ExpectSameReport(const FitReport& a, const FitReport& b) {
   EXPECT_EQ(a.at_bound, b.at_bound);
   EXPECT_EQ(a.folds, b.folds);
   EXPECT_EQ(a.changed_predictions, b.changed_predictions);
+  EXPECT_EQ(a.comparison, b.comparison);
+  EXPECT_EQ(a.selected_optimistic, b.selected_optimistic);
+  EXPECT_EQ(a.holdout, b.holdout);
   ExpectSameMetrics(a.before, b.before);
   ExpectSameMetrics(a.after, b.after);
   ASSERT_EQ(a.cross_validated.has_value(), b.cross_validated.has_value());

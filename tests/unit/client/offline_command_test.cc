@@ -136,6 +136,44 @@ TEST_F(OfflineCommandTest, DetailsOfSeveralCalibratorsStandSideBySide) {
   EXPECT_EQ(json::parse(Calserve("report --json" + data).output).count("details"), 0u);
 }
 
+TEST_F(OfflineCommandTest, EveryMethodIsFittedSavedAndReported) {
+  const std::string many = WriteOracle(Oracle(0));
+  for (const char* method : {"temperature", "platt", "platt_one_vs_rest", "adaptive_temperature",
+                             "ensemble_temperature", "vector_scaling", "top_label_isotonic", "isotonic",
+                             "isotonic_one_vs_rest", "histogram", "scaling_binning"}) {
+    const std::string file = Path(std::string(method) + ".json");
+    const Result fit = Calserve("fit --json --method " + std::string(method) + " --out " + file + many);
+    ASSERT_EQ(fit.exit_code, 0) << method << fit.output;
+    const Result report = Calserve("report --json --calibrator " + file + many);
+    ASSERT_EQ(report.exit_code, 0) << method << report.output;
+    EXPECT_NEAR(json::parse(report.output).at("nll").get<double>(),
+                json::parse(fit.output).at("nll_after").get<double>(), 1e-12)
+        << method;
+  }
+  const std::string two = WriteOracle(Oracle(2));
+  EXPECT_EQ(Calserve("fit --method beta --out " + Path("beta.json") + two).exit_code, 0);
+  EXPECT_EQ(Calserve("report --calibrator " + Path("beta.json") + two).exit_code, 0);
+}
+
+TEST_F(OfflineCommandTest, AutoShowsWhatItCompared) {
+  const std::string data = WriteOracle(Oracle(0));
+  const json fit = json::parse(Calserve("fit --method auto --json" + data).output);
+  EXPECT_EQ(fit.at("comparison").size(), 10u);
+  EXPECT_EQ(fit.at("comparison").at(0).at("method"), "none");
+  EXPECT_EQ(fit.at("selected_optimistic"), true);
+  const Result table = Calserve("fit --method auto" + data);
+  EXPECT_EQ(table.exit_code, 0);
+  for (const char* part :
+       {"top_label_isotonic", "standard error", "selected, optimistic", "accuracy change"}) {
+    EXPECT_THAT(table.output, HasSubstr(part));
+  }
+  const Result outer = Calserve("fit --method auto --folds 3 --outer-folds 2" + data);
+  EXPECT_EQ(outer.exit_code, 0);
+  EXPECT_EQ(outer.output.find("optimistic"), std::string::npos);
+  const json holdout = json::parse(Calserve("fit --method auto --json --holdout 0.5" + data).output);
+  EXPECT_EQ(holdout.at("holdout"), 0.5);
+}
+
 TEST_F(OfflineCommandTest, PeopleGetATableWithoutColourInAPipe) {
   const std::string data = WriteOracle(Oracle(0));
   const Result fit = Calserve("fit --method platt" + data);
@@ -244,6 +282,7 @@ TEST_F(OfflineCommandTest, AnOptionThatWouldBeIgnoredIsWrongUsage) {
       {"--exclude-source", "fit --model m --exclude-source me" + data},
       {"--max-rows", "fit --images " + Path("images") + " --max-rows 9"},
       {"--out", "fit --out c.json"},
+      {"--outer-folds", "fit --outer-folds 3" + data},
       {"--out", "fit --model m --out c.json" + data},
       {"--model-version", "report --model-version 1" + data},
       {"--calibrator-version", "report --calibrator-version 0" + data},

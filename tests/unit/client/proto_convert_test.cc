@@ -114,6 +114,12 @@ TEST(ProtoConvertTest, SelectsStoredOrUploadedRows) {
   request.method = CalibrationMethod::kPlatt;
   EXPECT_TRUE(ToProto(request).has_stored());
   EXPECT_EQ(ToProto(request).method(), v1::CALIBRATION_METHOD_PLATT);
+  request.method = CalibrationMethod::kAuto;
+  request.holdout = 0.25;
+  request.outer_folds = 4;
+  EXPECT_EQ(ToProto(request).method(), v1::CALIBRATION_METHOD_AUTO);
+  EXPECT_EQ(ToProto(request).holdout(), 0.25);
+  EXPECT_EQ(ToProto(request).outer_folds(), 4);
   request.data = UploadedLogits{};
   EXPECT_TRUE(ToProto(request).has_uploaded());
 }

@@ -79,13 +79,13 @@ class CalibratorRegistryTest : public ::testing::Test {
   absl::StatusOr<CalibratorVersion> FitStored(int64_t max_rows = 0,
                                               CalibratorRegistry::Progress progress = nullptr) {
     FitOutcome outcome;
-    registry_->FitStored(kTarget, CalibrationMethod::kTemperature, 5, {}, max_rows, std::move(progress),
-                         outcome.Done());
+    registry_->FitStored(kTarget, CalibrationMethod::kTemperature, {.folds = 5}, {}, max_rows,
+                         std::move(progress), outcome.Done());
     return outcome.Wait();
   }
   absl::StatusOr<CalibratorVersion> FitUploaded(LabelledLogits data) {
     FitOutcome outcome;
-    registry_->FitUploaded(kTarget, CalibrationMethod::kTemperature, 0, std::move(data), nullptr,
+    registry_->FitUploaded(kTarget, CalibrationMethod::kTemperature, {.folds = 0}, std::move(data), nullptr,
                            outcome.Done());
     return outcome.Wait();
   }
@@ -173,7 +173,7 @@ TEST_F(CalibratorRegistryTest, MoreFitsThanMayWaitAreRefusedAtOnce) {
   HeldProgress held;
   FitOutcome running, waiting, refused;
   const auto fit = [&](FitOutcome& outcome, CalibratorRegistry::Progress progress) {
-    registry_->FitStored(kTarget, CalibrationMethod::kTemperature, 0, {}, 0, std::move(progress),
+    registry_->FitStored(kTarget, CalibrationMethod::kTemperature, {.folds = 0}, {}, 0, std::move(progress),
                          outcome.Done());
   };
   fit(running, held.Hold());
@@ -193,9 +193,11 @@ TEST_F(CalibratorRegistryTest, DestructionCancelsTheFitUnderWayAndThoseThatWait)
   AppendOverconfident(200);
   HeldProgress held;
   FitOutcome running, waiting;
-  registry_->FitStored(kTarget, CalibrationMethod::kTemperature, 5, {}, 0, held.Hold(), running.Done());
+  registry_->FitStored(kTarget, CalibrationMethod::kTemperature, {.folds = 5}, {}, 0, held.Hold(),
+                       running.Done());
   held.WaitUntilReached();
-  registry_->FitStored(kTarget, CalibrationMethod::kTemperature, 5, {}, 0, nullptr, waiting.Done());
+  registry_->FitStored(kTarget, CalibrationMethod::kTemperature, {.folds = 5}, {}, 0, nullptr,
+                       waiting.Done());
   std::thread destroyer([&] { registry_.reset(); });
   absl::SleepFor(absl::Milliseconds(50));
   held.Open();

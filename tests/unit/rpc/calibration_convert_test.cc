@@ -128,13 +128,50 @@ TEST(WindowReportToProtoTest, CarriesTheKeyThePositionAndBothMetrics) {
   EXPECT_FALSE(ToProto(report, {true, issued}).has_alarm()) << "stored labels have none";
 }
 
-TEST(MethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {
-  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_TEMPERATURE), CalibrationMethod::kTemperature);
-  EXPECT_EQ(*MethodFromProto(v1::CALIBRATION_METHOD_PLATT), CalibrationMethod::kPlatt);
+TEST(FitMethodFromProtoTest, OnlyAMethodThatIsFittedIsTaken) {
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_TEMPERATURE), CalibrationMethod::kTemperature);
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_PLATT), CalibrationMethod::kPlatt);
   for (const int method : {0, 1, 99}) {
-    ExpectRefused(MethodFromProto(static_cast<v1::CalibrationMethod>(method)).status(),
+    ExpectRefused(FitMethodFromProto(static_cast<v1::CalibrationMethod>(method)).status(),
                   "specification.method", absl::StrCat("was ", method));
   }
+}
+
+TEST(FitMethodFromProtoTest, AutoAndEveryNewMethodIsTaken) {
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_AUTO), CalibrationMethod::kAuto);
+  EXPECT_EQ(*FitMethodFromProto(v1::CALIBRATION_METHOD_VECTOR_SCALING), CalibrationMethod::kVectorScaling);
+}
+
+TEST(FitOptionsFromProtoTest, ZeroesAreTheDefaults) {
+  const absl::StatusOr<FitOptions> options = FitOptionsFromProto({});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->folds, 5);
+  EXPECT_EQ(options->holdout, 0);
+  EXPECT_EQ(options->outer_folds, 0);
+}
+
+TEST(FitOptionsFromProtoTest, TakesWhatAFitTakesAndNamesTheFieldOfTheRest) {
+  v1::FitSpecification from;
+  from.set_method(v1::CALIBRATION_METHOD_AUTO);
+  from.set_folds(3);
+  from.set_holdout(0.25);
+  from.set_outer_folds(4);
+  const absl::StatusOr<FitOptions> options = FitOptionsFromProto(from);
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->folds, 3);
+  EXPECT_EQ(options->holdout, 0.25);
+  EXPECT_EQ(options->outer_folds, 4);
+  from.set_folds(21);
+  ExpectRefused(FitOptionsFromProto(from).status(), "specification.folds", "was 21");
+  from.set_folds(0);
+  from.set_holdout(0.95);
+  ExpectRefused(FitOptionsFromProto(from).status(), "specification.holdout", "was 0.95");
+  from.set_holdout(0);
+  from.set_outer_folds(1);
+  ExpectRefused(FitOptionsFromProto(from).status(), "specification.outer_folds", "was 1");
+  from.set_outer_folds(4);
+  from.set_method(v1::CALIBRATION_METHOD_TEMPERATURE);
+  ExpectRefused(FitOptionsFromProto(from).status(), "specification.outer_folds", "with method AUTO");
 }
 
 TEST(SelectionFromProtoTest, AnEmptyOneSelectsEverything) {
