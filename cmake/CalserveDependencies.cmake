@@ -25,6 +25,9 @@ if(CALSERVE_BUILD_SERVER)
   pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
   pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
   pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)
+  pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib)
+  # The core alone: its own HTTP server (civetweb) and push (curl) are not linked.
+  pkg_check_modules(PROMETHEUS REQUIRED IMPORTED_TARGET prometheus-cpp-core)
   # The allocator of whole programs (docs/adr/). Sanitizers bring their own.
   pkg_check_modules(JEMALLOC REQUIRED IMPORTED_TARGET jemalloc)
   add_library(calserve_allocator INTERFACE)

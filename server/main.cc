@@ -1,6 +1,6 @@
 // calserve-server: the whole server in the order in which data flows.
 //   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback
-//   -> monitoring -> gRPC -> drain
+//   -> monitoring -> admin port -> gRPC -> drain
 
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
 #include "server/check_models.h"
@@ -26,6 +27,8 @@
 #include "server/feedback/retention.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/http/admin_server.h"
+#include "server/live_view.h"
 #include "server/main_signals.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
@@ -48,7 +51,8 @@ int Fail(int exit_code, const absl::Status& status) {
 }
 
 // Returns when the server is to stop, with what it is to exit with.
-int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server) {
+int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server,
+                     LiveView& view) {
   while (true) {
     if (const int signal = signals.Wait(); signal != 0) {
       spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
@@ -57,6 +61,7 @@ int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, Grp
       return kExitOk;
     }
     server.SetNotReady();
+    view.SetNotReady("device lost");
     spdlog::critical("device lost: not ready any more; device_error_policy={}", config.device_error_policy);
     if (config.device_error_policy == "exit") return kExitDevice;
   }
@@ -119,19 +124,31 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
   });
 
+  LiveView view(table, predictor, **ingestor, *hub, config.monitoring.windows);
+  std::unique_ptr<AdminServer> admin;
+  if (config.admin.enabled()) {
+    absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(config.admin, view);
+    if (!started.ok()) return Fail(kExitAddress, started.status());
+    admin = *std::move(started);
+    spdlog::info("admin address={}", admin->address());
+  }
+
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       config.grpc,
       {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration, repository->get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
+  view.SetReady();
   spdlog::info("serving address={}", (*server)->address());
 
-  const int exit_code = WaitUntilStopped(config, signals, **server);
+  const int exit_code = WaitUntilStopped(config, signals, **server, view);
+  view.SetNotReady(exit_code == kExitOk ? "stopping" : "stopping: a device is lost");
   signals.Unblock();  // A second one stops the process at once.
   (*repository)->StopLoading();
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
   (*repository)->Stop();
+  admin.reset();  // Until here the metrics of the drain could be read.
   server->reset();
   ingestor->reset();  // Commits what is queued.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {

@@ -67,7 +67,8 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   if (!port.ok()) return port.status();
   const std::string target = absl::StrCat("127.0.0.1:", *port);
   const absl::StatusOr<pid_t> pid = Spawn({options.binary, "--model-repository", options.model_repository,
-                                           "--listen", target, "--data-dir", options.data_dir},
+                                           "--listen", target, "--admin-listen", "off", "--data-dir",
+                                           options.data_dir},
                                           LogPath(options));
   if (!pid.ok()) return pid.status();
   auto server = absl::WrapUnique(new ServerProcess(options, target, *pid));

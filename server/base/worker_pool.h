@@ -33,6 +33,9 @@ class WorkerPool final {
     return queue_.TryPushAll(lane, std::move(work));
   }
 
+  // Pieces of work that no thread has taken yet.
+  size_t queued() const { return queue_.size(); }
+
  private:
   void RunUntilClosed() {
     while (std::optional<Work> work = queue_.Pop()) std::move (*work)();

@@ -51,6 +51,7 @@ class BatchQueue {
   bool empty() const { return queue_.empty(); }
   int tasks() const { return static_cast<int>(queue_.size()); }
   int rows() const { return rows_; }
+  int64_t bytes() const { return bytes_; }
 
  private:
   // Puts tasks that have become urgent by waiting before all others, the earliest deadline first. One that

@@ -103,7 +103,8 @@ class InstanceBatcher final : public Batcher {
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   absl::Duration run_time_ ABSL_GUARDED_BY(mu_);  // Of a batch, moving average; zero before the first.
-  Counters counters_ ABSL_GUARDED_BY(mu_);        // Without queued_rows, which the queue knows.
+  Counters counters_ ABSL_GUARDED_BY(mu_);        // Without what is so now.
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;          // instances, for work
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
   absl::Status unprepared_ ABSL_GUARDED_BY(mu_);  // the error of one
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
@@ -146,6 +147,8 @@ Batcher::Counters InstanceBatcher::counters() const {
   MutexLock lock(&mu_);
   Counters counters = counters_;
   counters.queued_rows = queue_.rows();
+  counters.queued_bytes = queue_.bytes();
+  counters.busy_instances = stopping_ ? 0 : prepared_ - waiting_;
   return counters;
 }
 
@@ -260,7 +263,9 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
         work_.Signal();  // Another instance may have slept through these tasks' own signals.
       return work;
     }
+    ++waiting_;
     clock_.WaitUntil(&work_, &mu_, now + decision.wait);
+    --waiting_;
   }
   return std::nullopt;
 }

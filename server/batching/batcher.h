@@ -32,6 +32,7 @@ struct BatchResult {
   std::vector<float> logits;  // rows × columns
   absl::Duration queued;      // from Schedule to the start of its batch
   absl::Duration ran;         // the forward pass
+  double share = 1;           // of its batch's rows
 };
 
 // Whether the client still wants an answer; shared between the call and the queue.
@@ -114,7 +115,8 @@ class Batcher {
     int64_t tasks = 0, rows = 0, batches = 0;         // that reached the model
     int64_t refused = 0, expired = 0, cancelled = 0;  // tasks that did not
     int64_t failed = 0;                               // of `tasks`, those that the model gave an error
-    int64_t queued_rows = 0;                          // now
+    int64_t queued_rows = 0, queued_bytes = 0;        // now
+    int busy_instances = 0;                           // now: those that do not wait for work
     std::vector<BatchesOfSize> by_rows;               // of n rows at [n - 1], up to the most that ran
   };
   virtual Counters counters() const = 0;

@@ -72,8 +72,10 @@ FinishedBatch InstancePipeline::Finish() {
     absl::Status outcome = OutcomeOfTask(batch.status, own, runner_.columns);
     if (!outcome.ok()) ++finished.failed;
     if (outcome.ok()) {
-      finished.results.push_back(
-          BatchResult{{own.begin(), own.end()}, began - queued.enqueued, finished.ran});
+      finished.results.push_back(BatchResult{{own.begin(), own.end()},
+                                             began - queued.enqueued,
+                                             finished.ran,
+                                             static_cast<double>(queued.task.rows) / batch.rows});
     } else {
       finished.results.push_back(std::move(outcome));
     }

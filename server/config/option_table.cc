@@ -13,6 +13,10 @@ constexpr Option kOptions[] = {
      "where the models are: NAME/model.yaml; the one option that must be set"},
     {"listen", OptionKind::kText, "", "host:port", [](ServerConfig& c) -> Field { return &c.grpc.listen; },
      "address of gRPC; loopback until you decide who may reach it; port 0 takes a free one"},
+    {"admin_listen", OptionKind::kText, "", "host:port",
+     [](ServerConfig& c) -> Field { return &c.admin.listen; },
+     "address of /metrics, /healthz and /readyz, plain HTTP without access control; port 0 takes a free one; "
+     "empty or off: none"},
     {"data_dir", OptionKind::kText, "", "directory",
      [](ServerConfig& c) -> Field { return &c.store.data_dir; },
      "holds the store and the ticket keys; made if it is not there; back it up"},

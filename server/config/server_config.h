@@ -8,6 +8,7 @@
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/http/admin_server.h"
 #include "server/imaging/decoder.h"
 #include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
@@ -28,6 +29,7 @@ struct ServerConfig {
   std::string device_error_policy = "exit";         // exit | stay: once a device does not answer any more
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels
   GrpcOptions grpc;                                 // has the address to listen on
+  AdminOptions admin;                               // the address of the admin port
   StoreOptions store;                               // has the data directory
   DecodingOptions decoding;                         // threads = 0: one a core
   DecodeLimits decode_limits;

@@ -1,6 +1,7 @@
 #include "server/feedback/feedback_ingestor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <deque>
 #include <thread>
 #include <utility>
@@ -78,8 +79,15 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   void Submit(std::vector<Feedback> items, std::string source, std::string submitter, Done done) override;
 
   Counters counters() const override {
-    MutexLock lock(&mu_);
-    return counters_;
+    Counters counters;
+    {
+      MutexLock lock(&mu_);
+      counters = counters_;
+      counters.queued_labels = queued_labels_;
+    }
+    counters.label_delay = label_delay_.values();
+    counters.commit = commit_.values();
+    return counters;
   }
 
  private:
@@ -100,6 +108,8 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   std::vector<Submission> NextGroup();
   void Commit(std::vector<Submission> group);
   absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels);
+  // One transaction, measured.
+  absl::StatusOr<std::vector<AppendOutcome>> AppendPart(absl::Span<ScoredLabel> labels);
   void Complete(Submission submission, absl::Span<const AppendOutcome> outcomes);
   void BackOff();
 
@@ -116,7 +126,9 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   int64_t queued_labels_ ABSL_GUARDED_BY(mu_) = 0;  // in the queue, or set aside
   int64_t queued_bytes_ ABSL_GUARDED_BY(mu_) = 0;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
-  Counters counters_ ABSL_GUARDED_BY(mu_);
+  Counters counters_ ABSL_GUARDED_BY(mu_);  // Without what is so now, and the histograms.
+  LabelDelayHistogram label_delay_;
+  ServingHistogram commit_;
 
   absl::Duration backoff_ = absl::ZeroDuration();  // the writer's own; zero while the store works
   std::jthread writer_;
@@ -292,12 +304,24 @@ absl::StatusOr<std::vector<AppendOutcome>> FeedbackIngestorImpl::Append(absl::Sp
   while (!labels.empty()) {
     const absl::Span<ScoredLabel> part =
         labels.first(std::min<size_t>(labels.size(), options_.max_commit_labels));
-    ASSIGN_OR_RETURN(const std::vector<AppendOutcome> outcomes, store_.Append(part, clock_.Now()));
+    ASSIGN_OR_RETURN(const std::vector<AppendOutcome> outcomes, AppendPart(part));
     all.insert(all.end(), outcomes.begin(), outcomes.end());
     labels.remove_prefix(part.size());
     if (on_commit_) on_commit_();
   }
   return all;
+}
+
+absl::StatusOr<std::vector<AppendOutcome>> FeedbackIngestorImpl::AppendPart(absl::Span<ScoredLabel> labels) {
+  const auto start = std::chrono::steady_clock::now();
+  absl::StatusOr<std::vector<AppendOutcome>> outcomes = store_.Append(labels, clock_.Now());
+  commit_.Add(absl::FromChrono(std::chrono::steady_clock::now() - start));
+  if (!outcomes.ok()) return outcomes;
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if ((*outcomes)[i] == AppendOutcome::kAccepted)
+      label_delay_.Add(labels[i].time - labels[i].prediction.issued_at);
+  }
+  return outcomes;
 }
 
 void FeedbackIngestorImpl::Complete(Submission submission, absl::Span<const AppendOutcome> outcomes) {

@@ -13,6 +13,7 @@
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/telemetry/histogram.h"
 
 namespace calserve {
 
@@ -67,6 +68,9 @@ class FeedbackIngestor {
 
   struct Counters {
     int64_t accepted = 0, duplicate = 0, label_conflict = 0, rejected = 0;  // rejected: conflicts included
+    int64_t queued_labels = 0;                                              // now
+    HistogramValues label_delay;  // of accepted labels: from the prediction to its label's commit
+    HistogramValues commit;       // of the store's transactions, failed ones included
   };
 
   static absl::StatusOr<std::unique_ptr<FeedbackIngestor>> Create(const FeedbackOptions& options,

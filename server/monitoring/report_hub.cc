@@ -61,6 +61,9 @@ class Hub final : public ReportHub {
 
   absl::StatusOr<std::unique_ptr<Subscriber>> Subscribe(Subscription subscription,
                                                         std::function<void()> on_ready) override;
+  absl::StatusOr<WindowReport> Newest(const MonitorKey& key, const std::string& window) override {
+    return cache_.Get(key, window, SteadyNow() - ReportCache::kSharedFor);
+  }
   void Unsubscribe(const std::shared_ptr<Watch>& watch);
   std::vector<WindowReport> Take(Watch& watch);
 

@@ -61,6 +61,9 @@ class ReportHub {
   // RESOURCE_EXHAUSTED beyond max_subscribers; INVALID_ARGUMENT for an unknown window or a bad interval.
   virtual absl::StatusOr<std::unique_ptr<Subscriber>> Subscribe(Subscription subscription,
                                                                 std::function<void()> on_ready) = 0;
+
+  // The report of one window as subscribers get it, at most 10 ms old; errors as CalibrationMonitor::Report.
+  virtual absl::StatusOr<WindowReport> Newest(const MonitorKey& key, const std::string& window) = 0;
 };
 
 }  // namespace calserve

@@ -107,15 +107,18 @@ struct Predictor::Job {
   Snapshot snapshot;
   Uuid first_id;  // of the first prediction; may have chosen the version
   Done done;
-  std::vector<float> input;  // rows × input_size, written row by row
-  absl::Time received;
+  std::vector<float> input;   // rows × input_size, written row by row
+  absl::Time received;        // by its handler
+  absl::Time queued;          // for a decoder, or else for an instance
+  absl::Duration model_cost;  // its share of the forward pass
 
   std::atomic<int> undecoded{0};
   mutable Mutex mu;
   absl::Status error ABSL_GUARDED_BY(mu);  // of the lowest input that failed
   size_t error_index ABSL_GUARDED_BY(mu) = 0;
-  absl::Duration waited ABSL_GUARDED_BY(mu);    // for a decoder, the slowest input
-  absl::Duration decoding ABSL_GUARDED_BY(mu);  // the slowest input
+  absl::Duration waited ABSL_GUARDED_BY(mu);         // for a decoder, the slowest input
+  absl::Duration decoding ABSL_GUARDED_BY(mu);       // the slowest input
+  absl::Duration decoding_cost ABSL_GUARDED_BY(mu);  // of all inputs
 
   absl::Span<float> Row(size_t index) {
     const size_t size = static_cast<size_t>(snapshot.model->input_size);
@@ -132,17 +135,31 @@ struct Predictor::Job {
     MutexLock lock(&mu);
     return !error.ok();
   }
-  // Counts the outcome, then tells it: whoever has the answer finds it counted.
-  void Finish(absl::StatusOr<PredictionResponse> outcome, absl::Time now) {
+  // Counts the outcome, then tells it: whoever has the answer finds it counted. How long telling took is
+  // counted after.
+  void Finish(absl::StatusOr<PredictionResponse> outcome, const Clock& clock) {
     RequestCounters& counters = *snapshot.model->counters;
-    if (outcome.ok()) {
-      const RequestTiming timing{now - received, outcome->queued, outcome->decoding, outcome->model,
-                                 outcome->answering};
-      counters.CountAnswered(static_cast<int64_t>(request.inputs.size()), timing, now);
-    } else {
-      counters.CountFailed(outcome.status().code(), now - received);
+    const absl::Time answered = clock.Now();
+    if (!outcome.ok()) {
+      counters.CountFailed(request.rpc, outcome.status().code(), answered - received);
+      return std::move(done)(std::move(outcome));
     }
+    RequestTiming timing;
+    timing.until_answer = answered - received;
+    timing.receive = queued - received;
+    timing.queue = outcome->queued;
+    timing.preprocess = outcome->decoding;
+    timing.model = outcome->model;
+    timing.model_cost = model_cost;
+    timing.calibrate = outcome->answering;
+    {
+      MutexLock lock(&mu);
+      timing.preprocess_cost = decoding_cost;
+    }
+    counters.CountAnswered(request.rpc, static_cast<int64_t>(request.inputs.size()), timing, answered);
     std::move(done)(std::move(outcome));
+    const absl::Time responded = clock.Now();
+    counters.CountResponded(responded - answered, responded - received);
   }
 };
 
@@ -200,24 +217,28 @@ absl::StatusOr<Predictor::Choice> Predictor::Choose(const std::string& model, Ve
 void Predictor::Predict(PredictionRequest request, Done done) {
   absl::StatusOr<Choice> choice =
       Choose(request.model, {request.model_version, request.version_label, request.routing_key});
-  if (!choice.ok()) return std::move(done)(choice.status());
+  if (!choice.ok()) {
+    CountUnserved(request.rpc, choice.status().code());
+    return std::move(done)(choice.status());
+  }
   Predict(std::move(request), *std::move(choice), std::move(done));
 }
 
 void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   const ServedModel& model = *choice.snapshot.model;
+  if (request.received == absl::InfinitePast()) request.received = clock_.Now();
   if (absl::Status status = CheckRequest(request, model); !status.ok()) {
-    model.counters->CountFailed(status.code(), absl::ZeroDuration());
+    model.counters->CountFailed(request.rpc, status.code(), clock_.Now() - request.received);
     return std::move(done)(std::move(status));
   }
 
   auto job = std::make_shared<Job>();
+  job->received = request.received;
   job->request = std::move(request);
   job->snapshot = std::move(choice.snapshot);
   job->first_id = choice.first_id;
   job->done = std::move(done);
   job->input.resize(job->request.inputs.size() * static_cast<size_t>(model.input_size));
-  job->received = clock_.Now();
 
   std::vector<int> images;
   for (size_t i = 0; i < job->request.inputs.size(); ++i) {
@@ -234,8 +255,9 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
     } else if (status.ok()) {
       status = absl::InvalidArgumentError("an input needs encoded_image or tensor; it has neither");
     }
-    if (!status.ok()) return job->Finish(OfInput(std::move(status), i), clock_.Now());
+    if (!status.ok()) return job->Finish(OfInput(std::move(status), i), clock_);
   }
+  job->queued = clock_.Now();
   if (images.empty()) return Schedule(std::move(job));
   Decode(std::move(job), std::move(images));
 }
@@ -255,7 +277,7 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   work.clear();
   job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
                          "DECODE_QUEUE_FULL"),
-              clock_.Now());
+              clock_);
 }
 
 void Predictor::DecodeOne(std::shared_ptr<Job> job, int index) {
@@ -268,9 +290,11 @@ void Predictor::DecodeOne(std::shared_ptr<Job> job, int index) {
     if (!status.ok()) job->Fail(index, OfInput(std::move(status), index));
   }
   {
+    const absl::Duration took = clock_.Now() - start;
     MutexLock lock(&job->mu);
-    job->waited = std::max(job->waited, start - job->received);
-    job->decoding = std::max(job->decoding, clock_.Now() - start);
+    job->waited = std::max(job->waited, start - job->queued);
+    job->decoding = std::max(job->decoding, took);
+    job->decoding_cost += took;
   }
   if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job));
 }
@@ -281,7 +305,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
     MutexLock lock(&job->mu);
     error = job->error;
   }
-  if (!error.ok()) return job->Finish(std::move(error), clock_.Now());
+  if (!error.ok()) return job->Finish(std::move(error), clock_);
   BatchTask task;
   task.rows = static_cast<int>(job->request.inputs.size());
   task.input = std::move(job->input);
@@ -290,12 +314,12 @@ void Predictor::Schedule(std::shared_ptr<Job> job) {
   task.cancel = job->request.cancel;
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
-    if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_.Now());
+    if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_);
     const absl::Time started = clock_.Now();
     absl::StatusOr<PredictionResponse> answer = Answer(*job, *result, started);
-    const absl::Time now = clock_.Now();
-    if (answer.ok()) answer->answering = now - started;
-    job->Finish(std::move(answer), now);
+    if (answer.ok()) answer->answering = clock_.Now() - started;
+    job->model_cost = result->ran * result->share;
+    job->Finish(std::move(answer), clock_);
   };
   batcher.Schedule(std::move(task));
 }

@@ -18,6 +18,7 @@
 #include "server/imaging/preprocessor.h"
 #include "server/prediction/decoding_options.h"
 #include "server/prediction/serving_table.h"
+#include "server/telemetry/outcome_counters.h"
 
 namespace calserve {
 
@@ -50,8 +51,10 @@ struct PredictionRequest {
   bool return_logits = false;
   bool return_probabilities = false;
   absl::Time deadline = absl::InfiniteFuture();
-  int priority = 0;                          // 1 is the most urgent; 0: the model's default
-  std::shared_ptr<const CancelFlag> cancel;  // may be null
+  int priority = 0;                            // 1 is the most urgent; 0: the model's default
+  std::shared_ptr<const CancelFlag> cancel;    // may be null
+  Rpc rpc = Rpc::kPredict;                     // what it is counted as
+  absl::Time received = absl::InfinitePast();  // when its handler began; InfinitePast: when Predict is called
 };
 
 struct Prediction {
@@ -100,6 +103,12 @@ class Predictor final {
   // The same for a caller who had to know the model first: `request` says nothing of model and version.
   void Predict(PredictionRequest request, Choice choice, Done done);
 
+  // A request that never got as far as a model version, where the version would count it.
+  void CountUnserved(Rpc rpc, absl::StatusCode code) { unserved_.Count(rpc, code); }
+  const OutcomeCounters& unserved() const { return unserved_; }
+  // Images of all models that wait for a decoder.
+  int64_t queued_images() const { return static_cast<int64_t>(decoders_.queued()); }
+
  private:
   struct Job;  // One request on its way.
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
@@ -110,6 +119,7 @@ class Predictor final {
   const ServingTable& table_;
   const TicketSealer& tickets_;
   const Clock& clock_;
+  OutcomeCounters unserved_;
   WorkerPool decoders_;  // Last: its threads use the members above.
 };
 

@@ -30,7 +30,9 @@ int64_t ColumnsOf(const OutputTensor& output, const ServedModel& model) {
   return output.per_class ? model.classes() : 1;
 }
 
-void Set(const DurationCounter& counter, inference::StatisticDuration& to) {
+// Of a DurationCounter or a DurationHistogram.
+template <typename Counter>
+void Set(const Counter& counter, inference::StatisticDuration& to) {
   to.set_count(static_cast<uint64_t>(counter.count()));
   to.set_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(counter.total())));
 }
@@ -139,7 +141,7 @@ void Describe(const ServedModel& model, inference::ModelStatistics& to) {
   Set(counters.queue(), *requests.mutable_queue());
   Set(counters.preprocess(), *requests.mutable_compute_input());
   Set(counters.model(), *requests.mutable_compute_infer());
-  Set(counters.respond(), *requests.mutable_compute_output());
+  Set(counters.calibrate(), *requests.mutable_compute_output());
   const RequestCounters::Failures failures = counters.failures();
   Set(failures.count, failures.total, *requests.mutable_fail());
 

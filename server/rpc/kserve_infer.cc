@@ -65,20 +65,26 @@ absl::StatusOr<Predictor::Choice> Inference::Choose(const inference::ModelInferR
   return predictor_.Choose(request.model_name(), choice);
 }
 
-void Inference::Infer(const inference::ModelInferRequest& request, absl::Time deadline,
+void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time deadline,
                       std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response,
                       Done done) {
   const absl::Time received = absl::Now();
+  const auto unserved = [&](const absl::Status& status) {
+    CountUnserved(rpc, status.code());
+    std::move(done)(status);
+  };
   const absl::StatusOr<RequestParameters> parameters = ReadParameters(request);
-  if (!parameters.ok()) return std::move(done)(parameters.status());
+  if (!parameters.ok()) return unserved(parameters.status());
   absl::StatusOr<Predictor::Choice> choice = Choose(request, *parameters);
-  if (!choice.ok()) return std::move(done)(choice.status());
+  if (!choice.ok()) return unserved(choice.status());
   const ServedModel& model = *choice->snapshot.model;
   absl::StatusOr<Call> call = FromProto(request, *parameters, model);
   if (!call.ok()) {
-    model.counters->CountFailed(call.status().code(), absl::Now() - received);
+    model.counters->CountFailed(rpc, call.status().code(), absl::Now() - received);
     return std::move(done)(call.status());
   }
+  call->request.rpc = rpc;
+  call->request.received = received;
   call->request.deadline = std::min(deadline, received + parameters->timeout);
   call->request.cancel = std::move(cancel);
   response->set_id(request.id());

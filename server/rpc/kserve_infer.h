@@ -22,8 +22,10 @@ class Inference final {
 
   // Calls done exactly once, on this thread or as Predictor::Predict does; on OK `response` is written.
   // `request` and `response` must stay until then.
-  void Infer(const inference::ModelInferRequest& request, absl::Time deadline,
+  void Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time deadline,
              std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response, Done done);
+  // A call that is refused without looking at it.
+  void CountUnserved(Rpc rpc, absl::StatusCode code) { predictor_.CountUnserved(rpc, code); }
 
  private:
   absl::StatusOr<Predictor::Choice> Choose(const inference::ModelInferRequest& request,

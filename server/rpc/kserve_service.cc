@@ -130,8 +130,11 @@ Reactor* KserveService::ModelStatistics(Context*, const inference::ModelStatisti
 Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInferRequest* request,
                                    inference::ModelInferResponse* response) {
   auto* call = new UnaryCall(backends_.calls);
-  if (!call->accepted()) return call;
-  inference_.Infer(*request, Deadline(*context), call->cancel(), response,
+  if (!call->accepted()) {
+    inference_.CountUnserved(Rpc::kModelInfer, absl::StatusCode::kUnavailable);
+    return call;
+  }
+  inference_.Infer(Rpc::kModelInfer, *request, Deadline(*context), call->cancel(), response,
                    [call](const absl::Status& status) { call->Reply(status); });
   return call;
 }

@@ -36,7 +36,7 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
     auto response = std::make_unique<ModelStreamInferResponse>();
     const ModelInferRequest& asked = *request;
     inference::ModelInferResponse* const filled = response->mutable_infer_response();
-    inference_.Infer(asked, deadline_, cancel(), filled,
+    inference_.Infer(Rpc::kModelStreamInfer, asked, deadline_, cancel(), filled,
                      [this, request = std::move(request), response = std::move(response),
                       answer = std::move(answer)](const absl::Status& status) {
                        if (status.ok()) {

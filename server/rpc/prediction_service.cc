@@ -3,6 +3,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "server/rpc/stream_pipe.h"
 #include "server/rpc/unary_call.h"
 
@@ -49,7 +50,10 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
 
  private:
   void Handle(std::unique_ptr<v1::StreamPredictRequest> message, Answer answer) override {
+    const absl::Time received = absl::Now();
     PredictionRequest request = FromProto(message->request());
+    request.rpc = Rpc::kStreamPredict;
+    request.received = received;
     request.deadline = deadline_;
     request.cancel = cancel();
     predictor_.Predict(std::move(request), [message = std::move(message), answer = std::move(answer)](
@@ -119,9 +123,14 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
 grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
                                                      const v1::PredictRequest* request,
                                                      v1::PredictResponse* response) {
+  const absl::Time received = absl::Now();
   auto* call = new UnaryCall(calls_);
-  if (!call->accepted()) return call;
+  if (!call->accepted()) {
+    predictor_.CountUnserved(Rpc::kPredict, absl::StatusCode::kUnavailable);
+    return call;
+  }
   PredictionRequest values = FromProto(*request);
+  values.received = received;
   values.deadline = Deadline(*context);
   values.cancel = call->cancel();
   predictor_.Predict(std::move(values), [call, response](absl::StatusOr<PredictionResponse> prediction) {

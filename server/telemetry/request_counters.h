@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_TELEMETRY_REQUEST_COUNTERS_H_
 #define CALSERVE_SERVER_TELEMETRY_REQUEST_COUNTERS_H_
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -9,35 +10,52 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "server/telemetry/duration_counter.h"
+#include "server/telemetry/histogram.h"
+#include "server/telemetry/outcome_counters.h"
 
 namespace calserve {
 
-// How long the parts of one answered request took.
+// How long the parts of one answered request took. What it waited for is as long as it waited; what others
+// had a share in, or what ran side by side, has a second figure: what it cost.
 struct RequestTiming {
-  absl::Duration total;       // from received to answered
-  absl::Duration queue;       // for a decoder and for an instance
-  absl::Duration preprocess;  // decoding, resizing, normalising; the slowest input
-  absl::Duration model;       // the forward pass that it was part of
-  absl::Duration respond;     // calibrating, ordering, sealing
+  absl::Duration until_answer;     // from received to answered, without handing the answer on
+  absl::Duration receive;          // from the handler's start until it was queued
+  absl::Duration queue;            // for a decoder and for an instance
+  absl::Duration preprocess;       // decoding, resizing, normalising; the slowest input
+  absl::Duration preprocess_cost;  // of all inputs together
+  absl::Duration model;            // the forward pass that it was part of
+  absl::Duration model_cost;       // its share of that, by rows
+  absl::Duration calibrate;        // calibrating, ordering, sealing
 };
 
 // What became of the requests of one model version. Counting takes no lock. Thread-safe.
 class RequestCounters {
  public:
-  void CountAnswered(int64_t rows, const RequestTiming& timing, absl::Time now) {
-    answered_.Add(timing.total);
+  void CountAnswered(Rpc rpc, int64_t rows, const RequestTiming& timing, absl::Time now) {
+    outcomes_.Count(rpc, absl::StatusCode::kOk);
+    answered_.Add(timing.until_answer);
     queue_.Add(timing.queue);
     preprocess_.Add(timing.preprocess);
     model_.Add(timing.model);
-    respond_.Add(timing.respond);
+    calibrate_.Add(timing.calibrate);
+    AddTo(receive_nanos_, timing.receive);
+    AddTo(preprocess_cost_nanos_, timing.preprocess_cost);
+    AddTo(model_cost_nanos_, timing.model_cost);
     rows_.fetch_add(rows, std::memory_order_relaxed);
     last_answer_.store(absl::ToUnixMillis(now), std::memory_order_relaxed);
   }
+  // Of an answered request, once its answer is with gRPC: how long that took, and all of it.
+  void CountResponded(absl::Duration respond, absl::Duration total) {
+    respond_.Add(respond);
+    total_.Add(total);
+  }
   // `code` is not kOk.
-  void CountFailed(absl::StatusCode code, absl::Duration total) {
+  void CountFailed(Rpc rpc, absl::StatusCode code, absl::Duration total) {
+    outcomes_.Count(rpc, code);
     failed_[static_cast<size_t>(code) % failed_.size()].Add(total);
   }
 
+  const OutcomeCounters& outcomes() const { return outcomes_; }
   const DurationCounter& answered() const { return answered_; }
   const DurationCounter& failed(absl::StatusCode code) const {
     return failed_[static_cast<size_t>(code) % failed_.size()];
@@ -56,19 +74,32 @@ class RequestCounters {
     return all;
   }
   // Of the answered requests.
-  const DurationCounter& queue() const { return queue_; }
-  const DurationCounter& preprocess() const { return preprocess_; }
-  const DurationCounter& model() const { return model_; }
-  const DurationCounter& respond() const { return respond_; }
+  const ServingHistogram& queue() const { return queue_; }
+  const ServingHistogram& preprocess() const { return preprocess_; }
+  const ServingHistogram& model() const { return model_; }
+  const ServingHistogram& calibrate() const { return calibrate_; }
+  const ServingHistogram& respond() const { return respond_; }
+  const ServingHistogram& total() const { return total_; }
+  absl::Duration receive_time() const { return Load(receive_nanos_); }
+  absl::Duration preprocess_cost() const { return Load(preprocess_cost_nanos_); }
+  absl::Duration model_cost() const { return Load(model_cost_nanos_); }
   int64_t rows() const { return rows_.load(std::memory_order_relaxed); }
   // Milliseconds since 1970; 0 before the first.
   int64_t last_answer() const { return last_answer_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr size_t kCodes = 17;  // kOk to kUnauthenticated
+  static void AddTo(std::atomic<int64_t>& nanos, absl::Duration duration) {
+    nanos.fetch_add(std::max<int64_t>(0, absl::ToInt64Nanoseconds(duration)), std::memory_order_relaxed);
+  }
+  static absl::Duration Load(const std::atomic<int64_t>& nanos) {
+    return absl::Nanoseconds(nanos.load(std::memory_order_relaxed));
+  }
 
-  DurationCounter answered_, queue_, preprocess_, model_, respond_;
-  std::array<DurationCounter, kCodes> failed_;
+  OutcomeCounters outcomes_;
+  DurationCounter answered_;
+  ServingHistogram queue_, preprocess_, model_, calibrate_, respond_, total_;
+  std::atomic<int64_t> receive_nanos_{0}, preprocess_cost_nanos_{0}, model_cost_nanos_{0};
+  std::array<DurationCounter, kStatusCodes> failed_;
   std::atomic<int64_t> rows_{0};
   std::atomic<int64_t> last_answer_{0};
 };

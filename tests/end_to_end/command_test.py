@@ -48,6 +48,8 @@ def png(pixels):
 
 class LiveServerTest(unittest.TestCase):
     """Each class has a server of its own, with an empty store, and the first test images as PNG files."""
+    admin_listen = "off"
+    server_flags = ()  # beside those below
 
     @classmethod
     def setUpClass(cls):
@@ -60,13 +62,11 @@ class LiveServerTest(unittest.TestCase):
     def models(cls):
         return OPTIONS.models
 
-    flags = []  # of the server, beside those below
-
     @classmethod
     def start_server(cls):
         log = cls.scratch / "server.log"
         command = [OPTIONS.server, "--model-repository", cls.models(), "--listen", "127.0.0.1:0",
-                   "--data-dir", cls.scratch / "data", *cls.flags]
+                   "--admin-listen", cls.admin_listen, "--data-dir", cls.scratch / "data", *cls.server_flags]
         with log.open("wb") as stderr:
             cls.server = subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=stderr,
                                           preexec_fn=die_with_the_test)
@@ -78,6 +78,8 @@ class LiveServerTest(unittest.TestCase):
                 raise RuntimeError("the server does not serve:\n" + log.read_text(encoding="utf-8"))
             time.sleep(0.02)
         cls.address = serving[1]
+        admin = re.search(r" admin address=(\S+)\n", log.read_text(encoding="utf-8"))
+        cls.admin_address = admin[1] if admin else None
 
     @classmethod
     def write_images(cls):

@@ -164,6 +164,8 @@ std::vector<std::string> Arguments(const ServerFlags& flags) {
       flags.model_repository,
       "--listen",
       flags.listen,
+      "--admin-listen",
+      flags.admin_listen,
       "--data-dir",
       flags.data_dir};
   arguments.insert(arguments.end(), flags.more.begin(), flags.more.end());
@@ -172,12 +174,17 @@ std::vector<std::string> Arguments(const ServerFlags& flags) {
 
 }  // namespace
 
-ServerProcess::ServerProcess(const ServerFlags& flags) : ChildProcess(Arguments(flags), flags.working_dir) {}
+ServerProcess::ServerProcess(const ServerFlags& flags)
+    : ChildProcess(Arguments(flags), flags.working_dir), has_admin_port_(flags.admin_listen != "off") {}
 
 bool ServerProcess::WaitUntilServing(absl::Duration timeout) {
   const std::optional<std::string> rest = WaitForLine("serving address=", timeout);
-  if (rest.has_value()) address_ = rest->substr(0, rest->find(' '));
-  return rest.has_value();
+  if (!rest.has_value()) return false;
+  address_ = rest->substr(0, rest->find(' '));
+  if (!has_admin_port_) return true;
+  const std::optional<std::string> admin = WaitForLine("admin address=", timeout);  // logged before
+  if (admin.has_value()) admin_address_ = admin->substr(0, admin->find(' '));
+  return admin.has_value();
 }
 
 }  // namespace calserve::e2e

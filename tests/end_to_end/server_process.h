@@ -66,6 +66,7 @@ struct ServerFlags {
   std::string model_repository = DemoModels();
   std::string data_dir;
   std::string listen = "127.0.0.1:0";
+  std::string admin_listen = "off";
   std::vector<std::string> more;  // "--feedback-ttl", "1s"
   std::string working_dir;
   std::string program;  // empty: calserve-server
@@ -81,9 +82,12 @@ class ServerProcess : public ChildProcess {
   bool WaitUntilServing(absl::Duration timeout = absl::Seconds(60));
   // "127.0.0.1:PORT"; only once it serves.
   const std::string& address() const { return address_; }
+  // The same of the admin port; empty where it is off.
+  const std::string& admin_address() const { return admin_address_; }
 
  private:
-  std::string address_;
+  const bool has_admin_port_;
+  std::string address_, admin_address_;
 };
 
 }  // namespace calserve::e2e

@@ -23,6 +23,7 @@
 #include "absl/strings/str_join.h"
 #include "tests/benchmarks/load/load_client.h"
 #include "tests/benchmarks/load/one_model_server.h"
+#include "tests/benchmarks/load/scrape.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
 
@@ -72,8 +73,11 @@ class LoadBenchmark {
         raw_[concurrency].push_back(MeasureRaw(concurrency));
         echo_[concurrency].push_back(
             echo_client.Run(concurrency, duration_, [&] { return echo_process_->CpuTime(); }));
+        const std::string& admin = server_.process().admin_address();
+        const ServerTime before = ScrapeServerTime(admin);
         served_[concurrency].push_back(
             served_client.Run(concurrency, duration_, [&] { return server_.process().CpuTime(); }));
+        time_[concurrency].push_back(ScrapeServerTime(admin) - before);
       }
     }
     if (model_ != fs::canonical(e2e::DemoModels() + "/fashion_mnist")) return;
@@ -99,6 +103,7 @@ class LoadBenchmark {
     for (const int concurrency : Concurrencies()) PrintThroughputBar(concurrency);
     PrintLatencyBar();
     for (const int concurrency : Concurrencies()) PrintCpuBar(concurrency);
+    PrintSplit();
     if (feedback_.empty()) return;
     std::cout << absl::StreamFormat(
         "\nDurable feedback over gRPC, %d streams of batches of %d, K = 10: **%.0f labels/s** (median of "
@@ -197,6 +202,37 @@ class LoadBenchmark {
     const double measured = absl::FDivDuration(beyond, Median(echo_.at(concurrency)).cpu_each);
     PrintBar("(served CPU - raw CPU) / echo CPU ≤ 1.3", concurrency, measured, measured <= 1.3);
   }
+  // Microseconds a request, the median of the rounds.
+  double EachMicros(int concurrency, const std::function<double(const ServerTime&)>& seconds) const {
+    std::vector<double> each;
+    for (const ServerTime& time : time_.at(concurrency)) each.push_back(1e6 * seconds(time) / time.requests);
+    return Median(std::move(each));
+  }
+  // What gRPC and the kernel took: CPU that passed in no part. A forward pass of several threads has more CPU
+  // than time, so this holds where the model runs on one.
+  static double Beside(const ServerTime& time) {
+    double cpu = time.process_cpu;
+    for (const auto& [part, seconds] : time.parts) {
+      if (part != "queue") cpu -= seconds;
+    }
+    return cpu;
+  }
+  void PrintSplitRow(const std::string& what, const std::function<double(const ServerTime&)>& seconds) const {
+    std::cout << "| " << what << " |";
+    for (const int concurrency : Concurrencies())
+      std::cout << absl::StreamFormat(" %.1f |", EachMicros(concurrency, seconds));
+    std::cout << "\n";
+  }
+  void PrintSplit() const {
+    std::cout
+        << "\nWhere a served request's time goes, µs, by the server's own clocks (/metrics):\n\n| part |";
+    for (const int concurrency : Concurrencies()) std::cout << " at " << concurrency << " |";
+    std::cout << "\n|---|---|---|---|\n";
+    for (const char* part : kParts)
+      PrintSplitRow(part, [part](const ServerTime& time) { return time.parts.at(part); });
+    PrintSplitRow("process CPU", [](const ServerTime& time) { return time.process_cpu; });
+    PrintSplitRow("gRPC and the rest = process CPU - all parts but queue", Beside);
+  }
 
   const fs::path model_;
   const absl::Duration duration_;
@@ -205,6 +241,7 @@ class LoadBenchmark {
   std::unique_ptr<e2e::ChildProcess> echo_process_;
   std::string echo_address_;
   std::map<int, std::vector<Measurement>> raw_, echo_, served_;  // by concurrency, one a round
+  std::map<int, std::vector<ServerTime>> time_;                  // the same of served, by its own clocks
   std::vector<double> feedback_;
 };
 

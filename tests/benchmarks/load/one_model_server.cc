@@ -60,8 +60,10 @@ OneModelServer::OneModelServer(const ModelArguments& arguments, const std::vecto
   const std::string repository = scratch_ / "models";
   std::filesystem::create_directory(repository);
   std::filesystem::create_directory_symlink(arguments.model, repository + "/" + e2e::kModel);
-  process_ = std::make_unique<e2e::ServerProcess>(
-      e2e::ServerFlags{.model_repository = repository, .data_dir = scratch_ / "data", .more = flags});
+  process_ = std::make_unique<e2e::ServerProcess>(e2e::ServerFlags{.model_repository = repository,
+                                                                   .data_dir = scratch_ / "data",
+                                                                   .admin_listen = "127.0.0.1:0",
+                                                                   .more = flags});
   if (!process_->WaitUntilServing()) throw std::runtime_error(process_->log());
   const auto reply = e2e::Api(address()).GetModel(e2e::kModel);
   if (!reply.ok()) throw std::runtime_error(reply.status.message);

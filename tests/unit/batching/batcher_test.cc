@@ -215,7 +215,37 @@ TEST_F(BatcherTest, RefusesAtOnceWhenTheQueueIsFull) {
   EXPECT_TRUE(ErrorRetryAfter(full).has_value());
   EXPECT_EQ(batcher_->counters().refused, 1);
   EXPECT_EQ(batcher_->counters().queued_rows, 8);
+  EXPECT_EQ(batcher_->counters().queued_bytes, 8 * static_cast<int64_t>(sizeof(float)));
   model_->FinishAll();
+}
+
+TEST_F(BatcherTest, AnInstanceIsBusyUntilItWaitsForWork) {
+  options_.instances = 2;
+  Start();
+  const auto busy_becomes = [this](int busy) {
+    const absl::Time end = absl::Now() + absl::Seconds(20);
+    while (batcher_->counters().busy_instances != busy && absl::Now() < end)
+      absl::SleepFor(absl::Milliseconds(1));
+    return batcher_->counters().busy_instances == busy;
+  };
+  EXPECT_TRUE(busy_becomes(0));
+  OccupyAnInstance();
+  EXPECT_TRUE(busy_becomes(1));
+  OccupyAnInstance();
+  EXPECT_TRUE(busy_becomes(2));
+  model_->FinishAll();
+  EXPECT_TRUE(busy_becomes(0));
+}
+
+TEST_F(BatcherTest, ATasksShareOfItsBatchIsByRows) {
+  Start();
+  OccupyAnInstance();
+  auto three = Submit(3);
+  auto one = Submit(1);
+  model_->FinishAll();
+  ASSERT_TRUE(three->Await().ok() && one->Await().ok());
+  EXPECT_EQ(three->Await()->share, 0.75);
+  EXPECT_EQ(one->Await()->share, 0.25);
 }
 
 TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {

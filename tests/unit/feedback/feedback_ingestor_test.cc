@@ -178,6 +178,9 @@ TEST_F(FeedbackIngestorTest, EachItemOfABatchGetsItsOwnOutcome) {
   EXPECT_EQ(counters.duplicate, 1);
   EXPECT_EQ(counters.label_conflict, 1);
   EXPECT_EQ(counters.rejected, 11);
+  EXPECT_EQ(counters.commit.count(), 1);
+  EXPECT_EQ(counters.label_delay.count(), 2) << "only of what was accepted";
+  EXPECT_EQ(counters.queued_labels, 0);
 }
 
 TEST_F(FeedbackIngestorTest, ABatchWithoutAGoodItemNeverWaitsForTheStore) {
@@ -297,6 +300,8 @@ TEST_F(FeedbackIngestorTest, AStoreThatIsDownIsUnavailableAndRecovers) {
   memory_.FailWith(absl::OkStatus());
   EXPECT_THAT(Submit({Label(2), Label(3)}), Each(Is(Outcome::kAccepted, Reason::kNone)));
   EXPECT_EQ(ingestor_->counters().accepted, 3);
+  EXPECT_EQ(ingestor_->counters().commit.count(), 5) << "those that failed too";
+  EXPECT_EQ(ingestor_->counters().label_delay.count(), 3);
   EXPECT_EQ(Rows(), 3);
 }
 

@@ -247,9 +247,56 @@ TEST_F(PredictorTest, SaysWhereTheTimeWent) {
   EXPECT_EQ(response->decoding, absl::Milliseconds(1));
   EXPECT_EQ(response->model, absl::Milliseconds(20));
   EXPECT_EQ(response->answering, absl::Milliseconds(1));
-  EXPECT_EQ(served_->counters->answered().count(), 1);
-  EXPECT_EQ(served_->counters->rows(), 1);
+  const RequestCounters& counters = *served_->counters;
+  EXPECT_EQ(counters.answered().count(), 1);
+  EXPECT_EQ(counters.rows(), 1);
+  // By the clock that ticks at every look: received, queued, decoding, decoded, answering, answered, counted,
+  // responded.
+  EXPECT_EQ(counters.receive_time(), absl::Milliseconds(1));
+  EXPECT_EQ(counters.queue().total(), absl::Milliseconds(31));
+  EXPECT_EQ(counters.preprocess_cost(), absl::Milliseconds(1));
+  EXPECT_EQ(counters.model_cost(), absl::Milliseconds(20));
+  EXPECT_EQ(counters.calibrate().total(), absl::Milliseconds(1));
+  EXPECT_EQ(counters.respond().total(), absl::Milliseconds(1));
+  EXPECT_EQ(counters.total().total(), absl::Milliseconds(7));
   predictor_.reset();
+}
+
+TEST_F(PredictorTest, ARequestPaysForItsShareOfABatchAndForAllItsImages) {
+  Publish({.image = true});
+  batcher_->Hold();
+  PredictionInput image;
+  image.value = PixelView{1, 4, 1, "\1\2\3\4"};
+  PredictionRequest request = Request({image, image, image});
+  request.received = clock_.Now() - absl::Milliseconds(5);  // its handler was busy with it before
+  const auto answer = Start(std::move(request));
+  BatchTask task = batcher_->Take();
+  clock_.Advance(absl::Milliseconds(2));
+  BatchResult result{std::vector<float>(12), absl::Milliseconds(1), absl::Milliseconds(20), /*share=*/0.75};
+  std::move(task.done)(std::move(result));
+  ASSERT_TRUE(answer->Await().ok());
+  const RequestCounters& counters = *served_->counters;
+  EXPECT_EQ(counters.model().total(), absl::Milliseconds(20));
+  EXPECT_EQ(counters.model_cost(), absl::Milliseconds(15));
+  EXPECT_EQ(counters.receive_time(), absl::Milliseconds(5));
+  EXPECT_EQ(counters.total().total(), absl::Milliseconds(7));
+}
+
+TEST_F(PredictorTest, CountsByCallAndCodeAlsoWhatNoModelServed) {
+  Publish();
+  PredictionRequest request = Request({Tensor({1, 2, 3, 4})});
+  request.rpc = Rpc::kStreamPredict;
+  EXPECT_TRUE(Predict(request).ok());
+  request.top_k = 99;
+  EXPECT_FALSE(Predict(request).ok());
+  request.model = "unknown";
+  EXPECT_FALSE(Predict(request).ok());
+  const OutcomeCounters& served = served_->counters->outcomes();
+  EXPECT_EQ(served.count(Rpc::kStreamPredict, absl::StatusCode::kOk), 1);
+  EXPECT_EQ(served.count(Rpc::kStreamPredict, absl::StatusCode::kInvalidArgument), 1);
+  EXPECT_EQ(served.count(Rpc::kStreamPredict, absl::StatusCode::kNotFound), 0);
+  EXPECT_EQ(served.count(Rpc::kPredict, absl::StatusCode::kOk), 0);
+  EXPECT_EQ(predictor_->unserved().count(Rpc::kStreamPredict, absl::StatusCode::kNotFound), 1);
 }
 
 }  // namespace

@@ -1,0 +1,190 @@
+#include "server/http/admin_server.h"
+
+#include <httplib.h>
+#include <sys/socket.h>
+
+#include <atomic>
+#include <charconv>
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "server/base/status_macros.h"
+#include "server/base/worker_pool.h"
+#include "server/http/connection_stream.h"
+#include "server/http/metrics_text.h"
+
+namespace calserve {
+namespace {
+
+constexpr char kText[] = "text/plain; charset=utf-8";
+
+struct HostAndPort {
+  std::string host;
+  int port = 0;
+};
+
+absl::StatusOr<HostAndPort> Split(const std::string& listen) {
+  const size_t colon = listen.rfind(':');
+  HostAndPort out;
+  if (colon != std::string::npos) {
+    out.host = listen.substr(0, colon);
+    const char* const end = listen.data() + listen.size();
+    const auto [parsed_to, error] = std::from_chars(listen.data() + colon + 1, end, out.port);
+    if (error == std::errc() && parsed_to == end && !out.host.empty() && out.port >= 0 && out.port <= 65535) {
+      if (out.host.front() == '[' && out.host.back() == ']')
+        out.host = out.host.substr(1, out.host.size() - 2);
+      return out;
+    }
+  }
+  return absl::UnavailableError(
+      absl::StrCat("admin_listen must be host:port with a port from 0 to 65535; was \"", listen, "\""));
+}
+
+// Hands connections to a bounded pool. cpp-httplib gives a connection as a function that must be called, or
+// its socket is never closed: what finds no room is called at once, on the accepting thread, `refusing`.
+class BoundedTasks final : public httplib::TaskQueue {
+ public:
+  BoundedTasks(int threads, int max_waiting)
+      : pool_(std::make_unique<WorkerPool>(threads, static_cast<size_t>(max_waiting), 0)) {}
+
+  static bool refusing() { return refusing_; }
+
+  void enqueue(std::function<void()> connection) override {
+    WorkerPool::Work work = connection;
+    if (pool_->TrySubmit(std::move(work), 0)) return;
+    refusing_ = true;
+    connection();
+    refusing_ = false;
+  }
+  void shutdown() override { pool_.reset(); }
+
+ private:
+  static thread_local bool refusing_;
+  std::unique_ptr<WorkerPool> pool_;
+};
+thread_local bool BoundedTasks::refusing_ = false;
+
+class HttpServer final : public httplib::Server {
+ public:
+  explicit HttpServer(const AdminOptions& options) : options_(options) {
+    new_task_queue = [this] { return new BoundedTasks(options_.threads, options_.max_waiting); };
+    // Not SO_REUSEPORT, which is cpp-httplib's way: two servers on one port would share its connections.
+    set_socket_options([](int socket) {
+      const int yes = 1;
+      setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+    });
+  }
+
+  // Connections that wait for their client are over soon after.
+  void Stop() {
+    stopping_ = true;
+    stop();
+  }
+
+ private:
+  // In place of cpp-httplib's, which keeps connections and has no limit on all of one.
+  bool process_and_close_socket(int socket) override {
+    ConnectionStream stream(socket, options_.max_connection, static_cast<size_t>(options_.max_request_bytes),
+                            stopping_);
+    if (BoundedTasks::refusing()) {
+      stream.write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      return true;
+    }
+    bool closed = false;
+    // Ranges would have a large answer cut up, as often as the headers have room for.
+    const bool answered = process_request(stream, /*close_connection=*/true, closed,
+                                          [](httplib::Request& request) { request.ranges.clear(); });
+    stream.FinishWriting();
+    return answered;
+  }
+
+  const AdminOptions options_;
+  std::atomic<bool> stopping_{false};
+};
+
+class AdminServerImpl final : public AdminServer {
+ public:
+  AdminServerImpl(const AdminOptions& options, const ServerView& view)
+      : options_(options), view_(view), server_(options) {
+    // Before cpp-httplib's own routing: it would read a body first.
+    server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      Answer(request, response);
+      return httplib::Server::HandlerResponse::Handled;
+    });
+  }
+
+  ~AdminServerImpl() override { server_.Stop(); }
+
+  absl::Status Listen() {
+    ASSIGN_OR_RETURN(const HostAndPort address, Split(options_.listen));
+    port_ = address.port == 0 ? server_.bind_to_any_port(address.host)
+                              : (server_.bind_to_port(address.host, address.port) ? address.port : -1);
+    if (port_ <= 0) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on ", options_.listen,
+                       " (admin_listen): the port is taken, or the address is not one of this machine"));
+    }
+    listener_ = std::jthread([this] {
+      server_.listen_after_bind();
+      ended_ = true;
+    });
+    // Before it runs, stop() would not end it.
+    while (!server_.is_running() && !ended_) absl::SleepFor(absl::Milliseconds(1));
+    return absl::OkStatus();
+  }
+
+  std::string address() const override {
+    return absl::StrCat(options_.listen.substr(0, options_.listen.rfind(':')), ":", port_);
+  }
+
+ private:
+  void Answer(const httplib::Request& request, httplib::Response& response) const {
+    if (request.method != "GET" && request.method != "HEAD") {
+      response.status = 405;
+      response.set_header("Allow", "GET, HEAD");
+      return response.set_content("only GET\n", kText);
+    }
+    response.set_header("Cache-Control", "no-store");
+    response.set_header("X-Content-Type-Options", "nosniff");
+    response.status = 200;
+    if (request.path == "/metrics") {
+      response.set_content(MetricsText(view_.Values(), !view_.NotReady().has_value(), ReadProcessStats()),
+                           kMetricsContentType);
+    } else if (request.path == "/healthz") {
+      response.set_content("alive\n", kText);
+    } else if (request.path == "/readyz") {
+      const std::optional<std::string> not_ready = view_.NotReady();
+      if (not_ready.has_value()) response.status = 503;
+      response.set_content(not_ready.has_value() ? absl::StrCat("not ready: ", *not_ready, "\n") : "ready\n",
+                           kText);
+    } else {
+      response.status = 404;
+      response.set_content("there are /metrics, /healthz and /readyz\n", kText);
+    }
+  }
+
+  const AdminOptions options_;
+  const ServerView& view_;
+  int port_ = 0;
+  std::atomic<bool> ended_{false};
+  HttpServer server_;
+  std::jthread listener_;  // Last: joined before the server that it runs is destroyed.
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options,
+                                                                const ServerView& view) {
+  auto server = std::make_unique<AdminServerImpl>(options, view);
+  RETURN_IF_ERROR(server->Listen());
+  return std::unique_ptr<AdminServer>(std::move(server));
+}
+
+}  // namespace calserve

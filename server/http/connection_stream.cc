@@ -1,0 +1,99 @@
+#include "server/http/connection_stream.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+
+namespace calserve {
+namespace {
+
+constexpr absl::Duration kLinger = absl::Milliseconds(200);
+constexpr absl::Duration kNoticeStop = absl::Milliseconds(50);
+
+// No one sets it back.
+absl::Duration SteadyNow() { return absl::FromChrono(std::chrono::steady_clock::now().time_since_epoch()); }
+
+bool Again() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK; }
+
+}  // namespace
+
+ConnectionStream::ConnectionStream(int socket, absl::Duration limit, size_t max_read,
+                                   const std::atomic<bool>& stopping)
+    : socket_(socket), deadline_(SteadyNow() + limit), may_read_(max_read), stopping_(stopping) {}
+
+ConnectionStream::~ConnectionStream() { close(socket_); }
+
+bool ConnectionStream::WaitFor(short events, absl::Duration until) const {
+  while (true) {
+    const absl::Duration left = until - SteadyNow();
+    if (left <= absl::ZeroDuration()) return false;
+    const absl::Duration wait = stopping_ ? absl::ZeroDuration() : std::min(left, kNoticeStop);
+    pollfd polled{socket_, events, 0};
+    const int ready = poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(wait)));
+    if (ready > 0) return true;  // Also an error or the end: what is tried next says which.
+    if (ready < 0 && errno != EINTR) return false;
+    if (stopping_) return false;
+  }
+}
+
+bool ConnectionStream::Fill() {
+  const size_t room = std::min(buffer_.size(), may_read_);
+  while (room > 0 && WaitFor(POLLIN, deadline_)) {
+    const ssize_t got = recv(socket_, buffer_.data(), room, MSG_DONTWAIT);
+    if (got < 0 && Again()) continue;
+    if (got <= 0) return false;
+    begin_ = 0;
+    end_ = static_cast<size_t>(got);
+    may_read_ -= end_;
+    return true;
+  }
+  return false;
+}
+
+ssize_t ConnectionStream::read(char* to, size_t size) {
+  if (begin_ == end_ && !Fill()) return -1;
+  const size_t taken = std::min(size, end_ - begin_);
+  std::copy_n(buffer_.data() + begin_, taken, to);
+  begin_ += taken;
+  return static_cast<ssize_t>(taken);
+}
+
+ssize_t ConnectionStream::write(const char* from, size_t size) {
+  while (WaitFor(POLLOUT, deadline_)) {
+    const ssize_t sent = send(socket_, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent >= 0 || !Again()) return sent;
+  }
+  return -1;
+}
+
+bool ConnectionStream::is_readable() const {
+  return begin_ < end_ || (may_read_ > 0 && WaitFor(POLLIN, deadline_));
+}
+bool ConnectionStream::is_writable() const { return WaitFor(POLLOUT, deadline_); }
+
+// Nothing here depends on who asks.
+void ConnectionStream::get_remote_ip_and_port(std::string& ip, int& port) const {
+  ip.clear();
+  port = 0;
+}
+void ConnectionStream::get_local_ip_and_port(std::string& ip, int& port) const {
+  ip.clear();
+  port = 0;
+}
+
+void ConnectionStream::FinishWriting() {
+  shutdown(socket_, SHUT_WR);
+  const absl::Duration end = std::min(deadline_, SteadyNow() + kLinger);
+  std::array<char, 4096> ignored;
+  while (WaitFor(POLLIN, end)) {
+    const ssize_t got = recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && !Again())) return;
+  }
+}
+
+}  // namespace calserve

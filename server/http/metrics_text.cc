@@ -1,0 +1,266 @@
+#include "server/http/metrics_text.h"
+
+#include <prometheus/collectable.h>
+#include <prometheus/text_serializer.h>
+
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+
+namespace calserve {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using Labels = std::vector<ClientMetric::Label>;
+
+ClientMetric::Label Label(std::string name, std::string value) { return {std::move(name), std::move(value)}; }
+
+Labels Of(const ModelValues& model) {
+  return {Label("model", model.model), Label("version", absl::StrCat(model.version))};
+}
+
+Labels With(Labels labels, const char* name, absl::string_view value) {
+  labels.push_back(Label(name, std::string(value)));
+  return labels;
+}
+
+// The metrics of one scrape, family by family.
+class Collector final : public prometheus::Collectable {
+ public:
+  Collector(const ServerValues& values, bool ready, const ProcessStats& process)
+      : values_(values), ready_(ready), process_(process) {}
+
+  std::vector<MetricFamily> Collect() const override {
+    std::vector<MetricFamily> families;
+    AddRequests(families);
+    AddDurations(families);
+    AddBatching(families);
+    AddFeedback(families);
+    AddCalibration(families);
+    AddProcess(families);
+    std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
+    return families;
+  }
+
+ private:
+  using Families = std::vector<MetricFamily>;
+
+  static MetricFamily& Add(Families& families, MetricType type, const char* name, const char* help) {
+    return families.emplace_back(MetricFamily{name, help, type, {}});
+  }
+  static MetricFamily& AddCounter(Families& families, const char* name, const char* help) {
+    return Add(families, MetricType::Counter, name, help);
+  }
+  static MetricFamily& AddGauge(Families& families, const char* name, const char* help) {
+    return Add(families, MetricType::Gauge, name, help);
+  }
+
+  static void Put(MetricFamily& family, Labels labels, double value) {
+    ClientMetric& metric = family.metric.emplace_back();
+    metric.label = std::move(labels);
+    (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
+  }
+  static void Put(MetricFamily& family, Labels labels, const HistogramValues& values) {
+    ClientMetric& metric = family.metric.emplace_back();
+    metric.label = std::move(labels);
+    for (size_t i = 0; i < values.counts.size(); ++i) {
+      metric.histogram.sample_count += static_cast<uint64_t>(values.counts[i]);
+      metric.histogram.bucket.push_back(
+          {metric.histogram.sample_count,
+           i < values.bounds.size() ? values.bounds[i] : std::numeric_limits<double>::infinity()});
+    }
+    metric.histogram.sample_sum = values.sum;
+  }
+
+  // A series of one figure for each model version.
+  template <typename Figure>
+  void PutEach(MetricFamily& family, Figure ModelValues::*figure) const {
+    for (const ModelValues& model : values_.models) {
+      if constexpr (std::is_same_v<Figure, HistogramValues>) {
+        Put(family, Of(model), model.*figure);
+      } else {
+        Put(family, Of(model), static_cast<double>(model.*figure));
+      }
+    }
+  }
+
+  void AddRequests(Families& families) const {
+    MetricFamily& requests = AddCounter(families, "calserve_requests_total",
+                                        "Requests for predictions by the call and the status code that they "
+                                        "ended with; model and version are "
+                                        "empty where a request never got to a model version that is served");
+    const auto put = [&requests](const Labels& labels, const std::vector<RequestCount>& counts) {
+      for (const RequestCount& of : counts) {
+        Put(requests,
+            With(With(labels, "rpc", kRpcNames[static_cast<size_t>(of.rpc)]), "code",
+                 absl::StatusCodeToString(of.code)),
+            static_cast<double>(of.count));
+      }
+    };
+    for (const ModelValues& model : values_.models) put(Of(model), model.requests);
+    put({Label("model", ""), Label("version", "")}, values_.unserved_requests);
+    PutEach(AddCounter(families, "calserve_predictions_total", "Rows of the requests that were answered"),
+            &ModelValues::rows);
+  }
+
+  void AddDurations(Families& families) const {
+    MetricFamily& split = AddCounter(
+        families, "calserve_request_time_seconds_total",
+        "Time of answered requests by the server's own clocks, split by part: receive (from the handler's "
+        "start until queued), queue (waiting), decode (of all images), compute (a request's share of its "
+        "batches, by rows), calibrate (with ordering and ticket), respond (converting the answer and handing "
+        "it to gRPC). gRPC's own share of the CPU is what is left of process_cpu_seconds_total beside the "
+        "parts that burn CPU: all but queue, and compute only where it runs on one thread of the CPU");
+    for (const ModelValues& model : values_.models) {
+      const std::pair<const char*, double> parts[] = {
+          {"receive", model.time.receive},     {"queue", model.time.queue},
+          {"decode", model.time.decode},       {"compute", model.time.compute},
+          {"calibrate", model.time.calibrate}, {"respond", model.time.respond}};
+      for (const auto& [part, seconds] : parts) Put(split, With(Of(model), "part", part), seconds);
+    }
+    const auto histogram = [&](const char* name, const char* help, HistogramValues ModelValues::*figure) {
+      PutEach(Add(families, MetricType::Histogram, name, help), figure);
+    };
+    histogram("calserve_request_duration_seconds",
+              "From the handler's start until an answered request is with gRPC", &ModelValues::total);
+    histogram("calserve_request_queue_seconds",
+              "What an answered request waited for a decoder and an instance", &ModelValues::queue);
+    histogram("calserve_request_decode_seconds",
+              "Decoding and resizing the slowest image of an answered request", &ModelValues::decode);
+    histogram("calserve_request_compute_seconds", "The forward pass that an answered request was part of",
+              &ModelValues::compute);
+    histogram("calserve_request_calibrate_seconds",
+              "Calibrating, ordering the classes of and sealing the tickets of an answered request",
+              &ModelValues::calibrate);
+    histogram("calserve_request_respond_seconds",
+              "Converting the answer of an answered request and handing it to gRPC", &ModelValues::respond);
+  }
+
+  void AddBatching(Families& families) const {
+    PutEach(Add(families, MetricType::Histogram, "calserve_batch_rows",
+                "Rows of the batches that were run; its count is the number of batches"),
+            &ModelValues::batch_rows);
+    PutEach(AddCounter(families, "calserve_batch_compute_seconds_total",
+                       "Time of the forward passes of all batches; beside instances, how busy they were"),
+            &ModelValues::batch_seconds);
+    MetricFamily& drops = AddCounter(
+        families, "calserve_queue_drops_total",
+        "Requests that left the batch queue without the model: refused at once, expired, or cancelled");
+    for (const ModelValues& model : values_.models) {
+      Put(drops, With(Of(model), "reason", "refused"), static_cast<double>(model.refused));
+      Put(drops, With(Of(model), "reason", "expired"), static_cast<double>(model.expired));
+      Put(drops, With(Of(model), "reason", "cancelled"), static_cast<double>(model.cancelled));
+    }
+    PutEach(AddCounter(families, "calserve_model_errors_total", "Requests that the model gave an error"),
+            &ModelValues::failed);
+    PutEach(AddGauge(families, "calserve_queue_rows", "Rows waiting for an instance"),
+            &ModelValues::queued_rows);
+    PutEach(AddGauge(families, "calserve_queue_bytes", "Input waiting for an instance"),
+            &ModelValues::queued_bytes);
+    PutEach(AddGauge(families, "calserve_instances", "Threads that run batches of the model"),
+            &ModelValues::instances);
+    PutEach(AddGauge(families, "calserve_instances_busy", "Those of the instances that do not wait for work"),
+            &ModelValues::busy_instances);
+    Put(AddGauge(families, "calserve_decode_queue_images", "Images of all models waiting for a decoder"), {},
+        static_cast<double>(values_.queued_images));
+  }
+
+  void AddFeedback(Families& families) const {
+    const FeedbackValues& feedback = values_.feedback;
+    MetricFamily& labels = AddCounter(families, "calserve_feedback_labels_total",
+                                      "Labels by what became of them; accepted ones are durable");
+    Put(labels, {Label("outcome", "accepted")}, static_cast<double>(feedback.accepted));
+    Put(labels, {Label("outcome", "duplicate")}, static_cast<double>(feedback.duplicate));
+    Put(labels, {Label("outcome", "rejected")}, static_cast<double>(feedback.rejected));
+    Put(AddCounter(families, "calserve_feedback_label_conflicts_total",
+                   "Rejected labels whose prediction had another label already"),
+        {}, static_cast<double>(feedback.label_conflict));
+    Put(AddGauge(families, "calserve_feedback_queue_labels", "Labels waiting for the store's writer"), {},
+        static_cast<double>(feedback.queued_labels));
+    Put(Add(families, MetricType::Histogram, "calserve_feedback_label_delay_seconds",
+            "From a prediction to the commit of its accepted label"),
+        {}, feedback.label_delay);
+    Put(Add(families, MetricType::Histogram, "calserve_store_commit_seconds",
+            "Transactions that append labels to the store, failed ones included"),
+        {}, feedback.commit);
+  }
+
+  void AddCalibration(Families& families) const {
+    const auto gauge = [&](const char* name, const char* help, auto value) {
+      MetricFamily& family = AddGauge(families, name, help);
+      for (const CalibrationValues& window : values_.calibration) {
+        const std::optional<double> figure = value(window);
+        if (!figure.has_value()) continue;
+        Put(family,
+            {Label("model", window.model), Label("version", absl::StrCat(window.version)),
+             Label("calibrator", absl::StrCat(window.calibrator)), Label("window", window.window)},
+            *figure);
+      }
+    };
+    gauge("calserve_calibration_labels", "Labels in the window of a version's active calibrator",
+          [](const CalibrationValues& w) { return std::optional(static_cast<double>(w.labels)); });
+    // The others say nothing of an empty window: they have no series then.
+    const auto figure = [&](const char* name, const char* help, auto value) {
+      gauge(name, help, [value](const CalibrationValues& w) -> std::optional<double> {
+        if (w.labels == 0) return std::nullopt;
+        return value(w);
+      });
+    };
+    using Window = CalibrationValues;
+    figure("calserve_calibration_ece", "Expected calibration error of the probabilities as served",
+           [](const Window& w) { return w.ece; });
+    figure("calserve_calibration_ece_low", "Lower end of the 95 % interval of the expected calibration error",
+           [](const Window& w) { return w.ece_low; });
+    figure("calserve_calibration_ece_high",
+           "Upper end of the 95 % interval of the expected calibration error",
+           [](const Window& w) { return w.ece_high; });
+    figure("calserve_calibration_ece_noise_floor",
+           "Expected calibration error that a calibrated model would show on so few labels",
+           [](const Window& w) { return w.noise_floor; });
+    figure("calserve_calibration_mce", "Largest gap of a bin between confidence and accuracy",
+           [](const Window& w) { return w.mce; });
+    figure("calserve_calibration_nll", "Mean negative log-likelihood of the labels, in nats",
+           [](const Window& w) { return w.nll; });
+    figure("calserve_calibration_accuracy", "Share of the labels that the prediction agreed with",
+           [](const Window& w) { return w.accuracy; });
+    figure("calserve_calibration_confidence_gap",
+           "Mean confidence as served minus accuracy: positive where the model is overconfident",
+           [](const Window& w) { return w.mean_confidence - w.accuracy; });
+  }
+
+  void AddProcess(Families& families) const {
+    Put(AddGauge(families, "calserve_ready",
+                 "1 while the server is ready, as /readyz and gRPC health say it"),
+        {}, ready_ ? 1 : 0);
+    Put(AddGauge(families, "calserve_build_info", "Always 1; the version of the server is a label"),
+        {Label("version", CALSERVE_VERSION)}, 1);
+    Put(AddCounter(families, "process_cpu_seconds_total", "User and system CPU time of all threads"), {},
+        process_.cpu_seconds);
+    Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},
+        static_cast<double>(process_.resident_bytes));
+    Put(AddGauge(families, "process_virtual_memory_bytes", "Virtual memory"), {},
+        static_cast<double>(process_.virtual_bytes));
+    Put(AddGauge(families, "process_open_fds", "Open file descriptors"), {},
+        static_cast<double>(process_.open_fds));
+    Put(AddGauge(families, "process_max_fds", "File descriptors that may be open"), {},
+        static_cast<double>(process_.max_fds));
+    Put(AddGauge(families, "process_start_time_seconds", "Start of the process since 1970"), {},
+        process_.start_time_seconds);
+  }
+
+  const ServerValues& values_;
+  const bool ready_;
+  const ProcessStats& process_;
+};
+
+}  // namespace
+
+std::string MetricsText(const ServerValues& values, bool ready, const ProcessStats& process) {
+  return prometheus::TextSerializer().Serialize(Collector(values, ready, process).Collect());
+}
+
+}  // namespace calserve

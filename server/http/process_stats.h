@@ -1,0 +1,22 @@
+#ifndef CALSERVE_SERVER_HTTP_PROCESS_STATS_H_
+#define CALSERVE_SERVER_HTTP_PROCESS_STATS_H_
+
+#include <cstdint>
+
+namespace calserve {
+
+// This process, as the kernel sees it. What cannot be read is 0.
+struct ProcessStats {
+  double cpu_seconds = 0;  // user and system, of all threads
+  int64_t resident_bytes = 0;
+  int64_t virtual_bytes = 0;
+  int64_t open_fds = 0;
+  int64_t max_fds = 0;
+  double start_time_seconds = 0;  // since 1970
+};
+
+ProcessStats ReadProcessStats();
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_HTTP_PROCESS_STATS_H_

@@ -1,0 +1,86 @@
+#ifndef CALSERVE_SERVER_HTTP_SERVER_VIEW_H_
+#define CALSERVE_SERVER_HTTP_SERVER_VIEW_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/telemetry/histogram.h"
+#include "server/telemetry/outcome_counters.h"
+
+namespace calserve {
+
+// What the admin port shows of the server, as plain values: this room knows no other.
+
+// Requests of one kind that ended in one way.
+struct RequestCount {
+  Rpc rpc = Rpc::kPredict;
+  absl::StatusCode code = absl::StatusCode::kOk;
+  int64_t count = 0;
+};
+
+// Time of answered requests, in seconds, by the part of the server that it passed in.
+struct TimeSplit {
+  double receive = 0;    // from the handler's start until it was queued
+  double queue = 0;      // waiting for a decoder or for an instance
+  double decode = 0;     // of all its images
+  double compute = 0;    // its share of the forward passes, by rows
+  double calibrate = 0;  // calibrating, ordering, sealing tickets
+  double respond = 0;    // converting the answer and handing it to gRPC
+};
+
+// One model version that is served.
+struct ModelValues {
+  std::string model;
+  int64_t version = 0;
+  std::vector<RequestCount> requests;  // only those that there were
+  int64_t rows = 0;                    // answered
+  TimeSplit time;
+  HistogramValues queue, decode, compute, calibrate, respond, total;  // seconds, of answered requests
+  HistogramValues batch_rows;
+  double batch_seconds = 0;                         // the forward passes all together
+  int64_t refused = 0, expired = 0, cancelled = 0;  // requests that left the queue without the model
+  int64_t failed = 0;                               // requests that the model gave an error
+  int64_t queued_rows = 0, queued_bytes = 0;        // now
+  int instances = 0, busy_instances = 0;            // now
+};
+
+// One window of labels of a version's active calibrator.
+struct CalibrationValues {
+  std::string model;
+  int64_t version = 0, calibrator = 0;
+  std::string window;
+  int64_t labels = 0;
+  // Meaningful only where there are labels.
+  double ece = 0, noise_floor = 0, mce = 0, accuracy = 0, mean_confidence = 0;
+  std::optional<double> ece_low, ece_high, nll;
+};
+
+struct FeedbackValues {
+  int64_t accepted = 0, duplicate = 0, rejected = 0, label_conflict = 0;  // conflicts are rejected ones
+  int64_t queued_labels = 0;                                              // now
+  HistogramValues label_delay, commit;                                    // seconds
+};
+
+struct ServerValues {
+  std::vector<ModelValues> models;
+  std::vector<RequestCount> unserved_requests;  // that never got to a model version
+  int64_t queued_images = 0;                    // now, for a decoder
+  FeedbackValues feedback;
+  std::vector<CalibrationValues> calibration;
+};
+
+// Thread-safe; what it is asked must not wait for a request.
+class ServerView {
+ public:
+  virtual ~ServerView() = default;
+  // Why the server is not ready; nullopt while it is.
+  virtual std::optional<std::string> NotReady() const = 0;
+  virtual ServerValues Values() const = 0;
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_HTTP_SERVER_VIEW_H_

@@ -1,0 +1,155 @@
+#include "server/live_view.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+
+namespace calserve {
+namespace {
+
+std::vector<RequestCount> CountsOf(const OutcomeCounters& outcomes) {
+  std::vector<RequestCount> counts;
+  for (size_t rpc = 0; rpc < kRpcNames.size(); ++rpc) {
+    for (size_t code = 0; code < kStatusCodes; ++code) {
+      const RequestCount of{static_cast<Rpc>(rpc), static_cast<absl::StatusCode>(code),
+                            outcomes.count(static_cast<Rpc>(rpc), static_cast<absl::StatusCode>(code))};
+      if (of.count > 0) counts.push_back(of);
+    }
+  }
+  return counts;
+}
+
+// Of exact counts by rows: 1, 2, 4, ... up to the largest batch.
+HistogramValues BatchRows(const Batcher::Counters& batches, int max_batch_size) {
+  HistogramValues rows;
+  for (int64_t bound = 1; bound < max_batch_size; bound *= 2)
+    rows.bounds.push_back(static_cast<double>(bound));
+  rows.bounds.push_back(max_batch_size);
+  rows.counts.resize(rows.bounds.size() + 1);
+  for (size_t i = 0; i < batches.by_rows.size(); ++i) {
+    const auto bucket = std::lower_bound(rows.bounds.begin(), rows.bounds.end(), static_cast<double>(i + 1));
+    rows.counts[bucket - rows.bounds.begin()] += batches.by_rows[i].batches;
+  }
+  rows.sum = static_cast<double>(batches.rows);
+  return rows;
+}
+
+ModelValues ValuesOf(const ServedModel& model) {
+  const RequestCounters& counters = *model.counters;
+  const Batcher::Counters batches = model.batcher->counters();
+  ModelValues values;
+  values.model = model.name;
+  values.version = model.version;
+  values.requests = CountsOf(counters.outcomes());
+  values.rows = counters.rows();
+  values.time.receive = absl::ToDoubleSeconds(counters.receive_time());
+  values.time.queue = absl::ToDoubleSeconds(counters.queue().total());
+  values.time.decode = absl::ToDoubleSeconds(counters.preprocess_cost());
+  values.time.compute = absl::ToDoubleSeconds(counters.model_cost());
+  values.time.calibrate = absl::ToDoubleSeconds(counters.calibrate().total());
+  values.time.respond = absl::ToDoubleSeconds(counters.respond().total());
+  values.queue = counters.queue().values();
+  values.decode = counters.preprocess().values();
+  values.compute = counters.model().values();
+  values.calibrate = counters.calibrate().values();
+  values.respond = counters.respond().values();
+  values.total = counters.total().values();
+  values.batch_rows = BatchRows(batches, model.batcher->options().max_batch_size);
+  absl::Duration ran;
+  for (const Batcher::BatchesOfSize& of_size : batches.by_rows) ran += of_size.ran;
+  values.batch_seconds = absl::ToDoubleSeconds(ran);
+  values.refused = batches.refused;
+  values.expired = batches.expired;
+  values.cancelled = batches.cancelled;
+  values.failed = batches.failed;
+  values.queued_rows = batches.queued_rows;
+  values.queued_bytes = batches.queued_bytes;
+  values.instances = model.batcher->options().instances;
+  values.busy_instances = batches.busy_instances;
+  return values;
+}
+
+FeedbackValues ValuesOf(FeedbackIngestor::Counters counters) {
+  FeedbackValues values;
+  values.accepted = counters.accepted;
+  values.duplicate = counters.duplicate;
+  values.rejected = counters.rejected;
+  values.label_conflict = counters.label_conflict;
+  values.queued_labels = counters.queued_labels;
+  values.label_delay = std::move(counters.label_delay);
+  values.commit = std::move(counters.commit);
+  return values;
+}
+
+}  // namespace
+
+void LiveView::SetReady() {
+  MutexLock lock(&ready_mu_);
+  not_ready_.reset();
+}
+
+void LiveView::SetNotReady(std::string reason) {
+  MutexLock lock(&ready_mu_);
+  not_ready_ = std::move(reason);
+}
+
+std::optional<std::string> LiveView::NotReady() const {
+  MutexLock lock(&ready_mu_);
+  return not_ready_;
+}
+
+ServerValues LiveView::Values() const {
+  const std::vector<Snapshot> served = table_.List();
+  ServerValues values;
+  for (const Snapshot& snapshot : served) values.models.push_back(ValuesOf(*snapshot.model));
+  values.unserved_requests = CountsOf(predictor_.unserved());
+  values.queued_images = predictor_.queued_images();
+  values.feedback = ValuesOf(ingestor_.counters());
+  values.calibration = Calibration(served);
+  return values;
+}
+
+std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>& served) const {
+  std::vector<CalibrationValues> all;
+  Intervals intervals;
+  MutexLock lock(&intervals_mu_);
+  for (const Snapshot& snapshot : served) {
+    const MonitorKey key{snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
+    for (const std::string& window : windows_) {
+      const absl::StatusOr<WindowReport> report = hub_.Newest(key, window);
+      if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.
+      const Interval interval = IntervalOf(*report, intervals_);
+      intervals[{key, window}] = interval;
+      const CalibrationMetrics& served_as = report->served;
+      CalibrationValues& values = all.emplace_back();
+      values.model = key.model;
+      values.version = key.model_version;
+      values.calibrator = key.calibrator_version;
+      values.window = window;
+      values.labels = served_as.n;
+      values.ece = served_as.ece;
+      values.ece_low = interval.low;
+      values.ece_high = interval.high;
+      values.noise_floor = served_as.noise_floor;
+      values.mce = served_as.mce;
+      values.nll = served_as.nll;
+      values.accuracy = served_as.accuracy;
+      values.mean_confidence = served_as.mean_confidence;
+    }
+  }
+  intervals_ = std::move(intervals);
+  return all;
+}
+
+LiveView::Interval LiveView::IntervalOf(const WindowReport& report, const Intervals& kept) {
+  const auto before = kept.find({report.key, report.window});
+  if (before != kept.end() && before->second.labels == report.served.n &&
+      before->second.ece == report.served.ece) {
+    return before->second;
+  }
+  CalibrationMetrics metrics = report.served;
+  AddEceInterval(&metrics);
+  return {metrics.n, metrics.ece, metrics.ece_low, metrics.ece_high};
+}
+
+}  // namespace calserve

@@ -1,0 +1,64 @@
+#ifndef CALSERVE_SERVER_LIVE_VIEW_H_
+#define CALSERVE_SERVER_LIVE_VIEW_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "server/base/mutex.h"
+#include "server/feedback/feedback_ingestor.h"
+#include "server/http/server_view.h"
+#include "server/monitoring/report_hub.h"
+#include "server/prediction/predictor.h"
+#include "server/prediction/serving_table.h"
+
+namespace calserve {
+
+// The running server as the admin port shows it. Only what is in the serving table has series of its own, so
+// that there are never more than there are versions, whatever is asked for. Thread-safe.
+class LiveView final : public ServerView {
+ public:
+  // What it looks at outlives it. `windows` are those of the monitor.
+  LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
+           ReportHub& hub, std::vector<std::string> windows)
+      : table_(table), predictor_(predictor), ingestor_(ingestor), hub_(hub), windows_(std::move(windows)) {}
+
+  // Not ready until SetReady.
+  void SetReady();
+  void SetNotReady(std::string reason);
+
+  std::optional<std::string> NotReady() const override;
+  ServerValues Values() const override;
+
+ private:
+  // Simulated, so kept as long as what it follows from stays.
+  struct Interval {
+    int64_t labels = 0;
+    double ece = 0;
+    std::optional<double> low, high;
+  };
+  using Intervals = std::map<std::pair<MonitorKey, std::string>, Interval>;
+
+  // Of the versions that are served; drops what was kept of others.
+  std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
+  static Interval IntervalOf(const WindowReport& report, const Intervals& kept);
+
+  const ServingTable& table_;
+  const Predictor& predictor_;
+  const FeedbackIngestor& ingestor_;
+  ReportHub& hub_;
+  const std::vector<std::string> windows_;
+
+  mutable Mutex ready_mu_;
+  std::optional<std::string> not_ready_ ABSL_GUARDED_BY(ready_mu_) = "starting";
+
+  mutable Mutex intervals_mu_;  // Also while computing: one scrape at a time.
+  mutable Intervals intervals_ ABSL_GUARDED_BY(intervals_mu_);
+};
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_LIVE_VIEW_H_

@@ -1,0 +1,165 @@
+#include "server/http/metrics_text.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+ServerValues OneModel() {
+  ModelValues model;
+  model.model = "shoes";
+  model.version = 3;
+  model.requests = {{Rpc::kPredict, absl::StatusCode::kOk, 7},
+                    {Rpc::kModelInfer, absl::StatusCode::kInvalidArgument, 2}};
+  model.rows = 11;
+  model.time = {0.125, 0.25, 0.5, 1, 2, 4};
+  model.queue = model.decode = model.compute = model.calibrate = model.respond = {{0.5, 1}, {0, 0, 0}, 0};
+  model.total = {{0.5, 1}, {4, 2, 1}, 9.5};
+  model.batch_rows = {{1, 2}, {5, 3, 0}, 11};
+  model.batch_seconds = 1.5;
+  model.refused = 1;
+  model.expired = 2;
+  model.cancelled = 3;
+  model.failed = 4;
+  model.queued_rows = 5;
+  model.queued_bytes = 600;
+  model.instances = 2;
+  model.busy_instances = 1;
+  ServerValues values;
+  values.models = {model};
+  return values;
+}
+
+std::string Text(const ServerValues& values, bool ready = true) {
+  ProcessStats process;
+  process.cpu_seconds = 12.5;
+  process.resident_bytes = 4096;
+  return MetricsText(values, ready, process);
+}
+
+// Every line of a family: its HELP, its TYPE and its series.
+std::string Family(const std::string& text, const std::string& name) {
+  std::string lines;
+  for (const absl::string_view line : absl::StrSplit(text, '\n')) {
+    const bool is_series = line.substr(0, name.size()) == name;
+    const bool is_about = line.substr(0, 7 + name.size() + 1) == absl::StrCat("# TYPE ", name, " ");
+    if (is_series || is_about) absl::StrAppend(&lines, line, "\n");
+  }
+  return lines;
+}
+
+TEST(MetricsTextTest, ShowsRequestsByModelVersionCallAndCode) {
+  ServerValues values = OneModel();
+  values.unserved_requests = {{Rpc::kStreamPredict, absl::StatusCode::kNotFound, 50}};
+  EXPECT_EQ(Family(Text(values), "calserve_requests_total"),
+            "# TYPE calserve_requests_total counter\n"
+            "calserve_requests_total{model=\"shoes\",version=\"3\",rpc=\"Predict\",code=\"OK\"} 7\n"
+            "calserve_requests_total{model=\"shoes\",version=\"3\",rpc=\"ModelInfer\",code=\"INVALID_"
+            "ARGUMENT\"} 2\n"
+            "calserve_requests_total{model=\"\",version=\"\",rpc=\"StreamPredict\",code=\"NOT_FOUND\"} 50\n");
+}
+
+TEST(MetricsTextTest, SplitsTheTimeOfRequests) {
+  EXPECT_EQ(Family(Text(OneModel()), "calserve_request_time_seconds_total"),
+            "# TYPE calserve_request_time_seconds_total counter\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"receive\"} 0.125\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"queue\"} 0.25\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"decode\"} 0.5\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"compute\"} 1\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"calibrate\"} 2\n"
+            "calserve_request_time_seconds_total{model=\"shoes\",version=\"3\",part=\"respond\"} 4\n");
+}
+
+TEST(MetricsTextTest, HistogramsAreCumulative) {
+  EXPECT_EQ(Family(Text(OneModel()), "calserve_request_duration_seconds"),
+            "# TYPE calserve_request_duration_seconds histogram\n"
+            "calserve_request_duration_seconds_count{model=\"shoes\",version=\"3\"} 7\n"
+            "calserve_request_duration_seconds_sum{model=\"shoes\",version=\"3\"} 9.5\n"
+            "calserve_request_duration_seconds_bucket{model=\"shoes\",version=\"3\",le=\"0.5\"} 4\n"
+            "calserve_request_duration_seconds_bucket{model=\"shoes\",version=\"3\",le=\"1\"} 6\n"
+            "calserve_request_duration_seconds_bucket{model=\"shoes\",version=\"3\",le=\"+Inf\"} 7\n");
+  EXPECT_THAT(Text(OneModel()), HasSubstr("calserve_batch_rows_count{model=\"shoes\",version=\"3\"} 8\n"));
+}
+
+TEST(MetricsTextTest, ShowsQueuesInstancesAndTheProcess) {
+  const std::string text = Text(OneModel());
+  const std::string of = "{model=\"shoes\",version=\"3\"} ";
+  for (const std::string& line :
+       {"calserve_predictions_total" + of + "11", "calserve_batch_compute_seconds_total" + of + "1.5",
+        "calserve_model_errors_total" + of + "4", "calserve_queue_rows" + of + "5",
+        "calserve_queue_bytes" + of + "600", "calserve_instances" + of + "2",
+        "calserve_instances_busy" + of + "1", std::string("process_cpu_seconds_total 12.5"),
+        std::string("process_resident_memory_bytes 4096"), std::string("calserve_ready 1"),
+        std::string("calserve_queue_drops_total{model=\"shoes\",version=\"3\",reason=\"expired\"} 2")}) {
+    EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
+  }
+  EXPECT_THAT(Text(OneModel(), /*ready=*/false), HasSubstr("\ncalserve_ready 0\n"));
+}
+
+TEST(MetricsTextTest, AWindowWithoutLabelsHasNoFiguresButItsCount) {
+  ServerValues values;
+  values.calibration.resize(2);
+  values.calibration[0] = {"shoes", 3, 1, "last_1000", 0};
+  values.calibration[1] = {"shoes", 3, 1, "last_1h", 4};
+  values.calibration[1].ece = 0.25;
+  values.calibration[1].accuracy = 0.5;
+  values.calibration[1].mean_confidence = 0.875;
+  const std::string text = Text(values);
+  const std::string of = "{model=\"shoes\",version=\"3\",calibrator=\"1\",window=\"last_1h\"} ";
+  EXPECT_EQ(
+      Family(text, "calserve_calibration_labels"),
+      "# TYPE calserve_calibration_labels gauge\n"
+      "calserve_calibration_labels{model=\"shoes\",version=\"3\",calibrator=\"1\",window=\"last_1000\"} 0\n"
+      "calserve_calibration_labels" +
+          of + "4\n");
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_ece" + of + "0.25\n"));
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_confidence_gap" + of + "0.375\n"));
+  EXPECT_THAT(text, Not(HasSubstr("calserve_calibration_ece{model=\"shoes\",version=\"3\",calibrator=\"1\","
+                                  "window=\"last_1000\"}")));
+  // What the windows do not have now.
+  EXPECT_THAT(text, Not(HasSubstr("calserve_calibration_nll")));
+  EXPECT_THAT(text, Not(HasSubstr("calserve_calibration_ece_low")));
+}
+
+TEST(MetricsTextTest, NamesAreEscapedAndFamiliesWithoutASeriesLeftOut) {
+  ServerValues values = OneModel();
+  values.models[0].model = "a\"b\\c\nd";
+  EXPECT_THAT(Text(values), HasSubstr("calserve_queue_rows{model=\"a\\\"b\\\\c\\nd\",version=\"3\"} 5\n"));
+  EXPECT_THAT(Text(ServerValues()), Not(HasSubstr("calserve_queue_rows")));
+}
+
+// By promlint's rules: counters, and they alone, end in _total; a family has a help and comes once.
+TEST(MetricsTextTest, NamesKeepTheConventions) {
+  std::set<std::string> names;
+  std::string helped;
+  for (const absl::string_view line : absl::StrSplit(Text(OneModel()), '\n')) {
+    std::istringstream words{std::string(line)};
+    std::string hash, what, name, type;
+    words >> hash >> what >> name >> type;
+    if (hash != "#") continue;
+    if (what == "HELP") {
+      EXPECT_FALSE(type.empty()) << line;
+      helped = name;
+      continue;
+    }
+    EXPECT_EQ(helped, name);
+    EXPECT_TRUE(names.insert(name).second) << name << " comes twice";
+    const bool is_total = name.size() > 6 && name.substr(name.size() - 6) == "_total";
+    EXPECT_EQ(is_total, type == "counter") << line;
+  }
+  EXPECT_GE(names.size(), 25u);
+}
+
+}  // namespace
+}  // namespace calserve
