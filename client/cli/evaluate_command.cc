@@ -9,6 +9,7 @@
 #include "client/cli/evaluation.h"
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 

@@ -13,6 +13,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/requirements.h"
 

@@ -5,6 +5,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 
@@ -30,19 +31,20 @@ absl::Status Models(Session& session) {
                    {"input"},
                    {"classes", TextTable::Align::kRight},
                    {"calibrator"}});
+  std::string reasons;
   for (const client::ModelInfo& model : *models) {
+    for (const std::string& why : WhyNotReady(model)) absl::StrAppend(&reasons, why, "\n");
+    if (model.versions.empty()) table.AddRow({model.name});
     for (const client::ModelVersionInfo& version : model.versions) {
       const client::CalibratorInfo& active = version.active_calibrator;
-      table.AddRow({model.name, absl::StrCat(version.version),
-                    version.reason.empty() ? std::string(StateName(version.state))
-                                           : absl::StrCat(StateName(version.state), ": ", version.reason),
-                    version.format, version.device,
+      table.AddRow({model.name, absl::StrCat(version.version), StateName(version.state), version.format,
+                    version.device,
                     absl::StrCat(model.input_kind, " ", absl::StrJoin(model.input_shape, "x")),
                     absl::StrCat(model.labels.size()),
                     active.version == 0 ? "none" : absl::StrCat(active.version, " (", active.method, ")")});
     }
   }
-  Print(table.ToString(session.terminal));
+  Print(absl::StrCat(table.ToString(session.terminal), reasons.empty() ? "" : "\n", reasons));
   return absl::OkStatus();
 }
 

@@ -9,6 +9,7 @@
 #include "calibration_io/file.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 

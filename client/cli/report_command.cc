@@ -10,6 +10,7 @@
 #include "client/cli/alarm_text.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"

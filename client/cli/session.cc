@@ -64,18 +64,6 @@ void PrintJson(const nlohmann::ordered_json& document) {
   Print(absl::StrCat(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), "\n"));
 }
 
-absl::StatusOr<client::ModelInfo> FindModel(const Client& client, const std::string& name) {
-  if (!name.empty()) return client.GetModel(name);
-  absl::StatusOr<std::vector<client::ModelInfo>> models = client.ListModels();
-  if (!models.ok()) return models.status();
-  if (models->size() == 1) return std::move(models->front());
-  if (models->empty()) return absl::NotFoundError(absl::StrCat(client.options().target, " serves no model"));
-  return UsageError(absl::StrCat(
-      "--model is needed, the server has several: ",
-      absl::StrJoin(*models, ", ",
-                    [](std::string* out, const client::ModelInfo& model) { *out += model.name; })));
-}
-
 absl::StatusOr<int32_t> ClassIndex(const client::ModelInfo& model, const std::string& label) {
   const auto named = std::find(model.labels.begin(), model.labels.end(), label);
   if (named != model.labels.end()) return static_cast<int32_t>(named - model.labels.begin());

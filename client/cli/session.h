@@ -39,8 +39,6 @@ void Print(absl::string_view text);
 absl::Status OutputStatus();
 void PrintJson(const nlohmann::ordered_json& document);
 
-// The model of that name; with an empty name the only one that the server has.
-absl::StatusOr<client::ModelInfo> FindModel(const Client& client, const std::string& name);
 // Index of the class named so, or of the index given as a number; INVALID_ARGUMENT names the classes there
 // are.
 absl::StatusOr<int32_t> ClassIndex(const client::ModelInfo& model, const std::string& label);

@@ -11,6 +11,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/reliability_text.h"
 #include "client/cli/text_table.h"

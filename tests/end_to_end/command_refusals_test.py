@@ -3,10 +3,12 @@
     command_refusals_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
 import os
+import pathlib
+import shutil
 import subprocess
 
 import command_test
-from command_test import MODEL, REFUSED, WAIT_S, die_with_the_test
+from command_test import MODEL, OPTIONS, REFUSED, WAIT_S, die_with_the_test
 
 
 class Refusing(command_test.LiveServerTest):
@@ -33,6 +35,55 @@ class Refusing(command_test.LiveServerTest):
             _, err = self.calserve("predict", pipe, exits=REFUSED)
             self.assertIn(f"{pipe} is larger than the limit of 64 MiB", err)
             self.assertNotEqual(endless.wait(WAIT_S), 0)
+
+    def test_watch_and_report_of_a_calibrator_that_does_not_exist_are_not_found(self):
+        for command in (["watch", "--calibrator", "9"], ["report", "--calibrator-version", "9"],
+                        ["report", "--stored", "--calibrator-version", "9"]):
+            with self.subTest(command=command):
+                _, err = self.calserve(*command, exits=REFUSED)
+                self.assertIn(f"NOT_FOUND: model '{MODEL}' version 1 has no calibrator 9", err)
+
+
+class NotReady(command_test.LiveServerTest):
+    """One model serves; one was not loaded, one has a broken model.yaml."""
+    flags = ["--repository-control", "explicit", "--repository-load", MODEL]
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        for name in (MODEL, "unloaded", "broken"):
+            shutil.copytree(pathlib.Path(OPTIONS.models) / MODEL, models / name)
+        (models / "broken" / "model.yaml").write_text("task: ranking\n", encoding="utf-8")
+        return models
+
+    def test_the_model_that_is_ready_is_the_default(self):
+        answer, = self.json("predict", self.images[0])["predictions"]
+        self.assertEqual(answer["model"], MODEL)
+
+    def test_models_says_why_the_others_are_not_ready(self):
+        table, _, reasons = self.calserve("models")[0].partition("\n\n")
+        self.assertEqual([line.split()[:3] for line in table.splitlines()[1:] if MODEL in line], [[MODEL, "1", "READY"]])
+        self.assertRegex(reasons, r"(?m)^unloaded/1 UNAVAILABLE: .+")
+        self.assertRegex(reasons, r"(?m)^broken(/1 \S+)?: .*task must be")
+
+
+class Failing(command_test.LiveServerTest):
+    """The newest version cannot be loaded; the one before it serves."""
+    flags = ["--repository-control", "poll"]
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        shutil.copytree(models / MODEL / "1", models / MODEL / "2")
+        (models / MODEL / "2" / "calibrator.json").write_text("{", encoding="utf-8")
+        return models
+
+    def test_models_says_which_file_keeps_a_version_from_being_ready(self):
+        table, _, reasons = self.calserve("models")[0].partition("\n\n")
+        self.assertRegex(table, rf"(?m)^{MODEL} +2 +FAILED ")
+        self.assertRegex(table, rf"(?m)^{MODEL} +1 +READY ")
+        self.assertRegex(reasons, rf"(?m)^{MODEL}/2 FAILED: .*/{MODEL}/2/calibrator.json: malformed JSON")
 
 
 if __name__ == "__main__":
