@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
@@ -93,12 +94,13 @@ void MappingReader::Integers(absl::string_view key, int least, int largest, std:
   if (value == nullptr) return;
   const std::string rule = absl::StrCat("must be a list of whole numbers from ", least, " to ", largest);
   if (value->list() == nullptr) return Fail(key, absl::StrCat(rule, "; was ", Quoted(*value)));
-  out->clear();
+  std::vector<int64_t> integers;
   for (const YamlValue& item : *value->list()) {
     const std::optional<int> integer = IntegerIn(item, least, largest);
     if (!integer) return Fail(key, absl::StrCat(rule, "; has ", Quoted(item)));
-    out->push_back(*integer);
+    integers.push_back(*integer);
   }
+  *out = std::move(integers);
 }
 
 void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
@@ -106,12 +108,13 @@ void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
   if (value == nullptr) return;
   if (value->list() == nullptr)
     return Fail(key, absl::StrCat("must be a list of numbers; was ", Quoted(*value)));
-  out->clear();
+  std::vector<float> numbers;
   for (const YamlValue& item : *value->list()) {
     const std::optional<float> number = NumberIn(item);
     if (!number) return Fail(key, absl::StrCat("must be a list of numbers; has ", Quoted(item)));
-    out->push_back(*number);
+    numbers.push_back(*number);
   }
+  *out = std::move(numbers);
 }
 
 void MappingReader::Bytes(absl::string_view key, int64_t least, int64_t largest, int64_t* out) {
@@ -148,12 +151,15 @@ int MappingReader::IndexOfChoice(absl::string_view key, absl::Span<const absl::s
   return -1;
 }
 
+bool MappingReader::IsRight(absl::string_view key) const { return !absl::c_linear_search(wrong_, key); }
+
 void MappingReader::Require(absl::string_view key) {
   if (value_.mapping() != nullptr && Find(key) == nullptr) Fail("", absl::StrCat("lacks ", key));
 }
 
 void MappingReader::Fail(absl::string_view key, absl::string_view message) {
   const YamlValue* const value = key.empty() ? nullptr : Find(key);
+  wrong_.emplace_back(key);
   errors_.push_back(ErrorAt(value == nullptr ? value_.line : value->line, key, message));
 }
 

@@ -46,6 +46,10 @@ class MappingReader {
     if (chosen >= 0) *out = choices[static_cast<size_t>(chosen)].second;
   }
 
+  // Whether nothing was found wrong with the value of a key so far, or it is not there: a rule between two
+  // values is for values that are right.
+  bool IsRight(absl::string_view key) const;
+
   // The key must be there.
   void Require(absl::string_view key);
   // What is wrong with the value of a key, or with the mapping where `key` is empty: "must be ...; was ...".
@@ -64,7 +68,7 @@ class MappingReader {
   const std::string path_;
   const std::string name_;
   const YamlValue& value_;
-  std::vector<std::string> known_;
+  std::vector<std::string> known_, wrong_;
   std::vector<absl::Status> errors_;
 };
 

@@ -34,7 +34,7 @@ constexpr int64_t kMaxInputSize = int64_t{1} << 30;  // floats of one input; abo
 std::optional<ImageSize> ReadSize(MappingReader* reader, absl::string_view key) {
   std::vector<int64_t> sides;
   reader->Integers(key, 1, ImageInputSpec::kMaxSide, &sides);
-  if (sides.empty()) return std::nullopt;
+  if (reader->Find(key) == nullptr || !reader->IsRight(key)) return std::nullopt;
   if (sides.size() != 2) {
     reader->Fail(key, absl::StrCat("must be [height, width]; has ", sides.size(), " numbers"));
     return std::nullopt;
@@ -75,8 +75,8 @@ void ReadImageInput(MappingReader* reader, ImageInputSpec* spec) {
 void ReadTensorInput(MappingReader* reader, std::vector<int64_t>* shape) {
   reader->Require("shape");
   reader->Integers("shape", 1, 1 << 30, shape);
-  if (reader->Find("shape") != nullptr && shape->empty())
-    reader->Fail("shape", "must have at least one dimension");
+  if (reader->Find("shape") == nullptr || !reader->IsRight("shape")) return;
+  if (shape->empty()) reader->Fail("shape", "must have at least one dimension");
   int64_t size = 1;
   for (const int64_t dimension : *shape) {
     if (dimension > kMaxInputSize / size) {
@@ -125,13 +125,14 @@ void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Bytes("max_queue_bytes", kLeastQueueBytes, kMostQueueBytes, &batching->max_queue_bytes);
   reader->Duration("queue_timeout", absl::Hours(1), &batching->queue_timeout);
   reader->Integer("priority_levels", 1, kMaxPriorityLevels, &batching->priority_levels);
-  batching->default_priority = std::min(batching->default_priority, batching->priority_levels);
-  reader->Integer("default_priority", 1, batching->priority_levels, &batching->default_priority);
-  if (batching->max_batch_size > batching->max_queue_rows) {
+  const int levels = reader->IsRight("priority_levels") ? batching->priority_levels : kMaxPriorityLevels;
+  batching->default_priority = std::min(batching->default_priority, levels);
+  reader->Integer("default_priority", 1, levels, &batching->default_priority);
+  if (reader->IsRight("max_queue_rows") && batching->max_batch_size > batching->max_queue_rows) {
     reader->Fail("max_batch_size", absl::StrCat("must be at most max_queue_rows, ", batching->max_queue_rows,
                                                 "; was ", batching->max_batch_size));
   }
-  if (batching->queue_timeout > absl::ZeroDuration() &&
+  if (reader->IsRight("max_queue_delay") && batching->queue_timeout > absl::ZeroDuration() &&
       batching->queue_timeout <= batching->max_queue_delay) {
     reader->Fail("queue_timeout", absl::StrCat("must be longer than max_queue_delay, ",
                                                absl::FormatDuration(batching->max_queue_delay), "; was ",
@@ -196,7 +197,7 @@ bool IsDevice(absl::string_view device) {
 }  // namespace
 
 void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<absl::Status>* problems) {
-  const absl::StatusOr<YamlValue> root = ReadYamlFile(path);
+  const absl::StatusOr<YamlValue> root = ReadYamlFile(path, problems);
   if (!root.ok()) return problems->push_back(root.status());
   AppendCanonical(*root, &config->settings);
   MappingReader reader(path, "", *root);

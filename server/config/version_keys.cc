@@ -98,7 +98,7 @@ void ReadTraffic(MappingReader* reader, VersionRouting* routing) {
     return reader->Fail("traffic", "must be one or two lines \"label: weight\"");
   }
   for (const YamlEntry& entry : *value->mapping()) {
-    if (routing->labels.count(entry.key) == 0) {
+    if (reader->IsRight("version_labels") && routing->labels.count(entry.key) == 0) {
       return reader->Fail("traffic", absl::StrCat("has the label \"", entry.key,
                                                   "\", which version_labels does not point to a version"));
     }

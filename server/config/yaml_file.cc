@@ -57,47 +57,64 @@ std::optional<int> FindAlias(const std::string& text) {
   return finder.line();
 }
 
-absl::StatusOr<YamlValue> Convert(const std::string& path, const YAML::Node& node);
+// Converts nodes of the file at `path`; bad keys are said in problems() and left out.
+class Converter {
+ public:
+  explicit Converter(const std::string& path) : path_(path) {}
 
-absl::StatusOr<YamlValue::Mapping> ConvertMapping(const std::string& path, const YAML::Node& node) {
-  YamlValue::Mapping mapping;
-  std::map<std::string, int> lines;
-  for (const auto& entry : node) {
-    const YAML::Node& key = entry.first;
-    const int line = LineOf(key.Mark());
-    if (!key.IsScalar()) return ErrorAt(path, line, "a key must be plain text");
-    const auto [before, is_new] = lines.emplace(key.Scalar(), line);
-    if (!is_new) {
-      return ErrorAt(path, line,
-                     absl::StrCat(key.Scalar(), " is given twice, first on line ", before->second));
+  YamlValue Convert(const YAML::Node& node) {
+    YamlValue converted;
+    converted.line = LineOf(node.Mark());
+    if (node.IsScalar()) {
+      converted.value = node.Scalar();
+    } else if (node.IsSequence()) {
+      YamlValue::List list;
+      for (const YAML::Node& item : node) list.push_back(Convert(item));
+      converted.value = std::move(list);
+    } else if (node.IsMap()) {
+      converted.value = ConvertMapping(node);
     }
-    ASSIGN_OR_RETURN(YamlValue converted, Convert(path, entry.second));
-    mapping.push_back({key.Scalar(), line, std::move(converted)});
+    return converted;
   }
-  return mapping;
-}
 
-absl::StatusOr<YamlValue> Convert(const std::string& path, const YAML::Node& node) {
-  YamlValue converted;
-  converted.line = LineOf(node.Mark());
-  if (node.IsScalar()) {
-    converted.value = node.Scalar();
-  } else if (node.IsSequence()) {
-    YamlValue::List list;
-    for (const YAML::Node& item : node) {
-      ASSIGN_OR_RETURN(YamlValue converted_item, Convert(path, item));
-      list.push_back(std::move(converted_item));
+  const std::vector<absl::Status>& problems() const { return problems_; }
+
+ private:
+  YamlValue::Mapping ConvertMapping(const YAML::Node& node) {
+    YamlValue::Mapping mapping;
+    std::map<std::string, int> lines;
+    for (const auto& entry : node) {
+      const YAML::Node& key = entry.first;
+      const int line = LineOf(key.Mark());
+      if (!key.IsScalar()) {
+        problems_.push_back(ErrorAt(path_, line, "a key must be plain text"));
+        continue;
+      }
+      const auto [before, is_new] = lines.emplace(key.Scalar(), line);
+      if (!is_new) {
+        problems_.push_back(ErrorAt(
+            path_, line, absl::StrCat(key.Scalar(), " is given twice, first on line ", before->second)));
+        continue;
+      }
+      mapping.push_back({key.Scalar(), line, Convert(entry.second)});
     }
-    converted.value = std::move(list);
-  } else if (node.IsMap()) {
-    ASSIGN_OR_RETURN(converted.value, ConvertMapping(path, node));
+    return mapping;
   }
-  return converted;
-}
+
+  const std::string& path_;
+  std::vector<absl::Status> problems_;
+};
 
 }  // namespace
 
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path) {
+  std::vector<absl::Status> problems;
+  absl::StatusOr<YamlValue> root = ReadYamlFile(path, &problems);
+  if (!problems.empty()) return problems.front();
+  return root;
+}
+
+absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path, std::vector<absl::Status>* problems) {
   ASSIGN_OR_RETURN(const std::string text, ReadTextFile(path));
   try {
     if (const std::optional<int> alias = FindAlias(text)) {
@@ -111,7 +128,10 @@ absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path) {
     }
     if (!documents[0].IsMap())
       return ErrorAt(path, LineOf(documents[0].Mark()), "must hold lines \"key: value\"");
-    return Convert(path, documents[0]);
+    Converter converter(path);
+    YamlValue root = converter.Convert(documents[0]);
+    problems->insert(problems->end(), converter.problems().begin(), converter.problems().end());
+    return root;
   } catch (const YAML::Exception& e) {
     return ErrorAt(path, LineOf(e.mark), e.msg);
   }

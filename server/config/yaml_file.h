@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace calserve {
@@ -35,6 +36,8 @@ struct YamlEntry {
 // with FILE:LINE and what is wrong: no YAML, a key that is given twice or is no plain text, a second
 // document.
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path);
+// The same for one who says all that is wrong: bad keys go to `problems`, and are left out of what is read.
+absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path, std::vector<absl::Status>* problems);
 
 }  // namespace calserve
 

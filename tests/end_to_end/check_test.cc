@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -61,6 +62,15 @@ TEST_F(CheckTest, EveryWrongFileIsNamedAtOnce) {
   EXPECT_THAT(said_, AllOf(HasSubstr("max_queue_delay must be"), HasSubstr("versions must be"),
                            HasSubstr("batch is not a known key"), HasSubstr("labels.txt:11"),
                            HasSubstr("/2 holds neither")));
+}
+
+TEST_F(CheckTest, AKeyThatIsGivenTwiceHidesNoOtherFault) {
+  Append("/model.yaml",
+         "task: multiclass\nmax_queue_delay: soon\npriority_levels: 17\ndefault_priority: 9\n");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("task is given twice"), HasSubstr("max_queue_delay must be"),
+                           HasSubstr("priority_levels must be")));
+  EXPECT_EQ(std::count(said_.begin(), said_.end(), '\n'), 3) << said_;
 }
 
 TEST_F(CheckTest, EveryVersionIsLoadedAndItsSamplesAreRun) {
