@@ -50,6 +50,13 @@ int Fail(int exit_code, const absl::Status& status) {
   return exit_code;
 }
 
+// The exit code of a run that was to print something: it counts once it is written.
+int AfterPrinting(int exit_code) {
+  if (std::cout.flush()) return exit_code;
+  std::cerr << "cannot write to standard output: what it goes to is full or closed\n";
+  return exit_code == kExitOk ? kExitOutput : exit_code;
+}
+
 // Returns when the server is to stop, with what it is to exit with.
 int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server,
                      LiveView& view) {
@@ -171,12 +178,12 @@ int main(int argc, char** argv) {
   if (!config.ok()) return Fail(kExitConfig, config.status());
   if (const auto* early = std::get_if<EarlyExit>(&*config)) {
     (early->code == kExitOk ? std::cout : std::cerr) << early->text;
-    return early->code;
+    return AfterPrinting(early->code);
   }
   spdlog::set_level(spdlog::level::from_str(std::get<ServerConfig>(*config).log_level));
   spdlog::flush_on(spdlog::level::info);
   if (!std::get<ServerConfig>(*config).check.empty()) {
-    return CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr);
+    return AfterPrinting(CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr));
   }
   return Serve(std::get<ServerConfig>(*config), signals);
 }

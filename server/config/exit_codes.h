@@ -5,6 +5,7 @@ namespace calserve {
 
 // What calserve-server exits with.
 inline constexpr int kExitOk = 0;
+inline constexpr int kExitOutput = 1;   // standard output does not take what was asked for
 inline constexpr int kExitConfig = 2;   // wrong usage or configuration
 inline constexpr int kExitModel = 3;    // a model cannot be loaded
 inline constexpr int kExitAddress = 4;  // the address cannot be had

@@ -50,6 +50,25 @@ TEST_F(StartupTest, APostgresqlStoreIsNotSupportedYet) {
   EXPECT_THAT(log_, HasSubstr("not supported yet"));
 }
 
+TEST_F(StartupTest, WhatCannotBePrintedIsAnError) {
+  for (const std::string& asked :
+       {std::string("--help"), std::string("--version"), "--print-config --model-repository " + DemoModels(),
+        "--validate-only --model-repository " + DemoModels(), "--check " + DemoModels()}) {
+    const std::string command = BuiltProgram("server/calserve-server") + " " + asked;
+    ChildProcess printing({"/bin/sh", "-c", command + " > /dev/full"});
+    EXPECT_EQ(printing.WaitForExit(kTimeout), 1) << asked;
+    EXPECT_THAT(printing.log(), HasSubstr("cannot write to standard output")) << asked;
+  }
+}
+
+TEST_F(StartupTest, AMissingTicketKeyFileIsNamedWithWhatToDo) {
+  ServerFlags flags = Flags();
+  flags.more = {"--tickets-key-file", scratch_ / "absent"};
+  Start(flags);
+  EXPECT_EQ(exit_code_, 5) << log_;
+  EXPECT_THAT(log_, AllOf(HasSubstr(scratch_ / "absent"), HasSubstr("leave --tickets-key-file out")));
+}
+
 TEST_F(StartupTest, ATakenPortIsNamed) {
   ServerProcess first(Flags());
   ASSERT_TRUE(first.WaitUntilServing()) << first.log();
