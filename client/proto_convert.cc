@@ -292,6 +292,7 @@ ModelInfo FromProto(const v1::Model& model) {
   out.reason = model.reason();
   for (const v1::TrafficShare& share : model.traffic())
     out.traffic.emplace_back(share.version_label(), share.weight());
+  out.default_version = model.default_version();
   return out;
 }
 

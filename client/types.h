@@ -45,7 +45,7 @@ struct Input {
 
 struct PredictRequest {
   std::string model;
-  int64_t model_version = 0;  // 0: as version_label or routing_key say, else the newest ready version
+  int64_t model_version = 0;  // 0: as version_label or routing_key say
   std::string version_label;  // such as "canary"; not together with model_version
   std::string routing_key;    // requests with the same key go to the same side of a traffic split
   std::vector<Input> inputs;
@@ -235,6 +235,7 @@ struct ModelInfo {
   std::vector<ModelVersionInfo> versions;            // the newest first
   std::string reason;                                // what is wrong with its directory as a whole
   std::vector<std::pair<std::string, int>> traffic;  // version label and weight
+  int64_t default_version = 0;  // what a call is about that names none; 0: no version is ready
 };
 
 enum class Health { kUnknown, kServing, kNotServing };

@@ -86,7 +86,7 @@ void AddAlarms(CLI::App* app, Session* session) {
   CLI::App* const acknowledge =
       app->add_subcommand("acknowledge", "Take the alarm of the active calibrator back");
   acknowledge->add_option("--model", options->model, "model; the only one if there is one");
-  acknowledge->add_option("--model-version", options->model_version, "0: the newest ready one");
+  acknowledge->add_option("--model-version", options->model_version, "0: the model's default version");
   acknowledge
       ->add_option("--calibrator", options->calibrator_version,
                    "whose alarm was seen; else what is active, a moment before")

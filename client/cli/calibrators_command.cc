@@ -37,10 +37,9 @@ absl::StatusOr<Target> FindTarget(const Options& options, const Session& session
   if (!client.ok()) return client.status();
   absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
   if (!model.ok()) return model.status();
+  const int64_t wanted = options.model_version == 0 ? model->default_version : options.model_version;
   for (const client::ModelVersionInfo& version : model->versions) {
-    const bool wanted = options.model_version == 0 ? version.state == client::ModelVersionInfo::State::kReady
-                                                   : version.version == options.model_version;
-    if (wanted) return Target{*client, *model, version};
+    if (version.version == wanted) return Target{*client, *model, version};
   }
   return absl::NotFoundError(absl::StrCat(model->name, " has no ",
                                           options.model_version == 0
@@ -203,7 +202,7 @@ void AddCalibrators(CLI::App* app, Session* session) {
   const auto options = std::make_shared<Options>();
   verbs->fallthrough();
   verbs->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  verbs->add_option("--model-version", options->model_version, "0: the newest ready one");
+  verbs->add_option("--model-version", options->model_version, "0: the model's default version");
   const auto add = [&](const char* name, const char* help, absl::Status (*run)(const Options&, Session&)) {
     CLI::App* const command = verbs->add_subcommand(name, help);
     command->callback([=] { session->result = run(*options, *session); });

@@ -65,7 +65,8 @@ class Evaluator {
     if (!bytes.ok()) return bytes.status();
     client::PredictRequest request;
     request.model = model_.name;
-    request.model_version = options_.model_version;
+    // One version, also where the model splits its traffic.
+    request.model_version = options_.model_version == 0 ? model_.default_version : options_.model_version;
     request.top_k = 1;
     request.return_logits = request.return_probabilities = true;
     request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, {}});
@@ -173,7 +174,7 @@ void AddEvaluate(CLI::App* app, Session* session) {
                    "a folder with one sub-folder per class, or a CSV list: path,label")
       ->required();
   command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  command->add_option("--model-version", options->model_version, "0: the model's default version");
   command->add_option("--source", options->source, "who labelled")->check(Utf8())->capture_default_str();
   command->add_flag("--no-feedback", options->no_feedback, "only predict and report");
   command->add_option("--svg", options->files.svg, "write the reliability diagram there");

@@ -237,7 +237,7 @@ void AddFit(CLI::App* app, Session* session) {
       ->check(Utf8())
       ->group("Server");
   CLI::Option* const model_version =
-      command->add_option("--model-version", options->model_version, "0: the newest ready one")
+      command->add_option("--model-version", options->model_version, "0: the model's default version")
           ->group("Server");
   CLI::Option* const activate =
       command->add_flag("--activate", options->activate, "answer predictions with it at once")

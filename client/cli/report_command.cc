@@ -176,7 +176,7 @@ void AddReport(CLI::App* app, Session* session) {
           ->check(Utf8())
           ->group(server_group);
   CLI::Option* const model_version =
-      command->add_option("--model-version", options->model_version, "0: the newest ready one")
+      command->add_option("--model-version", options->model_version, "0: the model's default version")
           ->group(server_group);
   CLI::Option* const calibrator_version =
       command->add_option("--calibrator-version", options->calibrator_version, "else the active one")

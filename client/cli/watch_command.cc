@@ -167,7 +167,7 @@ void AddWatch(CLI::App* app, Session* session) {
   CLI::App* const command = app->add_subcommand("watch", "Show live calibration as labels come in");
   const auto options = std::make_shared<Options>();
   command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  command->add_option("--model-version", options->model_version, "0: the newest ready one");
+  command->add_option("--model-version", options->model_version, "0: the model's default version");
   command
       ->add_option("--calibrator", options->calibrator_version,
                    "calibrator version; else the active one, whichever")
