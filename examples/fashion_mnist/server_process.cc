@@ -66,10 +66,10 @@ absl::StatusOr<std::unique_ptr<ServerProcess>> ServerProcess::Start(const Server
   const absl::StatusOr<int> port = FreeLoopbackPort();
   if (!port.ok()) return port.status();
   const std::string target = absl::StrCat("127.0.0.1:", *port);
-  const absl::StatusOr<pid_t> pid = Spawn({options.binary, "--model-repository", options.model_repository,
-                                           "--listen", target, "--admin-listen", "off", "--data-dir",
-                                           options.data_dir},
-                                          LogPath(options));
+  const absl::StatusOr<pid_t> pid =
+      Spawn({options.binary, "--model-repository", options.model_repository, "--listen", target,
+             "--admin-listen", "off", "--data-dir", options.data_dir},
+            LogPath(options));
   if (!pid.ok()) return pid.status();
   auto server = absl::WrapUnique(new ServerProcess(options, target, *pid));
 
