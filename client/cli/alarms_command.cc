@@ -5,6 +5,7 @@
 #include "client/cli/alarm_text.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/model_choice.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
