@@ -18,7 +18,7 @@ struct CommitMark {
 static_assert(std::atomic<uint32_t>::is_always_lock_free);
 
 // Written to the pipe, whole, when the stream's feedback before `end` is acknowledged.
-struct Acknowledgement {
+struct LabelsKept {
   uint32_t stream, end;
 };
 

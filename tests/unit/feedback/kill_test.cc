@@ -75,7 +75,7 @@ class KillTest : public ::testing::Test {
   }
 
   void ReadAcknowledgements(int from) {
-    Acknowledgement acknowledgement;
+    LabelsKept acknowledgement;
     while (read(from, &acknowledgement, sizeof(acknowledgement)) == sizeof(acknowledgement)) {
       ASSERT_GT(acknowledgement.end, acknowledged_[acknowledgement.stream]);
       acknowledged_[acknowledgement.stream] = acknowledgement.end;

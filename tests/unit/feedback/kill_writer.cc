@@ -66,7 +66,7 @@ void RunStream(FeedbackIngestor& ingestor, const TicketSealer& sealer, uint32_t 
     for (const FeedbackResult& result : *results) {
       if (result.outcome == FeedbackResult::Outcome::kRejected) Die(absl::InternalError(result.message));
     }
-    const Acknowledgement acknowledgement{stream, next};
+    const LabelsKept acknowledgement{stream, next};
     if (write(acknowledgements, &acknowledgement, sizeof(acknowledgement)) != sizeof(acknowledgement)) {
       Die(absl::InternalError("the pipe is closed"));
     }
