@@ -65,7 +65,7 @@ NewtonResult MinimiseByNewton(const std::function<LocalModel(const Eigen::Vector
     }
     result.x += step;
     at = std::move(next);
-    result.converged = size <= kStepTolerance;
+    result.converged = size <= kStepTolerance && damping <= kLeastDamping;
     if (result.converged) break;
     damping = damping <= kLeastDamping ? 0 : damping / 10;
   }

@@ -105,7 +105,7 @@ class RidgedLikelihood {
 std::unique_ptr<const ProbabilityMap> Read(int classes, ParameterReader* reader) {
   const double temperature = ReadTemperature(reader);
   const double epsilon = ReadEpsilon(reader);
-  if (epsilon == 0) reader->Fail("parameter epsilon must be > 0: it bounds the logarithm");
+  if (epsilon < 1e-300) reader->Fail("parameter epsilon must be >= 1e-300: it bounds the logarithm");
   const size_t length = static_cast<size_t>(classes);
   std::vector<double> scales = reader->Values("scale", length, kLargest);
   return std::make_unique<VectorMap>(temperature, epsilon, std::move(scales),

@@ -6,6 +6,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
+#include "client/cli/option_rules.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -50,13 +51,13 @@ absl::StatusOr<client::ModelAlarm> Find(const Client& client, const Options& opt
   if (!model.ok()) return model.status();
   const absl::StatusOr<std::vector<client::ModelAlarm>> alarms = client.ListAlarms(model->name);
   if (!alarms.ok()) return alarms.status();
+  const int64_t wanted = options.model_version == 0 ? model->default_version : options.model_version;
   for (client::ModelAlarm alarm : *alarms) {
-    if (options.model_version != 0 && alarm.model_version != options.model_version) continue;
+    if (alarm.model_version != wanted) continue;
     if (options.calibrator_version >= 0) alarm.calibrator_version = options.calibrator_version;
     return alarm;
   }
-  return absl::NotFoundError(
-      absl::StrCat(model->name, " has no version ", options.model_version, " that is ready"));
+  return absl::NotFoundError(absl::StrCat(model->name, " has no version ", wanted, " that is ready"));
 }
 
 absl::Status Acknowledge(const Options& options, Session& session) {
@@ -81,17 +82,17 @@ absl::Status Acknowledge(const Options& options, Session& session) {
 void AddAlarms(CLI::App* app, Session* session) {
   const auto options = std::make_shared<Options>();
   CLI::App* const alarms = app->add_subcommand("alarms", "List the alarms of the active calibrators");
-  alarms->add_option("--model", options->model, "else of every model");
+  alarms->add_option("--model", options->model, "else of every model")->check(Utf8());
   alarms->callback([=] { session->result = List(*options, *session); });
 
   CLI::App* const acknowledge =
       app->add_subcommand("acknowledge", "Take the alarm of the active calibrator back");
-  acknowledge->add_option("--model", options->model, "model; the only one if there is one");
+  acknowledge->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
   acknowledge->add_option("--model-version", options->model_version, "0: the model's default version");
   acknowledge
       ->add_option("--calibrator", options->calibrator_version,
                    "whose alarm was seen; else what is active, a moment before")
-      ->check(CLI::NonNegativeNumber);
+      ->check(WholeNumber(0));
   acknowledge->callback([=] { session->result = Acknowledge(*options, *session); });
 }
 

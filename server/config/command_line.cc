@@ -20,7 +20,7 @@ Each option is also a variable, --batching-max-queue-rows for one CALSERVE_BATCH
 YAML file: batching: {max_queue_rows: 1024}. A flag beats a variable, a variable the file, the file the default.
 
 Exit status: 0 done, 1 standard output cannot be written, 2 wrong usage or configuration, 3 a model cannot be loaded,
-4 the address cannot be had, 5 the store cannot be opened.)";
+4 the address cannot be had, 5 the store cannot be opened, 6 a GPU does not answer any more.)";
 
 // What --help shows as the type: "ROWS", "DURATION".
 std::string TypeName(const Option& option) {

@@ -35,13 +35,13 @@ absl::Status Apply(const std::vector<Setting>& settings, ServerConfig* config, O
   return absl::OkStatus();
 }
 
-absl::Status CheckListen(const std::string& listen) {
+absl::Status CheckListen(absl::string_view option, const std::string& listen) {
   const size_t colon = listen.rfind(':');
   int port = -1;
   if (colon == std::string::npos || colon == 0 || !absl::SimpleAtoi(listen.substr(colon + 1), &port) ||
       port < 0 || port > 65535) {
     return absl::InvalidArgumentError(
-        absl::StrCat("listen must be HOST:PORT, the port from 0 to 65535; was \"", listen, "\""));
+        absl::StrCat(option, " must be HOST:PORT, the port from 0 to 65535; was \"", listen, "\""));
   }
   return absl::OkStatus();
 }
@@ -63,7 +63,8 @@ absl::Status CheckTogether(const ServerConfig& config) {
     return absl::InvalidArgumentError(absl::StrCat(
         "repository.load is for repository.control: explicit; it is ", config.repository.control));
   }
-  RETURN_IF_ERROR(CheckListen(config.grpc.listen));
+  RETURN_IF_ERROR(CheckListen("listen", config.grpc.listen));
+  if (config.admin.enabled()) RETURN_IF_ERROR(CheckListen("admin.listen", config.admin.listen));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
   RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));
   RETURN_IF_ERROR(AtLeast("batching.max_queue_rows", config.batching.max_queue_rows,

@@ -95,6 +95,7 @@ class HttpServer final : public httplib::Server {
                             stopping_);
     if (BoundedTasks::refusing()) {
       stream.write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      stream.FinishWritingNow();
       return true;
     }
     bool closed = false;

@@ -86,6 +86,13 @@ void ConnectionStream::get_local_ip_and_port(std::string& ip, int& port) const {
   port = 0;
 }
 
+void ConnectionStream::FinishWritingNow() {
+  shutdown(socket_, SHUT_WR);
+  std::array<char, 4096> ignored;
+  while (recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+  }
+}
+
 void ConnectionStream::FinishWriting() {
   shutdown(socket_, SHUT_WR);
   const absl::Duration end = std::min(deadline_, SteadyNow() + kLinger);

@@ -37,6 +37,8 @@ class ConnectionStream final : public httplib::Stream {
   // Says that nothing more is written, and reads what the client still sends, for a moment: closing with
   // bytes unread would reset the connection, and the client might lose the answer.
   void FinishWriting();
+  // The same without waiting for more.
+  void FinishWritingNow();
 
  private:
   // What came next from the socket, into buffer_; false at the end, the deadline or the limit.

@@ -317,6 +317,11 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
     {
       MutexLock lock(&mu_);
       at.position = position_;
+      if (position_ < end_at_start_) {
+        return absl::UnavailableError(absl::StrCat(
+            "the monitor has read ", position_, " of the ", end_at_start_,
+            " labels that were there at the start, and knows only then what there is to acknowledge; retry"));
+      }
       if (!fold_->Alarm(key).raised.has_value()) {
         return absl::FailedPreconditionError(
             absl::StrCat("model '", key.model, "' version ", key.model_version, " calibrator ",

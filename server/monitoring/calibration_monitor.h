@@ -87,8 +87,8 @@ class CalibrationMonitor {
 
   virtual AlarmStatus Alarm(const MonitorKey& key) const = 0;
   // Takes the alarm of the key back, and returns what it says then; the store has it, so that it holds after
-  // any restart. FAILED_PRECONDITION where none is raised; the store's error, and nothing is changed. Nothing
-  // is folded meanwhile.
+  // any restart. FAILED_PRECONDITION where none is raised; UNAVAILABLE while catching up; the store's error,
+  // and nothing is changed. Nothing is folded meanwhile.
   virtual absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) = 0;
 
   virtual KeyRevision Revision(const MonitorKey& key) const = 0;

@@ -378,7 +378,8 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     issued.Add(prediction.confidence);
     response.predictions.push_back(std::move(prediction));
   }
-  job.snapshot.issued->Add(issued);
+  // What a fit is uploaded gets no labels back.
+  if (job.request.rpc != Rpc::kFitCalibrator) job.snapshot.issued->Add(issued);
   MutexLock lock(&job.mu);
   response.queued = job.waited + result.queued;
   response.decoding = job.decoding;

@@ -64,6 +64,8 @@ absl::Status CheckClasses(const CalibrationTarget& target, const CalibratorSpec&
 absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarget& target,
                                                           const std::string& content,
                                                           const std::string& origin) {
+  // What could not be read back must not be stored.
+  RETURN_IF_ERROR(CalibratorFromJson(content).status());
   StoredCalibrator stored;
   stored.model = target.model;
   stored.model_version = target.model_version;

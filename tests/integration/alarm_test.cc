@@ -96,8 +96,8 @@ class AlarmTest : public ::testing::Test {
       data.labels.push_back(i % 3 == 0 ? (i + 1) % kClasses : i % kClasses);
     }
     std::atomic<bool> fitted{false};
-    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, 5, data,
-                                    nullptr,
+    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5},
+                                    data, nullptr,
                                     [&](const absl::StatusOr<CalibratorVersion>& fit) { fitted = fit.ok(); });
     const absl::Time deadline = absl::Now() + absl::Seconds(20);
     while (!fitted && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));

@@ -205,6 +205,7 @@ TEST_F(LoadConfigTest, WhatMustHoldBetweenOptionsIsChecked) {
   EXPECT_THAT(error({"--retention=14d"}), HasSubstr("feedback_ttl"));
   EXPECT_THAT(error({"--listen=localhost"}), HasSubstr("listen must be HOST:PORT"));
   EXPECT_THAT(error({"--listen=localhost:99999"}), HasSubstr("listen must be HOST:PORT"));
+  EXPECT_THAT(error({"--admin-listen=127.0.0.1:x"}), HasSubstr("admin.listen must be HOST:PORT"));
   EXPECT_THAT(error({"--monitoring-windows=last_sunday"}), HasSubstr("last_sunday"));
   EXPECT_THAT(error({"--monitoring-windows=last_10,last_10"}), HasSubstr("differ in name"));
   EXPECT_THAT(error({"--monitoring-window-max-labels=30000000"}),
