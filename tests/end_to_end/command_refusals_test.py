@@ -46,7 +46,7 @@ class Refusing(command_test.LiveServerTest):
 
 class NotReady(command_test.LiveServerTest):
     """One model serves; one was not loaded, one has a broken model.yaml."""
-    flags = ["--repository-control", "explicit", "--repository-load", MODEL]
+    server_flags = ["--repository-control", "explicit", "--repository-load", MODEL]
 
     @classmethod
     def models(cls):
@@ -69,7 +69,7 @@ class NotReady(command_test.LiveServerTest):
 
 class Failing(command_test.LiveServerTest):
     """The newest version cannot be loaded; the one before it serves."""
-    flags = ["--repository-control", "poll"]
+    server_flags = ["--repository-control", "poll"]
 
     @classmethod
     def models(cls):

@@ -100,8 +100,10 @@ class LiveServerTest(unittest.TestCase):
     def calserve(self, *arguments, exits=DONE, server=None, **options):
         """Standard output and standard error of the command, which must end with `exits`."""
         command = [OPTIONS.command, "--server", server or self.address, *arguments]
+        # With these options it is posix_spawn. In the child of a fork the gRPC of this process ran on now and then,
+        # and aborted it.
         run = subprocess.run(command, env=ENVIRONMENT, timeout=WAIT_S, capture_output=True, check=False,
-                             preexec_fn=die_with_the_test, **options)
+                             close_fds=False, **options)
         out, err = run.stdout.decode(), run.stderr.decode()
         self.assertEqual(run.returncode, exits, f"{command}\n{out}\n{err}")
         return out, err

@@ -65,8 +65,13 @@ TEST_F(DeviceLostTest, TheServerDrainsAndExitsSoThatItIsRestarted) {
 
 TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {
   Start({"--device-error-policy", "stay"});
+  const auto watch = api_->WatchHealth("");
+  Health health = Health::kUnknown;
+  ASSERT_TRUE(watch->Read(&health));
+  EXPECT_EQ(health, Health::kServing);
   LoseTheDevice();
-  EXPECT_EQ(api_->CheckHealth("").response, Health::kNotServing);
+  ASSERT_TRUE(watch->Read(&health));
+  EXPECT_EQ(health, Health::kNotServing);
   EXPECT_FALSE(server_->WaitForExit(absl::Milliseconds(300)).has_value()) << server_->log();
   EXPECT_TRUE(api_->ListModels().ok());
   LoseTheDevice();
