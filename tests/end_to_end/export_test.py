@@ -86,13 +86,13 @@ def photos():
 
 
 class Served(command_test.LiveServerTest):
-    """What a subclass exports into cls.models, served."""
+    """What a subclass exports into cls.exported, served."""
 
     @classmethod
     def write_images(cls):
-        cls.models = cls.scratch / "models"
+        cls.exported = cls.scratch / "models"
         cls.export()
-        OPTIONS.models = cls.models
+        OPTIONS.models = cls.exported
 
     @classmethod
     def setUpClass(cls):
@@ -118,8 +118,8 @@ class ResNet18(Served):
     @classmethod
     def export(cls):
         common = ["--torchvision", "resnet18", "--weights", "none", "--sample-image", photos()[0]]
-        export(*common, "--output", cls.models / "package")
-        export(*common, "--output", cls.models / "script", "--format", "torchscript")
+        export(*common, "--output", cls.exported / "package")
+        export(*common, "--output", cls.exported / "script", "--format", "torchscript")
         torch.manual_seed(SEED)
         cls.model = torchvision.models.resnet18().eval()
 
@@ -151,7 +151,7 @@ class ResNet18(Served):
                 torch.testing.assert_close(self.infer(model, batch)[0], expected, atol=1e-4, rtol=1e-4)
 
     def test_the_labels_are_the_weights_categories(self):
-        labels = (self.models / "package" / "labels.txt").read_text(encoding="utf-8").splitlines()
+        labels = (self.exported / "package" / "labels.txt").read_text(encoding="utf-8").splitlines()
         self.assertEqual(labels, torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"])
 
 
@@ -166,9 +166,9 @@ class OneLogit(Served):
         with torch.inference_mode():
             cls.model.output.weight.mul_(20)  # else the logits of photographs are close to each other
         torch.save(cls.model.state_dict(), cls.scratch / "net.pth")
-        own("Net", cls.models / "package", "--state-dict", cls.scratch / "net.pth")
-        own("Net", cls.models / "script", "--state-dict", cls.scratch / "net.pth", "--format", "torchscript")
-        (cls.models / "labels.txt").unlink()
+        own("Net", cls.exported / "package", "--state-dict", cls.scratch / "net.pth")
+        own("Net", cls.exported / "script", "--state-dict", cls.scratch / "net.pth", "--format", "torchscript")
+        (cls.exported / "labels.txt").unlink()
 
     def test_photographs_get_pytorchs_probabilities(self):
         transform = v2.Compose(
@@ -206,21 +206,21 @@ class Threads(unittest.TestCase):
         class Server(Served):
             @classmethod
             def export(cls):
-                own("Net", cls.models / "net")
-                (cls.models / "labels.txt").unlink()
+                own("Net", cls.exported / "net")
+                (cls.exported / "labels.txt").unlink()
                 if not dynamic_threads:
                     torch.manual_seed(SEED)
                     before = torch.get_num_threads()
                     torch.set_num_threads(RUN_THREADS)
                     packages.compile_package(
                         one_logit.Net().eval(),
-                        cls.models / "net" / "1" / "model.pt2",
+                        cls.exported / "net" / "1" / "model.pt2",
                         (3, 64, 64),
                         32,
                         dynamic_threads=False,
                     )
                     torch.set_num_threads(before)
-                with (cls.models / "net" / "model.yaml").open("a") as yaml:
+                with (cls.exported / "net" / "model.yaml").open("a") as yaml:
                     yaml.write("instances: 2\nintra_op_threads: 1\n")
 
             def runTest(self):
