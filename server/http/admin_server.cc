@@ -23,6 +23,9 @@
 namespace calserve {
 namespace {
 
+// For what a client still sends after its answer; of one that is refused, on the thread that accepts.
+constexpr absl::Duration kLinger = absl::Milliseconds(200), kRefusedLinger = absl::Milliseconds(1);
+
 constexpr char kText[] = "text/plain; charset=utf-8";
 
 struct HostAndPort {
@@ -95,14 +98,14 @@ class HttpServer final : public httplib::Server {
                             stopping_);
     if (BoundedTasks::refusing()) {
       stream.write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-      stream.FinishWritingNow();
+      stream.FinishWriting(kRefusedLinger);
       return true;
     }
     bool closed = false;
     // Ranges would have a large answer cut up, as often as the headers have room for.
     const bool answered = process_request(stream, /*close_connection=*/true, closed,
                                           [](httplib::Request& request) { request.ranges.clear(); });
-    stream.FinishWriting();
+    stream.FinishWriting(kLinger);
     return answered;
   }
 

@@ -12,7 +12,6 @@
 namespace calserve {
 namespace {
 
-constexpr absl::Duration kLinger = absl::Milliseconds(200);
 constexpr absl::Duration kNoticeStop = absl::Milliseconds(50);
 
 // No one sets it back.
@@ -86,16 +85,9 @@ void ConnectionStream::get_local_ip_and_port(std::string& ip, int& port) const {
   port = 0;
 }
 
-void ConnectionStream::FinishWritingNow() {
+void ConnectionStream::FinishWriting(absl::Duration linger) {
   shutdown(socket_, SHUT_WR);
-  std::array<char, 4096> ignored;
-  while (recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
-  }
-}
-
-void ConnectionStream::FinishWriting() {
-  shutdown(socket_, SHUT_WR);
-  const absl::Duration end = std::min(deadline_, SteadyNow() + kLinger);
+  const absl::Duration end = std::min(deadline_, SteadyNow() + linger);
   std::array<char, 4096> ignored;
   while (WaitFor(POLLIN, end)) {
     const ssize_t got = recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT);

@@ -34,11 +34,9 @@ class ConnectionStream final : public httplib::Stream {
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   int socket() const override { return socket_; }
 
-  // Says that nothing more is written, and reads what the client still sends, for a moment: closing with
-  // bytes unread would reset the connection, and the client might lose the answer.
-  void FinishWriting();
-  // The same without waiting for more.
-  void FinishWritingNow();
+  // Says that nothing more is written, and reads what the client still sends, for `linger` at most: closing
+  // with bytes unread would reset the connection, and the client might lose the answer.
+  void FinishWriting(absl::Duration linger);
 
  private:
   // What came next from the socket, into buffer_; false at the end, the deadline or the limit.
