@@ -74,14 +74,6 @@ absl::StatusOr<std::string> ChooseDevice(const std::string& asked) {
 
 }  // namespace
 
-std::vector<int> WarmUpSizes(const ModelOptions& options) {
-  if (!options.batch_buckets.empty()) return options.batch_buckets;
-  std::vector<int> sizes;
-  for (int rows = 1; rows < options.max_batch_size; rows *= 2) sizes.push_back(rows);
-  sizes.push_back(options.max_batch_size);
-  return sizes;
-}
-
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
   static Mutex* const one_at_a_time = new Mutex;
   MutexLock lock(one_at_a_time);

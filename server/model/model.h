@@ -33,9 +33,6 @@ struct ModelOptions {
   int slots = 0;
 };
 
-// The batch sizes to be warmed before a model serves: every bucket, or 1, 2, 4, … and max_batch_size.
-std::vector<int> WarmUpSizes(const ModelOptions& options);
-
 // The reason (error_info.h) of UNAVAILABLE where the device does not answer any more: no later batch will
 // succeed in this process, on any instance of it.
 inline constexpr char kDeviceLost[] = "DEVICE_LOST";
@@ -73,11 +70,11 @@ class Model {
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
 };
 
-// Loads, checks the output's shape against `classes`, runs every instance at every size of WarmUpSizes, and
-// one for half a second at most at those between. NOT_FOUND for a missing file; INVALID_ARGUMENT for one that
-// is not a model, gives another shape, or was made for another device or instruction set (names both);
-// FAILED_PRECONDITION for a device that is not there; UNAVAILABLE with the reason kDeviceLost. Calls are
-// serialised.
+// Loads, checks the output's shape against `classes`, runs every instance at every bucket, or at 1, 2, 4, …
+// and max_batch_size rows, and one for half a second at most at those between. NOT_FOUND for a missing file;
+// INVALID_ARGUMENT for one that is not a model, gives another shape, or was made for another device or
+// instruction set (names both); FAILED_PRECONDITION for a device that is not there; UNAVAILABLE with the
+// reason kDeviceLost. Calls are serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 
 // LibTorch's intra-op threads for the models that do not say. Once, before the first LoadModel. 1 <= threads.

@@ -37,6 +37,15 @@ std::vector<int64_t> BatchShape(const ModelOptions& options, int64_t rows) {
   return shape;
 }
 
+// The batch sizes to be warmed before a model serves.
+std::vector<int> WarmUpSizes(const ModelOptions& options) {
+  if (!options.batch_buckets.empty()) return options.batch_buckets;
+  std::vector<int> sizes;
+  for (int rows = 1; rows < options.max_batch_size; rows *= 2) sizes.push_back(rows);
+  sizes.push_back(options.max_batch_size);
+  return sizes;
+}
+
 int SlotsOf(const ModelOptions& options, c10::Device device) {
   return options.slots > 0 ? options.slots : device.is_cpu() ? 1 : 2;
 }

@@ -51,8 +51,6 @@ class LosableModel final : public Model {
 
 }  // namespace
 
-std::vector<int> WarmUpSizes(const ModelOptions&) { return {1}; }
-
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
   return std::make_unique<LosableModel>(options);
 }
