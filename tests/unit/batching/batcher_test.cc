@@ -17,6 +17,7 @@
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
+#include "tests/unit/batching/batcher_fixture.h"
 #include "tests/unit/batching/puppet_model.h"
 
 namespace calserve {
@@ -25,85 +26,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::Gt;
 using ::testing::HasSubstr;
-
-// One task's answers, of which there must be one. Thread-safe.
-class Answer {
- public:
-  void Give(absl::StatusOr<BatchResult> result) {
-    MutexLock lock(&mu_);
-    ++times_;
-    result_ = std::move(result);
-    given_.SignalAll();
-  }
-  absl::StatusOr<BatchResult> Await() {
-    MutexLock lock(&mu_);
-    while (times_ == 0) given_.Wait(&mu_);
-    return result_;
-  }
-  int times() const {
-    MutexLock lock(&mu_);
-    return times_;
-  }
-
- private:
-  mutable Mutex mu_;
-  CondVar given_;
-  int times_ ABSL_GUARDED_BY(mu_) = 0;
-  absl::StatusOr<BatchResult> result_ ABSL_GUARDED_BY(mu_);
-};
-
-class BatcherTest : public ::testing::Test {
- protected:
-  BatcherTest() {
-    options_.max_batch_size = 4;
-    options_.max_queue_rows = 8;
-  }
-
-  void Start() {
-    model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
-    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner(), clock_);
-    ASSERT_TRUE(batcher.ok()) << batcher.status();
-    batcher_ = *std::move(batcher);
-  }
-
-  struct TaskOptions {
-    absl::Duration deadline_in = absl::InfiniteDuration();
-    std::shared_ptr<const CancelFlag> cancel;
-    int priority = 0;
-  };
-
-  // A task of `rows` rows with the values first, first + 1, ...
-  std::shared_ptr<Answer> Submit(int rows, float first = 0) { return Submit(rows, first, TaskOptions()); }
-  std::shared_ptr<Answer> Submit(int rows, float first, TaskOptions task_options) {
-    auto answer = std::make_shared<Answer>();
-    BatchTask task;
-    task.rows = rows;
-    for (int row = 0; row < rows; ++row) task.input.push_back(first + static_cast<float>(row));
-    task.deadline = absl::Now() + task_options.deadline_in;
-    task.cancel = std::move(task_options.cancel);
-    task.priority = task_options.priority;
-    task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
-    batcher_->Schedule(std::move(task));
-    return answer;
-  }
-
-  // Occupies one instance; what is submitted after this stays queued until FinishOne.
-  std::shared_ptr<Answer> OccupyAnInstance() {
-    const size_t before = model_->batch_sizes().size();
-    std::shared_ptr<Answer> answer = Submit(1, -1);
-    model_->AwaitBatches(before + 1);
-    return answer;
-  }
-
-  static absl::StatusCode CodeOf(const std::shared_ptr<Answer>& answer) {
-    return answer->Await().status().code();
-  }
-
-  ManualMonotonicClock clock_;
-  BatchingOptions options_;
-  std::unique_ptr<PuppetModel> model_;
-  std::unique_ptr<Batcher> batcher_;
-};
 
 TEST_F(BatcherTest, AnswersEachTaskWithItsOwnRows) {
   Start();
@@ -248,100 +170,6 @@ TEST_F(BatcherTest, ATasksShareOfItsBatchIsByRows) {
   EXPECT_EQ(one->Await()->share, 0.25);
 }
 
-TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {
-  Start();
-  auto running = OccupyAnInstance();
-  auto late = Submit(1, 0, {.deadline_in = absl::Seconds(20)});
-  clock_.Advance(absl::Seconds(19));
-  EXPECT_EQ(late->times(), 0);
-  clock_.Advance(absl::Seconds(1));
-  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);  // While the only instance is busy.
-  model_->FinishAll();
-  EXPECT_TRUE(running->Await().ok());
-  EXPECT_TRUE(Submit(1)->Await().ok());
-  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 1));
-  EXPECT_EQ(batcher_->counters().expired, 1);
-}
-
-TEST_F(BatcherTest, AnExpiredTaskFreesItsPlaceWithinTheRunningBatch) {
-  Start();
-  OccupyAnInstance();
-  auto late = Submit(4, 0, {.deadline_in = absl::Seconds(20)});
-  Submit(4);
-  EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kResourceExhausted);
-  clock_.Advance(absl::Seconds(20));
-  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
-  auto admitted = Submit(4);
-  model_->FinishAll();
-  EXPECT_TRUE(admitted->Await().ok());
-}
-
-TEST_F(BatcherTest, ASoonerDeadlineWakesTheSweeper) {
-  Start();
-  OccupyAnInstance();
-  Submit(1, 0, {.deadline_in = absl::Hours(1)});
-  const auto sooner = Submit(1, 0, {.deadline_in = absl::Seconds(10)});
-  clock_.Advance(absl::Seconds(10));
-  EXPECT_EQ(CodeOf(sooner), absl::StatusCode::kDeadlineExceeded);
-  model_->FinishAll();
-}
-
-TEST_F(BatcherTest, ADeadlineThatHasPassedIsRefusedAtOnce) {
-  Start();
-  auto late = Submit(1, 0, {.deadline_in = -absl::Milliseconds(1)});
-  EXPECT_EQ(late->times(), 1);
-  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
-}
-
-TEST_F(BatcherTest, ADeadlineFarInTheFutureIsNone) {
-  Start();
-  model_->FinishAll();
-  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Hours(24 * 365 * 200)})->Await().ok());
-}
-
-TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
-  Start();
-  OccupyAnInstance();
-  auto cancel = std::make_shared<CancelFlag>();
-  auto cancelled = Submit(4, 0, {.cancel = cancel});
-  cancel->Cancel();
-  clock_.Advance(absl::Milliseconds(10));  // Nobody signals it: it is looked for.
-  EXPECT_EQ(CodeOf(cancelled), absl::StatusCode::kCancelled);
-  EXPECT_EQ(batcher_->counters().queued_rows, 0);
-  EXPECT_EQ(batcher_->counters().cancelled, 1);
-  model_->FinishAll();
-  EXPECT_TRUE(Submit(2)->Await().ok());
-  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 2));
-}
-
-TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
-  Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
-  OccupyAnInstance();
-  Submit(4);
-  auto hopeless = Submit(1, 0, {.deadline_in = absl::Seconds(90)});
-  EXPECT_EQ(hopeless->times(), 1);
-  const absl::Status status = hopeless->Await().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ErrorReason(status), "DEADLINE_UNREACHABLE");
-  EXPECT_EQ(*ErrorRetryAfter(status), absl::Seconds(100));
-  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(110)});
-  model_->FinishAll();
-  EXPECT_TRUE(hopeful->Await().ok());
-}
-
-TEST_F(BatcherTest, ATightDeadlineIsNotRefusedWhenNothingIsQueued) {
-  Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(500));
-  model_->FinishAll();
-  ASSERT_TRUE(measured->Await().ok());
-  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Seconds(400)})->Await().ok());
-}
-
 TEST_F(BatcherTest, AnErrorOfTheModelGoesToEveryTaskOfTheBatch) {
   Start();
   OccupyAnInstance();
@@ -444,89 +272,6 @@ TEST_F(BatcherTest, AnInstanceThatCannotBePreparedIsAnError) {
   EXPECT_EQ(batcher.status().message(), "no memory");
 }
 
-// An instance with two slots, whose first batch is about to start: what is queued then decides what it does
-// next.
-class TwoSlotsTest : public BatcherTest {
- protected:
-  void SetUp() override {
-    options_.max_queue_rows = 16;
-    model_ = std::make_unique<PuppetModel>(1, options_.max_batch_size, /*slots=*/2);
-    BatchRunner runner = model_->Runner();
-    runner.start = [this, start = runner.start](int instance, int slot, int rows) {
-      MutexLock lock(&mu_);
-      starting_ = true;
-      changed_.SignalAll();
-      while (!let_start_) changed_.Wait(&mu_);
-      return start(instance, slot, rows);
-    };
-    batcher_ = *Batcher::Create(options_, std::move(runner), clock_);
-    first_ = Submit(1, 100);
-    MutexLock lock(&mu_);
-    while (!starting_) changed_.Wait(&mu_);
-  }
-  void TearDown() override {
-    LetStart();
-    model_->FinishAll();
-    batcher_.reset();
-  }
-  void LetStart() {
-    MutexLock lock(&mu_);
-    let_start_ = true;
-    changed_.SignalAll();
-  }
-
-  std::shared_ptr<Answer> first_;
-
- private:
-  Mutex mu_;
-  CondVar changed_;
-  bool starting_ ABSL_GUARDED_BY(mu_) = false;
-  bool let_start_ ABSL_GUARDED_BY(mu_) = false;
-};
-
-TEST_F(TwoSlotsTest, AFullBatchIsStartedWhileTheOneBeforeRuns) {
-  const auto second = Submit(4, 200), third = Submit(3, 300);
-  LetStart();
-  model_->AwaitBatches(2);
-  EXPECT_EQ(first_->times(), 0) << "the first has not been let finish";
-  model_->FinishAll();
-  EXPECT_THAT(first_->Await()->logits, ElementsAre(100, 100.5f));
-  EXPECT_THAT(second->Await()->logits, ElementsAre(200, 200.5f, 201, 201.5f, 202, 202.5f, 203, 203.5f));
-  EXPECT_THAT(third->Await()->logits, ElementsAre(300, 300.5f, 301, 301.5f, 302, 302.5f));
-  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 4, 3));
-}
-
-TEST_F(TwoSlotsTest, AShortBatchMayGrowUntilTheOneBeforeIsDone) {
-  const auto second = Submit(2, 200);
-  LetStart();
-  model_->AwaitFinish();  // It has looked for a second batch and waits for the first.
-  const auto third = Submit(2, 300);
-  model_->FinishOne();
-  model_->AwaitBatches(2);
-  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 4));
-}
-
-TEST_F(TwoSlotsTest, ABatchThatCannotBeStartedHarmsNoOther) {
-  model_->FailStart(1, absl::InternalError("no memory"));
-  const auto second = Submit(4, 200), third = Submit(4, 300);
-  LetStart();
-  model_->FinishAll();
-  EXPECT_TRUE(first_->Await().ok());
-  EXPECT_EQ(second->Await().status().message(), "no memory");
-  EXPECT_THAT(third->Await()->logits, ElementsAre(300, 300.5f, 301, 301.5f, 302, 302.5f, 303, 303.5f));
-  EXPECT_EQ(batcher_->counters().failed, 1);
-}
-
-TEST_F(TwoSlotsTest, StoppingFinishesWhatIsUnderWay) {
-  const auto second = Submit(4, 200);
-  LetStart();
-  model_->AwaitBatches(2);
-  model_->FinishAll();
-  batcher_->Stop();
-  EXPECT_TRUE(first_->Await().ok());
-  EXPECT_TRUE(second->Await().ok());
-}
-
 TEST_F(BatcherTest, EveryInstanceIsPreparedOnItsOwnThreadBeforeCreateReturns) {
   PuppetModel model(3, 4);
   BatchRunner runner = model.Runner();
@@ -555,62 +300,6 @@ TEST_F(BatcherTest, EveryInstanceIsPreparedOnItsOwnThreadBeforeCreateReturns) {
   model.FinishAll();
   batcher->Stop();
   EXPECT_EQ(ran, prepared);
-}
-
-TEST_F(BatcherTest, AnUrgentTaskOvertakesThoseThatWait) {
-  options_.max_batch_size = 1;
-  options_.priority_levels = 2;
-  options_.default_priority = 2;
-  Start();
-  OccupyAnInstance();
-  auto ordinary = Submit(1, 10);
-  auto urgent = Submit(1, 20, {.priority = 1});
-  model_->FinishOne();  // What occupied the instance.
-  model_->FinishOne();
-  EXPECT_TRUE(urgent->Await().ok());
-  EXPECT_EQ(ordinary->times(), 0);
-  model_->FinishAll();
-  EXPECT_TRUE(ordinary->Await().ok());
-}
-
-TEST_F(BatcherTest, RefusesAPriorityThatTheModelDoesNotHave) {
-  options_.priority_levels = 2;
-  Start();
-  for (const int priority : {-1, 3}) {
-    const absl::Status status = Submit(1, 0, {.priority = priority})->Await().status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    EXPECT_THAT(status.message(), HasSubstr("priority must be 1 (the most urgent) to 2"));
-  }
-}
-
-TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
-  options_.queue_timeout = absl::Milliseconds(20);
-  Start();
-  OccupyAnInstance();
-  const auto queued = Submit(1);
-  clock_.Advance(absl::Milliseconds(19));
-  EXPECT_EQ(queued->times(), 0);
-  clock_.Advance(absl::Milliseconds(1));
-  const absl::Status status = queued->Await().status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
-  EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
-  EXPECT_EQ(batcher_->counters().queued_rows, 0);
-  model_->FinishAll();
-}
-
-TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
-  options_.queue_timeout = absl::Milliseconds(40);
-  Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
-  OccupyAnInstance();
-  Submit(4);
-  auto too_late = Submit(1);
-  EXPECT_EQ(too_late->times(), 1);
-  EXPECT_EQ(ErrorReason(too_late->Await().status()), "QUEUE_TIMEOUT");
-  model_->FinishAll();
 }
 
 }  // namespace

@@ -1,0 +1,166 @@
+// Which tasks are let in, in which order they run, and which leave without having run.
+#include <memory>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "tests/unit/batching/batcher_fixture.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+TEST_F(BatcherTest, AnExpiredTaskIsAnsweredInTimeAndNeverReachesTheModel) {
+  Start();
+  auto running = OccupyAnInstance();
+  auto late = Submit(1, 0, {.deadline_in = absl::Seconds(20)});
+  clock_.Advance(absl::Seconds(19));
+  EXPECT_EQ(late->times(), 0);
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);  // While the only instance is busy.
+  model_->FinishAll();
+  EXPECT_TRUE(running->Await().ok());
+  EXPECT_TRUE(Submit(1)->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 1));
+  EXPECT_EQ(batcher_->counters().expired, 1);
+}
+
+TEST_F(BatcherTest, AnExpiredTaskFreesItsPlaceWithinTheRunningBatch) {
+  Start();
+  OccupyAnInstance();
+  auto late = Submit(4, 0, {.deadline_in = absl::Seconds(20)});
+  Submit(4);
+  EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kResourceExhausted);
+  clock_.Advance(absl::Seconds(20));
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
+  auto admitted = Submit(4);
+  model_->FinishAll();
+  EXPECT_TRUE(admitted->Await().ok());
+}
+
+TEST_F(BatcherTest, ASoonerDeadlineWakesTheSweeper) {
+  Start();
+  OccupyAnInstance();
+  Submit(1, 0, {.deadline_in = absl::Hours(1)});
+  const auto sooner = Submit(1, 0, {.deadline_in = absl::Seconds(10)});
+  clock_.Advance(absl::Seconds(10));
+  EXPECT_EQ(CodeOf(sooner), absl::StatusCode::kDeadlineExceeded);
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, ADeadlineThatHasPassedIsRefusedAtOnce) {
+  Start();
+  auto late = Submit(1, 0, {.deadline_in = -absl::Milliseconds(1)});
+  EXPECT_EQ(late->times(), 1);
+  EXPECT_EQ(CodeOf(late), absl::StatusCode::kDeadlineExceeded);
+}
+
+TEST_F(BatcherTest, ADeadlineFarInTheFutureIsNone) {
+  Start();
+  model_->FinishAll();
+  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Hours(24 * 365 * 200)})->Await().ok());
+}
+
+TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
+  Start();
+  OccupyAnInstance();
+  auto cancel = std::make_shared<CancelFlag>();
+  auto cancelled = Submit(4, 0, {.cancel = cancel});
+  cancel->Cancel();
+  clock_.Advance(absl::Milliseconds(10));  // Nobody signals it: it is looked for.
+  EXPECT_EQ(CodeOf(cancelled), absl::StatusCode::kCancelled);
+  EXPECT_EQ(batcher_->counters().queued_rows, 0);
+  EXPECT_EQ(batcher_->counters().cancelled, 1);
+  model_->FinishAll();
+  EXPECT_TRUE(Submit(2)->Await().ok());
+  EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 2));
+}
+
+TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  OccupyAnInstance();
+  Submit(4);
+  auto hopeless = Submit(1, 0, {.deadline_in = absl::Seconds(90)});
+  EXPECT_EQ(hopeless->times(), 1);
+  const absl::Status status = hopeless->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(*ErrorRetryAfter(status), absl::Seconds(100));
+  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(110)});
+  model_->FinishAll();
+  EXPECT_TRUE(hopeful->Await().ok());
+}
+
+TEST_F(BatcherTest, ATightDeadlineIsNotRefusedWhenNothingIsQueued) {
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(500));
+  model_->FinishAll();
+  ASSERT_TRUE(measured->Await().ok());
+  EXPECT_TRUE(Submit(1, 0, {.deadline_in = absl::Seconds(400)})->Await().ok());
+}
+
+TEST_F(BatcherTest, AnUrgentTaskOvertakesThoseThatWait) {
+  options_.max_batch_size = 1;
+  options_.priority_levels = 2;
+  options_.default_priority = 2;
+  Start();
+  OccupyAnInstance();
+  auto ordinary = Submit(1, 10);
+  auto urgent = Submit(1, 20, {.priority = 1});
+  model_->FinishOne();  // What occupied the instance.
+  model_->FinishOne();
+  EXPECT_TRUE(urgent->Await().ok());
+  EXPECT_EQ(ordinary->times(), 0);
+  model_->FinishAll();
+  EXPECT_TRUE(ordinary->Await().ok());
+}
+
+TEST_F(BatcherTest, RefusesAPriorityThatTheModelDoesNotHave) {
+  options_.priority_levels = 2;
+  Start();
+  for (const int priority : {-1, 3}) {
+    const absl::Status status = Submit(1, 0, {.priority = priority})->Await().status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(status.message(), HasSubstr("priority must be 1 (the most urgent) to 2"));
+  }
+}
+
+TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
+  options_.queue_timeout = absl::Milliseconds(20);
+  Start();
+  OccupyAnInstance();
+  const auto queued = Submit(1);
+  clock_.Advance(absl::Milliseconds(19));
+  EXPECT_EQ(queued->times(), 0);
+  clock_.Advance(absl::Milliseconds(1));
+  const absl::Status status = queued->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
+  EXPECT_EQ(batcher_->counters().queued_rows, 0);
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
+  options_.queue_timeout = absl::Milliseconds(40);
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  OccupyAnInstance();
+  Submit(4);
+  auto too_late = Submit(1);
+  EXPECT_EQ(too_late->times(), 1);
+  EXPECT_EQ(ErrorReason(too_late->Await().status()), "QUEUE_TIMEOUT");
+  model_->FinishAll();
+}
+
+}  // namespace
+}  // namespace calserve
