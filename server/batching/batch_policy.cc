@@ -1,6 +1,7 @@
 #include "server/batching/batch_policy.h"
 
 #include <algorithm>
+#include <vector>
 
 namespace calserve {
 
@@ -24,10 +25,18 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
   return {.take = 0, .wait = wait};
 }
 
-absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_rows, absl::Duration run_time) {
-  const int batches_ahead = queued_rows / options.max_batch_size;
-  if (batches_ahead == 0) return absl::ZeroDuration();
-  return run_time * (1.0 + static_cast<double>(batches_ahead) / options.instances);
+absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
+                            absl::Duration full_batch) {
+  std::sort(busy_for.begin(), busy_for.end());
+  if (full_batch <= absl::ZeroDuration()) return busy_for.front();
+  // The instance that is free first takes the next batch, until they are less than a batch apart: then each
+  // takes one in turn.
+  for (; batches_ahead > 0 && busy_for.back() - busy_for.front() >= full_batch; --batches_ahead) {
+    busy_for.front() += full_batch;
+    std::sort(busy_for.begin(), busy_for.end());
+  }
+  const int instances = static_cast<int>(busy_for.size());
+  return busy_for[batches_ahead % instances] + batches_ahead / instances * full_batch;
 }
 
 bool IsUrgent(absl::Duration slack, absl::Duration run_time) { return slack < 3 * run_time; }

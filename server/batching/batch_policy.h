@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
@@ -32,10 +33,11 @@ struct BatchDecision {
 BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const BatchCandidate> queue,
                           absl::Duration run_time);
 
-// A low estimate of the time until a task that is queued now has its logits. Only full batches ahead of it
-// count: while less than one is queued the answer is zero, so that no task is refused because of a stale
-// measurement.
-absl::Duration EstimateCompletion(const BatchingOptions& options, int queued_rows, absl::Duration run_time);
+// A low estimate of how long a task that is queued now waits for its batch to begin, with so many full batches
+// queued before it. `busy_for`: how much longer each instance is expected to compute; `full_batch`: how long a
+// batch of max_batch_size rows takes.
+absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
+                            absl::Duration full_batch);
 
 // Whether a task with so much left until its deadline must be in the next batch: after it, one more batch
 // could be too many.

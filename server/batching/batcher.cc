@@ -20,6 +20,7 @@
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/instance_pipeline.h"
+#include "server/batching/service_times.h"
 
 namespace calserve {
 namespace {
@@ -28,8 +29,9 @@ namespace {
 constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 // Tasks that expire together are swept together.
 constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
-// A batch's weight in the moving average of batch durations.
-constexpr double kRunTimeWeight = 0.2;
+// A task is refused that would wait longer than queue_timeout if what is before it took so many mean
+// deviations longer than expected: few that were let in are then told no only after queue_timeout.
+constexpr double kSpreadsOfTimeout = 2;
 
 // The one place where a task completes. What a callback throws must not take the batcher's thread with it.
 void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
@@ -43,19 +45,30 @@ void CompleteAll(std::vector<DroppedTask> dropped) {
   for (DroppedTask& drop : dropped) Complete(std::move(drop.task), std::move(drop.why));
 }
 
+int RowsOf(const std::vector<QueuedTask>& batch) {
+  int rows = 0;
+  for (const QueuedTask& queued : batch) rows += queued.task.rows;
+  return rows;
+}
+
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
 
 absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
   return WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                        "the ", rows_ahead, " rows queued before need about ", absl::FormatDuration(wait),
-                        ", longer than queue_timeout; retry with backoff")),
+                        "what runs and the ", rows_ahead, " rows queued before need about ",
+                        absl::FormatDuration(wait), " and may need longer than queue_timeout; retry with backoff")),
                     "QUEUE_TIMEOUT");
 }
 
 class InstanceBatcher final : public Batcher {
  public:
   InstanceBatcher(const BatchingOptions& options, BatchRunner runner, MonotonicClock& clock)
-      : options_(options), runner_(std::move(runner)), clock_(clock), queue_(options) {}
+      : options_(options),
+        runner_(std::move(runner)),
+        clock_(clock),
+        queue_(options),
+        times_(options.max_batch_size),
+        busy_until_(options.instances, absl::InfinitePast()) {}
   ~InstanceBatcher() override { Stop(); }
 
   // Returns when every instance is prepared, or with the error of one that cannot be. Throws
@@ -78,12 +91,15 @@ class InstanceBatcher final : public Batcher {
   absl::Status CheckInput(const BatchTask& task) const;
   // Moves from `task` only on success.
   absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Admit(const BatchTask& task, absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
+  absl::Duration ExpectedWait(int rows_ahead, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
-  std::optional<Work> NextWork(bool busy) ABSL_LOCKS_EXCLUDED(mu_);
-  void Answer(FinishedBatch batch) ABSL_LOCKS_EXCLUDED(mu_);
+  std::optional<Work> NextWork(int instance, bool busy) ABSL_LOCKS_EXCLUDED(mu_);
+  void Answer(int instance, FinishedBatch batch, bool more_under_way) ABSL_LOCKS_EXCLUDED(mu_);
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -102,7 +118,8 @@ class InstanceBatcher final : public Batcher {
   CondVar instance_prepared_;
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
-  absl::Duration run_time_ ABSL_GUARDED_BY(mu_);  // Of a batch, moving average; zero before the first.
+  ServiceTimes times_ ABSL_GUARDED_BY(mu_);
+  std::vector<absl::Time> busy_until_ ABSL_GUARDED_BY(mu_);  // expected of each instance; the past: it is idle
   Counters counters_ ABSL_GUARDED_BY(mu_);        // Without what is so now.
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;          // instances, for work
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
@@ -177,7 +194,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
-  if (status.ok()) status = Admit(task, slack);
+  if (status.ok()) status = Admit(task, now, slack);
   if (!status.ok()) {
     Count(status.code());
     return status;
@@ -196,23 +213,36 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   return absl::OkStatus();
 }
 
-absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Duration slack) const {
+absl::Duration InstanceBatcher::ExpectedWait(int rows_ahead, absl::Time now) const {
+  std::vector<absl::Duration> busy_for;
+  busy_for.reserve(busy_until_.size());
+  for (const absl::Time until : busy_until_) busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
+  return EstimateWait(rows_ahead / options_.max_batch_size, std::move(busy_for),
+                      times_.Expected(options_.max_batch_size));
+}
+
+absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const {
   if (stopping_) return Unloading();
   if (slack <= absl::ZeroDuration()) {
     return absl::DeadlineExceededError("the deadline had passed before the request was queued");
   }
   const int ahead = queue_.RowsAhead(task.priority);
-  const absl::Duration estimate = EstimateCompletion(options_, ahead, run_time_);
-  const absl::Duration retry_after = std::max(estimate, absl::Milliseconds(1));
+  const absl::Duration wait = ExpectedWait(ahead, now);
+  const absl::Duration retry_after = std::max(wait, absl::Milliseconds(1));
   if (absl::Status room = queue_.CheckRoom(task); !room.ok())
     return WithRetryAfter(std::move(room), retry_after);
-  if (options_.queue_timeout > absl::ZeroDuration() && estimate - run_time_ > options_.queue_timeout) {
-    return WithRetryAfter(WouldTimeOut(ahead, estimate - run_time_), retry_after);
+  // What begins at once is never refused: so a measurement that has become wrong is soon replaced.
+  if (wait == absl::ZeroDuration()) return absl::OkStatus();
+  if (options_.queue_timeout > absl::ZeroDuration() &&
+      wait * (1 + kSpreadsOfTimeout * times_.spread()) > options_.queue_timeout) {
+    return WithRetryAfter(WouldTimeOut(ahead, wait), retry_after);
   }
-  if (estimate <= slack) return absl::OkStatus();
+  const int rows = std::min(ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
+  const absl::Duration done = wait + times_.Expected(rows);
+  if (done <= slack) return absl::OkStatus();
   absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
-      "the deadline is in ", absl::FormatDuration(slack), " and the ", ahead,
-      " rows queued before need about ", absl::FormatDuration(estimate), "; retry with backoff"));
+      "the deadline is in ", absl::FormatDuration(slack), " and what runs and the ", ahead,
+      " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
   return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
 }
 
@@ -240,23 +270,30 @@ void InstanceBatcher::Prepare(int instance) {
 void InstanceBatcher::InstanceLoop(int instance) {
   Prepare(instance);
   InstancePipeline pipeline(runner_, clock_, options_.max_batch_size, instance);
-  while (std::optional<Work> work = NextWork(/*busy=*/!pipeline.empty())) {
+  const auto finish = [&] {
+    FinishedBatch batch = pipeline.Finish();
+    Answer(instance, std::move(batch), /*more_under_way=*/!pipeline.empty());
+  };
+  while (std::optional<Work> work = NextWork(instance, /*busy=*/!pipeline.empty())) {
     CompleteAll(std::move(work->dropped));
     const bool started = !work->batch.empty();
     if (started) pipeline.Start(std::move(work->batch));
-    if (pipeline.full() || (!started && !pipeline.empty())) Answer(pipeline.Finish());
+    if (pipeline.full() || (!started && !pipeline.empty())) finish();
   }
-  while (!pipeline.empty()) Answer(pipeline.Finish());
+  while (!pipeline.empty()) finish();
 }
 
-std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
+std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, bool busy) {
   MutexLock lock(&mu_);
   while (!stopping_) {
     Work work;
     const absl::Time now = clock_.Now();
-    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, run_time_, &work.dropped);
-    const BatchDecision decision = DecideBatch(options_, candidates, run_time_);
+    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, times_.typical(), &work.dropped);
+    const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
     if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
+    if (!work.batch.empty()) {
+      busy_until_[instance] = std::max(busy_until_[instance], now) + times_.Expected(RowsOf(work.batch));
+    }
     for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
     if (busy || !work.batch.empty() || !work.dropped.empty()) {
       if (!queue_.empty())
@@ -270,11 +307,12 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(bool busy) {
   return std::nullopt;
 }
 
-void InstanceBatcher::Answer(FinishedBatch batch) {
+void InstanceBatcher::Answer(int instance, FinishedBatch batch, bool more_under_way) {
   {
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
-    run_time_ = run_time_ == absl::ZeroDuration() ? ran : run_time_ + (ran - run_time_) * kRunTimeWeight;
+    times_.Observe(batch.rows, ran);
+    if (!more_under_way) busy_until_[instance] = absl::InfinitePast();
     ++counters_.batches;
     counters_.tasks += static_cast<int64_t>(batch.tasks.size());
     counters_.rows += batch.rows;

@@ -71,24 +71,32 @@ TEST(DecideBatchTest, DoesNotWaitADeadlineAway) {
   EXPECT_EQ(DecideBatch(options, queue, absl::Milliseconds(50)).take, 2);
 }
 
-TEST(EstimateCompletionTest, NothingIsKnownBeforeTheFirstBatch) {
-  EXPECT_EQ(EstimateCompletion(UpTo(8), 800, kUnmeasured), absl::ZeroDuration());
+absl::Duration Ms(int milliseconds) { return absl::Milliseconds(milliseconds); }
+
+TEST(EstimateWaitTest, AnIdleInstanceTakesTheTaskAtOnce) {
+  EXPECT_EQ(EstimateWait(0, {Ms(0)}, Ms(10)), Ms(0));
+  EXPECT_EQ(EstimateWait(0, {Ms(7), Ms(0)}, Ms(10)), Ms(0));
 }
 
-TEST(EstimateCompletionTest, LessThanABatchAheadIsNoReasonToRefuse) {
-  EXPECT_EQ(EstimateCompletion(UpTo(8), 0, absl::Seconds(10)), absl::ZeroDuration());
-  EXPECT_EQ(EstimateCompletion(UpTo(8), 7, absl::Seconds(10)), absl::ZeroDuration());
+TEST(EstimateWaitTest, CountsWhatRunsAndTheFullBatchesAhead) {
+  EXPECT_EQ(EstimateWait(0, {Ms(7)}, Ms(10)), Ms(7));
+  EXPECT_EQ(EstimateWait(5, {Ms(7)}, Ms(10)), Ms(57));
 }
 
-TEST(EstimateCompletionTest, CountsFullBatchesAheadAndItsOwn) {
-  EXPECT_EQ(EstimateCompletion(UpTo(8), 8, absl::Milliseconds(10)), absl::Milliseconds(20));
-  EXPECT_EQ(EstimateCompletion(UpTo(8), 47, absl::Milliseconds(10)), absl::Milliseconds(60));
+TEST(EstimateWaitTest, InstancesTakeTheBatchesAheadInTurn) {
+  EXPECT_EQ(EstimateWait(1, {Ms(7), Ms(2)}, Ms(10)), Ms(7));
+  EXPECT_EQ(EstimateWait(2, {Ms(7), Ms(2)}, Ms(10)), Ms(12));
+  EXPECT_EQ(EstimateWait(7, {Ms(1), Ms(2), Ms(3), Ms(4)}, Ms(10)), Ms(14));
 }
 
-TEST(EstimateCompletionTest, InstancesShareTheBatchesAhead) {
-  BatchingOptions options = UpTo(8);
-  options.instances = 4;
-  EXPECT_EQ(EstimateCompletion(options, 64, absl::Milliseconds(10)), absl::Milliseconds(30));
+TEST(EstimateWaitTest, AnInstanceThatIsBusyForLongTakesNone) {
+  EXPECT_EQ(EstimateWait(1, {Ms(100), Ms(1)}, Ms(10)), Ms(11));
+  EXPECT_EQ(EstimateWait(10, {Ms(100), Ms(1)}, Ms(10)), Ms(100));
+  EXPECT_EQ(EstimateWait(11, {Ms(100), Ms(1)}, Ms(10)), Ms(101));
+}
+
+TEST(EstimateWaitTest, WithoutAMeasurementOnlyWhatRunsCounts) {
+  EXPECT_EQ(EstimateWait(800, {Ms(7), Ms(3)}, kUnmeasured), Ms(3));
 }
 
 TEST(DecideBatchTest, TheOldestTaskIsDueWhereverItStands) {

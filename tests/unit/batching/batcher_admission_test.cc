@@ -92,7 +92,7 @@ TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
   EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ErrorReason(status), "DEADLINE_UNREACHABLE");
   EXPECT_EQ(*ErrorRetryAfter(status), absl::Seconds(100));
-  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(110)});
+  auto hopeful = Submit(1, 0, {.deadline_in = absl::Seconds(160)});
   model_->FinishAll();
   EXPECT_TRUE(hopeful->Await().ok());
 }
@@ -159,6 +159,54 @@ TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
   auto too_late = Submit(1);
   EXPECT_EQ(too_late->times(), 1);
   EXPECT_EQ(ErrorReason(too_late->Await().status()), "QUEUE_TIMEOUT");
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, TheBatchThatRunsCountsForTheQueueTimeout) {
+  options_.queue_timeout = absl::Milliseconds(40);
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Milliseconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms.
+  OccupyAnInstance();
+  auto too_early = Submit(1);
+  EXPECT_EQ(too_early->times(), 1);
+  EXPECT_EQ(ErrorReason(too_early->Await().status()), "QUEUE_TIMEOUT");
+  EXPECT_EQ(*ErrorRetryAfter(too_early->Await().status()), absl::Milliseconds(50));
+  clock_.Advance(absl::Milliseconds(10));
+  auto in_time = Submit(1);
+  model_->FinishAll();
+  EXPECT_TRUE(in_time->Await().ok());
+}
+
+TEST_F(BatcherTest, ABatchThatTakesLongerThanExpectedIsNoReasonToRefuse) {
+  options_.queue_timeout = absl::Milliseconds(40);
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Milliseconds(30));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());
+  OccupyAnInstance();
+  clock_.Advance(absl::Milliseconds(300));
+  auto queued = Submit(1, 0, {.deadline_in = absl::Milliseconds(31)});
+  model_->FinishAll();
+  EXPECT_TRUE(queued->Await().ok());
+}
+
+TEST_F(BatcherTest, AnUnsteadyModelRefusesEarlierForTheQueueTimeout) {
+  options_.queue_timeout = absl::Milliseconds(40);
+  Start();
+  for (const int milliseconds : {20, 40}) {  // 24 ms expected, off by a fifth of 100 %
+    auto measured = OccupyAnInstance();
+    clock_.Advance(absl::Milliseconds(milliseconds));
+    model_->FinishOne();
+    ASSERT_TRUE(measured->Await().ok());
+  }
+  OccupyAnInstance();
+  Submit(4);  // 24 ms to wait, 24 * (1 + 2 * 0.2) = 33.6
+  auto next = Submit(1);  // 48 ms
+  EXPECT_EQ(ErrorReason(next->Await().status()), "QUEUE_TIMEOUT");
   model_->FinishAll();
 }
 
