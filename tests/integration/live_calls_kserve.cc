@@ -1,0 +1,97 @@
+#include "tests/integration/live_calls.h"
+
+namespace calserve::integration {
+namespace {
+
+using Stub = inference::GRPCInferenceService::Stub;
+
+inference::ModelInferRequest InferRequest(const Call& call) {
+  const float values[kClasses] = {1, 2, 3, 4};
+  inference::ModelInferRequest request;
+  request.set_model_name(call.model());
+  auto& input = *request.add_inputs();
+  input.set_name("input");
+  input.set_datatype("FP32");
+  input.add_shape(1);
+  input.add_shape(kClasses);
+  request.add_raw_input_contents(values, sizeof(values));
+  return request;
+}
+
+grpc::Status ServerMetadata(Call& call) {
+  return Unary(*call.stubs.kserve, &Stub::ServerMetadata, call, inference::ServerMetadataRequest());
+}
+
+grpc::Status ModelMetadata(Call& call) {
+  inference::ModelMetadataRequest request;
+  request.set_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::ModelMetadata, call, request);
+}
+
+grpc::Status ModelConfig(Call& call) {
+  inference::ModelConfigRequest request;
+  request.set_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::ModelConfig, call, request);
+}
+
+grpc::Status ModelStatistics(Call& call) {
+  inference::ModelStatisticsRequest request;
+  request.set_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::ModelStatistics, call, request);
+}
+
+grpc::Status ModelInfer(Call& call) {
+  return Unary(*call.stubs.kserve, &Stub::ModelInfer, call, InferRequest(call));
+}
+
+// A bad request fails alone: the stream goes on and ends well.
+grpc::Status ModelStreamInfer(Call& call) {
+  const auto stream = call.stubs.kserve->ModelStreamInfer(&call.context);
+  for (int i = 0; i < 3; ++i) stream->Write(InferRequest(call));
+  stream->WritesDone();
+  return ReadToTheEnd<inference::ModelStreamInferResponse>(*stream);
+}
+
+grpc::Status RepositoryIndex(Call& call) {
+  return Unary(*call.stubs.kserve, &Stub::RepositoryIndex, call, inference::RepositoryIndexRequest());
+}
+
+// The server of this test has no repository to load from: these two are refused.
+grpc::Status RepositoryModelLoad(Call& call) {
+  inference::RepositoryModelLoadRequest request;
+  request.set_model_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::RepositoryModelLoad, call, request);
+}
+
+grpc::Status RepositoryModelUnload(Call& call) {
+  inference::RepositoryModelUnloadRequest request;
+  request.set_model_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::RepositoryModelUnload, call, request);
+}
+
+}  // namespace
+
+std::vector<Rpc> KserveRpcs() {
+  using enum grpc::StatusCode;
+  return {
+      {.name = "ServerMetadata", .run = ServerMetadata, .can_be_held = false, .bad = OK},
+      {.name = "ModelMetadata", .run = ModelMetadata, .can_be_held = false},
+      {.name = "ModelConfig", .run = ModelConfig, .can_be_held = false},
+      {.name = "ModelStatistics", .run = ModelStatistics, .can_be_held = false},
+      {.name = "ModelInfer", .run = ModelInfer},
+      {.name = "ModelStreamInfer", .run = ModelStreamInfer, .bad = OK, .drained = UNAVAILABLE},
+      {.name = "RepositoryIndex", .run = RepositoryIndex, .can_be_held = false, .bad = OK},
+      {.name = "RepositoryModelLoad",
+       .run = RepositoryModelLoad,
+       .can_be_held = false,
+       .good = FAILED_PRECONDITION,
+       .bad = FAILED_PRECONDITION},
+      {.name = "RepositoryModelUnload",
+       .run = RepositoryModelUnload,
+       .can_be_held = false,
+       .good = FAILED_PRECONDITION,
+       .bad = FAILED_PRECONDITION},
+  };
+}
+
+}  // namespace calserve::integration
