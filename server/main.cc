@@ -93,7 +93,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
                      active.model_version, active.version, MethodName(active.spec.method));
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
-  SetIntraOpThreads(ChooseIntraOpThreads(config));
+  SetIntraOpThreads(IntraOpThreadsOf(config));
   const auto device_lost = [&signals](const absl::Status& status) {
     if (!signals.device_lost()) spdlog::critical("{}", std::string(status.message()));
     signals.TellDeviceLost();

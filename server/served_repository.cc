@@ -2,7 +2,6 @@
 
 #include <spdlog/spdlog.h>
 
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -15,6 +14,7 @@
 #include "calibration_io/calibrator_json.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
+#include "server/config/instance_count.h"
 #include "server/config/warm_up_file.h"
 #include "server/model/torch_device.h"
 #include "server/prediction/warm_up_check.h"
@@ -22,16 +22,12 @@
 namespace calserve {
 namespace {
 
-constexpr int kMostAutoInstances = 4;  // on a CPU: beyond it more threads a pass do better than more passes
-constexpr int kGpuInstances = 2;       // one's logits are answered while the other computes
-
 bool RunsOnCpu(const ModelConfig& model) {
   return model.device == "cpu" || (model.device == "auto" && !ResolveDevice("cuda").ok());
 }
 
 int InstancesOf(const ModelConfig& model) {
-  if (model.batching.instances > 0) return model.batching.instances;
-  return RunsOnCpu(model) ? std::min(AvailableCores(), kMostAutoInstances) : kGpuInstances;
+  return ChooseInstances(model.batching.instances, RunsOnCpu(model), AvailableCores());
 }
 
 absl::Status Summary(const std::vector<absl::Status>& problems) {
@@ -210,14 +206,13 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
   return hooks;
 }
 
-int ChooseIntraOpThreads(const ServerConfig& config) {
-  if (config.intra_op_threads > 0) return config.intra_op_threads;
+int IntraOpThreadsOf(const ServerConfig& config) {
   int instances = 0;
   const auto models = ReadModelRepository(config.model_repository, config.batching);
   if (models.ok()) {
     for (const auto& [name, model] : *models) instances += InstancesOf(model.config);
   }
-  return std::max(1, AvailableCores() / std::max(1, instances));
+  return ChooseIntraOpThreads(config.intra_op_threads, instances, AvailableCores());
 }
 
 }  // namespace calserve

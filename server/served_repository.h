@@ -23,7 +23,7 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.
-int ChooseIntraOpThreads(const ServerConfig& config);
+int IntraOpThreadsOf(const ServerConfig& config);
 
 // As a snapshot carries it; null where the version's parameters make no calibrator.
 std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version);
