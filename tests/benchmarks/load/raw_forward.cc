@@ -27,7 +27,8 @@ int64_t CpuNanos() {
          (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) * int64_t{1'000};
 }
 
-constexpr int kWarmUpRuns = 100;  // TorchScript's first runs of a shape are slow, on each thread anew
+// TorchScript's first runs of a shape are slow, on each thread anew.
+constexpr int kLeastWarmUpRuns = 5, kMostWarmUpRuns = 100;
 
 struct Result {
   std::vector<int64_t> nanos;  // of a forward pass, sorted
@@ -50,7 +51,8 @@ Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration d
       const auto run = [&] {
         if (!model.Run(i, batch, absl::MakeSpan(logits)).ok()) std::exit(1);
       };
-      for (int j = 0; j < kWarmUpRuns; ++j) run();
+      const absl::Time warm_up_end = absl::Now() + duration;
+      for (int j = 0; j < kMostWarmUpRuns && (j < kLeastWarmUpRuns || absl::Now() < warm_up_end); ++j) run();
       warm.arrive_and_wait();
       for (absl::Time now = begin; now < begin + duration;) {
         run();
