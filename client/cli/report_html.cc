@@ -23,7 +23,7 @@ constexpr char kPageStyle[] =
     "thead th { vertical-align: bottom; overflow-wrap: anywhere; min-width: 6em; }\n"
     "th[scope=row] { text-align: left; font-weight: normal; white-space: nowrap; }\n"
     "td { white-space: nowrap; } td.text { text-align: left; white-space: normal; }\n"
-    "tr.chosen th, tr.chosen td { font-weight: bold; }\n"
+    "thead th:first-child { text-align: left; } tr.chosen th, tr.chosen td { font-weight: bold; }\n"
     ".charts { display: flex; flex-wrap: wrap; gap: 1.5em; align-items: flex-start; }\n"
     ".charts svg { max-width: 100%; height: auto; }\n"
     "@media print {\n"
