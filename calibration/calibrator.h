@@ -19,6 +19,7 @@ enum class CalibrationMethod {
   kAdaptiveTemperature,
   kEnsembleTemperature,
   kBeta,
+  kBetaOneVsRest,
   kVectorScaling,
   kTopLabelIsotonic,
   kIsotonic,

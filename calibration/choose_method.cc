@@ -20,14 +20,6 @@ bool Competes(const Method& method, int classes) {
   });
 }
 
-std::vector<const Method*> Competitors(int classes) {
-  std::vector<const Method*> out;
-  for (const Method& method : AllMethods()) {
-    if (Competes(method, classes)) out.push_back(&method);
-  }
-  return out;
-}
-
 // One method's part in the comparison.
 struct Entry {
   const Method* method = nullptr;
@@ -37,19 +29,19 @@ struct Entry {
 };
 
 absl::StatusOr<Entry> Judge(const Method& method, const std::vector<FoldSplit>& splits, int bins,
-                            const FitProgress& progress) {
+                            int64_t max_bytes, const FitProgress& progress) {
   Entry entry;
   entry.method = &method;
   entry.row.method = method.id;
   MetricsAccumulator pooled(bins);
   const absl::Time start = absl::Now();
   for (size_t s = 0; s < splits.size(); ++s) {
-    const absl::Status judged = JudgeSplit(
-        method, splits[s],
-        [&](double fraction) {
-          return progress((static_cast<double>(s) + fraction) / static_cast<double>(splits.size()));
-        },
-        &pooled, &entry.nlls);
+    const auto part = [&](double fraction) {
+      return progress((static_cast<double>(s) + fraction) / static_cast<double>(splits.size()));
+    };
+    const LabelledRows& rest = splits[s].rest;
+    absl::Status judged = CheckBytesOfFit(method, rest.size(), rest.logits.classes(), max_bytes);
+    if (judged.ok()) judged = JudgeSplit(method, splits[s], part, &pooled, &entry.nlls);
     if (absl::IsCancelled(judged)) return judged;
     if (!judged.ok()) {
       entry.row.failure = std::string(judged.message());
@@ -80,15 +72,24 @@ void ComparePaired(const std::vector<double>& best, Entry* entry) {
 
 }  // namespace
 
+std::vector<const Method*> CompetingMethods(int classes) {
+  std::vector<const Method*> out;
+  for (const Method& method : AllMethods()) {
+    if (Competes(method, classes)) out.push_back(&method);
+  }
+  return out;
+}
+
 absl::StatusOr<Choice> ChooseMethod(const std::vector<FoldSplit>& splits, int classes, int bins,
-                                    const FitProgress& progress) {
-  const std::vector<const Method*> methods = Competitors(classes);
+                                    const FitProgress& progress, int64_t max_bytes) {
+  const std::vector<const Method*> methods = CompetingMethods(classes);
   const double count = static_cast<double>(methods.size());
   std::vector<Entry> entries;
   for (const Method* method : methods) {
     const double before = static_cast<double>(entries.size());
-    absl::StatusOr<Entry> entry =
-        Judge(*method, splits, bins, [&](double fraction) { return progress((before + fraction) / count); });
+    absl::StatusOr<Entry> entry = Judge(*method, splits, bins, max_bytes, [&](double fraction) {
+      return progress((before + fraction) / count);
+    });
     if (!entry.ok()) return entry.status();
     entries.push_back(*std::move(entry));
   }

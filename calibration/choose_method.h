@@ -32,9 +32,12 @@ struct Choice {
 
 // Compares every method for so many classes on the splits, one or more, and takes the simplest whose paired
 // difference in negative log-likelihood to the best is within one standard error. A method that cannot be
-// fitted to a split is out. CANCELLED.
+// fitted to a split, or would take more than `max_bytes` (CheckBytesOfFit), is out. CANCELLED.
 absl::StatusOr<Choice> ChooseMethod(const std::vector<FoldSplit>& splits, int classes, int bins,
-                                    const FitProgress& progress);
+                                    const FitProgress& progress, int64_t max_bytes = 0);
+
+// The methods that it compares, in order of simplicity.
+std::vector<const Method*> CompetingMethods(int classes);
 
 }  // namespace calserve
 

@@ -141,7 +141,7 @@ class Fitter {
           absl::StrCat("auto needs rows to fit on and rows to judge by; all ", data.size(),
                        " rows fall on one side, as rows of equal content do"));
     }
-    return ChooseMethod(splits, data.logits.classes(), options_.bins, progress);
+    return ChooseMethod(splits, data.logits.classes(), options_.bins, progress, options_.max_bytes);
   }
 
   // The figures of choosing and fitting, on rows that neither has seen.
@@ -214,6 +214,10 @@ absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
   const absl::StatusOr<const Method*> method =
       choose ? fitter.Choose(&report) : MethodFor(id, logits.classes());
   if (!method.ok()) return method.status();
+  if (absl::Status status = CheckBytesOfFit(**method, data.size(), logits.classes(), options.max_bytes);
+      !status.ok()) {
+    return status;
+  }
 
   const absl::StatusOr<Fitted> fitted = fitter.Fit(**method);
   if (!fitted.ok()) return fitted.status();
@@ -230,6 +234,40 @@ absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
     if (absl::Status status = fitter.CrossValidate(**method, &report); !status.ok()) return status;
   }
   return result;
+}
+
+absl::Status VisitOutOfFold(CalibrationMethod id, LogitsView logits, absl::Span<const int32_t> labels,
+                            const FitOptions& options, absl::FunctionRef<void(const AppliedRow&)> visit) {
+  if (absl::Status status = CheckOptions(id, options); !status.ok()) return status;
+  if (id == CalibrationMethod::kAuto || (options.folds == 0 && options.holdout == 0)) {
+    return absl::InvalidArgumentError("rows are left out by folds or holdout, and for one method, not auto");
+  }
+  if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
+  if (absl::Status status = CheckSupport(labels, options.min_rows); !status.ok()) return status;
+  const absl::StatusOr<const Method*> method = MethodFor(id, logits.classes());
+  if (!method.ok()) return method.status();
+  const LabelledRows data = InContentOrder(AllRows(logits, labels));
+  const std::vector<FoldSplit> splits = Splits(data, options);
+  if (splits.empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("nothing is left to fit on: all ", data.size(), " rows fall into one fold"));
+  }
+  const double count = static_cast<double>(splits.size());
+  for (size_t s = 0; s < splits.size(); ++s) {
+    const auto progress = [&](double fraction) {
+      return options.progress == nullptr ||
+             options.progress("cross-validating", (static_cast<double>(s) + fraction) / count);
+    };
+    const LabelledRows& rest = splits[s].rest;
+    const absl::Status fits = CheckBytesOfFit(**method, rest.size(), logits.classes(), options.max_bytes);
+    if (!fits.ok()) return fits;
+    const absl::StatusOr<Fitted> fitted = FitRows(**method, rest, progress);
+    if (!fitted.ok()) return fitted.status();
+    const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(fitted->spec);
+    if (!calibrator.ok()) return calibrator.status();
+    ForEachRow(*calibrator, splits[s].held_out, visit);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace calserve

@@ -7,10 +7,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "calibration/calibrator.h"
 #include "calibration/choose_method.h"
+#include "calibration/labelled_rows.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
 
@@ -22,6 +25,9 @@ struct FitOptions {
   int outer_folds = 0;      // of kAuto: judge the choosing too, on folds around it, 2 to 20; 0 leaves it out
   int bins = kDefaultBins;  // of the reports
   int64_t min_rows = 30;    // fewer labels cannot support a fit
+  // What the method may take beside the logits (BytesOfFit); 0: no limit. A method that would take more is
+  // out of kAuto's comparison, and FAILED_PRECONDITION by itself.
+  int64_t max_bytes = 0;
   // Told the stage ("comparing" for kAuto, "fitting", "cross-validating") and its fraction; returning false
   // cancels the fit (CANCELLED).
   std::function<bool(const std::string& stage, double fraction)> progress;
@@ -62,6 +68,13 @@ struct FitResult {
 // best: see ChooseMethod. FAILED_PRECONDITION where a class has fewer rows than there are folds.
 absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod method, LogitsView logits,
                                         absl::Span<const int32_t> labels, const FitOptions& options = {});
+
+// Visits rows with what `method`, fitted to the rows of the other folds, makes of them: each row once, or
+// with options.holdout the rows held out. So figures over them are of rows that no fit has seen, and those of
+// several methods are over the same rows. The order of the visits depends on the rows' content alone. Not
+// kAuto: INVALID_ARGUMENT. Other errors as FitCalibrator; FAILED_PRECONDITION where the rows cannot be split.
+absl::Status VisitOutOfFold(CalibrationMethod method, LogitsView logits, absl::Span<const int32_t> labels,
+                            const FitOptions& options, absl::FunctionRef<void(const AppliedRow&)> visit);
 
 }  // namespace calserve
 

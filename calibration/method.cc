@@ -7,12 +7,34 @@ namespace calserve {
 
 absl::Status FitCancelled() { return absl::CancelledError("the fit was cancelled"); }
 
+int64_t BytesOfFit(const Method& method, int64_t rows, int classes) {
+  return method.bytes_per_logit * rows * classes;
+}
+
+absl::Status CheckBytesOfFit(const Method& method, int64_t rows, int classes, int64_t max_bytes) {
+  const int64_t bytes = BytesOfFit(method, rows, classes);
+  if (max_bytes == 0 || bytes <= max_bytes) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("a fit by ", method.name, " to ", rows, " rows of ", classes, " classes takes ", bytes,
+                   " bytes beside the logits; ", max_bytes, " are left: take at most ",
+                   max_bytes / (int64_t{method.bytes_per_logit} * classes), " rows, or another method"));
+}
+
 absl::Span<const Method> AllMethods() {
   static const Method kMethods[] = {
-      NoneMethod(),           TemperatureMethod(),         PlattMethod(),
-      PlattOneVsRestMethod(), AdaptiveTemperatureMethod(), EnsembleTemperatureMethod(),
-      BetaMethod(),           VectorScalingMethod(),       TopLabelIsotonicMethod(),
-      IsotonicMethod(),       IsotonicOneVsRestMethod(),   HistogramMethod(),
+      NoneMethod(),
+      TemperatureMethod(),
+      PlattMethod(),
+      PlattOneVsRestMethod(),
+      AdaptiveTemperatureMethod(),
+      EnsembleTemperatureMethod(),
+      BetaMethod(),
+      BetaOneVsRestMethod(),
+      VectorScalingMethod(),
+      TopLabelIsotonicMethod(),
+      IsotonicMethod(),
+      IsotonicOneVsRestMethod(),
+      HistogramMethod(),
       ScalingBinningMethod(),
   };
   return kMethods;

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_CALIBRATION_METHOD_H_
 #define CALSERVE_CALIBRATION_METHOD_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 
@@ -44,12 +45,20 @@ struct Method {
   CalibrationMethod on_more_classes;
   // The predicted class is always argmax of the logits.
   bool keeps_prediction;
+  // What a fit takes beside the logits, for each of them; what grows with rows or classes alone is not
+  // counted.
+  int bytes_per_logit = 0;
   // Reads the parameters of a spec for `classes`. Errors go to the reader, and what is returned then is not
   // used.
   std::unique_ptr<const ProbabilityMap> (*read)(int classes, ParameterReader* reader);
   // Fits to one or more checked rows. The spec passes Calibrator::Create.
   absl::StatusOr<Fitted> (*fit)(const LabelledRows& data, const FitProgress& progress);
 };
+
+// Bytes that a fit to so many rows takes beside their logits.
+int64_t BytesOfFit(const Method& method, int64_t rows, int classes);
+// FAILED_PRECONDITION where that is more than `max_bytes`, if it is not 0.
+absl::Status CheckBytesOfFit(const Method& method, int64_t rows, int classes, int64_t max_bytes);
 
 // Every method, in order of simplicity.
 absl::Span<const Method> AllMethods();

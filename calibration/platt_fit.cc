@@ -4,6 +4,9 @@
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <vector>
+
+#include "calibration/row_kernels.h"
 
 namespace calserve {
 namespace {
@@ -33,58 +36,42 @@ struct Scaling {
   double operator()(double score) const { return (score - centre) / half_range; }
 };
 
+// Sum of the cross-entropies of 1 / (1 + exp(slope f + offset)) against the smoothed targets, f scaled.
 class CrossEntropy {
  public:
-  struct Derivatives {
-    double slope = 0, offset = 0;                                           // gradient
-    double slope_slope = kRidge, slope_offset = 0, offset_offset = kRidge;  // Hessian
+  struct Point {
+    double loss = 0;
+    double slope = 0, offset = 0;                                 // gradient
+    double slope_slope = 0, slope_offset = 0, offset_offset = 0;  // Hessian
   };
 
   CrossEntropy(absl::Span<const double> scores, absl::Span<const uint8_t> positive, Scaling scaling,
-               double positives)
-      : scores_(scores),
-        positive_(positive),
-        scaling_(scaling),
-        high_target_((positives + 1) / (positives + 2)),
-        low_target_(1 / (static_cast<double>(scores.size()) - positives + 2)) {}
-
-  // sum_i t log(1 + exp(x)) + (1 - t) log(1 + exp(-x)), x = slope f + offset, each without overflow.
-  double Loss(double slope, double offset) const {
-    double loss = 0;
-    for (size_t i = 0; i < scores_.size(); ++i) {
-      const double x = slope * Score(i) + offset;
-      loss += (x >= 0 ? Target(i) : Target(i) - 1) * x + std::log1p(std::exp(-std::abs(x)));
+               double positives) {
+    const double high = (positives + 1) / (positives + 2);
+    const double low = 1 / (static_cast<double>(scores.size()) - positives + 2);
+    scores_.reserve(scores.size());
+    for (size_t i = 0; i < scores.size(); ++i) {
+      scores_.push_back(scaling(scores[i]));
+      const double target = positive[i] != 0 ? high : low;
+      targets_ += target;
+      target_scores_ += target * scores_.back();
     }
-    return loss;
   }
 
-  Derivatives At(double slope, double offset) const {
-    Derivatives d;
-    for (size_t i = 0; i < scores_.size(); ++i) {
-      const double f = Score(i);
-      const double x = slope * f + offset;
-      const double e = std::exp(-std::abs(x));
-      const double p = (x >= 0 ? e : 1) / (1 + e);
-      const double q = (x >= 0 ? 1 : e) / (1 + e);
-      const double residual = Target(i) - p;
-      const double weight = p * q;
-      d.slope += f * residual;
-      d.offset += residual;
-      d.slope_slope += f * f * weight;
-      d.slope_offset += f * weight;
-      d.offset_offset += weight;
-    }
-    return d;
+  // The kernel's x is -(slope f + offset).
+  Point At(double slope, double offset) const {
+    const LogisticSums sums = SumLogistic(scores_, {}, -slope, 0, -offset);
+    return {.loss = sums.softplus + slope * target_scores_ + offset * targets_,
+            .slope = target_scores_ - sums.pa,
+            .offset = targets_ - sums.p,
+            .slope_slope = sums.waa + kRidge,
+            .slope_offset = sums.wa,
+            .offset_offset = sums.w + kRidge};
   }
 
  private:
-  double Score(size_t i) const { return scaling_(scores_[i]); }
-  double Target(size_t i) const { return positive_[i] != 0 ? high_target_ : low_target_; }
-
-  absl::Span<const double> scores_;
-  absl::Span<const uint8_t> positive_;
-  Scaling scaling_;
-  double high_target_, low_target_;
+  std::vector<double> scores_;
+  double targets_ = 0, target_scores_ = 0;  // sum t, sum t f
 };
 
 bool Overlapping(absl::Span<const double> scores, absl::Span<const uint8_t> positive) {
@@ -100,7 +87,8 @@ bool Overlapping(absl::Span<const double> scores, absl::Span<const uint8_t> posi
 
 }  // namespace
 
-PlattFit FitPlatt(absl::Span<const double> scores, absl::Span<const uint8_t> positive) {
+PlattFit FitPlatt(absl::Span<const double> scores, absl::Span<const uint8_t> positive,
+                  const std::function<bool()>& keep_going) {
   const Scaling scaling = Scaling::Of(scores);
   const double rows = static_cast<double>(scores.size());
   const double positives = static_cast<double>(std::count(positive.begin(), positive.end(), 1));
@@ -110,28 +98,31 @@ PlattFit FitPlatt(absl::Span<const double> scores, absl::Span<const uint8_t> pos
   fit.overlapping = Overlapping(scores, positive);
   double slope = 0;
   double offset = std::log((rows - positives + 1) / (positives + 1));
-  double loss = entropy.Loss(slope, offset);
+  CrossEntropy::Point at = entropy.At(slope, offset);
   while (fit.iterations < kMaxIterations && !fit.converged) {
+    if (!keep_going()) {
+      fit.cancelled = true;
+      break;
+    }
     ++fit.iterations;
-    const CrossEntropy::Derivatives d = entropy.At(slope, offset);
-    const double determinant = d.slope_slope * d.offset_offset - d.slope_offset * d.slope_offset;
-    const double slope_step = -(d.offset_offset * d.slope - d.slope_offset * d.offset) / determinant;
-    const double offset_step = -(d.slope_slope * d.offset - d.slope_offset * d.slope) / determinant;
-    const double descent = d.slope * slope_step + d.offset * offset_step;
+    const double determinant = at.slope_slope * at.offset_offset - at.slope_offset * at.slope_offset;
+    const double slope_step = -(at.offset_offset * at.slope - at.slope_offset * at.offset) / determinant;
+    const double offset_step = -(at.slope_slope * at.offset - at.slope_offset * at.slope) / determinant;
+    const double descent = at.slope * slope_step + at.offset * offset_step;
     const double size = std::max(std::abs(slope_step) / (1 + std::abs(slope)),
                                  std::abs(offset_step) / (1 + std::abs(offset)));
 
     double step = 1;
-    double next_loss = entropy.Loss(slope + slope_step, offset + offset_step);
-    while (size > kCertainStep && !(next_loss < loss + 1e-4 * step * descent)) {
+    CrossEntropy::Point next = entropy.At(slope + slope_step, offset + offset_step);
+    while (size > kCertainStep && !(next.loss < at.loss + 1e-4 * step * descent)) {
       step /= 2;
       if (step < kMinStep) break;
-      next_loss = entropy.Loss(slope + step * slope_step, offset + step * offset_step);
+      next = entropy.At(slope + step * slope_step, offset + step * offset_step);
     }
     if (step < kMinStep) break;  // the line search failed; converged stays false
     slope += step * slope_step;
     offset += step * offset_step;
-    loss = next_loss;
+    at = next;
     fit.converged = size <= kTolerance;
   }
   fit.slope = slope / scaling.half_range;

@@ -2,6 +2,7 @@
 #define CALSERVE_CALIBRATION_PLATT_FIT_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/types/span.h"
 
@@ -13,6 +14,7 @@ struct PlattFit {
   double offset = 0;
   int iterations = 0;
   bool converged = false;
+  bool cancelled = false;
   // No threshold on f separates the classes, so that the data and not only the targets' smoothing bound the
   // slope.
   bool overlapping = false;
@@ -21,8 +23,10 @@ struct PlattFit {
 // Platt's method as Lin, Lin and Weng (2007) solve it: the cross-entropy against the smoothed targets
 // (N+ + 1) / (N+ + 2) and 1 / (N- + 2), by Newton steps with backtracking. Always finite, also where a class
 // has no row or the scores separate the classes. `scores` are finite logits or log-probabilities, `positive`
-// 0 or 1 each.
-PlattFit FitPlatt(absl::Span<const double> scores, absl::Span<const uint8_t> positive);
+// 0 or 1 each. `keep_going` is asked before each step.
+PlattFit FitPlatt(
+    absl::Span<const double> scores, absl::Span<const uint8_t> positive,
+    const std::function<bool()>& keep_going = [] { return true; });
 
 }  // namespace calserve
 

@@ -25,6 +25,19 @@ struct Moments {
 };
 Moments WeightedMoments(absl::Span<const double> weights, absl::Span<const double> z);
 
+// Sums over rows of features a and b that a Newton step for a logistic model takes, with x = alpha a + beta b
+// + gamma, p = 1 / (1 + exp(-x)) and w = p (1 - p). The cross-entropy against targets t is softplus - sum t
+// x.
+struct LogisticSums {
+  double p = 0, pa = 0, pb = 0;                             // of p, p a, p b
+  double w = 0, wa = 0, wb = 0, waa = 0, wab = 0, wbb = 0;  // of w, w a, ...
+  double softplus = 0;                                      // of log(1 + exp(x))
+};
+
+// `a` and `b` have one value a row; b may be empty: then it counts as 0, and its sums are 0.
+LogisticSums SumLogistic(absl::Span<const double> a, absl::Span<const double> b, double alpha, double beta,
+                         double gamma);
+
 }  // namespace calserve
 
 #endif  // CALSERVE_CALIBRATION_ROW_KERNELS_H_

@@ -26,15 +26,19 @@ struct Gradient {
 class Likelihood {
  public:
   explicit Likelihood(const LabelledRows& data)
-      : data_(data), shifted_(data.logits.classes()), p_(shifted_.size()) {
+      : data_(data),
+        classes_(static_cast<size_t>(data.logits.classes())),
+        block_rows_(std::max<size_t>(1, kBlockLogits / classes_)),
+        shifted_(block_rows_ * classes_),
+        p_(shifted_.size()) {
     largest_.reserve(data_.rows.size());
+    std::vector<double> row(classes_);
     for (const int64_t i : data_.rows) {
-      data_.logits.Row(i, shifted_.data());
-      largest_.push_back(Max(shifted_));
-      const double mean_below = Sum(shifted_) / static_cast<double>(shifted_.size()) - largest_.back();
-      const double label_below = shifted_[data_.labels[i]] - largest_.back();
-      all_equal_ = all_equal_ &&
-                   std::all_of(shifted_.begin(), shifted_.end(), [&](double z) { return z == shifted_[0]; });
+      data_.logits.Row(i, row.data());
+      largest_.push_back(Max(row));
+      const double mean_below = Sum(row) / static_cast<double>(classes_) - largest_.back();
+      const double label_below = row[data_.labels[i]] - largest_.back();
+      all_equal_ = all_equal_ && std::all_of(row.begin(), row.end(), [&](double z) { return z == row[0]; });
       gradient_at_zero_ += mean_below - label_below;
       gradient_at_infinity_ -= label_below;
     }
@@ -50,23 +54,41 @@ class Likelihood {
   Gradient At(double beta, int64_t stride) {
     Gradient sum;
     double rows = 0;
-    for (int64_t index = 0; index < data_.size(); index += stride, rows += 1) {
-      const int64_t i = data_.rows[index];
-      data_.logits.Row(i, shifted_.data());
-      for (size_t k = 0; k < shifted_.size(); ++k) {
-        shifted_[k] -= largest_[index];
-        p_[k] = beta * shifted_[k];
+    const int64_t block_step = stride * static_cast<int64_t>(block_rows_);
+    for (int64_t first = 0; first < data_.size(); first += block_step) {
+      const int64_t end = std::min(data_.size(), first + block_step);
+      size_t filled = 0;
+      for (int64_t index = first; index < end; index += stride, ++filled) Shift(index, beta, filled);
+      ExpOfNonPositive(absl::MakeSpan(p_).first(filled * classes_));
+      for (size_t row = 0; row < filled; ++row) {
+        const int64_t i = data_.rows[first + stride * static_cast<int64_t>(row)];
+        AddCumulants(row, data_.labels[i], &sum);
       }
-      ExpOfNonPositive(absl::MakeSpan(p_));
-      AddCumulants(shifted_[data_.labels[i]], &sum);
+      rows += static_cast<double>(filled);
     }
     return {sum.value / rows, sum.slope / rows, sum.curvature / rows};
   }
 
  private:
-  // From the raw moments of the shifted logits under the weights p_.
-  void AddCumulants(double label, Gradient* sum) const {
-    const Moments moments = WeightedMoments(p_, shifted_);
+  // About what a block of rows holds: so many that calls are few beside the work, all in the first cache.
+  static constexpr size_t kBlockLogits = 512;
+
+  // Puts z - max z of a row, and beta times it, to that place of the block.
+  void Shift(int64_t index, double beta, size_t row) {
+    double* const shifted = &shifted_[row * classes_];
+    double* const scaled = &p_[row * classes_];
+    data_.logits.Row(data_.rows[index], shifted);
+    for (size_t k = 0; k < classes_; ++k) {
+      shifted[k] -= largest_[index];
+      scaled[k] = beta * shifted[k];
+    }
+  }
+
+  // From the raw moments of a row's shifted logits under the weights p_.
+  void AddCumulants(size_t row, int32_t label_class, Gradient* sum) const {
+    const absl::Span<const double> shifted(&shifted_[row * classes_], classes_);
+    const double label = shifted[label_class];
+    const Moments moments = WeightedMoments({&p_[row * classes_], classes_}, shifted);
     const double mean = moments.first / moments.zeroth;
     const double square = moments.second / moments.zeroth;
     const double cube = moments.third / moments.zeroth;
@@ -76,11 +98,12 @@ class Likelihood {
   }
 
   const LabelledRows& data_;
+  const size_t classes_, block_rows_;
   bool all_equal_ = true;
   double gradient_at_zero_ = 0;  // times rows, as is the next
   double gradient_at_infinity_ = 0;
   std::vector<double> largest_;  // logit of each row
-  // Of the row at hand: z - max z, and exp(beta (z - max z)).
+  // Of the rows at hand, one after another: z - max z, and exp(beta (z - max z)).
   std::vector<double> shifted_;
   std::vector<double> p_;
 };

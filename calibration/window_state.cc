@@ -3,6 +3,8 @@
 #include <cmath>
 #include <limits>
 
+#include "absl/strings/str_cat.h"
+
 namespace calserve {
 namespace {
 
@@ -54,6 +56,22 @@ void IntegerSums::Apply(const ScoreUnits& score, int64_t sign) {
   with_logits_ += score.with_logits ? sign : 0;
   nll_ += sign * score.nll;
   brier_ += sign * score.brier;
+}
+
+absl::Status IntegerSums::Merge(const IntegerSums& other) {
+  if (other.bins_.size() != bins_.size()) {
+    return absl::InvalidArgumentError(absl::StrCat("sums over bins of the same edges can be merged; have ",
+                                                   bins_.size(), " and ", other.bins_.size(), " bins"));
+  }
+  for (size_t b = 0; b < bins_.size(); ++b) {
+    bins_[b].count += other.bins_[b].count;
+    bins_[b].confidence += other.bins_[b].confidence;
+    bins_[b].correct += other.bins_[b].correct;
+  }
+  with_logits_ += other.with_logits_;
+  nll_ += other.nll_;
+  brier_ += other.brier_;
+  return absl::OkStatus();
 }
 
 MetricsSums IntegerSums::ToMetricsSums() const {

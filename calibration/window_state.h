@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "calibration/bin_edges.h"
 #include "calibration/label_ring.h"
 #include "calibration/metrics.h"
@@ -38,6 +39,9 @@ class IntegerSums {
 
   void Add(const ScoreUnits& score) { Apply(score, 1); }
   void Remove(const ScoreUnits& score) { Apply(score, -1); }
+  // Adds the labels of `other`: the same as one pass over both, exactly. INVALID_ARGUMENT, and nothing
+  // changed, where its bins have other edges.
+  absl::Status Merge(const IntegerSums& other);
   MetricsSums ToMetricsSums() const;
 
  private:

@@ -1,5 +1,6 @@
 #include "calibration_io/csv.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -93,7 +94,17 @@ absl::StatusOr<CsvNumbers> ParseCsvNumbers(absl::string_view text, absl::string_
   CsvNumbers out;
   const absl::Status status = ForEachRecord(text, name, StartsWithoutNumber, [&](const Record& record) {
     const int columns = static_cast<int>(record.fields.size());
-    if (out.columns == 0) out.columns = columns;
+    if (out.columns == 0) {
+      out.columns = columns;
+      // A digit and a comma become eight bytes.
+      constexpr int64_t kMost = kMaxDataFileBytes / static_cast<int64_t>(sizeof(double));
+      const int64_t lines = 1 + std::count(text.begin(), text.end(), '\n');
+      if (lines > kMost / columns) {
+        return LargerThan(absl::StrCat(name, " in memory, ", lines, " lines of ", columns, " float64,"),
+                          kMaxDataFileBytes);
+      }
+      out.values.reserve(static_cast<size_t>(lines * columns));
+    }
     if (columns != out.columns) {
       return absl::InvalidArgumentError(absl::StrCat(Place(name, record),
                                                      "every line must have as many fields as the ", "first, ",

@@ -15,7 +15,7 @@ namespace calserve {
 // number (for images: is "path") is a header and left out. Errors are INVALID_ARGUMENT and name `name` (of
 // the file), the line and the value.
 
-// N records of the same number K of numbers.
+// N records of the same number K of numbers: as float64 at most kMaxDataFileBytes, lines times K.
 struct CsvNumbers {
   int columns = 0;
   std::vector<double> values;  // N×K, row-major

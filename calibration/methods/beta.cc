@@ -1,17 +1,24 @@
-// p_1 = 1 / (1 + exp(-(a ln s - b ln(1 - s) + c))), s = softmax(z)_1, a, b >= 0         (Kull et al., 2017)
+// beta               p_1 = 1 / (1 + exp(-(a ln s - b ln(1 - s) + c))), s = softmax(z)_1, a, b >= 0  (Kull et
+// al., 2017) beta_one_vs_rest   p_k ∝ the same of s = softmax(z)_k, with a, b and c of class k; uniform where
+// all are 0
 //
-// Maximum likelihood under a, b >= 0, which keeps p_1 rising with s: where the free maximum has a negative
-// coefficient, the other is fitted without it. Where no row of class 1 scores below one of class 0, so that
-// the maximum is at infinity, the targets are smoothed as Platt's are.
+// Maximum likelihood under a, b >= 0, which keeps p rising with s: where the free maximum has a negative
+// coefficient, the other is fitted without it. Where no row of the class scores below one of another, so that
+// the maximum is at infinity, the targets are smoothed as Platt's are; so they are where a class has no row.
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "calibration/methods/log_odds.h"
 #include "calibration/methods/methods.h"
 #include "calibration/methods/newton.h"
+#include "calibration/methods/one_vs_rest.h"
+#include "calibration/row_kernels.h"
 #include "calibration/softmax.h"
 
 namespace calserve {
@@ -22,42 +29,67 @@ constexpr double kLargest = 1e100;
 // ln(1 + exp(x)).
 double Softplus(double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x))); }
 
-class BetaMap final : public ProbabilityMap {
+// a ln s - b ln(1 - s) + c, at the log-odds f of s.
+struct Curve {
+  double a = 0, b = 0, c = 0;
+  double At(double f) const { return b * Softplus(f) - a * Softplus(-f) + c; }
+};
+
+class BinaryMap final : public ProbabilityMap {
  public:
-  BetaMap(double a, double b, double c) : a_(a), b_(b), c_(c) {}
+  explicit BinaryMap(Curve curve) : curve_(curve) {}
 
   void Apply(absl::Span<double> row) const override {
-    const double f = row[1] - row[0];
-    const double t = b_ * Softplus(f) - a_ * Softplus(-f) + c_;
+    const double t = curve_.At(row[1] - row[0]);
     row[0] = LogisticOfMinus(t);
     row[1] = LogisticOfMinus(-t);
   }
 
  private:
-  const double a_, b_, c_;
+  const Curve curve_;
+};
+
+class OneVsRestMap final : public ProbabilityMap {
+ public:
+  explicit OneVsRestMap(std::vector<Curve> curves) : curves_(std::move(curves)) {}
+
+  void Apply(absl::Span<double> row) const override {
+    LogOddsInPlace(row);
+    for (size_t k = 0; k < row.size(); ++k) row[k] = LogisticOfMinus(-curves_[k].At(row[k]));
+    NormaliseInPlace(row);
+  }
+
+ private:
+  const std::vector<Curve> curves_;
 };
 
 // Mean cross-entropy of 1 / (1 + exp(-x)), x = (features, 1) · parameters, against the rows' targets.
 class CrossEntropy {
  public:
-  explicit CrossEntropy(const LabelledRows& data) {
+  CrossEntropy(absl::Span<const double> scores, absl::Span<const uint8_t> positive) {
     double least[2], most[2];
     std::fill_n(least, 2, std::numeric_limits<double>::infinity());
     std::fill_n(most, 2, -std::numeric_limits<double>::infinity());
     double rows[2] = {0, 0};
-    for (const int64_t i : data.rows) {
-      const double f = data.logits.At(i, 1) - data.logits.At(i, 0);
-      const int label = data.labels[i];
-      least[label] = std::min(least[label], f);
-      most[label] = std::max(most[label], f);
+    for (size_t i = 0; i < scores.size(); ++i) {
+      const int label = positive[i];
+      least[label] = std::min(least[label], scores[i]);
+      most[label] = std::max(most[label], scores[i]);
       rows[label] += 1;
-      scores_.push_back(f);
-      targets_.push_back(label);
-      scale_ = std::max(scale_, Softplus(std::abs(f)));
+      scale_ = std::max(scale_, Softplus(std::abs(scores[i])));
+    }
+    for (const double score : scores) {
+      ln_.push_back(-Softplus(-score) / scale_);
+      minus_ln_rest_.push_back(Softplus(score) / scale_);
     }
     separable_ = most[0] <= least[1];
-    if (separable_) {
-      for (double& target : targets_) target = target > 0 ? (rows[1] + 1) / (rows[1] + 2) : 1 / (rows[0] + 2);
+    const double high = separable_ ? (rows[1] + 1) / (rows[1] + 2) : 1;
+    const double low = separable_ ? 1 / (rows[0] + 2) : 0;
+    for (size_t i = 0; i < ln_.size(); ++i) {
+      const double target = positive[i] != 0 ? high : low;
+      target_sums_[0] += target * ln_[i];
+      target_sums_[1] += target * minus_ln_rest_[i];
+      target_sums_[2] += target;
     }
     start_offset_ = std::log((rows[1] + 1) / (rows[0] + 1));
   }
@@ -66,21 +98,23 @@ class CrossEntropy {
 
   // Its minimum over the coefficients of ln s (where `with_a`) and -ln(1 - s) (`with_b`), and the offset.
   NewtonResult Minimise(bool with_a, bool with_b, const std::function<bool()>& keep_going) const {
-    const Eigen::Index size = (with_a ? 1 : 0) + (with_b ? 1 : 0) + 1;
+    std::vector<size_t> used;  // of (a, b, c)
+    if (with_a) used.push_back(0);
+    if (with_b) used.push_back(1);
+    used.push_back(2);
+    const auto size = static_cast<Eigen::Index>(used.size());
     const auto at = [&](const Eigen::VectorXd& parameters) {
-      LocalModel model{0, Eigen::VectorXd::Zero(size), Eigen::MatrixXd::Zero(size, size)};
-      Eigen::VectorXd feature = Eigen::VectorXd::Ones(size);
-      for (size_t i = 0; i < scores_.size(); ++i) {
-        if (with_a) feature[0] = -Softplus(-scores_[i]) / scale_;
-        if (with_b) feature[with_a ? 1 : 0] = Softplus(scores_[i]) / scale_;
-        const double x = feature.dot(parameters);
-        const double p = LogisticOfMinus(-x), q = LogisticOfMinus(x);
-        model.value += Softplus(x) - targets_[i] * x;
-        model.gradient += (p - targets_[i]) * feature;
-        model.hessian += p * q * feature * feature.transpose();
+      std::array<double, 3> all = {0, 0, 0};
+      for (size_t j = 0; j < used.size(); ++j) all[used[j]] = parameters[static_cast<Eigen::Index>(j)];
+      const Sums sums = At(all);
+      LocalModel model{sums.value, Eigen::VectorXd(size), Eigen::MatrixXd(size, size)};
+      for (Eigen::Index i = 0; i < size; ++i) {
+        model.gradient[i] = sums.gradient[used[static_cast<size_t>(i)]];
+        for (Eigen::Index j = 0; j < size; ++j) {
+          model.hessian(i, j) = sums.hessian[used[static_cast<size_t>(i)]][used[static_cast<size_t>(j)]];
+        }
       }
-      const double rows = static_cast<double>(scores_.size());
-      return LocalModel{model.value / rows, model.gradient / rows, model.hessian / rows};
+      return model;
     };
     Eigen::VectorXd start = Eigen::VectorXd::Zero(size);
     start[size - 1] = start_offset_;
@@ -90,7 +124,28 @@ class CrossEntropy {
   }
 
  private:
-  std::vector<double> scores_, targets_;
+  struct Sums {
+    double value = 0;
+    std::array<double, 3> gradient{};
+    std::array<std::array<double, 3>, 3> hessian{};
+  };
+
+  // Of all three parameters, those of the features scaled.
+  Sums At(const std::array<double, 3>& parameters) const {
+    const LogisticSums s = SumLogistic(ln_, minus_ln_rest_, parameters[0], parameters[1], parameters[2]);
+    const double rows = static_cast<double>(ln_.size());
+    double of_targets = 0;  // sum t x
+    for (size_t j = 0; j < 3; ++j) of_targets += parameters[j] * target_sums_[j];
+    return {
+        (s.softplus - of_targets) / rows,
+        {(s.pa - target_sums_[0]) / rows, (s.pb - target_sums_[1]) / rows, (s.p - target_sums_[2]) / rows},
+        {{{s.waa / rows, s.wab / rows, s.wa / rows},
+          {s.wab / rows, s.wbb / rows, s.wb / rows},
+          {s.wa / rows, s.wb / rows, s.w / rows}}}};
+  }
+
+  std::vector<double> ln_, minus_ln_rest_;         // ln s and -ln(1 - s) by scale_
+  std::array<double, 3> target_sums_ = {0, 0, 0};  // sum over rows of the target times each feature and 1
   double scale_ = 1;  // of the features, so that neither tiny nor huge ones upset the Hessian
   bool separable_ = false;
   double start_offset_ = 0;
@@ -126,31 +181,96 @@ Solution MinimiseInQuadrant(const CrossEntropy& entropy, const std::function<boo
   return best;
 }
 
-std::unique_ptr<const ProbabilityMap> Read(int, ParameterReader* reader) {
-  const double a = reader->Values("a", 1, kLargest)[0];
-  const double b = reader->Values("b", 1, kLargest)[0];
-  const double c = reader->Values("c", 1, kLargest)[0];
-  if (a < 0 || b < 0) {
-    reader->Fail(absl::StrCat("parameters a and b must be >= 0; were ", a, " and ", b));
-  }
-  return std::make_unique<BetaMap>(a, b, c);
+// What one class against the others gave.
+struct OneFit {
+  Curve curve;
+  bool converged = false, at_bound = false, cancelled = false;
+  int iterations = 0;
+};
+
+OneFit FitCurve(absl::Span<const double> scores, absl::Span<const uint8_t> positive,
+                const std::function<bool()>& keep_going) {
+  const CrossEntropy entropy(scores, positive);
+  const Solution solution = MinimiseInQuadrant(entropy, keep_going);
+  if (solution.fit.cancelled) return {.cancelled = true};
+  return {.curve = {solution.a, solution.b, solution.fit.x[solution.fit.x.size() - 1]},
+          .converged = solution.fit.converged,
+          .at_bound = entropy.separable() || solution.a + solution.b == 0,
+          .iterations = solution.fit.iterations};
 }
 
-absl::StatusOr<Fitted> Fit(const LabelledRows& data, const FitProgress& progress) {
+std::vector<Curve> ReadCurves(size_t count, ParameterReader* reader) {
+  const std::vector<double> a = reader->Values("a", count, kLargest);
+  const std::vector<double> b = reader->Values("b", count, kLargest);
+  const std::vector<double> c = reader->Values("c", count, kLargest);
+  std::vector<Curve> curves;
+  for (size_t k = 0; k < count; ++k) {
+    if (a[k] < 0 || b[k] < 0) {
+      reader->Fail(absl::StrCat("parameters a and b must be >= 0; were ", a[k], " and ", b[k]));
+    }
+    curves.push_back({a[k], b[k], c[k]});
+  }
+  return curves;
+}
+
+std::unique_ptr<const ProbabilityMap> ReadBinary(int, ParameterReader* reader) {
+  return std::make_unique<BinaryMap>(ReadCurves(1, reader)[0]);
+}
+
+std::unique_ptr<const ProbabilityMap> ReadOneVsRest(int classes, ParameterReader* reader) {
+  return std::make_unique<OneVsRestMap>(ReadCurves(static_cast<size_t>(classes), reader));
+}
+
+CalibratorSpec SpecOf(CalibrationMethod method, int classes, const std::vector<Curve>& curves) {
+  CalibratorSpec::Parameter a{"a", {}}, b{"b", {}}, c{"c", {}};
+  for (const Curve& curve : curves) {
+    a.values.push_back(curve.a);
+    b.values.push_back(curve.b);
+    c.values.push_back(curve.c);
+  }
+  return {method, classes, {std::move(a), std::move(b), std::move(c)}};
+}
+
+absl::StatusOr<Fitted> FitBinary(const LabelledRows& data, const FitProgress& progress) {
   constexpr double kExpectedPasses = 15;
   double passes = 0;
-  const CrossEntropy entropy(data);
-  const Solution solution =
-      MinimiseInQuadrant(entropy, [&] { return progress(std::min(1.0, passes++ / kExpectedPasses)); });
-  if (solution.fit.cancelled) return FitCancelled();
+  std::vector<double> scores;
+  std::vector<uint8_t> positive;
+  for (const int64_t i : data.rows) {
+    scores.push_back(data.logits.At(i, 1) - data.logits.At(i, 0));
+    positive.push_back(data.labels[i] == 1);
+  }
+  const OneFit fit =
+      FitCurve(scores, positive, [&] { return progress(std::min(1.0, passes++ / kExpectedPasses)); });
+  if (fit.cancelled) return FitCancelled();
   Fitted fitted;
-  fitted.spec = {
-      CalibrationMethod::kBeta,
-      2,
-      {{"a", {solution.a}}, {"b", {solution.b}}, {"c", {solution.fit.x[solution.fit.x.size() - 1]}}}};
-  fitted.converged = solution.fit.converged;
-  fitted.iterations = solution.fit.iterations;
-  fitted.at_bound = entropy.separable() || solution.a + solution.b == 0;
+  fitted.spec = SpecOf(CalibrationMethod::kBeta, 2, {fit.curve});
+  fitted.converged = fit.converged;
+  fitted.iterations = fit.iterations;
+  fitted.at_bound = fit.at_bound;
+  return fitted;
+}
+
+absl::StatusOr<Fitted> FitOneVsRest(const LabelledRows& data, const FitProgress& progress) {
+  const int classes = data.logits.classes();
+  const LogOddsOfClass log_odds(data);
+  std::vector<double> scores(data.rows.size());
+  std::vector<uint8_t> positive(data.rows.size());
+  std::vector<Curve> curves;
+  Fitted fitted;
+  for (int k = 0; k < classes; ++k) {
+    log_odds.Fill(k, absl::MakeSpan(scores));
+    for (size_t index = 0; index < positive.size(); ++index) {
+      positive[index] = data.labels[data.rows[index]] == k;
+    }
+    const OneFit fit = FitCurve(scores, positive, [&] { return progress(static_cast<double>(k) / classes); });
+    if (fit.cancelled) return FitCancelled();
+    curves.push_back(fit.curve);
+    fitted.converged = fitted.converged && fit.converged;
+    fitted.iterations = std::max(fitted.iterations, fit.iterations);
+    fitted.at_bound = fitted.at_bound || fit.at_bound;
+  }
+  fitted.spec = SpecOf(CalibrationMethod::kBetaOneVsRest, classes, curves);
   return fitted;
 }
 
@@ -160,10 +280,20 @@ Method BetaMethod() {
   return {.id = CalibrationMethod::kBeta,
           .name = "beta",
           .two_classes_only = true,
-          .on_more_classes = CalibrationMethod::kBeta,
+          .on_more_classes = CalibrationMethod::kBetaOneVsRest,
           .keeps_prediction = false,
-          .read = Read,
-          .fit = Fit};
+          .read = ReadBinary,
+          .fit = FitBinary};
+}
+
+Method BetaOneVsRestMethod() {
+  return {.id = CalibrationMethod::kBetaOneVsRest,
+          .name = "beta_one_vs_rest",
+          .two_classes_only = false,
+          .on_more_classes = CalibrationMethod::kBetaOneVsRest,
+          .keeps_prediction = false,
+          .read = ReadOneVsRest,
+          .fit = FitOneVsRest};
 }
 
 }  // namespace calserve

@@ -52,13 +52,14 @@ std::unique_ptr<const ProbabilityMap> ReadOneVsRest(int classes, ParameterReader
   return std::make_unique<OneVsRestMap>(ReadIsotonic(classes, reader));
 }
 
-absl::StatusOr<Fitted> FitBinary(const LabelledRows& data, const FitProgress&) {
+absl::StatusOr<Fitted> FitBinary(const LabelledRows& data, const FitProgress& progress) {
   std::vector<double> scores;
   std::vector<uint8_t> positive;
   for (const int64_t i : data.rows) {
     scores.push_back(data.logits.At(i, 1) - data.logits.At(i, 0));
     positive.push_back(data.labels[i] == 1);
   }
+  if (!progress(0.3)) return FitCancelled();
   Fitted fitted;
   fitted.spec = {CalibrationMethod::kIsotonic, 2, {}};
   fitted.iterations = 1;

@@ -13,6 +13,7 @@ Method PlattOneVsRestMethod();
 Method AdaptiveTemperatureMethod();
 Method EnsembleTemperatureMethod();
 Method BetaMethod();
+Method BetaOneVsRestMethod();
 Method VectorScalingMethod();
 Method TopLabelIsotonicMethod();
 Method IsotonicMethod();

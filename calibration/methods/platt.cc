@@ -62,14 +62,18 @@ std::unique_ptr<const ProbabilityMap> ReadOneVsRest(int classes, ParameterReader
   return std::make_unique<OneVsRestMap>(std::move(slopes), reader->Values("offset", length));
 }
 
-absl::StatusOr<Fitted> FitBinary(const LabelledRows& data, const FitProgress&) {
+absl::StatusOr<Fitted> FitBinary(const LabelledRows& data, const FitProgress& progress) {
+  constexpr double kExpectedSteps = 8;
   std::vector<double> scores;
   std::vector<uint8_t> positive;
   for (const int64_t i : data.rows) {
     scores.push_back(data.logits.At(i, 1) - data.logits.At(i, 0));
     positive.push_back(data.labels[i] == 1);
   }
-  const PlattFit fit = FitPlatt(scores, positive);
+  double steps = 0;
+  const PlattFit fit =
+      FitPlatt(scores, positive, [&] { return progress(std::min(1.0, steps++ / kExpectedSteps)); });
+  if (fit.cancelled) return FitCancelled();
   Fitted fitted;
   fitted.spec = {CalibrationMethod::kPlatt, 2, {{"slope", {fit.slope}}, {"offset", {fit.offset}}}};
   fitted.converged = fit.converged;
@@ -92,13 +96,14 @@ absl::StatusOr<Fitted> FitOneVsRest(const LabelledRows& data, const FitProgress&
   std::vector<double> slopes, offsets, scores(data.rows.size());
   std::vector<uint8_t> positive(data.rows.size());
   for (int k = 0; k < classes; ++k) {
-    if (!progress(static_cast<double>(k) / classes)) return FitCancelled();
+    const auto keep_going = [&] { return progress(static_cast<double>(k) / classes); };
     for (size_t index = 0; index < data.rows.size(); ++index) {
       const int64_t i = data.rows[index];
       scores[index] = data.logits.At(i, k) - log_sums[index];
       positive[index] = data.labels[i] == k;
     }
-    const PlattFit fit = FitPlatt(scores, positive);
+    const PlattFit fit = FitPlatt(scores, positive, keep_going);
+    if (fit.cancelled) return FitCancelled();
     slopes.push_back(fit.slope);
     offsets.push_back(fit.offset);
     fitted.converged = fitted.converged && fit.converged;

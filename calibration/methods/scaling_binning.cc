@@ -85,7 +85,8 @@ std::unique_ptr<const ProbabilityMap> Read(int, ParameterReader* reader) {
 absl::StatusOr<Fitted> Fit(const LabelledRows& data, const FitProgress& progress) {
   const TopLabels labels = TopLabelsOf(data);
   if (!progress(0.3)) return FitCancelled();
-  const PlattFit platt = FitPlatt(labels.scores, labels.correct);
+  const PlattFit platt = FitPlatt(labels.scores, labels.correct, [&] { return progress(0.5); });
+  if (platt.cancelled) return FitCancelled();
   std::vector<double> scaled;
   for (const double score : labels.scores)
     scaled.push_back(LogisticOfMinus(platt.slope * score + platt.offset));

@@ -27,8 +27,9 @@ std::unique_ptr<const ProbabilityMap> Read(int, ParameterReader* reader) {
   return std::make_unique<TopLabelMap>(std::move(curves.front()));
 }
 
-absl::StatusOr<Fitted> Fit(const LabelledRows& data, const FitProgress&) {
+absl::StatusOr<Fitted> Fit(const LabelledRows& data, const FitProgress& progress) {
   const TopLabels labels = TopLabelsOf(data);
+  if (!progress(0.7)) return FitCancelled();
   Fitted fitted;
   fitted.spec = {CalibrationMethod::kTopLabelIsotonic, data.logits.classes(), {}};
   fitted.iterations = 1;

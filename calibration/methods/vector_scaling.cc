@@ -150,6 +150,7 @@ Method VectorScalingMethod() {
           .two_classes_only = false,
           .on_more_classes = CalibrationMethod::kVectorScaling,
           .keeps_prediction = false,
+          .bytes_per_logit = sizeof(double),
           .read = Read,
           .fit = Fit};
 }

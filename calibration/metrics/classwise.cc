@@ -38,6 +38,21 @@ double ClasswiseSums::CalibrationError() const {
   return classes == 0 ? 0 : total / classes;
 }
 
+std::vector<ReliabilityBin> ClasswiseSums::ReliabilityOf(int k) const {
+  const size_t bins = edges_.bins();
+  std::vector<ReliabilityBin> out(bins);
+  for (size_t b = 0; b < bins; ++b) {
+    const Sum& sum = sums_[static_cast<size_t>(k) * bins + b];
+    out[b].lower = static_cast<double>(b) / static_cast<double>(bins);
+    out[b].upper = static_cast<double>(b + 1) / static_cast<double>(bins);
+    if (sum.rows == 0) continue;
+    out[b].count = sum.rows;
+    out[b].confidence = sum.probability / sum.rows;
+    out[b].accuracy = sum.of_class / sum.rows;
+  }
+  return out;
+}
+
 ClasswiseSums::BrierParts ClasswiseSums::Decompose(double brier) const {
   double rows = 0;
   for (const int64_t labels : labels_) rows += static_cast<double>(labels);

@@ -6,6 +6,7 @@
 
 #include "absl/types/span.h"
 #include "calibration/bin_edges.h"
+#include "calibration/metrics.h"
 
 namespace calserve {
 
@@ -23,6 +24,11 @@ class ClasswiseSums {
   // p_kb and the share o_kb that is of class k; K' classes have a row that counts (Nixon et al., 2019, static
   // and thresholded; Kull et al., 2019). 0 for no rows.
   double CalibrationError() const;
+
+  // Rows that are labelled k.
+  int64_t labelled(int k) const { return labels_[static_cast<size_t>(k)]; }
+  // The reliability diagram of class k: p_k against the share of the rows that is labelled k.
+  std::vector<ReliabilityBin> ReliabilityOf(int k) const;
 
   // With threshold 0, of the Brier score that is summed over classes ([0, 2]; Murphy, 1973; Stephenson et
   // al., 2008): Brier = calibration + refinement + within_bins exactly.

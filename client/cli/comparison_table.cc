@@ -7,33 +7,45 @@
 
 namespace calserve::cli {
 
+std::vector<std::string> ComparisonHeaders() {
+  return {"method",         "ECE",  "NLL", "Brier", "accuracy change", "NLL above the best",
+          "standard error", "time", ""};
+}
+
+std::vector<std::string> ComparisonCells(const MethodComparison& row) {
+  const std::string name = MethodName(row.method);
+  if (!row.failure.empty()) return {name, "-", "-", "-", "-", "-", "-", "-", row.failure};
+  return {name,
+          FormatMetric(row.ece),
+          FormatMetric(row.nll),
+          FormatMetric(row.brier),
+          absl::StrFormat("%+.4f", row.accuracy_change),
+          absl::StrFormat("%.5f", row.nll_excess),
+          absl::StrFormat("%.5f", row.standard_error),
+          absl::StrFormat("%.2f s", row.seconds),
+          ""};
+}
+
+std::string ComparisonNote(bool optimistic, absl::string_view mark) {
+  return absl::StrCat("On rows left out. ", mark, " is the simplest within one standard error of the best",
+                      optimistic ? "; its figures are selected, optimistic" : "");
+}
+
 std::string ComparisonTable(const FitReport& report, CalibrationMethod chosen, const Terminal& terminal) {
   if (report.comparison.empty()) return "";
-  constexpr TextTable::Align kRight = TextTable::Align::kRight;
-  TextTable table({{""},
-                   {"method"},
-                   {"ECE", kRight},
-                   {"NLL", kRight},
-                   {"Brier", kRight},
-                   {"accuracy change", kRight},
-                   {"NLL above the best", kRight},
-                   {"standard error", kRight},
-                   {"time", kRight},
-                   {""}});
-  for (const MethodComparison& row : report.comparison) {
-    const std::string name = MethodName(row.method);
-    if (!row.failure.empty()) {
-      table.AddRow({"", name, "-", "-", "-", "-", "-", "-", "-", row.failure});
-      continue;
-    }
-    table.AddRow({row.method == chosen ? "*" : "", name, FormatMetric(row.ece), FormatMetric(row.nll),
-                  FormatMetric(row.brier), absl::StrFormat("%+.4f", row.accuracy_change),
-                  absl::StrFormat("%.5f", row.nll_excess), absl::StrFormat("%.5f", row.standard_error),
-                  absl::StrFormat("%.2f s", row.seconds)});
+  const std::vector<std::string> headers = ComparisonHeaders();
+  std::vector<TextTable::Column> columns = {{""}};
+  for (size_t c = 0; c < headers.size(); ++c) {
+    const bool text = c == 0 || c + 1 == headers.size();
+    columns.push_back({headers[c], text ? TextTable::Align::kLeft : TextTable::Align::kRight});
   }
-  std::string note = "On rows left out. * is the simplest within one standard error of the best";
-  if (report.selected_optimistic) absl::StrAppend(&note, "; its figures are selected, optimistic");
-  return absl::StrCat(table.ToString(terminal), note, "\n");
+  TextTable table(std::move(columns));
+  for (const MethodComparison& row : report.comparison) {
+    std::vector<std::string> cells = ComparisonCells(row);
+    cells.insert(cells.begin(), row.method == chosen && row.failure.empty() ? "*" : "");
+    table.AddRow(std::move(cells));
+  }
+  return absl::StrCat(table.ToString(terminal), ComparisonNote(report.selected_optimistic, "*"), "\n");
 }
 
 }  // namespace calserve::cli

@@ -1,4 +1,7 @@
 #include <memory>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
@@ -14,7 +17,9 @@
 #include "client/cli/labelled_images.h"
 #include "client/cli/metrics_table.h"
 #include "client/cli/model_choice.h"
+#include "client/cli/offline_columns.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 
 namespace calserve::cli {
@@ -26,6 +31,7 @@ struct Options {
   int folds = 5;
   double holdout = 0;
   int outer_folds = 0;
+  ReportFiles files;
   // Offline:
   std::string out;
   // With a server:
@@ -46,6 +52,22 @@ std::vector<std::string> FittedMethods() {
   return names;
 }
 
+// "left out" is of rows that a fit has not seen.
+std::vector<NamedMetrics> FitColumns(const FitReport& report) {
+  std::vector<NamedMetrics> columns = {{"before", report.before, {}, {}}, {"after", report.after, {}, {}}};
+  if (report.cross_validated.has_value()) columns.push_back({"left out", *report.cross_validated, {}, {}});
+  return columns;
+}
+
+absl::Status WriteFitFiles(const ReportFiles& files, const std::string& title, const CalibratorSpec& spec,
+                           const FitReport& report, const std::vector<NamedMetrics>& columns) {
+  const std::vector<std::string> paragraphs = {
+      absl::StrCat("Fitted to ", report.n, " rows by ", MethodName(spec.method),
+                   ". \"after\" is of the rows fitted to, \"left out\" of rows that a fit has not seen.")};
+  return WriteReportFiles(files, title, columns, paragraphs,
+                          {report.comparison, spec.method, report.selected_optimistic});
+}
+
 // At most so many values of a parameter are printed: a value a class or a knot would fill the screen.
 constexpr size_t kPrintedValues = 10;
 
@@ -60,10 +82,8 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
     }
     for (const double value : parameter.values) absl::StrAppend(&parameters, " ", FormatMetric(value));
   }
-  std::vector<NamedMetrics> columns = {{"before", report.before}, {"after", report.after}};
-  if (report.cross_validated.has_value()) columns.push_back({"left out", *report.cross_validated});
   Print(absl::StrCat(session.terminal.Bold(name), "  ", parameters, "\n",
-                     MetricsTable(columns, session.terminal)));
+                     MetricsTable(FitColumns(report), session.terminal)));
   Print(ComparisonTable(report, spec.method, session.terminal));
   if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");
   if (!report.converged) Print("the fit did not converge\n");
@@ -73,14 +93,41 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
   }
 }
 
+absl::StatusOr<FitResult> FitWithProgress(CalibrationMethod method, const LabelledLogitsFile& data,
+                                          const Options& options, bool quiet) {
+  ProgressLine progress(options.method, quiet);
+  return FitCalibrator(method, data.view(), data.labels,
+                       {.folds = options.folds,
+                        .holdout = options.holdout,
+                        .outer_folds = options.outer_folds,
+                        .progress = [&](const std::string& stage, double fraction) {
+                          progress.Update(static_cast<int64_t>(100 * fraction), 100, stage);
+                          return true;
+                        }});
+}
+
+// Where the rows are at hand, what became of the classes too.
+absl::StatusOr<std::vector<NamedMetrics>> FitColumnsWithClasses(const FitResult& fit,
+                                                                const LabelledLogitsFile& data) {
+  std::vector<NamedMetrics> columns = FitColumns(fit.report);
+  const OfflineData rows{data.view(), data.labels, kDefaultBins, false, {}};
+  const absl::StatusOr<Calibrator> fitted = Calibrator::Create(fit.spec);
+  if (!fitted.ok()) return fitted.status();
+  const Calibrator calibrators[] = {Calibrator::None(data.view().classes()), *fitted};
+  for (size_t c = 0; c < 2; ++c) {
+    absl::StatusOr<NamedMetrics> column = ColumnOfCalibrator(calibrators[c], columns[c].name, rows);
+    if (!column.ok()) return column.status();
+    columns[c].classes = std::move(column->classes);
+  }
+  return columns;
+}
+
 absl::Status FitOffline(const Options& options, Session& session) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  const FitOptions fit_options = {
-      .folds = options.folds, .holdout = options.holdout, .outer_folds = options.outer_folds};
-  const absl::StatusOr<FitResult> fit = FitCalibrator(*method, data->view(), data->labels, fit_options);
+  const absl::StatusOr<FitResult> fit = FitWithProgress(*method, *data, options, session.json);
   if (!fit.ok()) return fit.status();
   if (!options.out.empty()) {
     absl::Status status = WriteWholeFile(options.out, CalibratorToJson({fit->spec, fit->report}));
@@ -91,7 +138,10 @@ absl::Status FitOffline(const Options& options, Session& session) {
   } else {
     PrintFit(MethodName(fit->spec.method), fit->spec, fit->report, session);
   }
-  return absl::OkStatus();
+  if (options.files.svg.empty() && options.files.html.empty()) return absl::OkStatus();
+  absl::StatusOr<std::vector<NamedMetrics>> columns = FitColumnsWithClasses(*fit, *data);
+  if (!columns.ok()) return columns.status();
+  return WriteFitFiles(options.files, options.logits, fit->spec, fit->report, *columns);
 }
 
 // The labelled set of a fit by the server, kept while it is sent.
@@ -149,6 +199,17 @@ absl::StatusOr<client::CalibratorInfo> ActivateFitted(const Client& client,
   return client.ActivateCalibrator(fitted.model, fitted.model_version, fitted.version, active);
 }
 
+absl::StatusOr<client::CalibratorInfo> FitShowingProgress(const Client& client, client::FitRequest request,
+                                                          bool quiet) {
+  ProgressLine progress(MethodName(request.method), quiet);
+  request.on_progress = [&](const client::FitProgress& at) {
+    progress.Update(static_cast<int64_t>(100 * at.fraction), 100,
+                    absl::StrCat(at.stage, ", ", at.rows, " rows"));
+    return true;
+  };
+  return client.FitCalibrator(request);
+}
+
 absl::Status FitOnServer(const Options& options, Session& session) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(options.method);
   if (!method.ok()) return UsageError(method.status().message());
@@ -166,13 +227,8 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.outer_folds = options.outer_folds;
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
-  ProgressLine progress(options.method, session.json);
-  request.on_progress = [&](const client::FitProgress& at) {
-    progress.Update(static_cast<int64_t>(100 * at.fraction), 100,
-                    absl::StrCat(at.stage, ", ", at.rows, " rows"));
-    return true;
-  };
-  absl::StatusOr<client::CalibratorInfo> fitted = client->FitCalibrator(request);
+  absl::StatusOr<client::CalibratorInfo> fitted =
+      FitShowingProgress(*client, std::move(request), session.json);
   if (!fitted.ok()) return fitted.status();
   if (options.activate) {
     fitted = ActivateFitted(*client, *fitted);
@@ -187,11 +243,14 @@ absl::Status FitOnServer(const Options& options, Session& session) {
     json.erase("report");  // The same keys as offline instead.
     json.update(FitToJsonValue(spec, report));
     session.answer = json;
-    return absl::OkStatus();
+  } else {
+    PrintFit(
+        absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
+        spec, report, session);
   }
-  PrintFit(absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
-           spec, report, session);
-  return absl::OkStatus();
+  return WriteFitFiles(
+      options.files, absl::StrCat(fitted->model, "/", fitted->model_version, " calibrator ", fitted->version),
+      spec, report, FitColumns(report));
 }
 
 absl::Status Run(const Options& options, Session& session) {
@@ -230,6 +289,7 @@ void AddFit(CLI::App* app, Session* session) {
       "--images", options->images, "a folder with one sub-folder per class, or a CSV list: path,label");
   images->excludes(logits);
 
+  command->add_option("--html", options->files.html, "write the fit's report as a page there");
   CLI::Option* const out =
       command->add_option("--out", options->out, "write calibrator.json there")->group("Offline");
 

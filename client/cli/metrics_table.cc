@@ -1,5 +1,6 @@
 #include "client/cli/metrics_table.h"
 
+#include <algorithm>
 #include <functional>
 
 #include "absl/strings/str_cat.h"
@@ -13,6 +14,12 @@ namespace {
 std::string Interval(const CalibrationMetrics& metrics) {
   if (!metrics.ece_low.has_value() || !metrics.ece_high.has_value()) return "-";
   return absl::StrCat(FormatMetric(metrics.ece_low), " to ", FormatMetric(metrics.ece_high));
+}
+
+int CellWidth(const std::vector<std::vector<std::string>>& rows, size_t column) {
+  int width = 0;
+  for (const std::vector<std::string>& row : rows) width = std::max(width, DisplayWidth(row[column]));
+  return width;
 }
 
 struct Metric {
@@ -53,11 +60,30 @@ std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics>
 }
 
 std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal& terminal) {
-  std::vector<TextTable::Column> headers = {{"", TextTable::Align::kLeft}};
-  for (const NamedMetrics& column : columns) headers.push_back({column.name, TextTable::Align::kRight});
-  TextTable table(std::move(headers));
-  for (std::vector<std::string>& row : MetricsRows(columns)) table.AddRow(std::move(row));
-  return table.ToString(terminal);
+  const std::vector<std::vector<std::string>> rows = MetricsRows(columns);
+  std::string out;
+  for (size_t first = 1; first <= columns.size();) {
+    // As many columns as fit, at least one.
+    size_t end = columns.size() + 1;
+    if (terminal.interactive) {
+      int width = CellWidth(rows, 0);
+      for (end = first; end <= columns.size(); ++end) {
+        width += 2 + std::max(DisplayWidth(columns[end - 1].name), CellWidth(rows, end));
+        if (width > terminal.width && end > first) break;
+      }
+    }
+    std::vector<TextTable::Column> headers = {{"", TextTable::Align::kLeft}};
+    for (size_t c = first; c < end; ++c) headers.push_back({columns[c - 1].name, TextTable::Align::kRight});
+    TextTable table(std::move(headers));
+    for (const std::vector<std::string>& row : rows) {
+      std::vector<std::string> cells = {row[0]};
+      for (size_t c = first; c < end; ++c) cells.push_back(row[c]);
+      table.AddRow(std::move(cells));
+    }
+    absl::StrAppend(&out, first == 1 ? "" : "\n", table.ToString(terminal));
+    first = end;
+  }
+  return out;
 }
 
 }  // namespace calserve::cli

@@ -1,21 +1,26 @@
 #ifndef CALSERVE_CLIENT_CLI_RELIABILITY_SVG_H_
 #define CALSERVE_CLIENT_CLI_RELIABILITY_SVG_H_
 
-#include <string>
-
 #include "absl/strings/string_view.h"
 #include "calibration/metrics.h"
+#include "calibration/metrics/estimate.h"
+#include "client/cli/svg.h"
 
 namespace calserve::cli {
 
-// A reliability diagram as one SVG element without scripts, styles or links: accuracy by confidence with the
-// gap to the diagonal, a histogram of the rows below, ECE with its interval in words, and a title and
-// description for those who cannot see it. Well-formed XML whatever `title` holds. Written by hand: Debian 12
-// has no C++ library that draws static charts as SVG without bringing a GUI toolkit.
-std::string ReliabilitySvg(const CalibrationMetrics& metrics, absl::string_view title);
+// A reliability diagram: accuracy by confidence with the gap to the diagonal and a 95 % interval a bin, the
+// rows of each bin below it, and ECE with its interval in words.
+Svg ReliabilitySvg(const CalibrationMetrics& metrics, absl::string_view title);
 
-// Text that may stand in XML or HTML content and quoted attributes.
-std::string EscapeXml(absl::string_view text);
+// How many rows, by confidence, were right and how many wrong; lines at the mean confidence and the accuracy.
+Svg ConfidenceSvg(const CalibrationMetrics& metrics, absl::string_view title);
+
+// The accuracy of a bin with Wilson's 95 % interval. In a decaying window a bin counts as many rows as it
+// has effectively.
+Estimate BinAccuracy(const ReliabilityBin& bin, const CalibrationMetrics& metrics);
+
+// "842", "12.3k", "1.2M": at most five characters for up to 999 million.
+std::string CompactCount(double count);
 
 }  // namespace calserve::cli
 

@@ -1,16 +1,22 @@
 #include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "calibration/calibrator.h"
-#include "calibration/metrics/detailed_metrics.h"
+#include "calibration/method.h"
 #include "calibration_io/calibrator_json.h"
-#include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/columns_json.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
+#include "client/cli/offline_columns.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
@@ -24,80 +30,169 @@ struct Options {
   bool details = false;
   // Offline:
   std::string logits, labels;
-  std::vector<std::string> calibrators;
+  std::vector<std::string> calibrators, methods;
+  int folds = 5;
   int bins = kDefaultBins;
+  std::string class_names;
   // With a server:
   std::string model;
   int64_t model_version = 0;
-  int64_t calibrator_version = -1;
+  std::vector<int64_t> calibrator_versions;
   std::string window = "last_1000";
   bool stored = false;
   std::vector<std::string> sources, excluded_sources;
   int64_t max_rows = 0;
 };
 
-absl::StatusOr<Calibrator> ReadCalibrator(const std::string& path, int classes) {
-  if (path.empty()) return Calibrator::None(classes);
-  const absl::StatusOr<CalibratorDocument> document = ReadCalibratorFile(path, classes);
-  if (!document.ok()) return document.status();
-  return Calibrator::Create(document->spec);
+std::vector<std::string> MethodsToCompare() {
+  std::vector<std::string> names;
+  for (const Method& method : AllMethods()) names.emplace_back(method.name);
+  names.emplace_back("all");
+  return names;
 }
 
-// What the calibrator of the file (empty: plain softmax) does with the rows.
-absl::StatusOr<NamedMetrics> Measure(const Options& options, const LabelledLogitsFile& data,
-                                     const std::string& path) {
-  const absl::StatusOr<Calibrator> calibrator = ReadCalibrator(path, data.view().classes());
-  if (!calibrator.ok()) return calibrator.status();
-  const absl::StatusOr<CalibrationMetrics> metrics =
-      Evaluate(*calibrator, data.view(), data.labels, options.bins);
-  if (!metrics.ok()) return metrics.status();
-  NamedMetrics column{MethodName(calibrator->spec().method), *metrics};
-  // One of several is told by its file.
-  if (options.calibrators.size() > 1) column.name = absl::StrCat(column.name, " (", path, ")");
-  if (!options.details) return column;
-  absl::StatusOr<DetailedMetrics> details =
-      EvaluateDetailed(*calibrator, data.view(), data.labels, {.bins = options.bins});
-  if (!details.ok()) return details.status();
-  column.details = *std::move(details);
-  return column;
-}
+// The columns of an offline report: methods, then files, then versions of the server; plain softmax where
+// nothing is asked for.
+class OfflineReport {
+ public:
+  OfflineReport(const Options& options, const LabelledLogitsFile& file, const Session& session)
+      : options_(options),
+        session_(session),
+        progress_("report", session.json),
+        data_{file.view(), file.labels, options.bins, options.details, {}} {}
 
-// The metrics of the one column, or "calibrators": a list of them with their names.
-nlohmann::ordered_json ColumnsToJson(const std::vector<NamedMetrics>& columns) {
-  nlohmann::ordered_json all = nlohmann::ordered_json::array();
-  for (const NamedMetrics& column : columns) {
-    nlohmann::ordered_json one = MetricsToJsonValue(column.metrics);
-    if (column.details.has_value()) one["details"] = DetailsToJsonValue(*column.details);
-    if (columns.size() == 1) return one;
-    one["name"] = column.name;
-    all.push_back(std::move(one));
+  absl::StatusOr<std::vector<NamedMetrics>> Columns() {
+    if (!options_.class_names.empty()) {
+      absl::StatusOr<std::vector<std::string>> names = ReadClassNames(options_.class_names, classes());
+      if (!names.ok()) return names.status();
+      data_.class_names = *std::move(names);
+    }
+    if (absl::Status status = AddMethods(); !status.ok()) return status;
+    for (const std::string& path : options_.calibrators) {
+      if (absl::Status status = AddFile(path); !status.ok()) return status;
+    }
+    if (absl::Status status = AddVersions(); !status.ok()) return status;
+    return std::move(columns_);
   }
-  return {{"calibrators", std::move(all)}};
+
+ private:
+  int classes() const { return data_.logits.classes(); }
+
+  absl::Status AddMethods() {
+    std::vector<std::string> names = options_.methods;
+    if (names.empty() && options_.calibrators.empty() && options_.calibrator_versions.empty()) {
+      names = {MethodName(CalibrationMethod::kNone)};
+    }
+    const absl::StatusOr<std::vector<CalibrationMethod>> methods = MethodsNamed(names, classes());
+    if (!methods.ok()) return methods.status();
+    for (size_t m = 0; m < methods->size(); ++m) {
+      const auto told = [&](double fraction) {
+        const double done = (static_cast<double>(m) + fraction) / static_cast<double>(methods->size());
+        progress_.Update(static_cast<int64_t>(100 * done), 100, MethodName((*methods)[m]));
+      };
+      if (absl::Status status = Add(ColumnOfMethod((*methods)[m], options_.folds, data_, told)); !status.ok())
+        return status;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AddFile(const std::string& path) {
+    const absl::StatusOr<CalibratorDocument> document = ReadCalibratorFile(path, classes());
+    if (!document.ok()) return document.status();
+    const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(document->spec);
+    if (!calibrator.ok()) return calibrator.status();
+    const std::string method = MethodName(calibrator->spec().method);
+    // One of several is told by its file.
+    const bool alone =
+        options_.calibrators.size() == 1 && options_.methods.empty() && options_.calibrator_versions.empty();
+    return Add(
+        ColumnOfCalibrator(*calibrator, alone ? method : absl::StrCat(method, " (", path, ")"), data_));
+  }
+
+  absl::Status AddVersions() {
+    if (options_.calibrator_versions.empty()) return absl::OkStatus();
+    const absl::StatusOr<Client> client = session_.Connect();
+    if (!client.ok()) return client.status();
+    const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options_.model);
+    if (!model.ok()) return model.status();
+    const absl::StatusOr<std::vector<client::CalibratorInfo>> stored = client->ListCalibrators(model->name);
+    if (!stored.ok()) return stored.status();
+    for (const int64_t version : options_.calibrator_versions) {
+      const absl::StatusOr<Calibrator> calibrator = Stored(*model, *stored, version);
+      if (!calibrator.ok()) return calibrator.status();
+      const std::string name =
+          absl::StrCat(MethodName(calibrator->spec().method), " (", model->name, " ", version, ")");
+      if (absl::Status status = Add(ColumnOfCalibrator(*calibrator, name, data_)); !status.ok())
+        return status;
+    }
+    return absl::OkStatus();
+  }
+
+  // Version 0 is plain softmax.
+  static absl::StatusOr<Calibrator> Stored(const client::ModelInfo& model,
+                                           const std::vector<client::CalibratorInfo>& stored,
+                                           int64_t version) {
+    const int classes = static_cast<int>(model.labels.size());
+    if (version == 0) return Calibrator::None(classes);
+    for (const client::CalibratorInfo& one : stored) {
+      if (one.version != version) continue;
+      const absl::StatusOr<CalibrationMethod> method = ParseMethod(one.method);
+      if (!method.ok()) return method.status();
+      return Calibrator::Create({*method, classes, one.parameters});
+    }
+    return absl::NotFoundError(absl::StrCat("model ", model.name, " has no calibrator ", version,
+                                            "; `calserve calibrators list` shows what there is"));
+  }
+
+  absl::Status Add(absl::StatusOr<NamedMetrics> column) {
+    if (!column.ok()) return column.status();
+    columns_.push_back(*std::move(column));
+    return absl::OkStatus();
+  }
+
+  const Options& options_;
+  const Session& session_;
+  ProgressLine progress_;
+  OfflineData data_;
+  std::vector<NamedMetrics> columns_;
+};
+
+// What the figures of the columns are of.
+std::vector<std::string> WhatIsMeasured(const Options& options, const LabelledLogitsFile& data) {
+  std::vector<std::string> out = {absl::StrCat(data.labels.size(), " rows of ", data.view().classes(),
+                                               " classes: logits ", options.logits, ", labels ",
+                                               options.labels, ".")};
+  if (!options.methods.empty()) {
+    out.push_back(absl::StrCat("Methods are fitted here, ", options.folds,
+                               " times: each row is judged by a fit to the other folds."));
+  }
+  if (!options.calibrators.empty() || !options.calibrator_versions.empty()) {
+    out.push_back("Calibrators are applied to every row, also to rows that they were fitted to.");
+  }
+  return out;
 }
 
 absl::Status ReportOffline(const Options& options, Session& session) {
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  std::vector<NamedMetrics> columns;
-  for (const std::string& path :
-       options.calibrators.empty() ? std::vector<std::string>{""} : options.calibrators) {
-    absl::StatusOr<NamedMetrics> column = Measure(options, *data, path);
-    if (!column.ok()) return column.status();
-    columns.push_back(*std::move(column));
-  }
+  const absl::StatusOr<std::vector<NamedMetrics>> columns = OfflineReport(options, *data, session).Columns();
+  if (!columns.ok()) return columns.status();
+  const std::vector<std::string> measured = WhatIsMeasured(options, *data);
   if (session.json) {
-    session.answer = ColumnsToJson(columns);
+    session.answer = ColumnsToJson(*columns);
   } else {
-    Print(ReportText(columns, session.terminal));
+    Print(ReportText(*columns, session.terminal));
+    if (columns->size() > 1) Print(absl::StrCat("\n", absl::StrJoin(measured, "\n"), "\n"));
   }
-  return WriteReportFiles(options.files, options.logits, columns);
+  return WriteReportFiles(options.files, options.logits, *columns, measured);
 }
 
-client::ReportRequest MakeRequest(const Options& options, const std::string& model) {
+client::ReportRequest MakeRequest(const Options& options, const std::string& model,
+                                  std::optional<int64_t> calibrator_version) {
   client::ReportRequest request;
   request.model = model;
   request.model_version = options.model_version;
-  if (options.calibrator_version >= 0) request.calibrator_version = options.calibrator_version;
+  request.calibrator_version = calibrator_version;
   request.data = options.window;
   if (options.stored) {
     client::StoredSelection stored;
@@ -110,30 +205,72 @@ client::ReportRequest MakeRequest(const Options& options, const std::string& mod
   return request;
 }
 
+std::string TitleOf(const client::WindowReport& report) {
+  return absl::StrCat(report.model, "/", report.model_version, " calibrator ", report.calibrator_version,
+                      ", ", report.window.empty() ? "stored labels" : report.window);
+}
+
+void PrintReport(const client::WindowReport& report, const std::vector<NamedMetrics>& columns,
+                 const Terminal& terminal) {
+  Print(absl::StrCat(terminal.Bold(TitleOf(report)), ", as of label ", report.position, " (",
+                     TimeText(report.time), ")\n\n", ReportText(columns, terminal)));
+  if (report.alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report.alarm), "\n"));
+  if (report.selection.has_value()) Print(absl::StrCat(SelectionLine(*report.selection), "\n"));
+  if (report.catching_up) Print("the server is still reading its log: this is not yet all of it\n");
+}
+
+// Several versions side by side, each on the labels of what it served.
+absl::Status ShowVersions(const Options& options, const std::vector<client::WindowReport>& reports,
+                          Session& session) {
+  std::vector<NamedMetrics> columns;
+  nlohmann::ordered_json all = nlohmann::ordered_json::array();
+  for (const client::WindowReport& report : reports) {
+    columns.push_back(
+        {absl::StrCat("calibrator ", report.calibrator_version), report.served, report.served_details, {}});
+    all.push_back(ToJson(report));
+  }
+  const client::WindowReport& first = reports.front();
+  const std::string title = absl::StrCat(first.model, "/", first.model_version, ", ",
+                                         first.window.empty() ? "stored labels" : first.window);
+  const std::vector<std::string> measured = {
+      "Each calibrator is measured on the labels of what it served itself: the rows are not the same. "
+      "With --logits and --labels they are compared on one data set."};
+  if (session.json) {
+    session.answer = {{"reports", std::move(all)}};
+  } else {
+    Print(absl::StrCat(session.terminal.Bold(title), "\n\n", ReportText(columns, session.terminal), "\n",
+                       measured[0], "\n"));
+  }
+  return WriteReportFiles(options.files, title, columns, measured);
+}
+
 absl::Status ReportOfServer(const Options& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
   if (!model.ok()) return model.status();
-  const absl::StatusOr<client::WindowReport> report =
-      client->GetCalibrationReport(MakeRequest(options, model->name));
-  if (!report.ok()) return report.status();
-  const std::vector<NamedMetrics> columns = {
-      {"served", report->served, report->served_details},
-      {"uncalibrated", report->uncalibrated, report->uncalibrated_details}};
-  const std::string title =
-      absl::StrCat(report->model, "/", report->model_version, " calibrator ", report->calibrator_version,
-                   ", ", report->window.empty() ? "stored labels" : report->window);
-  if (session.json) {
-    session.answer = ToJson(*report);
-  } else {
-    Print(absl::StrCat(session.terminal.Bold(title), ", as of label ", report->position, " (",
-                       TimeText(report->time), ")\n\n", ReportText(columns, session.terminal)));
-    if (report->alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report->alarm), "\n"));
-    if (report->selection.has_value()) Print(absl::StrCat(SelectionLine(*report->selection), "\n"));
-    if (report->catching_up) Print("the server is still reading its log: this is not yet all of it\n");
+  std::vector<std::optional<int64_t>> versions(options.calibrator_versions.begin(),
+                                               options.calibrator_versions.end());
+  if (versions.empty()) versions.emplace_back();  // the active one
+  std::vector<client::WindowReport> reports;
+  for (const std::optional<int64_t> version : versions) {
+    absl::StatusOr<client::WindowReport> report =
+        client->GetCalibrationReport(MakeRequest(options, model->name, version));
+    if (!report.ok()) return report.status();
+    reports.push_back(*std::move(report));
   }
-  return WriteReportFiles(options.files, title, columns);
+  if (reports.size() > 1) return ShowVersions(options, reports, session);
+  const client::WindowReport& report = reports.front();
+  const std::vector<NamedMetrics> columns = {
+      {"served", report.served, report.served_details, {}},
+      {"uncalibrated", report.uncalibrated, report.uncalibrated_details, {}}};
+  if (session.json) {
+    session.answer = ToJson(report);
+  } else {
+    PrintReport(report, columns, session.terminal);
+  }
+  return WriteReportFiles(options.files, TitleOf(report), columns,
+                          {absl::StrCat("As of label ", report.position, ", ", TimeText(report.time), ".")});
 }
 
 absl::Status Run(const Options& options, Session& session) {
@@ -165,6 +302,19 @@ void AddReport(CLI::App* app, Session* session) {
           ->add_option("--calibrator", options->calibrators,
                        "a calibrator.json to apply, else plain softmax; several stand side by side")
           ->group(offline_group);
+  CLI::Option* const method =
+      command
+          ->add_option("--method", options->methods,
+                       "a method to fit and judge on rows left out, beside the calibrators; several, or all")
+          ->check(CLI::IsMember(MethodsToCompare()))
+          ->group(offline_group);
+  CLI::Option* const folds = command->add_option("--folds", options->folds, "that methods are judged by")
+                                 ->check(WholeNumber(2, 20))
+                                 ->capture_default_str()
+                                 ->group(offline_group);
+  CLI::Option* const class_names =
+      command->add_option("--class-names", options->class_names, "labels.txt: a class a line, for --html")
+          ->group(offline_group);
   CLI::Option* const bins = command->add_option("--bins", options->bins, "of equal width")
                                 ->check(WholeNumber(1, kMaxBins))
                                 ->capture_default_str()
@@ -178,10 +328,11 @@ void AddReport(CLI::App* app, Session* session) {
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version, "0: the model's default version")
           ->group(server_group);
-  CLI::Option* const calibrator_version =
-      command->add_option("--calibrator-version", options->calibrator_version, "else the active one")
-          ->check(WholeNumber(0))
-          ->group(server_group);
+  command
+      ->add_option("--calibrator-version", options->calibrator_versions,
+                   "else the active one; several stand side by side; with --logits: applied to them")
+      ->check(WholeNumber(0))
+      ->group(server_group);
   CLI::Option* const window = command->add_option("--window", options->window, "a live window")
                                   ->check(Utf8())
                                   ->capture_default_str()
@@ -205,13 +356,19 @@ void AddReport(CLI::App* app, Session* session) {
                                     ->group(stored_group);
   command->callback([=] {
     const bool offline = !options->logits.empty();
+    const bool asks_server = !offline || !options->calibrator_versions.empty();
     session->result = CheckRequirements(
-        {{offline, "an offline report: give --logits and --labels", {calibrator, bins}},
+        {{offline,
+          "an offline report: give --logits and --labels",
+          {calibrator, method, folds, bins, class_names}},
+         {!options->methods.empty(), "--method", {folds}},
          {offline || options->stored, "the rows: give --logits and --labels, or --stored", {details}},
          {!offline,
           "a report of the server: leave out --logits and --labels",
-          {model, model_version, calibrator_version, window, stored, source, exclude_source, max_rows,
-           app->get_option("--server"), app->get_option("--timeout")}},
+          {model_version, window, stored, source, exclude_source, max_rows}},
+         {asks_server,
+          "a report of the server: leave out --logits and --labels, or give --calibrator-version",
+          {model, app->get_option("--server"), app->get_option("--timeout")}},
          {options->stored, "--stored", {source, exclude_source, max_rows}}});
     if (session->result.ok()) session->result = Run(*options, *session);
   });

@@ -4,19 +4,20 @@
 #include "calibration_io/file.h"
 #include "client/cli/reliability_svg.h"
 #include "client/cli/reliability_text.h"
-#include "client/cli/report_html.h"
 
 namespace calserve::cli {
 
 absl::Status WriteReportFiles(const ReportFiles& files, const std::string& title,
-                              absl::Span<const NamedMetrics> columns) {
+                              absl::Span<const NamedMetrics> columns,
+                              absl::Span<const std::string> paragraphs, const MethodChoice& choice) {
   if (!files.svg.empty()) {
     const std::string name = absl::StrCat(title, ", ", columns[0].name);
-    absl::Status status = WriteWholeFile(files.svg, ReliabilitySvg(columns[0].metrics, name));
+    absl::Status status = WriteWholeFile(files.svg, ReliabilitySvg(columns[0].metrics, name).Standalone());
     if (!status.ok()) return status;
   }
   if (files.html.empty()) return absl::OkStatus();
-  return WriteWholeFile(files.html, ReportHtml(absl::StrCat("Calibration of ", title), {}, columns));
+  return WriteWholeFile(files.html,
+                        ReportHtml(absl::StrCat("Calibration of ", title), paragraphs, columns, choice));
 }
 
 std::string ReportText(absl::Span<const NamedMetrics> columns, const Terminal& terminal) {

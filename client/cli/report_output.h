@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/report_html.h"
 
 namespace calserve::cli {
 
@@ -15,7 +16,8 @@ struct ReportFiles {
   std::string html;  // table and every diagram
 };
 absl::Status WriteReportFiles(const ReportFiles& files, const std::string& title,
-                              absl::Span<const NamedMetrics> columns);
+                              absl::Span<const NamedMetrics> columns,
+                              absl::Span<const std::string> paragraphs = {}, const MethodChoice& choice = {});
 
 // The table, and the reliability diagram of the first column.
 std::string ReportText(absl::Span<const NamedMetrics> columns, const Terminal& terminal);

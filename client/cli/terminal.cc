@@ -9,6 +9,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 
 namespace calserve::cli {
 namespace {
@@ -40,7 +41,10 @@ Terminal Terminal::Detect(std::FILE* stream) {
   out.colour = out.interactive && Environment("NO_COLOR").empty();
   out.utf8 = LocaleIsUtf8();
   winsize size{};
-  if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0 && size.ws_col > 0) out.width = size.ws_col;
+  if (ioctl(fileno(stream), TIOCGWINSZ, &size) == 0) {
+    if (size.ws_col > 0) out.width = size.ws_col;
+    if (size.ws_row > 0) out.height = size.ws_row;
+  }
   return out;
 }
 
@@ -60,25 +64,28 @@ int DisplayWidth(absl::string_view text) {
 }
 
 ProgressLine::ProgressLine(std::string title, bool quiet)
-    : title_(std::move(title)), quiet_(quiet), terminal_(Terminal::Detect(stderr)) {}
+    : title_(std::move(title)), quiet_(quiet), terminal_(Terminal::Detect(stderr)), started_(absl::Now()) {}
 
 ProgressLine::~ProgressLine() {
   if (line_open_) std::fputc('\n', stderr);
 }
 
 void ProgressLine::Update(int64_t done, int64_t total, absl::string_view note) {
-  if (quiet_ || total <= 0) return;
+  constexpr absl::Duration kMoment = absl::Milliseconds(500);
+  if (quiet_ || total <= 0 || (!line_open_ && shown_tenth_ < 0 && absl::Now() - started_ < kMoment)) return;
   if (terminal_.interactive) {
     constexpr int kWidth = 24;
     const int filled = static_cast<int>(kWidth * done / total);
     const std::string bar = absl::StrCat(Repeat(terminal_.utf8 ? "━" : "=", filled),
                                          terminal_.Dim(Repeat(terminal_.utf8 ? "─" : "-", kWidth - filled)));
-    std::fputs(absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", note).c_str(),
-               stderr);
+    const std::string line = absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", note);
+    if (line != shown_) std::fputs(line.c_str(), stderr);
+    shown_ = line;
     line_open_ = true;
     return;
   }
   const int tenth = static_cast<int>(10 * done / total);
+  if (tenth < shown_tenth_) shown_tenth_ = -1;
   if (tenth <= shown_tenth_) return;
   shown_tenth_ = tenth;
   std::fputs(absl::StrCat(title_, "  ", done, "/", total, note.empty() ? "" : "  ", note, "\n").c_str(),

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace calserve::cli {
 
@@ -14,6 +15,7 @@ struct Terminal {
   bool colour = false;       // interactive, and NO_COLOR is not set (no-color.org)
   bool utf8 = true;          // of the locale; else bars are drawn in ASCII
   int width = 80;            // columns
+  int height = 24;           // lines
 
   static Terminal Detect(std::FILE* stream);
 
@@ -33,17 +35,19 @@ int DisplayWidth(absl::string_view text);
 // Shows how far something is on standard error: one line redrawn on a terminal, a line every tenth otherwise.
 class ProgressLine {
  public:
-  // Nothing is shown where `quiet`.
+  // Nothing is shown where `quiet`, nor of what is done within a moment.
   ProgressLine(std::string title, bool quiet);
   ~ProgressLine();
-  // `note` follows the bar.
+  // `note` follows the bar. Where `done` falls, another stage has begun.
   void Update(int64_t done, int64_t total, absl::string_view note = "");
 
  private:
   const std::string title_;
   const bool quiet_;
   const Terminal terminal_;
+  const absl::Time started_;
   int shown_tenth_ = -1;
+  std::string shown_;  // on a terminal
   bool line_open_ = false;
 };
 

@@ -13,8 +13,7 @@
 #include "client/cli/metrics_table.h"
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
-#include "client/cli/reliability_text.h"
-#include "client/cli/text_table.h"
+#include "client/cli/watch_screen.h"
 
 namespace calserve::cli {
 namespace {
@@ -43,53 +42,25 @@ std::string Line(const client::WindowReport& report) {
       FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));
 }
 
-// The newest report of each window, as a table and one diagram.
+// The newest report of each window: drawn anew on a terminal, whatever size it has by then; else a line each.
 class LiveView {
  public:
-  explicit LiveView(const Terminal& terminal) : terminal_(terminal) {}
+  explicit LiveView(const Terminal& terminal) : interactive_(terminal.interactive) {
+    if (interactive_) Print("\x1b[2J");
+  }
 
   void Show(const std::vector<client::WindowReport>& reports) {
     for (const client::WindowReport& report : reports) newest_[report.window] = report;
-    if (!terminal_.interactive) {
+    if (!interactive_) {
       for (const client::WindowReport& report : reports) Print(Line(report));
       return;
     }
-    Print(absl::StrCat("\x1b[H\x1b[2J", Screen()));
+    const Terminal terminal = Terminal::Detect(stdout);
+    Print(Redraw(WatchScreen(newest_, terminal), terminal));
   }
 
  private:
-  std::string Screen() const {
-    TextTable table({{"window"},
-                     {"calibrator", TextTable::Align::kRight},
-                     {"n", TextTable::Align::kRight},
-                     {"accuracy", TextTable::Align::kRight},
-                     {"confidence", TextTable::Align::kRight},
-                     {"ECE", TextTable::Align::kRight},
-                     {"floor", TextTable::Align::kRight},
-                     {"uncalibrated", TextTable::Align::kRight},
-                     {"NLL", TextTable::Align::kRight}});
-    const client::WindowReport* last = nullptr;
-    for (const auto& [window, report] : newest_) {
-      table.AddRow({window, absl::StrCat(report.calibrator_version), absl::StrCat(report.served.n),
-                    FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
-                    FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
-                    FormatMetric(report.uncalibrated.ece), FormatMetric(report.served.nll)});
-      if (last == nullptr || report.served.n > last->served.n) last = &report;
-    }
-    if (last == nullptr) return "";
-    return absl::StrCat(terminal_.Bold(absl::StrCat(last->model, "/", last->model_version)), "  ",
-                        TimeText(last->time), last->catching_up ? "  catching up" : "", "\n\n",
-                        table.ToString(terminal_), "\n",
-                        last->alarm.has_value() ? absl::StrCat(AlarmText(*last->alarm), "\n\n") : "",
-                        terminal_.Bold(last->window), "\n", ReliabilityText(last->served, terminal_));
-  }
-
-  std::string AlarmText(const client::AlarmInfo& alarm) const {
-    const std::string line = AlarmLine(alarm);
-    return alarm.state == client::AlarmInfo::State::kRaised ? terminal_.Bold(line) : line;
-  }
-
-  const Terminal terminal_;
+  const bool interactive_;
   std::map<std::string, client::WindowReport> newest_;
 };
 

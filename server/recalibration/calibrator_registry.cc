@@ -160,6 +160,9 @@ absl::StatusOr<CalibratorVersion> Registry::Run(FitJob job) {
   ASSIGN_OR_RETURN(const LabelledLogits data, std::move(job.read)(read));
   rows = static_cast<int64_t>(data.labels.size());
   job.options.progress = go_on;
+  // What the logits leave of it. At least 1: 0 is no limit.
+  const auto taken = static_cast<int64_t>(data.logits.size() * sizeof(float));
+  job.options.max_bytes = std::max<int64_t>(1, options_.fit_max_bytes - taken);
   ASSIGN_OR_RETURN(FitResult fit,
                    FitCalibrator(job.method, LogitsView(absl::MakeConstSpan(data.logits), data.columns),
                                  data.labels, job.options));

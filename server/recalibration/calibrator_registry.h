@@ -20,7 +20,7 @@ namespace calserve {
 
 struct RecalibrationOptions {
   int64_t fit_max_rows = 1'000'000;            // rows of one fit
-  int64_t fit_max_bytes = int64_t{512} << 20;  // of the logits of one fit
+  int64_t fit_max_bytes = int64_t{512} << 20;  // of one fit: its logits and what its method takes beside
   int max_queued_fits = 4;                     // beside the one that runs; beyond it RESOURCE_EXHAUSTED
 };
 

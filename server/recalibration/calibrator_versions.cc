@@ -59,17 +59,25 @@ absl::Status CheckClasses(const CalibrationTarget& target, const CalibratorSpec&
                                                  target.classes));
 }
 
+// How long the methods took that auto compared is no content: the same rows give the same calibrator.
+CalibratorDocument WithoutTimes(CalibratorDocument document) {
+  if (!document.report.has_value()) return document;
+  for (MethodComparison& row : document.report->comparison) row.seconds = 0;
+  return document;
+}
+
 }  // namespace
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarget& target,
-                                                          const std::string& content,
+                                                          const CalibratorDocument& document,
                                                           const std::string& origin) {
+  const std::string content = CalibratorToJson(document);
   // What could not be read back must not be stored.
   RETURN_IF_ERROR(CalibratorFromJson(content).status());
   StoredCalibrator stored;
   stored.model = target.model;
   stored.model_version = target.model_version;
-  stored.digest = ContentDigest(content);
+  stored.digest = ContentDigest(CalibratorToJson(WithoutTimes(document)));
   stored.content = content;
   stored.origin = origin;
   stored.created = Now();
@@ -85,7 +93,7 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const Calibratio
         absl::StrCat("the weights or class names of model ", target.model, " version ", target.model_version,
                      " were replaced while the calibrator was fitted; fit again"));
   }
-  return Add(target, CalibratorToJson({std::move(fit.spec), std::move(fit.report)}), "fit");
+  return Add(target, {std::move(fit.spec), std::move(fit.report)}, "fit");
 }
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const CalibrationTarget& target,
@@ -97,7 +105,7 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
     ASSIGN_OR_RETURN(const CalibratorDocument document, CalibratorFromJson(json));
     RETURN_IF_ERROR(CheckClasses(target, document.spec));
     // Written anew, so that layout does not make another version of it.
-    ASSIGN_OR_RETURN(const CalibratorVersion added, Add(target, CalibratorToJson(document), "shipped"));
+    ASSIGN_OR_RETURN(const CalibratorVersion added, Add(target, document, "shipped"));
     shipped = added.version;
   }
   ASSIGN_OR_RETURN(const std::vector<StoredCalibrator> versions, store_.ListCalibrators(target.model));

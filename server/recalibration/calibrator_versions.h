@@ -15,6 +15,7 @@
 #include "absl/time/time.h"
 #include "calibration/calibrator.h"
 #include "calibration/fit.h"
+#include "calibration_io/calibrator_json.h"
 #include "server/base/clock.h"
 #include "server/base/mutex.h"
 #include "server/feedback/store.h"
@@ -63,7 +64,7 @@ class CalibratorVersions final {
   using ModelVersion = std::pair<std::string, int64_t>;
 
   absl::Time Now() const { return absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now())); }
-  absl::StatusOr<CalibratorVersion> Add(const CalibrationTarget& target, const std::string& content,
+  absl::StatusOr<CalibratorVersion> Add(const CalibrationTarget& target, const CalibratorDocument& document,
                                         const std::string& origin);
   // Whether the model version had other content when it was added last.
   absl::StatusOr<bool> ContentChanged(const CalibrationTarget& target);

@@ -40,4 +40,8 @@ for program in "$BENCHMARKS"/*/*_benchmark; do
   run "$program" --benchmark_min_time=0.5
   echo '~~~'
 done
+cat >&2 <<'END'
+Not run here, for it needs the packages of tests/oracles/requirements.txt:
+  tests/benchmarks/calibration/field_benchmark.py     our fits and metrics beside the field's packages
+END
 exit "$failed"

@@ -171,6 +171,19 @@ def betas():
             beta("the score is worse than none", scores, falling, agrees=False)]
 
 
+def beta_one_vs_rest(name, logits, labels):
+    """Each class against the others by the maximum that betas() holds betacal to."""
+    scores = class_log_odds(logits)
+    columns, coefficients = [], []
+    for k in range(logits.shape[1]):
+        a, b, c = exact_beta(scores[:, k], (labels == k).astype(int))
+        columns.append(scipy.special.expit(b * np.logaddexp(0, scores[:, k]) - a * np.logaddexp(0, -scores[:, k]) + c))
+        coefficients.append((a, b, c))
+    p = np.stack(columns, axis=1)
+    a, b, c = (as_list(values) for values in zip(*coefficients))
+    return case(name, logits, labels, p / p.sum(axis=1, keepdims=True), a=a, b=b, c=c)
+
+
 # --- Vector scaling --------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +290,7 @@ def methods():
                                  adaptive_temperature("two classes, sure too often", bent, bent_labels)],
         "ensemble_temperature": [ensemble_temperature(*one) for one in many],
         "beta": betas(),
+        "beta_one_vs_rest": [beta_one_vs_rest(*one) for one in many],
         "vector_scaling": [vector_scaling(*one) for one in many],
         "isotonic": [isotonic("two classes", binary[:, 1], binary_labels, tests),
                      isotonic("many ties", ties, binary_labels, tests)],

@@ -53,7 +53,11 @@ def write(name, cases):
 
 
 def check(place, committed, computed):
-    """Raises unless both documents say the same: numbers to 1e-7 relative, the rest exactly, versions aside."""
+    """Raises unless both documents say the same: numbers to 1e-7 relative, the rest exactly, versions aside.
+
+    What a package itself says where it is not exact ("others") differs from machine to machine, probmetrics' float32 by
+    1e-3: it is held to 2e-3.
+    """
     if isinstance(committed, dict):
         assert committed.keys() == computed.keys(), place
         for key in committed:
@@ -64,7 +68,9 @@ def check(place, committed, computed):
         for index, (one, other) in enumerate(zip(committed, computed)):
             check(f"{place}[{index}]", one, other)
     elif isinstance(committed, float):
-        assert math.isclose(committed, computed, rel_tol=1e-7, abs_tol=1e-12), (place, committed, computed)
+        inexact = ".others." in place
+        close = math.isclose(committed, computed, rel_tol=0 if inexact else 1e-7, abs_tol=2e-3 if inexact else 1e-12)
+        assert close, (place, committed, computed)
     else:
         assert committed == computed, (place, committed, computed)
 

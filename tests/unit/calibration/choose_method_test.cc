@@ -117,9 +117,10 @@ TEST(ChooseMethodTest, ComparesEveryMethodForSoManyClassesInOrderOfSimplicity) {
   const absl::StatusOr<FitResult> many = Auto(RandomLabelled(300, 3, 1, 8)),
                                   two = Auto(RandomLabelled(300, 2, 1, 8));
   ASSERT_TRUE(many.ok() && two.ok()) << many.status() << two.status();
-  EXPECT_THAT(Compared(many->report), ElementsAre(kNone, kTemperature, kPlattOneVsRest, kAdaptiveTemperature,
-                                                  kEnsembleTemperature, kVectorScaling, kTopLabelIsotonic,
-                                                  kIsotonicOneVsRest, kHistogram, kScalingBinning));
+  EXPECT_THAT(Compared(many->report),
+              ElementsAre(kNone, kTemperature, kPlattOneVsRest, kAdaptiveTemperature, kEnsembleTemperature,
+                          kBetaOneVsRest, kVectorScaling, kTopLabelIsotonic, kIsotonicOneVsRest, kHistogram,
+                          kScalingBinning));
   EXPECT_THAT(Compared(two->report),
               ElementsAre(kNone, kTemperature, kPlatt, kAdaptiveTemperature, kEnsembleTemperature, kBeta,
                           kVectorScaling, kTopLabelIsotonic, kIsotonic, kHistogram, kScalingBinning));

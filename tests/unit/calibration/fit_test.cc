@@ -270,6 +270,58 @@ TEST(FitTest, ZeroFoldsLeaveCrossValidationOut) {
   EXPECT_EQ(result->report.folds, 0);
 }
 
+TEST(FitTest, RowsVisitedOutOfFoldAreThoseOfTheCrossValidatedReport) {
+  const Labelled data = RandomLabelled(400, 4, 2, 21);
+  for (const double holdout : {0.0, 0.3}) {
+    FitOptions options;
+    options.holdout = holdout;
+    const absl::StatusOr<FitResult> fit = Fit(kTemperature, data, options);
+    ASSERT_TRUE(fit.ok());
+    double nll = 0;
+    int64_t rows = 0;
+    ASSERT_TRUE(VisitOutOfFold(kTemperature, data.view(), data.labels, options, [&](const AppliedRow& row) {
+                  nll += RowNll(row.probabilities, row.label);
+                  ++rows;
+                }).ok());
+    EXPECT_EQ(rows, fit->report.cross_validated->n);
+    EXPECT_NEAR(nll / static_cast<double>(rows), *fit->report.cross_validated->nll, 1e-12);
+  }
+}
+
+TEST(FitTest, NothingIsVisitedOutOfFoldWhereNoRowIsLeftOut) {
+  const Labelled data = RandomLabelled(100, 3, 1, 22);
+  const auto visit = [&](CalibrationMethod method, const Labelled& rows, FitOptions options) {
+    return VisitOutOfFold(method, rows.view(), rows.labels, options, [](const AppliedRow&) { FAIL(); });
+  };
+  ExpectError(visit(CalibrationMethod::kAuto, data, {}), absl::StatusCode::kInvalidArgument, "not auto");
+  ExpectError(visit(kTemperature, data, {.folds = 0}), absl::StatusCode::kInvalidArgument,
+              "folds or holdout");
+  FitOptions cancelled;
+  cancelled.progress = [](const std::string&, double) { return false; };
+  ExpectError(visit(kTemperature, data, cancelled), absl::StatusCode::kCancelled, "cancelled");
+  ExpectError(visit(kTemperature, RandomLabelled(5, 3, 1, 22), {}), absl::StatusCode::kFailedPrecondition,
+              "at least 30");
+}
+
+TEST(FitTest, WhatAMethodTakesBesideTheLogitsIsBounded) {
+  const Labelled data = RandomLabelled(100, 5, 2, 23);
+  FitOptions options;
+  options.max_bytes = 100 * 5 * 8;
+  EXPECT_TRUE(Fit(CalibrationMethod::kVectorScaling, data, options).ok());
+  --options.max_bytes;
+  ExpectError(Fit(CalibrationMethod::kVectorScaling, data, options), absl::StatusCode::kFailedPrecondition,
+              "takes 4000 bytes beside the logits; 3999 are left: take at most 99 rows, or another method");
+  EXPECT_TRUE(Fit(kTemperature, data, options).ok());
+  // auto goes without it.
+  options.max_bytes = 1;
+  options.folds = 2;
+  const absl::StatusOr<FitResult> chosen = Fit(CalibrationMethod::kAuto, data, options);
+  ASSERT_TRUE(chosen.ok()) << chosen.status();
+  for (const MethodComparison& row : chosen->report.comparison) {
+    EXPECT_EQ(row.failure.empty(), row.method != CalibrationMethod::kVectorScaling) << row.failure;
+  }
+}
+
 TEST(FitTest, ProgressTellsBothStagesAndNeverFallsWithinOne) {
   for (const CalibrationMethod method : {kTemperature, kPlatt}) {
     std::vector<std::string> stages;

@@ -84,6 +84,13 @@ TEST(MethodOracleTest, BetaIsTheMaximumThatBetacalStopsShortOf) {
   EXPECT_EQ(Cases("beta")[1]["a"], 0) << "the case needs a coefficient that is refitted without";
 }
 
+TEST(MethodOracleTest, BetaOneVsRestIsScipysMaximumOfEachClass) {
+  for (const json& c : Cases("beta_one_vs_rest")) {
+    const FitResult fit = FitAndCompare(kBetaOneVsRest, c);
+    for (const char* name : {"a", "b", "c"}) ExpectParameter(fit.spec, name, c[name], 1e-6);
+  }
+}
+
 TEST(MethodOracleTest, VectorScalingIsTheMinimumOfProbmetricsObjective) {
   for (const json& c : Cases("vector_scaling")) {
     const FitResult fit = FitAndCompare(kVectorScaling, c);

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <random>
@@ -74,6 +75,46 @@ TEST(RowKernelsTest, MomentsAreWeightedPowerSums) {
     EXPECT_EQ(moments.second, expected[2]);
     EXPECT_EQ(moments.third, expected[3]);
   }
+}
+
+TEST(RowKernelsTest, LogisticSumsAreThoseOfTheFormulasForAnyNumberOfRows) {
+  std::mt19937 generator(5);
+  std::normal_distribution<double> normal(0, 3);
+  for (const size_t n : {0u, 1u, 3u, 4u, 255u, 256u, 257u, 1000u}) {
+    std::vector<double> a, b;
+    for (size_t i = 0; i < n; ++i) a.push_back(normal(generator)), b.push_back(normal(generator));
+    LogisticSums expected;
+    for (size_t i = 0; i < n; ++i) {
+      const double x = 0.7 * a[i] - 1.3 * b[i] + 0.2, p = 1 / (1 + std::exp(-x)), w = p * (1 - p);
+      expected.p += p, expected.pa += p * a[i], expected.pb += p * b[i];
+      expected.w += w, expected.wa += w * a[i], expected.wb += w * b[i];
+      expected.waa += w * a[i] * a[i], expected.wab += w * a[i] * b[i], expected.wbb += w * b[i] * b[i];
+      expected.softplus += std::max(x, 0.0) + std::log1p(std::exp(-std::abs(x)));
+    }
+    const LogisticSums sums = SumLogistic(a, b, 0.7, -1.3, 0.2);
+    const double tolerance = 1e-12 * static_cast<double>(n + 1);
+    EXPECT_NEAR(sums.p, expected.p, tolerance);
+    EXPECT_NEAR(sums.pa, expected.pa, tolerance);
+    EXPECT_NEAR(sums.pb, expected.pb, tolerance);
+    EXPECT_NEAR(sums.w, expected.w, tolerance);
+    EXPECT_NEAR(sums.wa, expected.wa, tolerance);
+    EXPECT_NEAR(sums.wb, expected.wb, tolerance);
+    EXPECT_NEAR(sums.waa, expected.waa, tolerance);
+    EXPECT_NEAR(sums.wab, expected.wab, tolerance);
+    EXPECT_NEAR(sums.wbb, expected.wbb, tolerance);
+    EXPECT_NEAR(sums.softplus, expected.softplus, tolerance);
+  }
+}
+
+TEST(RowKernelsTest, LogisticSumsOfOneFeatureAndOfHugeOnesAreFinite) {
+  const LogisticSums one = SumLogistic({2.0, -1.0}, {}, 1, 5, 0);
+  EXPECT_NEAR(one.p, 1 / (1 + std::exp(-2.0)) + 1 / (1 + std::exp(1.0)), 1e-15);
+  EXPECT_EQ(one.pb, 0);
+  EXPECT_EQ(one.wbb, 0);
+  const LogisticSums huge = SumLogistic({1e300, -1e300}, {}, 1, 0, 0);
+  EXPECT_EQ(huge.p, 1);
+  EXPECT_EQ(huge.w, 0);
+  EXPECT_EQ(huge.softplus, 1e300);
 }
 
 }  // namespace

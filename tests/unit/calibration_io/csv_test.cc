@@ -38,6 +38,14 @@ TEST(CsvTest, NamesTheLineAndTheValue) {
   EXPECT_THAT(ParseLabelledPaths("\"a\"b,1\n", "l.csv").status().message(), HasSubstr("a comma must follow"));
 }
 
+TEST(CsvTest, RefusesWhatWouldTakeManyTimesItsSizeAsNumbers) {
+  std::string text = "0";
+  for (int k = 1; k < 1024; ++k) text += ",0";
+  EXPECT_TRUE(ParseCsvNumbers(text + std::string(1000, '\n'), "f.csv").ok());
+  EXPECT_THAT(ParseCsvNumbers(text + std::string(131'072, '\n'), "f.csv").status().message(),
+              HasSubstr("f.csv in memory, 131073 lines of 1024 float64, is larger than the limit of 1 GiB"));
+}
+
 TEST(CsvTest, ReadsIntegers) {
   EXPECT_THAT(*ParseCsvIntegers("label\n3\n-1\n", "y.csv"), ElementsAre(3, -1));
 }

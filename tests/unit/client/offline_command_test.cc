@@ -136,11 +136,74 @@ TEST_F(OfflineCommandTest, DetailsOfSeveralCalibratorsStandSideBySide) {
   EXPECT_EQ(json::parse(Calserve("report --json" + data).output).count("details"), 0u);
 }
 
+TEST_F(OfflineCommandTest, MethodsAreJudgedOnRowsLeftOutBesideFilesOnAllRows) {
+  const std::string data = WriteOracle(Oracle(0));
+  const json fit =
+      json::parse(Calserve("fit --json --method temperature --out " + Path("t.json") + data).output);
+  const std::string arguments =
+      "report --method none --method temperature --method platt --calibrator " + Path("t.json");
+  const json report = json::parse(Calserve(arguments + " --json" + data).output).at("calibrators");
+  ASSERT_EQ(report.size(), 4u);
+  EXPECT_EQ(report[0].at("name"), "none");
+  EXPECT_EQ(report[1].at("name"), "temperature");
+  EXPECT_EQ(report[2].at("name"), "platt_one_vs_rest");
+  EXPECT_NEAR(report[0].at("nll").get<double>(), fit.at("nll_before").get<double>(), 1e-12);
+  EXPECT_NEAR(report[1].at("nll").get<double>(), fit.at("nll_cross_validated").get<double>(), 1e-12);
+  EXPECT_NEAR(report[3].at("nll").get<double>(), fit.at("nll_after").get<double>(), 1e-12);
+  for (const json& one : report) EXPECT_EQ(one.at("n"), report[0].at("n"));
+  const Result table = Calserve(arguments + data);
+  EXPECT_THAT(table.output, HasSubstr("each row is judged by a fit to the other folds"));
+  EXPECT_THAT(table.output, HasSubstr("also to rows that they were fitted to"));
+}
+
+TEST_F(OfflineCommandTest, AllMethodsAreThoseThatAutoCompares) {
+  const std::string data = WriteOracle(Oracle(0));
+  const json all = json::parse(Calserve("report --method all --folds 3 --json" + data).output);
+  const json compared = json::parse(Calserve("fit --method auto --folds 3 --json" + data).output);
+  ASSERT_EQ(all.at("calibrators").size(), compared.at("comparison").size());
+  for (size_t m = 0; m < compared.at("comparison").size(); ++m) {
+    const json& row = compared.at("comparison")[m];
+    EXPECT_EQ(all.at("calibrators")[m].at("name"), row.at("method"));
+    EXPECT_NEAR(all.at("calibrators")[m].at("nll").get<double>(), row.at("nll").get<double>(), 1e-12);
+    EXPECT_NEAR(all.at("calibrators")[m].at("ece").get<double>(), row.at("ece").get<double>(), 1e-12);
+  }
+}
+
+TEST_F(OfflineCommandTest, PagesShowClassesByNameAndWhatAutoCompared) {
+  const json oracle = Oracle(0);
+  const std::string data = WriteOracle(oracle);
+  std::ofstream names(Path("labels.txt"));
+  for (int k = 0; k < oracle.at("classes").get<int>(); ++k) names << "kind <" << k << ">\n";
+  names.close();
+  ASSERT_EQ(
+      Calserve("report --method all --html " + Path("r.html") + " --class-names " + Path("labels.txt") + data)
+          .exit_code,
+      0);
+  const std::string page = *ReadWholeFile(Path("r.html"));
+  for (const char* part : {"<h2>Side by side</h2>", "<h2>Classes</h2>", "Reliability of kind &lt;0&gt;",
+                           "Confidence histogram: histogram"}) {
+    EXPECT_THAT(page, HasSubstr(part));
+  }
+  const Result wrong =
+      Calserve("report 2>&1 --class-names " + Path("labels.txt") + Write({1, 2, 3, 4}, 2, {0, 1}));
+  EXPECT_EQ(wrong.exit_code, 1);
+  EXPECT_THAT(wrong.output, HasSubstr("must have a line for each of the 2 classes; has more"));
+  ASSERT_EQ(Calserve("fit --method auto --html " + Path("f.html") + WriteOracle(oracle)).exit_code, 0);
+  EXPECT_THAT(*ReadWholeFile(Path("f.html")), HasSubstr("<tr class=\"chosen\">"));
+}
+
+TEST_F(OfflineCommandTest, AVersionOfTheServerIsAskedForWhereItIsToBeApplied) {
+  const std::string data = Write({1, 2, 3, 4}, 2, {0, 1});
+  EXPECT_EQ(Calserve("--server 127.0.0.1:1 --timeout 1s report 2>/dev/null --calibrator-version 1" + data)
+                .exit_code,
+            3);
+}
+
 TEST_F(OfflineCommandTest, EveryMethodIsFittedSavedAndReported) {
   const std::string many = WriteOracle(Oracle(0));
   for (const char* method : {"temperature", "platt", "platt_one_vs_rest", "adaptive_temperature",
-                             "ensemble_temperature", "vector_scaling", "top_label_isotonic", "isotonic",
-                             "isotonic_one_vs_rest", "histogram", "scaling_binning"}) {
+                             "ensemble_temperature", "beta", "vector_scaling", "top_label_isotonic",
+                             "isotonic", "isotonic_one_vs_rest", "histogram", "scaling_binning"}) {
     const std::string file = Path(std::string(method) + ".json");
     const Result fit = Calserve("fit --json --method " + std::string(method) + " --out " + file + many);
     ASSERT_EQ(fit.exit_code, 0) << method << fit.output;
@@ -158,7 +221,7 @@ TEST_F(OfflineCommandTest, EveryMethodIsFittedSavedAndReported) {
 TEST_F(OfflineCommandTest, AutoShowsWhatItCompared) {
   const std::string data = WriteOracle(Oracle(0));
   const json fit = json::parse(Calserve("fit --method auto --json" + data).output);
-  EXPECT_EQ(fit.at("comparison").size(), 10u);
+  EXPECT_EQ(fit.at("comparison").size(), 11u);
   EXPECT_EQ(fit.at("comparison").at(0).at("method"), "none");
   EXPECT_EQ(fit.at("selected_optimistic"), true);
   const Result table = Calserve("fit --method auto" + data);
@@ -285,7 +348,10 @@ TEST_F(OfflineCommandTest, AnOptionThatWouldBeIgnoredIsWrongUsage) {
       {"--outer-folds", "fit --outer-folds 3" + data},
       {"--out", "fit --model m --out c.json" + data},
       {"--model-version", "report --model-version 1" + data},
-      {"--calibrator-version", "report --calibrator-version 0" + data},
+      {"--window", "report --calibrator-version 0 --window last_1h" + data},
+      {"--folds", "report --folds 3" + data},
+      {"--method", "report --method temperature"},
+      {"--class-names", "report --class-names labels.txt"},
       {"--window", "report --window last_1h" + data},
       {"--stored", "report --stored" + data},
       {"--model", "report --model m" + data},

@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "absl/strings/str_split.h"
 #include "client/cli/metrics_table.h"
 #include "client/cli/reliability_text.h"
 #include "client/cli/terminal.h"
@@ -63,6 +64,45 @@ TEST(ReliabilityTextTest, DrawsTheGapOnItsSide) {
   EXPECT_THAT(text, HasSubstr("0.000-0.500  10       0.500     0.750  ##########+++++\n"));
   EXPECT_THAT(text, HasSubstr("0.750-1.000  20       1.000     0.500  ##########..........\n"));
   EXPECT_THAT(text, Not(HasSubstr("0.500-0.750")));
+}
+
+TEST(ReliabilityTextTest, ANarrowTerminalHasLessBesideItsBars) {
+  Terminal narrow = Plain();
+  narrow.width = 40;
+  const std::string text = ReliabilityText(TwoBins(), narrow);
+  EXPECT_THAT(text, HasSubstr("0.750-1.000     0.500  #########........\n"));
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(text, '\n'))) {
+    EXPECT_LE(DisplayWidth(line), narrow.width) << line;
+  }
+}
+
+TEST(ReliabilityTextTest, AWideTerminalHasTheIntervalToo) {
+  Terminal wide = Plain();
+  wide.width = 120;
+  EXPECT_THAT(ReliabilityText(TwoBins(), wide), HasSubstr("0.299-0.701"));
+}
+
+TEST(ReliabilityTextTest, BinsOfFewerRowsAreLeftOutAndCounted) {
+  const std::string text = ReliabilityText(TwoBins(), Plain(), 1);
+  EXPECT_THAT(text, HasSubstr("0.750-1.000"));
+  EXPECT_THAT(text, Not(HasSubstr("0.000-0.500")));
+  EXPECT_THAT(text, HasSubstr("1 bins of fewer rows are left out\n"));
+}
+
+TEST(MetricsTableTest, ATerminalGetsAsManyColumnsBesideEachOtherAsFit) {
+  Terminal terminal = Plain();
+  terminal.interactive = true;
+  terminal.width = 44;
+  std::vector<NamedMetrics> columns;
+  for (const char* name : {"one", "two", "three", "four"}) columns.push_back({name, TwoBins(), {}, {}});
+  const std::string table = MetricsTable(columns, terminal);
+  for (const std::string& line : std::vector<std::string>(absl::StrSplit(table, '\n'))) {
+    EXPECT_LE(DisplayWidth(line), terminal.width) << line;
+  }
+  EXPECT_THAT(table, HasSubstr("\n\n"));
+  EXPECT_THAT(table, HasSubstr("four"));
+  terminal.interactive = false;
+  EXPECT_THAT(MetricsTable(columns, terminal), Not(HasSubstr("\n\n")));
 }
 
 TEST(ReliabilityTextTest, HasNothingToDrawForNoRows) {

@@ -206,6 +206,23 @@ TEST_F(CalibratorRegistryTest, DestructionCancelsTheFitUnderWayAndThoseThatWait)
   EXPECT_TRUE(absl::IsCancelled(waiting.Wait().status()));
 }
 
+TEST_F(CalibratorRegistryTest, WhatAMethodTakesBesideTheLogitsCountsToo) {
+  options_.fit_max_bytes = 100 * 4 * (4 + 8);
+  Create();
+  const LabelledLogits data = OverconfidentLogits(100, 2);
+  const auto fit = [&](CalibrationMethod method) {
+    FitOutcome outcome;
+    registry_->FitUploaded(kTarget, method, {.folds = 0}, data, nullptr, outcome.Done());
+    return outcome.Wait().status();
+  };
+  EXPECT_EQ(fit(CalibrationMethod::kVectorScaling), absl::OkStatus());
+  --options_.fit_max_bytes;
+  Create();
+  EXPECT_THAT(fit(CalibrationMethod::kVectorScaling),
+              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("beside the logits; 3199 are left")));
+  EXPECT_EQ(fit(CalibrationMethod::kTemperature), absl::OkStatus());
+}
+
 TEST_F(CalibratorRegistryTest, RequestsBeyondItsBoundsAreRefusedWithTheBound) {
   options_.fit_max_rows = 100;
   options_.fit_max_bytes = 100 * 4 * 4 - 1;

@@ -145,6 +145,19 @@ TEST_F(CalibratorVersionsTest, FittedVersionIsStoredButNotActive) {
   EXPECT_THAT(told_, IsEmpty());
 }
 
+TEST_F(CalibratorVersionsTest, HowLongAutoTookMakesNoOtherVersion) {
+  FitReport report{.n = 40};
+  report.comparison.emplace_back();
+  report.comparison[0].seconds = 1;
+  const CalibratorVersion fitted = *versions_.AddFitted(kTarget, {Temperature(2), report});
+  report.comparison[0].seconds = 2;
+  const CalibratorVersion again = *versions_.AddFitted(kTarget, {Temperature(2), report});
+  EXPECT_EQ(again.digest, fitted.digest);
+  EXPECT_EQ(again.version, fitted.version);
+  report.comparison[0].nll = 0.5;
+  EXPECT_NE(versions_.AddFitted(kTarget, {Temperature(2), report})->digest, fitted.digest);
+}
+
 TEST_F(CalibratorVersionsTest, ActivationIsToldStoredAndRemembered) {
   const int64_t version = AddFitted(2);
   clock_.Advance(absl::Hours(1));

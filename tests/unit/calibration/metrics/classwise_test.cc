@@ -15,6 +15,22 @@ TEST(ClasswiseTest, IsTheMeanOverClassesOfTheirEce) {
   EXPECT_NEAR(sums.CalibrationError(), (0.25 + 0.25 + 0) / 3, 1e-12);
 }
 
+TEST(ClasswiseTest, AClassHasAReliabilityDiagramOfItsOwn) {
+  ClasswiseSums sums(3, 2, 0);
+  sums.Add({0.75f, 0.25f, 0.0f}, 0);
+  sums.Add({0.25f, 0.75f, 0.0f}, 1);
+  sums.Add({0.5f, 0.5f, 0.0f}, 0);
+  const std::vector<ReliabilityBin> bins = sums.ReliabilityOf(0);
+  ASSERT_EQ(bins.size(), 2u);
+  EXPECT_EQ(bins[0].count, 2);
+  EXPECT_NEAR(bins[0].confidence, 0.375, 1e-12);
+  EXPECT_NEAR(bins[0].accuracy, 0.5, 1e-12);
+  EXPECT_EQ(bins[1].lower, 0.5);
+  EXPECT_EQ(bins[1].accuracy, 1);
+  EXPECT_EQ(sums.labelled(0), 2);
+  EXPECT_EQ(sums.labelled(2), 0);
+}
+
 TEST(ClasswiseTest, TheThresholdLeavesOutSmallProbabilities) {
   ClasswiseSums sums(3, 2, 0.5);
   sums.Add({0.75f, 0.25f, 0.0f}, 0);
