@@ -26,6 +26,7 @@ struct Options {
   int folds = 5;
   double holdout = 0;
   int outer_folds = 0;
+  std::vector<double> set_alphas;
   // Offline:
   std::string out;
   // With a server:
@@ -78,8 +79,10 @@ absl::Status FitOffline(const Options& options, Session& session) {
   if (!method.ok()) return UsageError(method.status().message());
   const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
   if (!data.ok()) return data.status();
-  const FitOptions fit_options = {
+  FitOptions fit_options = {
       .folds = options.folds, .holdout = options.holdout, .outer_folds = options.outer_folds};
+  fit_options.set_alphas = options.set_alphas;
+  if (options.set_alphas.empty()) fit_options.set_alphas = {0.1, 0.05};
   const absl::StatusOr<FitResult> fit = FitCalibrator(*method, data->view(), data->labels, fit_options);
   if (!fit.ok()) return fit.status();
   if (!options.out.empty()) {
@@ -164,6 +167,7 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.folds = options.folds;
   request.holdout = options.holdout;
   request.outer_folds = options.outer_folds;
+  request.set_alphas = options.set_alphas;
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
   ProgressLine progress(options.method, session.json);
@@ -220,6 +224,11 @@ void AddFit(CLI::App* app, Session* session) {
           ->add_option("--outer-folds", options->outer_folds,
                        "of --method auto: folds around the choosing, so that its figures are not optimistic")
           ->check(WholeNumber(2, 20));
+  command
+      ->add_option("--set-alpha", options->set_alphas,
+                   "of prediction sets: share of true classes that they may miss, at most 8; 0.1 and 0.05 if none is given")
+      ->check(Share(Upto::kBelowOne))
+      ->expected(1, kMaxSetThresholds / 2);
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
   CLI::Option* const labels =

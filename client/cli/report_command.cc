@@ -15,6 +15,7 @@
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 #include "client/cli/selection_text.h"
+#include "client/cli/window_extras_text.h"
 
 namespace calserve::cli {
 namespace {
@@ -131,6 +132,7 @@ absl::Status ReportOfServer(const Options& options, Session& session) {
                        TimeText(report->time), ")\n\n", ReportText(columns, session.terminal)));
     if (report->alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report->alarm), "\n"));
     if (report->selection.has_value()) Print(absl::StrCat(SelectionLine(*report->selection), "\n"));
+    Print(WindowExtrasLines(*report));
     if (report->catching_up) Print("the server is still reading its log: this is not yet all of it\n");
   }
   return WriteReportFiles(options.files, title, columns);
