@@ -32,7 +32,8 @@ absl::Status CheckSetThresholds(absl::Span<const SetThreshold> thresholds) {
   }
   for (size_t i = 0; i < thresholds.size(); ++i) {
     const SetThreshold& t = thresholds[i];
-    const std::string name = absl::StrCat("set threshold ", i, " (", ScoreName(t.score), ", alpha ", t.alpha, ")");
+    const std::string name =
+        absl::StrCat("set threshold ", i, " (", ScoreName(t.score), ", alpha ", t.alpha, ")");
     if (!(t.alpha > 0 && t.alpha < 1)) {
       return absl::InvalidArgumentError(absl::StrCat(name, ": alpha must be in (0, 1)"));
     }

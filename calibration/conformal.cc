@@ -84,7 +84,8 @@ void TrueClassScores::Add(const Calibrator& calibrator, const LabelledRows& rows
 std::vector<SetThreshold> TrueClassScores::Thresholds(absl::Span<const double> alphas) const {
   std::vector<SetThreshold> thresholds;
   for (const double alpha : alphas) {
-    for (const auto& [score, scores] : {std::pair(ConformalScore::kThr, &thr_), {ConformalScore::kAps, &aps_}}) {
+    for (const auto& [score, scores] :
+         {std::pair(ConformalScore::kThr, &thr_), {ConformalScore::kAps, &aps_}}) {
       const absl::StatusOr<double> threshold = ConformalThreshold(*scores, alpha);
       if (threshold.ok() && std::isfinite(*threshold)) thresholds.push_back({score, alpha, *threshold, n()});
     }

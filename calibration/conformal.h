@@ -36,8 +36,8 @@ class TrueClassScores {
   // Rows that CheckLabelledLogits has passed, of the calibrator's classes.
   void Add(const Calibrator& calibrator, const LabelledRows& rows);
   int64_t n() const { return static_cast<int64_t>(thr_.size()); }
-  // THR and APS for each alpha in (0, 1), in their order; nothing for one that n rows are too few for: fewer than
-  // 1 / alpha - 1, for which every set would hold every class.
+  // THR and APS for each alpha in (0, 1), in their order; nothing for one that n rows are too few for: fewer
+  // than 1 / alpha - 1, for which every set would hold every class.
   std::vector<SetThreshold> Thresholds(absl::Span<const double> alphas) const;
 
  private:

@@ -1,17 +1,17 @@
 // Which true ECEs would show an ECE like the observed one: a test of each, inverted.
 //
-// The nuisance is how a true ECE spreads over the bins: it decides how far noise raises the ECE that is seen. It is
-// estimated anew for each tested value (as hybrid resampling does: Chuang and Lai, 2000), in two ways:
-//   shared:     the gaps shrunk towards their mean as a random-effects model has it (DerSimonian and Laird, 1986), scaled;
-//               as of a model that is overconfident all over
-//   individual: maximum likelihood under sum |gap| = t, which is soft thresholding; as of a model that is off in places
-// The second has the weight (Q - df) / (4 sqrt(2 df)), within [0, 1]: Cochran's Q of the gaps is df in the mean where bins
-// share one, with a standard deviation of sqrt(2 df).
+// The nuisance is how a true ECE spreads over the bins: it decides how far noise raises the ECE that is seen.
+// It is estimated anew for each tested value (as hybrid resampling does: Chuang and Lai, 2000), in two ways.
+// Shared, as of a model that is overconfident all over: the gaps shrunk towards their mean as a
+// random-effects model has it (DerSimonian and Laird, 1986), scaled. Individual, as of a model that is off in
+// places: maximum likelihood under sum |gap| = t, which is soft thresholding. Cochran's Q of the gaps is df
+// in the mean where bins share one gap, with a standard deviation of sqrt(2 df): the second has no weight up
+// to one standard deviation above that, all of it from four on, and in between in proportion.
 //
-// The ECE is a sum of |Normal|, whose first three cumulants are known, so its distribution is Pearson III without a
-// simulation. A value is rejected by the likelihood ratio against what is possible, ECEs of at least 0 (the unified
-// approach: Feldman and Cousins, 1998): one-sided where the truth is near 0 and only the upper side can be wrong,
-// two-sided far from it.
+// The ECE is a sum of |Normal|, whose first three cumulants are known, so its distribution is Pearson III
+// without a simulation. A value is rejected by the likelihood ratio against what is possible, ECEs of at
+// least 0 (the unified approach: Feldman and Cousins, 1998): one-sided where the truth is near 0 and only the
+// upper side can be wrong, two-sided far from it.
 
 #include <algorithm>
 #include <cmath>
@@ -24,8 +24,8 @@ namespace calserve {
 namespace {
 
 constexpr int kBisections = 30;
-constexpr int kEndBisections = 14;  // of an end of the interval
-constexpr double kDeviationsOfQ = 4;  // beyond which each bin has a gap of its own
+constexpr int kEndBisections = 14;                      // of an end of the interval
+constexpr double kSharedUpTo = 1, kIndividualFrom = 4;  // standard deviations of Q
 
 double NormalCdf(double z) { return 0.5 * std::erfc(-z / std::numbers::sqrt2); }
 
@@ -43,9 +43,9 @@ double NormalQuantile(double probability) {
   return Bisect(-40, 40, 60, [&](double z) { return NormalCdf(z) < probability; });
 }
 
-// Scores of an observation under a hypothesis that lies `distance` standard deviations from the end of what is possible,
-// below and above which it is rejected. With x = distance + z the deviation from that end, the log likelihood ratio is
-// -z^2 / 2 where x > 0, and (x^2 - z^2) / 2 below; both ends have the same.
+// Scores of an observation under a hypothesis that lies `distance` standard deviations from the end of what
+// is possible, below and above which it is rejected. With x = distance + z the deviation from that end, the
+// log likelihood ratio is -z^2 / 2 where x > 0, and (x^2 - z^2) / 2 below; both ends have the same.
 class UnifiedTest {
  public:
   explicit UnifiedTest(double level)
@@ -58,9 +58,8 @@ class UnifiedTest {
     if (distance >= two_sided_) return {-two_sided_, two_sided_};
     if (distance < 1e-6) return {-1e6, one_sided_};
     const auto low_of = [&](double high) { return -(high * high + distance * distance) / (2 * distance); };
-    const double high = Bisect(one_sided_, two_sided_, kBisections, [&](double z) {
-      return NormalCdf(z) - NormalCdf(low_of(z)) < level_;
-    });
+    const double high = Bisect(one_sided_, two_sided_, kBisections,
+                               [&](double z) { return NormalCdf(z) - NormalCdf(low_of(z)) < level_; });
     return {low_of(high), high};
   }
 
@@ -100,8 +99,8 @@ class GapFamily {
     EstimateShape();
   }
 
-  // Of the ECE that is seen where the true one is `ece`: the sum over bins of share |Normal(gap, v / n)|, and what the
-  // numbers of rows in the bins, being a sample's, move a mean of |gap| by.
+  // Of the ECE that is seen where the true one is `ece`: the sum over bins of share |Normal(gap, v / n)|, and
+  // what the numbers of rows in the bins, being a sample's, move a mean of |gap| by.
   PearsonThree Distribution(double ece) const {
     const std::vector<double> gaps = Gaps(ece);
     double mean = 0, variance = 0, third = 0, square = 0;
@@ -153,7 +152,8 @@ class GapFamily {
     for (size_t b = 0; b < bins_.size(); ++b) q += std::pow(bins_[b].gap - mean, 2) / variance[b];
     const double freedom = static_cast<double>(bins_.size() - 1);
     const double excess = std::max(0.0, q - freedom);
-    individual_ = excess > 0 ? std::min(1.0, excess / (kDeviationsOfQ * std::sqrt(2 * freedom))) : 0;
+    const double deviations = excess > 0 ? excess / std::sqrt(2 * freedom) : 0;
+    individual_ = std::clamp((deviations - kSharedUpTo) / (kIndividualFrom - kSharedUpTo), 0.0, 1.0);
     const double between = excess > 0 ? excess / (weights - squares / weights) : 0;
     double sum = 0, sum_of_weights = 0;
     for (size_t b = 0; b < bins_.size(); ++b) {

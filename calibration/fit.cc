@@ -137,8 +137,8 @@ class Fitter {
 
   absl::StatusOr<Fitted> Fit(const Method& method) const { return FitRows(method, data_, Stage("fitting")); }
 
-  // Fills report->cross_validated and adds the rows' scores to *scores; leaves both as they are where the rows
-  // cannot be split.
+  // Fills report->cross_validated and adds the rows' scores to *scores; leaves both as they are where the
+  // rows cannot be split.
   absl::Status CrossValidate(const Method& method, FitReport* report, TrueClassScores* scores) const {
     const std::vector<FoldSplit> splits = Splits(data_, options_);
     if (splits.empty()) return absl::OkStatus();

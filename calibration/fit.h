@@ -22,8 +22,9 @@ struct FitOptions {
   int outer_folds = 0;      // of kAuto: judge the choosing too, on folds around it, 2 to 20; 0 leaves it out
   int bins = kDefaultBins;  // of the reports
   int64_t min_rows = 30;    // fewer labels cannot support a fit
-  // Of prediction sets, at most kMaxSetThresholds / 2, each in (0, 1): thresholds of both scores, from the rows left
-  // out of the folds' (or the holdout's) fits. Needs folds or holdout. docs/calibration.md has what that promises.
+  // Of prediction sets, at most kMaxSetThresholds / 2, each in (0, 1): thresholds of both scores, from the
+  // rows left out of the folds' (or the holdout's) fits. Needs folds or holdout. docs/calibration.md has what
+  // that promises.
   std::vector<double> set_alphas = {};
   // Told the stage ("comparing" for kAuto, "fitting", "cross-validating") and its fraction; returning false
   // cancels the fit (CANCELLED).

@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kSetBits = 12;
 constexpr int kWeightShift = kSetBits * LabelExtras::kSets;
-constexpr int64_t kOne = 4096;  // a weight of 1, in kWeightUnit
+constexpr int64_t kOne = 4096;                   // a weight of 1, in kWeightUnit
 constexpr int64_t kLargestCode = 1 + 10 * kOne;  // of a weight of 1,024
 constexpr double kSquareUnit = 0x1p-10;
 constexpr double kConfidenceUnit = 0x1p-20;
@@ -73,8 +73,8 @@ void ExtraSums::Apply(const LabelExtras& extras, int bin, int64_t confidence, bo
   ApplyWeight(*weight, bins_[static_cast<size_t>(bin)], confidence, correct, sign);
 }
 
-// Each product is rounded to its unit before it is added: so it is a function of the label alone, and removing it undoes
-// adding it. None exceeds 2^30, and no product 2^60 before it is rounded.
+// Each product is rounded to its unit before it is added: so it is a function of the label alone, and
+// removing it undoes adding it. None exceeds 2^30, and no product 2^60 before it is rounded.
 void ExtraSums::ApplyWeight(int64_t weight, Bin& bin, int64_t confidence, bool correct, int64_t sign) {
   n_ += sign;
   bin.weight += sign * weight;
@@ -114,11 +114,11 @@ std::optional<WeightedEstimates> ExtraSums::Weighted() const {
     out.accuracy.low = std::max(0.0, *out.accuracy.low);
     out.accuracy.high = std::min(1.0, *out.accuracy.high);
   }
-  out.confidence_gap = HajekEstimate(gap,
-                                     (static_cast<double>(squares_gap2_) -
-                                      2 * gap * static_cast<double>(squares_gap_)) * kSquareUnit +
-                                         squares * gap * gap,
-                                     population);
+  out.confidence_gap = HajekEstimate(
+      gap,
+      (static_cast<double>(squares_gap2_) - 2 * gap * static_cast<double>(squares_gap_)) * kSquareUnit +
+          squares * gap * gap,
+      population);
   out.ece = metrics.ece;
   out.noise_floor = metrics.noise_floor;
   return out;

@@ -10,8 +10,8 @@
 
 namespace calserve {
 
-// What a label may bring beside its scores, in 8 bytes: how often a label like it is chosen, and how it stands to the
-// prediction sets of its calibrator's first kSets thresholds. A value; empty by default.
+// What a label may bring beside its scores, in 8 bytes: how often a label like it is chosen, and how it
+// stands to the prediction sets of its calibrator's first kSets thresholds. A value; empty by default.
 class LabelExtras {
  public:
   static constexpr int kSets = 4;
@@ -27,7 +27,8 @@ class LabelExtras {
   uint64_t bits() const { return bits_; }
   bool empty() const { return bits_ == 0; }
 
-  // `probability` in (0, 1]. Its inverse is rounded to 13 significant bits (1.2e-4 relative), at most kMaxWeight.
+  // `probability` in (0, 1]. Its inverse is rounded to 13 significant bits (1.2e-4 relative), at most
+  // kMaxWeight.
   void SetInclusionProbability(double probability);
   // `slot` in [0, kSets), size in [0, kMaxSetSize].
   void SetSet(int slot, Set set);
@@ -36,8 +37,8 @@ class LabelExtras {
   std::optional<Set> set(int slot) const;
 
  private:
-  // From the lowest bit: kSets times 12 bits, 0 or 2 (size + 1) + covered; 16 bits, 0 or 1 + 4096 e + m for the weight
-  // 2^e (1 + m / 4096).
+  // From the lowest bit: kSets times 12 bits, 0 or 2 (size + 1) + covered; 16 bits, 0 or 1 + 4096 e + m for
+  // the weight 2^e (1 + m / 4096).
   uint64_t bits_ = 0;
 };
 
@@ -48,10 +49,13 @@ struct SetCounts {
   friend bool operator==(const SetCounts&, const SetCounts&) = default;
 };
 
-// Estimates for all predictions from labels that were each chosen with a known probability p: a label weighs w = 1 / p.
+// Estimates for all predictions from labels that were each chosen with a known probability p: a label weighs
+// w = 1 / p.
 //   population = sum w                                  (Horvitz and Thompson, 1952)
-//   accuracy, confidence gap: sum w x / sum w           (Hajek, 1971), with the normal interval of the linearised
-//                                                       variance sum w^2 (x - mean)^2 / (sum w)^2 (Cochran, 1977)
+//   accuracy, confidence gap: sum w x / sum w           (Hajek, 1971), with the normal interval of the
+//   linearised
+//                                                       variance sum w^2 (x - mean)^2 / (sum w)^2 (Cochran,
+//                                                       1977)
 //   n_effective = (sum w)^2 / sum w^2                   (Kish, 1965)
 // Unbiased where labels are missing at random given p: as docs/calibration.md says.
 struct WeightedEstimates {
@@ -65,7 +69,8 @@ struct WeightedEstimates {
   friend bool operator==(const WeightedEstimates&, const WeightedEstimates&) = default;
 };
 
-// Integer sums over the extras of labels: exact, whatever comes and goes in whatever order. Room for 2^30 labels.
+// Integer sums over the extras of labels: exact, whatever comes and goes in whatever order. Room for 2^30
+// labels.
 class ExtraSums {
  public:
   explicit ExtraSums(int bins) : bin_count_(bins) {}

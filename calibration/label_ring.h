@@ -28,8 +28,8 @@ struct PackedLabel {
 static_assert(sizeof(PackedLabel) == 32);
 
 // Labels by position, from first() to end(): a queue that can be read anywhere. Positions count from 0 and
-// are never reused. Holds at most `bound` labels; the buffer doubles up to exactly that. A label takes 32 bytes, and 8 more
-// once one came with extras.
+// are never reused. Holds at most `bound` labels; the buffer doubles up to exactly that. A label takes 32
+// bytes, and 8 more once one came with extras.
 class LabelRing {
  public:
   // An empty ring whose first label will have position `first`.

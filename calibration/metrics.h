@@ -49,11 +49,11 @@ struct CalibrationMetrics {
 // linspace.
 int BinIndex(double confidence, int bins);
 
-// Fills ece_low and ece_high from the bins alone, in O(bins) without simulation; leaves them unset for n = 0. Test
-// inversion: the interval holds the true ECEs that would show one like the observed (ece_interval.cc has which test). So
-// 0 is in it exactly where the rows do not tell the model from a calibrated one, which the bootstrap of an
-// upward-biased ECE gets wrong. Always contains ece, within [0, 1]. docs/verification/5-sets.md has its simulated
-// coverage.
+// Fills ece_low and ece_high from the bins alone, in O(bins) without simulation; leaves them unset for n = 0.
+// Test inversion: the interval holds the true ECEs that would show one like the observed (ece_interval.cc has
+// which test). So 0 is in it exactly where the rows do not tell the model from a calibrated one, which the
+// bootstrap of an upward-biased ECE gets wrong. Always contains ece, within [0, 1].
+// docs/verification/5-sets.md has its simulated coverage.
 void AddEceInterval(CalibrationMetrics* metrics, double level = 0.95);
 
 // Metrics of confidences alone (top-label): confidence in [0, 1] and whether the prediction was right, one

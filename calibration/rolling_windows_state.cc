@@ -1,7 +1,7 @@
 // The stored form of RollingWindows, little-endian:
 //   magic, version; bins, max_labels, the specs; time of the newest label; the ring: position of its first
-//   label, count, labels, whether they have extras, and those; each window: where it starts in the ring, or its decaying sums; a checksum of all
-//   that.
+//   label, count, labels, whether they have extras, and those; each window: where it starts in the ring, or
+//   its decaying sums; a checksum of all that.
 // Integer sums are not stored: the labels give them again. Every version begins with magic and version and
 // ends with the checksum.
 
@@ -132,7 +132,8 @@ std::string WindowsState::Serialize() const {
   ByteWriter writer;
   const size_t labels = labels_.older.size() + labels_.newer.size();
   const size_t extras = labels_.extras != nullptr ? labels * kExtrasBytes : 0;
-  writer.Reserve(before_.size() + labels * kLabelBytes + sizeof(uint32_t) + extras + after_.size() + kChecksumBytes);
+  writer.Reserve(before_.size() + labels * kLabelBytes + sizeof(uint32_t) + extras + after_.size() +
+                 kChecksumBytes);
   writer.Append(before_);
   WriteLabels(labels_.older, &writer);
   WriteLabels(labels_.newer, &writer);
@@ -146,7 +147,8 @@ std::string WindowsState::Serialize() const {
 
 int64_t RollingWindows::max_serialized_bytes() const {
   const WindowsState state = State();
-  return static_cast<int64_t>(state.before_.size() + sizeof(uint32_t) + state.after_.size() + kChecksumBytes) +
+  return static_cast<int64_t>(state.before_.size() + sizeof(uint32_t) + state.after_.size() +
+                              kChecksumBytes) +
          ring_.bound() * static_cast<int64_t>(kLabelBytes + kExtrasBytes);
 }
 

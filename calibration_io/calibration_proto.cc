@@ -160,7 +160,8 @@ void SetThresholdsToProto(absl::Span<const SetThreshold> thresholds, v1::Calibra
 std::vector<SetThreshold> SetThresholdsFromProto(const v1::Calibrator& calibrator) {
   std::vector<SetThreshold> out;
   for (const v1::SetThreshold& threshold : calibrator.set_thresholds()) {
-    out.push_back({SetMethodFromProto(threshold.method()), threshold.alpha(), threshold.threshold(), threshold.n()});
+    out.push_back(
+        {SetMethodFromProto(threshold.method()), threshold.alpha(), threshold.threshold(), threshold.n()});
   }
   return out;
 }

@@ -95,7 +95,8 @@ FitReport ReadReport(const Json& json, absl::Status* error) {
 std::vector<SetThreshold> ReadSetThresholds(const Json& json, JsonReader* document, absl::Status* error) {
   std::vector<SetThreshold> out;
   if (!json.is_array() || json.size() > kMaxSetThresholds) {
-    document->Fail("set_thresholds", absl::StrCat("must be an array of at most ", kMaxSetThresholds, " thresholds"));
+    document->Fail("set_thresholds",
+                   absl::StrCat("must be an array of at most ", kMaxSetThresholds, " thresholds"));
     return out;
   }
   for (size_t i = 0; i < json.size(); ++i) {

@@ -293,7 +293,9 @@ WindowReport FromProto(const v1::WindowReport& report) {
   for (const v1::SetCoverage& coverage : report.set_coverage()) {
     out.set_coverage.push_back(
         {{SetMethodFromProto(coverage.method()), coverage.alpha(), coverage.threshold()},
-         coverage.n(), EstimateFromProto(coverage.coverage()), coverage.mean_size()});
+         coverage.n(),
+         EstimateFromProto(coverage.coverage()),
+         coverage.mean_size()});
   }
   if (report.has_weighted()) out.weighted = WeightedFromProto(report.weighted());
   return out;

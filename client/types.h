@@ -165,8 +165,8 @@ struct WindowReport {
   // Of all labels of the calibrator version; unset for stored labels.
   std::optional<AlarmInfo> alarm;
   std::optional<LabelSelection> selection;
-  // How the prediction sets of the calibrator hold; and estimates for all predictions, of labels with an inclusion
-  // probability.
+  // How the prediction sets of the calibrator hold; and estimates for all predictions, of labels with an
+  // inclusion probability.
   struct SetCoverage {
     SetThreshold threshold;  // its n is not known here: 0
     int64_t n = 0;
@@ -183,7 +183,7 @@ struct ReportRequest {
   std::optional<int64_t> calibrator_version;  // unset: the active one
   // A live window by name, or stored labels.
   std::variant<std::string, StoredSelection> data = std::string("last_1000");
-  bool detailed = false;  // also the DetailedMetrics; only of stored labels
+  bool detailed = false;                      // also the DetailedMetrics; only of stored labels
   std::vector<std::string> report_mask = {};  // paths of WindowReport, as "served.ece"; empty: everything
 };
 

@@ -155,9 +155,10 @@ void AddFeedback(CLI::App* app, Session* session) {
   class_index->needs(ticket);
   command->add_option("--source", options->source, "who or what labelled")->check(Utf8());
   command
-      ->add_option("--inclusion-probability", options->inclusion_probability,
-                   "with what probability each prediction was chosen to be labelled, (0, 1]; a line's own counts "
-                   "before it")
+      ->add_option(
+          "--inclusion-probability", options->inclusion_probability,
+          "with what probability each prediction was chosen to be labelled, (0, 1]; a line's own counts "
+          "before it")
       ->check(Share(Upto::kOne));
   command->callback([=] {
     options->one = ticket->count() > 0;

@@ -226,7 +226,8 @@ void AddFit(CLI::App* app, Session* session) {
           ->check(WholeNumber(2, 20));
   command
       ->add_option("--set-alpha", options->set_alphas,
-                   "of prediction sets: share of true classes that they may miss, at most 8; 0.1 and 0.05 if none is given")
+                   "of prediction sets: share of true classes that they may miss, at most 8; 0.1 and 0.05 if "
+                   "none is given")
       ->check(Share(Upto::kBelowOne))
       ->expected(1, kMaxSetThresholds / 2);
   CLI::Option* const logits =

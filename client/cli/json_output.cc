@@ -96,12 +96,9 @@ Json ToJson(const Estimate& estimate) {
 }
 
 Json ToJson(const client::WindowReport::SetCoverage& coverage) {
-  return {{"method", ScoreName(coverage.threshold.score)},
-          {"alpha", coverage.threshold.alpha},
-          {"threshold", coverage.threshold.threshold},
-          {"n", coverage.n},
-          {"coverage", ToJson(coverage.coverage)},
-          {"mean_size", coverage.mean_size}};
+  return {{"method", ScoreName(coverage.threshold.score)}, {"alpha", coverage.threshold.alpha},
+          {"threshold", coverage.threshold.threshold},     {"n", coverage.n},
+          {"coverage", ToJson(coverage.coverage)},         {"mean_size", coverage.mean_size}};
 }
 
 Json ToJson(const WeightedEstimates& weighted) {

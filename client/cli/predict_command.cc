@@ -165,14 +165,15 @@ void AddPredict(CLI::App* app, Session* session) {
       ->capture_default_str();
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
-  CLI::Option* const set_method =
-      command
-          ->add_option("--prediction-set", options->set_method,
-                       "add the set of classes that holds the true one with probability 1 - alpha: THR (small sets) or "
-                       "APS (sets that grow with how hard the input is)")
-          ->check(CLI::IsMember({"THR", "APS"}));
+  CLI::Option* const set_method = command
+                                      ->add_option("--prediction-set", options->set_method,
+                                                   "add the set of classes that holds the true one with "
+                                                   "probability 1 - alpha: THR (small sets) or "
+                                                   "APS (sets that grow with how hard the input is)")
+                                      ->check(CLI::IsMember({"THR", "APS"}));
   command
-      ->add_option("--alpha", options->alpha, "share of true classes that the sets may miss; the calibrator has some")
+      ->add_option("--alpha", options->alpha,
+                   "share of true classes that the sets may miss; the calibrator has some")
       ->needs(set_method)
       ->check(Share(Upto::kBelowOne))
       ->capture_default_str();

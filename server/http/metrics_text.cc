@@ -242,7 +242,8 @@ class Collector final : public prometheus::Collectable {
     weighted("calserve_calibration_weighted_confidence_gap",
              "Mean confidence minus accuracy of all predictions, estimated likewise",
              [](const Window::Weighted& w) { return w.confidence_gap; });
-    weighted("calserve_calibration_weighted_ece", "Expected calibration error of all predictions, estimated likewise",
+    weighted("calserve_calibration_weighted_ece",
+             "Expected calibration error of all predictions, estimated likewise",
              [](const Window::Weighted& w) { return w.ece; });
     AddSets(families, "calserve_calibration_set_coverage", "Share of prediction sets that held the label",
             [](const Window::Sets& sets) { return sets.coverage; });

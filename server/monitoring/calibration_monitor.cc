@@ -37,7 +37,12 @@ struct ScoredRow {
 class Monitor final : public CalibrationMonitor {
  public:
   Monitor(const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup)
-      : options_(options), store_(store), clock_(clock), lookup_(std::move(lookup)), scorer_(lookup_), stored_(store) {}
+      : options_(options),
+        store_(store),
+        clock_(clock),
+        lookup_(std::move(lookup)),
+        scorer_(lookup_),
+        stored_(store) {}
   ~Monitor() override;
 
   // Restores the checkpoint into `fold`, which was just created, and starts the folder.
@@ -63,8 +68,8 @@ class Monitor final : public CalibrationMonitor {
   // Those that the store has, up to that position.
   void ReplayAcknowledgements(int64_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountArrival(const ScoredRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Of keys that were restored, so that they are known before the next label. Where the lookup cannot tell now they
-  // come with that label.
+  // Of keys that were restored, so that they are known before the next label. Where the lookup cannot tell
+  // now they come with that label.
   void FindThresholds(const std::vector<WindowFold::HeldKey>& held);
   void RememberThresholds(const MonitorKey& key, absl::Span<const SetThreshold> thresholds);
   // What the counts of a window's sets are of.
@@ -242,7 +247,8 @@ void Monitor::FindThresholds(const std::vector<WindowFold::HeldKey>& held) {
   for (const auto& [key, label_position] : held) {
     if (key.calibrator_version == 0) continue;
     const auto calibrator = lookup_(key.model, key.model_version, key.calibrator_version);
-    if (calibrator.ok() && *calibrator != nullptr) RememberThresholds(key, (*calibrator)->spec().set_thresholds);
+    if (calibrator.ok() && *calibrator != nullptr)
+      RememberThresholds(key, (*calibrator)->spec().set_thresholds);
   }
 }
 

@@ -29,8 +29,9 @@ MonitorKey KeyOf(const ScoredLabel& row);
 // Scores rows of the log: confidence and correctness exactly as served, NLL and Brier from the ticket's
 // logits through the calibrator that served (and through plain softmax for the uncalibrated side). A row
 // without logits, or whose calibrator is gone, or whose label is not one of its classes, has no NLL and no
-// Brier; nor does it count for the prediction sets of its calibrator, whose scores are of the same probabilities. So
-// does none of more than LabelExtras::kMaxSetSize classes. Remembers the calibrators that it has met. Not thread-safe.
+// Brier; nor does it count for the prediction sets of its calibrator, whose scores are of the same
+// probabilities. So does none of more than LabelExtras::kMaxSetSize classes. Remembers the calibrators that
+// it has met. Not thread-safe.
 class LabelScorer final {
  public:
   explicit LabelScorer(CalibratorLookup lookup) : lookup_(std::move(lookup)) {}

@@ -15,9 +15,9 @@ struct SetChoice {
   double alpha = 0;
 };
 
-// The threshold of it that the calibrator has; alphas are the same within 1e-9. INVALID_ARGUMENT where the method is not
-// named or alpha is not in (0, 1); FAILED_PRECONDITION where the calibrator has none of these, saying which it has and
-// what to do. Both name the field.
+// The threshold of it that the calibrator has; alphas are the same within 1e-9. INVALID_ARGUMENT where the
+// method is not named or alpha is not in (0, 1); FAILED_PRECONDITION where the calibrator has none of these,
+// saying which it has and what to do. Both name the field.
 absl::StatusOr<SetThreshold> FindThreshold(const SetChoice& choice, const ServedModel& model,
                                            const ServedCalibrator& calibrator);
 

@@ -11,7 +11,8 @@ namespace calserve {
 // Which fields of a WindowReport a caller wants: WatchCalibrationRequest.report_mask. An immutable value.
 class ReportMask final {
  public:
-  // INVALID_ARGUMENT for a path that there is not, listing what there is in its place, and for more than 100 paths.
+  // INVALID_ARGUMENT for a path that there is not, listing what there is in its place, and for more than 100
+  // paths.
   static absl::StatusOr<ReportMask> FromProto(const google::protobuf::FieldMask& mask);
 
   // Whether it names fields at all: then only those, and what always comes.

@@ -1,5 +1,5 @@
-// Prediction sets, labels chosen with known probabilities, and reports of only what was asked for: against the real
-// server and real images.
+// Prediction sets, labels chosen with known probabilities, and reports of only what was asked for: against
+// the real server and real images.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -45,7 +45,7 @@ class PredictionSetTest : public ::testing::Test {
     const auto fitted = Fit(*api_, specification);
     EXPECT_TRUE(fitted.ok()) << fitted.status;
     EXPECT_TRUE(api_->Activate(ActivateRequest(fitted->version(), 0)).ok());
-    return *fitted;
+    return fitted.response;
   }
   v1::PredictRequest Asking(int begin, int count, v1::SetMethod method, double alpha) {
     v1::PredictRequest request = TestTensorRequest(begin, count);
@@ -111,7 +111,8 @@ TEST_F(PredictionSetTest, SetsHoldTheTrueClassAsOftenAsPromisedAndTheReportSaysS
 
   const auto unknown = api_->Predict(Asking(0, 1, v1::SET_METHOD_APS, 0.3));
   EXPECT_EQ(unknown.status.code, absl::StatusCode::kFailedPrecondition);
-  EXPECT_THAT(unknown.status.message, HasSubstr("it has THR at alpha 0.1, APS at alpha 0.1, THR at alpha 0.02"));
+  EXPECT_THAT(unknown.status.message,
+              HasSubstr("it has THR at alpha 0.1, APS at alpha 0.1, THR at alpha 0.02"));
 
   RestartServer();
   const v1::WindowReport restarted = WaitForLabels(*api_, calibrator.version(), kServed);

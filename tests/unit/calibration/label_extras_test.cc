@@ -114,9 +114,10 @@ TEST(ExtraSumsTest, WeightedFiguresAreThoseOfTheFormulas) {
   EXPECT_NEAR(found.accuracy.value, wy / w1, 1e-4);
   EXPECT_NEAR(found.confidence_gap.value, wg / w1, 1e-4);
   EXPECT_NEAR(found.ece, ece, 1e-4);
-  EXPECT_NEAR(*found.accuracy.high - found.accuracy.value, kNormalQuantile * std::sqrt(accuracy_spread) / w1, 1e-4);
-  EXPECT_NEAR(*found.confidence_gap.high - found.confidence_gap.value, kNormalQuantile * std::sqrt(gap_spread) / w1,
+  EXPECT_NEAR(*found.accuracy.high - found.accuracy.value, kNormalQuantile * std::sqrt(accuracy_spread) / w1,
               1e-4);
+  EXPECT_NEAR(*found.confidence_gap.high - found.confidence_gap.value,
+              kNormalQuantile * std::sqrt(gap_spread) / w1, 1e-4);
 }
 
 TEST(ExtraSumsTest, WhatIsRemovedLeavesNoTrace) {
@@ -158,7 +159,8 @@ TEST(ExtraSumsTest, ProbabilitiesOfOneGiveThePlainFigures) {
   EXPECT_EQ(sums.Weighted()->n_effective, 1000);
 }
 
-// Doubtful predictions are labelled far more often than sure ones, and the model is overconfident where it is sure.
+// Doubtful predictions are labelled far more often than sure ones, and the model is overconfident where it is
+// sure.
 TEST(ExtraSumsTest, WeightsUndoAKnownBiasOfTheSampling) {
   std::mt19937_64 generator(5);
   std::uniform_real_distribution<double> uniform(0, 1);
@@ -182,8 +184,10 @@ TEST(ExtraSumsTest, WeightsUndoAKnownBiasOfTheSampling) {
       ++sampled;
     }
     const WeightedEstimates found = *sample.Weighted();
-    accuracy_held += *found.accuracy.low <= right / kPopulation && right / kPopulation <= *found.accuracy.high;
-    gap_held += *found.confidence_gap.low <= gap / kPopulation && gap / kPopulation <= *found.confidence_gap.high;
+    accuracy_held +=
+        *found.accuracy.low <= right / kPopulation && right / kPopulation <= *found.accuracy.high;
+    gap_held +=
+        *found.confidence_gap.low <= gap / kPopulation && gap / kPopulation <= *found.confidence_gap.high;
     for (const double bin : bins) true_ece += std::abs(bin) / kPopulation / kRuns;
     plain_gap += sample_gap / sampled / kRuns;
     weighted_gap += found.confidence_gap.value / kRuns;
@@ -204,9 +208,11 @@ class ExtrasStream {
   explicit ExtrasStream(int seed) : labels_(seed), generator_(seed) {}
   WindowLabel Next() {
     WindowLabel label = labels_.Next();
-    if (generator_() % 3 == 0) label.extras.SetInclusionProbability(1.0 / static_cast<double>(1 + generator_() % 2000));
+    if (generator_() % 3 == 0)
+      label.extras.SetInclusionProbability(1.0 / static_cast<double>(1 + generator_() % 2000));
     for (int slot = 0; slot < LabelExtras::kSets; ++slot) {
-      if (generator_() % 2 == 0) label.extras.SetSet(slot, {generator_() % 10 > 0, static_cast<int>(generator_() % 20)});
+      if (generator_() % 2 == 0)
+        label.extras.SetSet(slot, {generator_() % 10 > 0, static_cast<int>(generator_() % 20)});
     }
     return label;
   }
@@ -239,13 +245,15 @@ TEST(WindowExtrasTest, AreTheSameAfterBeingStored) {
   const std::vector<std::string> names = {"last_100", "last_1h"};
   const auto windows = Windows(names);
   for (int i = 0; i < 700; ++i) Push(windows.get(), stream.Next());
-  const auto restored = RollingWindows::Deserialize(windows->Serialize(), Specs(names), kDefaultBins, 1'000'000);
+  const auto restored =
+      RollingWindows::Deserialize(windows->Serialize(), Specs(names), kDefaultBins, 1'000'000);
   ASSERT_TRUE(restored.ok()) << restored.status();
   for (int i = 0; i < 300; ++i) {
     const WindowLabel label = stream.Next();
     Push(windows.get(), label);
     Push(restored->get(), label);
-    const WindowMetrics a = windows->Report(i % 2, label.time_micros), b = (*restored)->Report(i % 2, label.time_micros);
+    const WindowMetrics a = windows->Report(i % 2, label.time_micros),
+                        b = (*restored)->Report(i % 2, label.time_micros);
     ASSERT_EQ(a.weighted, b.weighted);
     ASSERT_EQ(a.sets, b.sets);
   }

@@ -80,10 +80,12 @@ TEST(SetThresholdsTest, SetsHoldTheLabelsOfFreshRowsAsOftenAsTheyPromise) {
         const std::vector<int> set = PredictionSet(threshold.score, threshold.threshold, p, logits);
         held += std::find(set.begin(), set.end(), fresh.labels[i]) != set.end();
       }
-      // The threshold of n rows leaves a coverage that varies by sqrt(a (1 - a) / n): three of that, and of the fresh.
+      // The threshold of n rows leaves a coverage that varies by sqrt(a (1 - a) / n): three of that, and of
+      // the fresh.
       const double a = threshold.alpha, deviation = std::sqrt(a * (1 - a) * (1 / 3000.0 + 1 / 20'000.0));
       const double coverage = held / static_cast<double>(fresh.size());
-      EXPECT_GE(coverage, 1 - a - 3 * deviation) << MethodName(method) << " " << ScoreName(threshold.score) << " " << a;
+      EXPECT_GE(coverage, 1 - a - 3 * deviation)
+          << MethodName(method) << " " << ScoreName(threshold.score) << " " << a;
       if (threshold.score == ConformalScore::kThr) {
         EXPECT_LE(coverage, 1 - a + 3 * deviation) << MethodName(method) << " " << a;
       }
@@ -130,8 +132,10 @@ TEST(SetThresholdsTest, ACalibratorRefusesBadOnes) {
   EXPECT_TRUE(create(good, other).ok());
   ExpectError(create(good, good), absl::StatusCode::kInvalidArgument, "there twice");
   ExpectError(create(good, {ConformalScore::kAps, 1, 0.5, 10}), absl::StatusCode::kInvalidArgument, "alpha");
-  ExpectError(create(good, {ConformalScore::kAps, 0.1, INFINITY, 10}), absl::StatusCode::kInvalidArgument, "finite");
-  ExpectError(create(good, {ConformalScore::kAps, 0.1, 0.5, 0}), absl::StatusCode::kInvalidArgument, "n must be");
+  ExpectError(create(good, {ConformalScore::kAps, 0.1, INFINITY, 10}), absl::StatusCode::kInvalidArgument,
+              "finite");
+  ExpectError(create(good, {ConformalScore::kAps, 0.1, 0.5, 0}), absl::StatusCode::kInvalidArgument,
+              "n must be");
 }
 
 }  // namespace

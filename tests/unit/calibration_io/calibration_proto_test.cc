@@ -28,11 +28,10 @@ TEST(CalibrationProtoTest, KeepsWhatIsUnsetUnset) {
 }
 
 TEST(CalibrationProtoTest, KeepsASpec) {
-  const CalibratorSpec spec{
-      CalibrationMethod::kPlattOneVsRest,
-      3,
-      {{"slope", {-1, -2, -3}}, {"offset", {0.1, 0, 4}}},
-      {{ConformalScore::kThr, 0.1, 0.9, 500}, {ConformalScore::kAps, 0.1, 0.97, 500}}};
+  const CalibratorSpec spec{CalibrationMethod::kPlattOneVsRest,
+                            3,
+                            {{"slope", {-1, -2, -3}}, {"offset", {0.1, 0, 4}}},
+                            {{ConformalScore::kThr, 0.1, 0.9, 500}, {ConformalScore::kAps, 0.1, 0.97, 500}}};
   v1::Calibrator proto;
   SpecToProto(spec, &proto);
   EXPECT_EQ(proto.method(), "platt_one_vs_rest");

@@ -1,7 +1,7 @@
 #include "server/feedback/feedback_ingestor.h"
 
-#include <cmath>
 #include <atomic>
+#include <cmath>
 #include <future>
 #include <map>
 #include <thread>

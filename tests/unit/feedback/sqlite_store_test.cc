@@ -166,7 +166,8 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; PRAGMA user_version = 2");
+      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; PRAGMA "
+      "user_version = 2");
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));

@@ -150,12 +150,17 @@ TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
   const std::string of = "{model=\"shoes\",version=\"3\",calibrator=\"1\",window=\"last_1h\"";
   EXPECT_EQ(Family(text, "calserve_calibration_set_coverage"),
             "# TYPE calserve_calibration_set_coverage gauge\n"
-            "calserve_calibration_set_coverage" + of + ",method=\"THR\",alpha=\"0.1\"} 0.75\n"
-            "calserve_calibration_set_coverage" + of + ",method=\"APS\",alpha=\"0.05\"} 1\n");
-  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_set_size" + of + ",method=\"APS\",alpha=\"0.05\"} 2\n"));
+            "calserve_calibration_set_coverage" +
+                of +
+                ",method=\"THR\",alpha=\"0.1\"} 0.75\n"
+                "calserve_calibration_set_coverage" +
+                of + ",method=\"APS\",alpha=\"0.05\"} 1\n");
+  EXPECT_THAT(text,
+              HasSubstr("\ncalserve_calibration_set_size" + of + ",method=\"APS\",alpha=\"0.05\"} 2\n"));
   EXPECT_EQ(Family(text, "calserve_calibration_weighted_accuracy"),
             "# TYPE calserve_calibration_weighted_accuracy gauge\n"
-            "calserve_calibration_weighted_accuracy" + of + "} 0.5\n");
+            "calserve_calibration_weighted_accuracy" +
+                of + "} 0.5\n");
   EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_confidence_gap" + of + "} 0.25\n"));
   EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_ece" + of + "} 0.125\n"));
 }

@@ -110,7 +110,8 @@ TEST(LabelScorerTest, LabelThatIsNoClassAndLogitsThatAreNoNumbersGiveNoNll) {
 }
 
 CalibratorLookup LookUpWithSets(std::vector<SetThreshold> thresholds) {
-  return [thresholds](const std::string&, int64_t, int64_t) -> absl::StatusOr<std::shared_ptr<const Calibrator>> {
+  return [thresholds](const std::string&, int64_t,
+                      int64_t) -> absl::StatusOr<std::shared_ptr<const Calibrator>> {
     CalibratorSpec spec = TemperatureOf(2).spec();
     spec.set_thresholds = thresholds;
     return std::make_shared<const Calibrator>(*Calibrator::Create(spec));
@@ -119,7 +120,8 @@ CalibratorLookup LookUpWithSets(std::vector<SetThreshold> thresholds) {
 
 // The probabilities fall from class 0 to class 9.
 TEST(LabelScorerTest, TellsWhetherTheSetsHoldTheLabel) {
-  LabelScorer scorer(LookUpWithSets({{ConformalScore::kThr, 0.1, 0.9, 50}, {ConformalScore::kAps, 0.1, 0.5, 50}}));
+  LabelScorer scorer(
+      LookUpWithSets({{ConformalScore::kThr, 0.1, 0.9, 50}, {ConformalScore::kAps, 0.1, 0.5, 50}}));
   for (int label = 0; label < 10; ++label) {
     const WindowLabel scored = *scorer.Score(MakeLabel(1, label));
     const absl::Span<const float> p = scorer.served_probabilities();

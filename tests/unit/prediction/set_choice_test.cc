@@ -14,19 +14,18 @@ class PredictionSetTest : public PredictorFixture {
  protected:
   void PublishWithSets(std::vector<SetThreshold> thresholds, int classes = 4) {
     Publish({.classes = classes, .columns = classes});
-    CalibratorSpec spec{CalibrationMethod::kTemperature, classes, {{"temperature", {1.0}}}, std::move(thresholds)};
-    ASSERT_TRUE(table_.SetCalibrator(
-        "puppet", 3,
-        std::make_shared<ServedCalibrator>(ServedCalibrator{*Calibrator::Create(std::move(spec)), 2, "c0de"})));
+    CalibratorSpec spec{
+        CalibrationMethod::kTemperature, classes, {{"temperature", {1.0}}}, std::move(thresholds)};
+    ASSERT_TRUE(table_.SetCalibrator("puppet", 3,
+                                     std::make_shared<ServedCalibrator>(
+                                         ServedCalibrator{*Calibrator::Create(std::move(spec)), 2, "c0de"})));
   }
   PredictionRequest Asking(std::optional<ConformalScore> score, double alpha) {
     PredictionRequest request = Request({Tensor({1, 3, 0, 2})});
     request.prediction_set = SetChoice{score, alpha};
     return request;
   }
-  absl::StatusOr<PredictionResponse> Answer(PredictionRequest request) {
-    return Predict(std::move(request));
-  }
+  absl::StatusOr<PredictionResponse> Answer(PredictionRequest request) { return Predict(std::move(request)); }
 };
 
 const SetThreshold kThr{ConformalScore::kThr, 0.1, 0.8, 100}, kAps{ConformalScore::kAps, 0.05, 0.95, 100};

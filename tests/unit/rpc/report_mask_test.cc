@@ -60,12 +60,11 @@ TEST(ReportMaskTest, KeepsARepeatedFieldAsAWhole) {
 }
 
 TEST(ReportMaskTest, AnUnknownPathIsAnErrorThatListsTheKnown) {
-  for (const auto& [path, part] :
-       {std::pair("ece", "the fields of WindowReport are model, model_version"),
-        {"served.ecee", "the fields of CalibrationMetrics are n, accuracy"},
-        {"served.bins.count", "bins is given as a whole"},
-        {"model.name", "model is given as a whole"},
-        {"", "there is no \"\""}}) {
+  for (const auto& [path, part] : {std::pair("ece", "the fields of WindowReport are model, model_version"),
+                                   {"served.ecee", "the fields of CalibrationMetrics are n, accuracy"},
+                                   {"served.bins.count", "bins is given as a whole"},
+                                   {"model.name", "model is given as a whole"},
+                                   {"", "there is no \"\""}}) {
     const absl::Status status = Mask({"alarm", path}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << path;
     EXPECT_THAT(std::string(status.message()), HasSubstr(part));
