@@ -98,7 +98,8 @@ std::vector<int> PredictionSet(ConformalScore score, double threshold, absl::Spa
   const std::vector<double> scores = ConformalScores(score, probabilities, logits);
   std::vector<int> set = MostProbableFirst(probabilities, logits);
   // Scores do not fall along that order.
-  const auto end = std::find_if(set.begin(), set.end(), [&](int k) { return scores[k] > threshold; });
+  auto end = std::find_if(set.begin(), set.end(), [&](int k) { return scores[k] > threshold; });
+  if (score == ConformalScore::kAps && end == set.begin()) ++end;
   set.erase(end, set.end());
   return set;
 }

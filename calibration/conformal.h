@@ -44,7 +44,9 @@ class TrueClassScores {
   std::vector<double> thr_, aps_;
 };
 
-// The classes of the row's set, the most probable first; empty where even that one's score is above.
+// The classes of the row's set, the most probable first. By kThr empty where even that one's score is above.
+// By kAps never: a row has a high score for its most probable class where that one is all but certain, and
+// leaving it out there would be absurd; a larger set misses no more.
 std::vector<int> PredictionSet(ConformalScore score, double threshold, absl::Span<const float> probabilities,
                                absl::Span<const double> logits);
 

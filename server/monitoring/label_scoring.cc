@@ -81,10 +81,14 @@ void LabelScorer::ScoreSets(absl::Span<const float> logits, int label, LabelExtr
     const SetThreshold& threshold = set_thresholds_[slot];
     std::vector<double>& of = scores[threshold.score == ConformalScore::kAps ? 1 : 0];
     if (of.empty()) of = ConformalScores(threshold.score, served_probabilities_, wide);
-    const auto size =
+    int64_t size =
         std::count_if(of.begin(), of.end(), [&](double score) { return score <= threshold.threshold; });
-    extras.SetSet(static_cast<int>(slot),
-                  {of[static_cast<size_t>(label)] <= threshold.threshold, static_cast<int>(size)});
+    bool covered = of[static_cast<size_t>(label)] <= threshold.threshold;
+    if (size == 0 && threshold.score == ConformalScore::kAps) {  // As PredictionSet has it.
+      size = 1;
+      covered = label == Calibrator::PredictedClass(served_probabilities_, logits);
+    }
+    extras.SetSet(static_cast<int>(slot), {covered, static_cast<int>(size)});
   }
 }
 

@@ -142,6 +142,18 @@ TEST(LabelScorerTest, TellsWhetherTheSetsHoldTheLabel) {
   EXPECT_EQ(scorer.set_thresholds().size(), 2u);
 }
 
+TEST(LabelScorerTest, AnApsSetHoldsTheMostProbableClassAndAThrSetMayBeEmpty) {
+  LabelScorer scorer(
+      LookUpWithSets({{ConformalScore::kThr, 0.1, 0, 50}, {ConformalScore::kAps, 0.1, 0, 50}}));
+  for (const int label : {0, 1}) {
+    const WindowLabel scored = *scorer.Score(MakeLabel(1, label));
+    EXPECT_EQ(scored.extras.set(0)->size, 0);
+    EXPECT_FALSE(scored.extras.set(0)->covered);
+    EXPECT_EQ(scored.extras.set(1)->size, 1);
+    EXPECT_EQ(scored.extras.set(1)->covered, label == 0);
+  }
+}
+
 TEST(LabelScorerTest, RowWithoutLogitsCountsForNoSet) {
   LabelScorer scorer(LookUpWithSets({{ConformalScore::kThr, 0.1, 0.9, 50}}));
   ScoredLabel row = MakeLabel(1);
