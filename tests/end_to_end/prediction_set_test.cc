@@ -91,6 +91,8 @@ TEST_F(PredictionSetTest, SetsHoldTheTrueClassAsOftenAsPromisedAndTheReportSaysS
     }
     // Three standard deviations of a coverage from so many rows, fitted and served.
     const double a = threshold.alpha(), coverage = static_cast<double>(held) / labels;
+    RecordProperty(absl::StrCat(v1::SetMethod_Name(threshold.method()), "_", a),
+                   absl::StrCat("coverage ", coverage, " mean_size ", size / labels));
     EXPECT_GE(coverage, 1 - a - 3 * std::sqrt(a * (1 - a) * (1.0 / kFitted + 1.0 / kServed)));
     if (threshold.method() != v1::SET_METHOD_THR || a != 0.1) continue;
 
