@@ -25,6 +25,31 @@ int PredictedClassOf(absl::Span<const float> probabilities, absl::Span<const Flo
   return static_cast<int>(best);
 }
 
+absl::Status CheckSetThresholds(absl::Span<const SetThreshold> thresholds) {
+  if (thresholds.size() > kMaxSetThresholds) {
+    return absl::InvalidArgumentError(absl::StrCat("a calibrator may have ", kMaxSetThresholds,
+                                                   " set thresholds; has ", thresholds.size()));
+  }
+  for (size_t i = 0; i < thresholds.size(); ++i) {
+    const SetThreshold& t = thresholds[i];
+    const std::string name =
+        absl::StrCat("set threshold ", i, " (", ScoreName(t.score), ", alpha ", t.alpha, ")");
+    if (!(t.alpha > 0 && t.alpha < 1)) {
+      return absl::InvalidArgumentError(absl::StrCat(name, ": alpha must be in (0, 1)"));
+    }
+    if (!(t.threshold >= 0 && std::isfinite(t.threshold))) {
+      return absl::InvalidArgumentError(absl::StrCat(name, " must be finite and >= 0; was ", t.threshold));
+    }
+    if (t.n < 1) return absl::InvalidArgumentError(absl::StrCat(name, ": n must be >= 1; was ", t.n));
+    for (size_t j = 0; j < i; ++j) {
+      if (thresholds[j].score == t.score && thresholds[j].alpha == t.alpha) {
+        return absl::InvalidArgumentError(absl::StrCat(name, " is there twice"));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string MethodName(CalibrationMethod id) {
@@ -57,6 +82,7 @@ absl::StatusOr<Calibrator> Calibrator::Create(CalibratorSpec spec) {
     return absl::InvalidArgumentError(absl::StrCat("no calibrator has method ", MethodName(spec.method)));
   }
   if (absl::Status status = CheckClassesOf(*method, spec.classes); !status.ok()) return status;
+  if (absl::Status status = CheckSetThresholds(spec.set_thresholds); !status.ok()) return status;
   ParameterReader reader(spec);
   std::shared_ptr<const ProbabilityMap> map = method->read(spec.classes, &reader);
   if (absl::Status status = reader.Finish(); !status.ok()) return status;

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "calibration/set_threshold.h"
 
 namespace calserve {
 
@@ -44,6 +45,8 @@ struct CalibratorSpec {
   int classes = 2;
   // As the method's file in methods/ has them; docs/calibration.md lists them.
   std::vector<Parameter> parameters;
+  // Of prediction sets: none for plain softmax; each of another (score, alpha).
+  std::vector<SetThreshold> set_thresholds = {};
   friend bool operator==(const CalibratorSpec&, const CalibratorSpec&) = default;
 };
 
@@ -56,7 +59,7 @@ class Calibrator final {
   // Plain softmax over `classes` >= 2 classes.
   static Calibrator None(int classes);
   // INVALID_ARGUMENT where a parameter is missing, unknown, of the wrong length, not finite or out of its
-  // range.
+  // range, or a set threshold is.
   static absl::StatusOr<Calibrator> Create(CalibratorSpec spec);
 
   const CalibratorSpec& spec() const { return spec_; }

@@ -73,12 +73,33 @@ absl::StatusOr<double> FitConformalThreshold(ConformalScore score, const Calibra
   return ConformalThreshold(std::move(scores), alpha);
 }
 
+void TrueClassScores::Add(const Calibrator& calibrator, const LabelledRows& rows) {
+  ForEachRow(calibrator, rows, [&](const AppliedRow& row) {
+    for (auto [score, scores] : {std::pair(ConformalScore::kThr, &thr_), {ConformalScore::kAps, &aps_}}) {
+      scores->push_back(ConformalScores(score, row.probabilities, row.logits)[row.label]);
+    }
+  });
+}
+
+std::vector<SetThreshold> TrueClassScores::Thresholds(absl::Span<const double> alphas) const {
+  std::vector<SetThreshold> thresholds;
+  for (const double alpha : alphas) {
+    for (const auto& [score, scores] :
+         {std::pair(ConformalScore::kThr, &thr_), {ConformalScore::kAps, &aps_}}) {
+      const absl::StatusOr<double> threshold = ConformalThreshold(*scores, alpha);
+      if (threshold.ok() && std::isfinite(*threshold)) thresholds.push_back({score, alpha, *threshold, n()});
+    }
+  }
+  return thresholds;
+}
+
 std::vector<int> PredictionSet(ConformalScore score, double threshold, absl::Span<const float> probabilities,
                                absl::Span<const double> logits) {
   const std::vector<double> scores = ConformalScores(score, probabilities, logits);
   std::vector<int> set = MostProbableFirst(probabilities, logits);
   // Scores do not fall along that order.
-  const auto end = std::find_if(set.begin(), set.end(), [&](int k) { return scores[k] > threshold; });
+  auto end = std::find_if(set.begin(), set.end(), [&](int k) { return scores[k] > threshold; });
+  if (score == ConformalScore::kAps && end == set.begin()) ++end;
   set.erase(end, set.end());
   return set;
 }

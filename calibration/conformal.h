@@ -7,20 +7,14 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "calibration/calibrator.h"
+#include "calibration/labelled_rows.h"
 #include "calibration/logits.h"
+#include "calibration/set_threshold.h"
 
 namespace calserve {
 
 // Split conformal prediction: sets of classes that hold the true one with probability at least 1 - alpha,
 // whatever the model, where new rows are exchangeable with the labelled ones that gave the threshold.
-
-// How little a class fits a row: the set of a row is {k: score_k <= threshold}.
-enum class ConformalScore {
-  kThr,  // 1 - p_k: the smallest sets on average (Sadinle et al., 2019; also LAC)
-  kAps,  // the sum of the probabilities down to and including k's, the classes in the order of MoreProbable:
-         // sets that grow with the difficulty of the row (Romano et al., 2020, without randomisation, so that
-         // a row has one set: coverage is at least 1 - alpha, and above it)
-};
 
 // The scores of all K classes of a row. `logits` as for MoreProbable: they order equal probabilities.
 std::vector<double> ConformalScores(ConformalScore score, absl::Span<const float> probabilities,
@@ -35,7 +29,24 @@ absl::StatusOr<double> FitConformalThreshold(ConformalScore score, const Calibra
                                              LogitsView logits, absl::Span<const int32_t> labels,
                                              double alpha);
 
-// The classes of the row's set, the most probable first; empty where even that one's score is above.
+// The scores of the true classes of some rows, for thresholds of both scores. Rows are added in any number of
+// parts, each under the calibrator that is to judge it.
+class TrueClassScores {
+ public:
+  // Rows that CheckLabelledLogits has passed, of the calibrator's classes.
+  void Add(const Calibrator& calibrator, const LabelledRows& rows);
+  int64_t n() const { return static_cast<int64_t>(thr_.size()); }
+  // THR and APS for each alpha in (0, 1), in their order; nothing for one that n rows are too few for: fewer
+  // than 1 / alpha - 1, for which every set would hold every class.
+  std::vector<SetThreshold> Thresholds(absl::Span<const double> alphas) const;
+
+ private:
+  std::vector<double> thr_, aps_;
+};
+
+// The classes of the row's set, the most probable first. By kThr empty where even that one's score is above.
+// By kAps never: a row has a high score for its most probable class where that one is all but certain, and
+// leaving it out there would be absurd; a larger set misses no more.
 std::vector<int> PredictionSet(ConformalScore score, double threshold, absl::Span<const float> probabilities,
                                absl::Span<const double> logits);
 

@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "calibration/conformal.h"
 #include "calibration/folds.h"
 #include "calibration/labelled_rows.h"
 #include "calibration/method.h"
@@ -38,6 +39,28 @@ absl::Status CheckFolds(const char* name, int folds) {
       absl::StrCat(name, " must be 0 or in [", kMinFolds, ", ", kMaxFolds, "]; was ", folds));
 }
 
+absl::Status CheckSetAlphas(const FitOptions& options) {
+  constexpr size_t kMost = kMaxSetThresholds / 2;
+  const std::vector<double>& alphas = options.set_alphas;
+  if (alphas.size() > kMost) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("set_alphas may have ", kMost, " values; has ", alphas.size()));
+  }
+  for (size_t i = 0; i < alphas.size(); ++i) {
+    if (!(alphas[i] > 0 && alphas[i] < 1)) {
+      return absl::InvalidArgumentError(absl::StrCat("set_alphas must be in (0, 1); was ", alphas[i]));
+    }
+    if (std::find(alphas.begin(), alphas.begin() + i, alphas[i]) != alphas.begin() + i) {
+      return absl::InvalidArgumentError(absl::StrCat("set_alphas has ", alphas[i], " twice"));
+    }
+  }
+  if (!alphas.empty() && options.folds == 0 && options.holdout == 0) {
+    return absl::InvalidArgumentError(
+        "set_alphas need rows left out of a fit: folds or holdout must be above 0");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckOptions(CalibrationMethod id, const FitOptions& options) {
   if (absl::Status status = CheckFolds("folds", options.folds); !status.ok()) return status;
   if (absl::Status status = CheckFolds("outer_folds", options.outer_folds); !status.ok()) return status;
@@ -56,7 +79,7 @@ absl::Status CheckOptions(CalibrationMethod id, const FitOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("outer_folds judge a choice: only with auto; was ", MethodName(id)));
   }
-  return absl::OkStatus();
+  return CheckSetAlphas(options);
 }
 
 absl::Status CheckSupport(absl::Span<const int32_t> labels, int64_t min_rows) {
@@ -114,15 +137,22 @@ class Fitter {
 
   absl::StatusOr<Fitted> Fit(const Method& method) const { return FitRows(method, data_, Stage("fitting")); }
 
-  // Fills report->cross_validated; leaves it unset where the rows cannot be split.
-  absl::Status CrossValidate(const Method& method, FitReport* report) const {
+  // Fills report->cross_validated and adds the rows' scores to *scores; leaves both as they are where the
+  // rows cannot be split.
+  absl::Status CrossValidate(const Method& method, FitReport* report, TrueClassScores* scores) const {
     const std::vector<FoldSplit> splits = Splits(data_, options_);
     if (splits.empty()) return absl::OkStatus();
     const auto judge = [&](const FoldSplit& split, const FitProgress& progress, MetricsAccumulator* pooled) {
-      return JudgeSplit(method, split, progress, pooled);
+      return JudgeSplit(method, split, progress, pooled, /*nlls=*/nullptr, scores);
     };
     SetJudgedBy(report);
     return Pool(splits, judge, report);
+  }
+
+  // The scores alone, for a method whose figures are there already.
+  absl::Status Score(const Method& method, TrueClassScores* scores) const {
+    FitReport ignored;
+    return CrossValidate(method, &ignored, scores);
   }
 
  private:
@@ -230,9 +260,16 @@ absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
   report.at_bound = fitted->at_bound;
   report.before = Judge(Calibrator::None(logits.classes()), data, options.bins).first;
   std::tie(report.after, report.changed_predictions) = Judge(*calibrator, data, options.bins);
+  TrueClassScores scores;
+  TrueClassScores* const wanted = options.set_alphas.empty() ? nullptr : &scores;
+  absl::Status status;
   if (!choose && (options.folds > 0 || options.holdout > 0)) {
-    if (absl::Status status = fitter.CrossValidate(**method, &report); !status.ok()) return status;
+    status = fitter.CrossValidate(**method, &report, wanted);
+  } else if (wanted != nullptr) {
+    status = fitter.Score(**method, wanted);
   }
+  if (!status.ok()) return status;
+  result.spec.set_thresholds = scores.Thresholds(options.set_alphas);
   return result;
 }
 

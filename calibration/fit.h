@@ -28,6 +28,10 @@ struct FitOptions {
   // What the method may take beside the logits (BytesOfFit); 0: no limit. A method that would take more is
   // out of kAuto's comparison, and FAILED_PRECONDITION by itself.
   int64_t max_bytes = 0;
+  // Of prediction sets, at most kMaxSetThresholds / 2, each in (0, 1): thresholds of both scores, from the
+  // rows left out of the folds' (or the holdout's) fits. Needs folds or holdout. docs/calibration.md has what
+  // that promises.
+  std::vector<double> set_alphas = {};
   // Told the stage ("comparing" for kAuto, "fitting", "cross-validating") and its fraction; returning false
   // cancels the fit (CANCELLED).
   std::function<bool(const std::string& stage, double fraction)> progress;

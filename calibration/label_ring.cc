@@ -24,15 +24,22 @@ PackedScore PackedScore::From(const WindowLabel::Score& score) {
 
 LabelRing::View LabelRing::Labels() const {
   const int64_t until_wrap = std::min(size(), capacity_ - head_);
-  return {buffer_,
-          {buffer_.get() + head_, static_cast<size_t>(until_wrap)},
-          {buffer_.get(), static_cast<size_t>(size() - until_wrap)}};
+  const auto older = static_cast<size_t>(until_wrap), newer = static_cast<size_t>(size() - until_wrap);
+  View view{buffer_, {buffer_.get() + head_, older}, {buffer_.get(), newer}, extras_, {}, {}};
+  if (extras_ != nullptr) {
+    view.older_extras = {extras_.get() + head_, older};
+    view.newer_extras = {extras_.get(), newer};
+  }
+  return view;
 }
 
-void LabelRing::PushBack(const PackedLabel& label) {
+void LabelRing::PushBack(const PackedLabel& label, const LabelExtras& extras) {
   if (size() == capacity_) Resize(std::min(bound_, std::max(kMinCapacity, 2 * capacity_)));
   ++end_;
   buffer_[Slot(end_ - 1)] = label;
+  if (extras_ == nullptr && extras.empty()) return;
+  if (extras_ == nullptr) extras_ = std::make_shared<uint64_t[]>(static_cast<size_t>(capacity_));
+  extras_[Slot(end_ - 1)] = extras.bits();
 }
 
 void LabelRing::DropBefore(int64_t position) {
@@ -48,6 +55,12 @@ void LabelRing::Resize(int64_t capacity) {
   const View labels = Labels();
   std::copy(labels.newer.begin(), labels.newer.end(),
             std::copy(labels.older.begin(), labels.older.end(), buffer.get()));
+  if (extras_ != nullptr) {
+    auto extras = std::make_shared<uint64_t[]>(static_cast<size_t>(capacity));
+    std::copy(labels.newer_extras.begin(), labels.newer_extras.end(),
+              std::copy(labels.older_extras.begin(), labels.older_extras.end(), extras.get()));
+    extras_ = std::move(extras);
+  }
   buffer_ = std::move(buffer);
   capacity_ = capacity;
   head_ = 0;

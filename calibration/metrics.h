@@ -49,13 +49,12 @@ struct CalibrationMetrics {
 // linspace.
 int BinIndex(double confidence, int bins);
 
-// Fills ece_low and ece_high from the bins; leaves them unset for n = 0. Test inversion: the interval holds
-// the ECEs of those models whose bin gaps are one multiple of the observed gaps and which would show an ECE
-// like the observed one, by `draws` parametric samples with a fixed seed. So 0 is in it exactly where the
-// rows do not tell the model from a calibrated one, which the bootstrap of an upward-biased ECE gets wrong.
-// Always contains ece, within [0, 1]. Simulated coverage of the 95 % interval at n = 500 to 5,000: 91 to 99
-// %.
-void AddEceInterval(CalibrationMetrics* metrics, double level = 0.95, int draws = 1000);
+// Fills ece_low and ece_high from the bins alone, in O(bins) without simulation; leaves them unset for n = 0.
+// Test inversion: the interval holds the true ECEs that would show one like the observed (ece_interval.cc has
+// which test). So 0 is in it exactly where the rows do not tell the model from a calibrated one, which the
+// bootstrap of an upward-biased ECE gets wrong. Always contains ece, within [0, 1].
+// docs/verification/5-sets.md has its simulated coverage.
+void AddEceInterval(CalibrationMetrics* metrics, double level = 0.95);
 
 // Metrics of confidences alone (top-label): confidence in [0, 1] and whether the prediction was right, one
 // each a row. INVALID_ARGUMENT names the row of a bad value.

@@ -86,7 +86,7 @@ absl::Status RollingWindows::Push(const WindowLabel& label) {
 
   const PackedLabel packed = {label.time_micros, PackedScore::From(label.served),
                               PackedScore::From(label.uncalibrated)};
-  const LabelUnits units(packed, edges_);
+  const LabelUnits units(packed, label.extras, edges_);
   last_micros_ = label.time_micros;
   for (Window& window : windows_) {
     if (RingWindow* ring_window = std::get_if<RingWindow>(&window)) {
@@ -98,7 +98,7 @@ absl::Status RollingWindows::Push(const WindowLabel& label) {
   }
   if (ring_.bound() == 0) return absl::OkStatus();
   DropUnneeded();
-  ring_.PushBack(packed);
+  ring_.PushBack(packed, label.extras);
   return absl::OkStatus();
 }
 

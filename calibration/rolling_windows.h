@@ -35,12 +35,12 @@ class WindowsState final {
 };
 
 // The windows over one stream of labels: last-N, last-T and exponential decay, sharing one ring of 32 bytes a
-// label. Sums are integers (confidence in 2^-30, NLL and Brier in 2^-24), so that eviction is exact; a
-// decaying window's are doubles that only pushes change, in order. So a report depends on nothing but the
-// labels and `now`: it equals that of a fold from scratch to the bit. Push is O(windows) amortised: a time
-// window may have many to evict at once. A report is O(bins), once what has aged is evicted. The ring doubles
-// as it grows, up to the largest window, where it is full at 32 bytes a label; it holds nothing that no
-// window needs and shrinks when a quarter full. Not thread-safe.
+// label (40 once one came with extras). Sums are integers (confidence in 2^-30, NLL and Brier in 2^-24), so
+// that eviction is exact; a decaying window's are doubles that only pushes change, in order. So a report
+// depends on nothing but the labels and `now`: it equals that of a fold from scratch to the bit. Push is
+// O(windows) amortised: a time window may have many to evict at once. A report is O(bins), once what has aged
+// is evicted. The ring doubles as it grows, up to the largest window, where it is full at 32 (40) bytes a
+// label; it holds nothing that no window needs and shrinks when a quarter full. Not thread-safe.
 class RollingWindows final {
  public:
   // `max_labels` bounds the ring: a last-T window that would hold more evicts its oldest early and says so; a
@@ -62,7 +62,7 @@ class RollingWindows final {
 
   // The whole state as bytes of a versioned little-endian format, and back; the restored one goes on to the
   // bit. Deserialise refuses bytes of other window specs, bins, max_labels or version with
-  // FAILED_PRECONDITION, damaged ones with DATA_LOSS. About 32 bytes a label held.
+  // FAILED_PRECONDITION, damaged ones with DATA_LOSS. About 32 bytes a label held, 40 with extras.
   std::string Serialize() const { return State().Serialize(); }
   WindowsState State() const;            // O(windows × bins)
   int64_t max_serialized_bytes() const;  // when the ring is full

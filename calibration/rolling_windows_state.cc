@@ -1,7 +1,7 @@
 // The stored form of RollingWindows, little-endian:
 //   magic, version; bins, max_labels, the specs; time of the newest label; the ring: position of its first
-//   label, count, labels; each window: where it starts in the ring, or its decaying sums; a checksum of all
-//   that.
+//   label, count, labels, whether they have extras, and those; each window: where it starts in the ring, or
+//   its decaying sums; a checksum of all that.
 // Integer sums are not stored: the labels give them again. Every version begins with magic and version and
 // ends with the checksum.
 
@@ -17,9 +17,10 @@ namespace calserve {
 namespace {
 
 constexpr uint32_t kMagic = 0x57534c43;  // "CLSW"
-constexpr uint32_t kVersion = 1;
+constexpr uint32_t kVersion = 2;
 constexpr size_t kChecksumBytes = 8;
 constexpr size_t kLabelBytes = 32;
+constexpr size_t kExtrasBytes = 8;
 
 absl::Status Damaged(const std::string& what) {
   return absl::DataLossError(absl::StrCat("stored windows are damaged: ", what));
@@ -130,10 +131,15 @@ WindowsState RollingWindows::State() const {
 std::string WindowsState::Serialize() const {
   ByteWriter writer;
   const size_t labels = labels_.older.size() + labels_.newer.size();
-  writer.Reserve(before_.size() + labels * kLabelBytes + after_.size() + kChecksumBytes);
+  const size_t extras = labels_.extras != nullptr ? labels * kExtrasBytes : 0;
+  writer.Reserve(before_.size() + labels * kLabelBytes + sizeof(uint32_t) + extras + after_.size() +
+                 kChecksumBytes);
   writer.Append(before_);
   WriteLabels(labels_.older, &writer);
   WriteLabels(labels_.newer, &writer);
+  writer.U32(labels_.extras != nullptr ? 1 : 0);
+  for (const uint64_t extras : labels_.older_extras) writer.U64(extras);
+  for (const uint64_t extras : labels_.newer_extras) writer.U64(extras);
   writer.Append(after_);
   writer.U64(Checksum(writer.bytes()));
   return std::move(writer).Take();
@@ -141,8 +147,9 @@ std::string WindowsState::Serialize() const {
 
 int64_t RollingWindows::max_serialized_bytes() const {
   const WindowsState state = State();
-  return static_cast<int64_t>(state.before_.size() + state.after_.size() + kChecksumBytes) +
-         ring_.bound() * static_cast<int64_t>(kLabelBytes);
+  return static_cast<int64_t>(state.before_.size() + sizeof(uint32_t) + state.after_.size() +
+                              kChecksumBytes) +
+         ring_.bound() * static_cast<int64_t>(kLabelBytes + kExtrasBytes);
 }
 
 absl::StatusOr<std::unique_ptr<RollingWindows>> RollingWindows::Deserialize(absl::string_view bytes,
@@ -184,6 +191,8 @@ absl::Status RollingWindows::Restore(ByteReader* reader) {
     return Damaged(absl::StrCat(count, " labels from position ", first));
   }
   ring_ = LabelRing(ring_.bound(), first);
+  std::vector<PackedLabel> labels;
+  labels.reserve(static_cast<size_t>(count));
   int64_t previous = 0;
   for (int64_t i = 0; i < count; ++i) {
     PackedLabel label;
@@ -196,7 +205,12 @@ absl::Status RollingWindows::Restore(ByteReader* reader) {
       return Damaged(absl::StrCat("label ", i));
     }
     previous = label.time_micros;
-    ring_.PushBack(label);
+    labels.push_back(label);
+  }
+  const bool extras = reader->U32() != 0;
+  if (extras && labels.size() > reader->left() / kExtrasBytes) return Damaged("extras are missing");
+  for (const PackedLabel& label : labels) {
+    ring_.PushBack(label, extras ? LabelExtras::FromBits(reader->U64()) : LabelExtras());
   }
   for (Window& window : windows_) {
     if (RingWindow* ring_window = std::get_if<RingWindow>(&window)) {

@@ -1,11 +1,14 @@
 #ifndef CALSERVE_CALIBRATION_WINDOW_LABEL_H_
 #define CALSERVE_CALIBRATION_WINDOW_LABEL_H_
 
+#include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "calibration/label_extras.h"
 #include "calibration/metrics.h"
 
 namespace calserve {
@@ -23,6 +26,7 @@ struct WindowLabel {
   int64_t time_micros = 0;  // of the store, Unix microseconds; never decreasing from label to label
   Score served;
   Score uncalibrated;
+  LabelExtras extras;
 };
 
 // What a window spans. Names are unique: "last_1000", "last_1h", "decay_1h".
@@ -43,6 +47,9 @@ inline constexpr int64_t kMaxWindowLabels = int64_t{1} << 30;
 struct WindowMetrics {
   CalibrationMetrics served, uncalibrated;  // without intervals
   bool truncated = false;                   // evicted early, to stay within max_labels
+  // Of the labels' extras; none in a decaying window.
+  std::array<SetCounts, LabelExtras::kSets> sets = {};
+  std::optional<WeightedEstimates> weighted;
 };
 
 }  // namespace calserve

@@ -92,7 +92,8 @@ RingWindow::RingWindow(const WindowSpec& spec, int bins, int64_t max_labels)
     : max_count_(spec.kind == WindowSpec::Kind::kLastCount ? spec.count : max_labels),
       max_age_(spec.kind == WindowSpec::Kind::kLastDuration ? spec.micros : 0),
       served_(bins),
-      uncalibrated_(bins) {}
+      uncalibrated_(bins),
+      extras_(bins) {}
 
 void RingWindow::Age(int64_t now_micros, const LabelRing& ring, const BinEdges& edges) {
   if (max_age_ == 0) return;
@@ -110,12 +111,14 @@ void RingWindow::MakeRoom(int64_t now_micros, const LabelRing& ring, const BinEd
 void RingWindow::Add(const LabelUnits& label) {
   served_.Add(label.served);
   uncalibrated_.Add(label.uncalibrated);
+  extras_.Add(label.extras, label.served.bin, label.served.confidence, label.served.correct);
 }
 
 void RingWindow::EvictOldest(const LabelRing& ring, const BinEdges& edges) {
-  const LabelUnits oldest(ring.At(start_), edges);
+  const LabelUnits oldest(ring.At(start_), ring.ExtrasAt(start_), edges);
   served_.Remove(oldest.served);
   uncalibrated_.Remove(oldest.uncalibrated);
+  extras_.Remove(oldest.extras, oldest.served.bin, oldest.served.confidence, oldest.served.correct);
   ++start_;
 }
 
@@ -123,6 +126,8 @@ WindowMetrics RingWindow::Report(int64_t now_micros) const {
   WindowMetrics report;
   report.served = MetricsFromSums(served_.ToMetricsSums());
   report.uncalibrated = MetricsFromSums(uncalibrated_.ToMetricsSums());
+  report.sets = extras_.sets();
+  report.weighted = extras_.Weighted();
   report.truncated = truncated_micros_ > now_micros - max_age_ && max_age_ > 0;
   return report;
 }
@@ -131,7 +136,9 @@ void RingWindow::Restore(int64_t start, int64_t truncated_micros, const LabelRin
                          const BinEdges& edges) {
   start_ = start;
   truncated_micros_ = truncated_micros;
-  for (int64_t position = start; position < ring.end(); ++position) Add(LabelUnits(ring.At(position), edges));
+  for (int64_t position = start; position < ring.end(); ++position) {
+    Add(LabelUnits(ring.At(position), ring.ExtrasAt(position), edges));
+  }
 }
 
 DecayWindow::DecayWindow(int64_t half_life_micros, int bins)

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "calibration/bin_edges.h"
+#include "calibration/label_extras.h"
 #include "calibration/label_ring.h"
 #include "calibration/metrics.h"
 #include "calibration/metrics_accumulator.h"
@@ -27,9 +28,10 @@ struct ScoreUnits {
 };
 
 struct LabelUnits {
-  LabelUnits(const PackedLabel& label, const BinEdges& edges)
-      : served(label.served, edges), uncalibrated(label.uncalibrated, edges) {}
+  LabelUnits(const PackedLabel& label, const LabelExtras& e, const BinEdges& edges)
+      : served(label.served, edges), uncalibrated(label.uncalibrated, edges), extras(e) {}
   ScoreUnits served, uncalibrated;
+  LabelExtras extras;
 };
 
 // Integer sums over the labels of a window. Room for 2^31 labels.
@@ -82,6 +84,7 @@ class RingWindow {
   int64_t start_ = 0;  // position
   int64_t truncated_micros_ = -1;
   IntegerSums served_, uncalibrated_;
+  ExtraSums extras_;
 };
 
 // A decaying window: a label of age t weighs 2^(-t / half-life). Weights are kept relative to a reference

@@ -54,6 +54,9 @@ v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics) {
   out.set_n_with_logits(metrics.n_with_logits);
   if (metrics.nll.has_value()) out.set_nll(*metrics.nll);
   if (metrics.brier.has_value()) out.set_brier(*metrics.brier);
+  double weight = 0;
+  for (const ReliabilityBin& bin : metrics.bins) weight += bin.count;
+  const double rows_per_weight = weight > 0 ? metrics.n_effective / weight : 0;
   for (const ReliabilityBin& bin : metrics.bins) {
     v1::ReliabilityBin& to = *out.add_bins();
     to.set_lower(bin.lower);
@@ -61,6 +64,9 @@ v1::CalibrationMetrics MetricsToProto(const CalibrationMetrics& metrics) {
     to.set_count(bin.count);
     to.set_confidence(bin.confidence);
     to.set_accuracy(bin.accuracy);
+    const Estimate accuracy = WilsonOfShare(bin.accuracy, bin.count * rows_per_weight);
+    if (accuracy.low.has_value()) to.set_accuracy_low(*accuracy.low);
+    if (accuracy.high.has_value()) to.set_accuracy_high(*accuracy.high);
   }
   return out;
 }
@@ -133,6 +139,48 @@ absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method) 
   return ParseMethod(absl::AsciiStrToLower(absl::StripPrefix(name, kMethodPrefix)));
 }
 
+v1::SetMethod SetMethodToProto(ConformalScore score) {
+  return score == ConformalScore::kThr ? v1::SET_METHOD_THR : v1::SET_METHOD_APS;
+}
+
+ConformalScore SetMethodFromProto(v1::SetMethod method) {
+  return method == v1::SET_METHOD_APS ? ConformalScore::kAps : ConformalScore::kThr;
+}
+
+void SetThresholdsToProto(absl::Span<const SetThreshold> thresholds, v1::Calibrator* calibrator) {
+  for (const SetThreshold& threshold : thresholds) {
+    v1::SetThreshold& to = *calibrator->add_set_thresholds();
+    to.set_method(SetMethodToProto(threshold.score));
+    to.set_alpha(threshold.alpha);
+    to.set_threshold(threshold.threshold);
+    to.set_n(threshold.n);
+  }
+}
+
+std::vector<SetThreshold> SetThresholdsFromProto(const v1::Calibrator& calibrator) {
+  std::vector<SetThreshold> out;
+  for (const v1::SetThreshold& threshold : calibrator.set_thresholds()) {
+    out.push_back(
+        {SetMethodFromProto(threshold.method()), threshold.alpha(), threshold.threshold(), threshold.n()});
+  }
+  return out;
+}
+
+v1::Estimate EstimateToProto(const Estimate& estimate) {
+  v1::Estimate out;
+  out.set_value(estimate.value);
+  if (estimate.low.has_value()) out.set_low(*estimate.low);
+  if (estimate.high.has_value()) out.set_high(*estimate.high);
+  return out;
+}
+
+Estimate EstimateFromProto(const v1::Estimate& estimate) {
+  Estimate out{estimate.value()};
+  if (estimate.has_low()) out.low = estimate.low();
+  if (estimate.has_high()) out.high = estimate.high();
+  return out;
+}
+
 std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator) {
   std::vector<CalibratorSpec::Parameter> out;
   for (const v1::CalibratorParameter& parameter : calibrator.parameters()) {
@@ -149,12 +197,14 @@ void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator) {
     to.set_name(parameter.name);
     to.mutable_values()->Add(parameter.values.begin(), parameter.values.end());
   }
+  calibrator->clear_set_thresholds();
+  SetThresholdsToProto(spec.set_thresholds, calibrator);
 }
 
 absl::StatusOr<CalibratorSpec> SpecFromProto(const v1::Calibrator& calibrator, int classes) {
   const absl::StatusOr<CalibrationMethod> method = ParseMethod(calibrator.method());
   if (!method.ok()) return method.status();
-  CalibratorSpec spec{*method, classes, ParametersFromProto(calibrator)};
+  CalibratorSpec spec{*method, classes, ParametersFromProto(calibrator), SetThresholdsFromProto(calibrator)};
   const absl::StatusOr<Calibrator> valid = Calibrator::Create(spec);
   if (!valid.ok()) return valid.status();
   return spec;

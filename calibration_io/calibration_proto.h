@@ -8,6 +8,8 @@
 #include "calibration/fit.h"
 #include "calibration/metrics.h"
 #include "calibration/metrics/detailed_metrics.h"
+#include "calibration/metrics/estimate.h"
+#include "calibration/set_threshold.h"
 #include "calserve/v1/calibration.pb.h"
 
 namespace calserve {
@@ -28,8 +30,18 @@ v1::CalibrationMethod MethodToProto(CalibrationMethod method);
 // INVALID_ARGUMENT for UNSPECIFIED and for a value that this version does not know.
 absl::StatusOr<CalibrationMethod> MethodFromProto(v1::CalibrationMethod method);
 
+v1::SetMethod SetMethodToProto(ConformalScore score);
+// THR for what is no score.
+ConformalScore SetMethodFromProto(v1::SetMethod method);
+// Adds them.
+void SetThresholdsToProto(absl::Span<const SetThreshold> thresholds, v1::Calibrator* calibrator);
+std::vector<SetThreshold> SetThresholdsFromProto(const v1::Calibrator& calibrator);
+
+v1::Estimate EstimateToProto(const Estimate& estimate);
+Estimate EstimateFromProto(const v1::Estimate& estimate);
+
 std::vector<CalibratorSpec::Parameter> ParametersFromProto(const v1::Calibrator& calibrator);
-// Sets method and parameters; the message has no field for the number of classes.
+// Sets method, parameters and set thresholds; the message has no field for the number of classes.
 void SpecToProto(const CalibratorSpec& spec, v1::Calibrator* calibrator);
 // INVALID_ARGUMENT unless Calibrator::Create takes the result.
 absl::StatusOr<CalibratorSpec> SpecFromProto(const v1::Calibrator& calibrator, int classes);

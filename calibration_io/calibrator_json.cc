@@ -91,6 +91,28 @@ FitReport ReadReport(const Json& json, absl::Status* error) {
   return out;
 }
 
+// Range and number are Calibrator::Create's to judge.
+std::vector<SetThreshold> ReadSetThresholds(const Json& json, JsonReader* document, absl::Status* error) {
+  std::vector<SetThreshold> out;
+  if (!json.is_array() || json.size() > kMaxSetThresholds) {
+    document->Fail("set_thresholds",
+                   absl::StrCat("must be an array of at most ", kMaxSetThresholds, " thresholds"));
+    return out;
+  }
+  for (size_t i = 0; i < json.size(); ++i) {
+    JsonReader row(json[i], absl::StrCat("set_thresholds[", i, "]"), error);
+    const std::string method = row.String("method");
+    const bool aps = method == ScoreName(ConformalScore::kAps);
+    if (!aps && method != ScoreName(ConformalScore::kThr)) {
+      row.Fail(row.PathOf("method"), absl::StrCat("must be \"THR\" or \"APS\"; was \"", method, "\""));
+    }
+    out.push_back({aps ? ConformalScore::kAps : ConformalScore::kThr, row.Number("alpha"),
+                   row.Number("threshold"), row.Integer("n")});
+    row.RefuseOtherKeys();
+  }
+  return out;
+}
+
 // Numbers only; length, range and names are Calibrator::Create's to judge.
 std::vector<CalibratorSpec::Parameter> ReadParameters(JsonReader* reader) {
   std::vector<CalibratorSpec::Parameter> out;
@@ -125,6 +147,7 @@ std::string CalibratorToJson(const CalibratorDocument& document) {
                {"method", MethodName(document.spec.method)},
                {"classes", document.spec.classes},
                {"parameters", ParametersToJsonValue(document.spec)}};
+  if (!document.spec.set_thresholds.empty()) json["set_thresholds"] = SetThresholdsToJsonValue(document.spec);
   if (document.report.has_value()) json["report"] = FitReportToJsonValue(*document.report);
   return json.dump(2) + "\n";
 }
@@ -147,6 +170,9 @@ absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view text) {
   }
   out.spec.classes = static_cast<int>(classes);
   out.spec.parameters = ReadParameters(&reader);
+  if (const Json* thresholds = reader.Optional("set_thresholds")) {
+    out.spec.set_thresholds = ReadSetThresholds(*thresholds, &reader, &error);
+  }
   if (const Json* report = reader.Optional("report")) out.report = ReadReport(*report, &error);
   reader.RefuseOtherKeys();
   if (!error.ok()) return error;

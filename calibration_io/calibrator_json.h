@@ -18,8 +18,9 @@ struct CalibratorDocument {
 };
 
 // JSON text: {"format": "calserve.calibrator.v1", "method": ..., "classes": K, "parameters":
-// {"temperature": 1.5}, "report": {...}}. Doubles round-trip exactly; keys in a fixed order, so that the same
-// calibrator has the same text.
+// {"temperature": 1.5}, "set_thresholds": [{"method": "THR", "alpha": 0.1, "threshold": 0.8, "n": 1000}],
+// "report": {...}}; what is empty or unset is left out. Doubles round-trip exactly; keys in a fixed order, so
+// that the same calibrator has the same text.
 std::string CalibratorToJson(const CalibratorDocument& document);
 // INVALID_ARGUMENT naming the key and what is wrong with it; the spec passes Calibrator::Create.
 absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view json);

@@ -5,21 +5,6 @@
 namespace calserve {
 namespace {
 
-v1::Estimate ToProto(const Estimate& estimate) {
-  v1::Estimate out;
-  out.set_value(estimate.value);
-  if (estimate.low.has_value()) out.set_low(*estimate.low);
-  if (estimate.high.has_value()) out.set_high(*estimate.high);
-  return out;
-}
-
-Estimate FromProto(const v1::Estimate& estimate) {
-  Estimate out{estimate.value(), {}, {}};
-  if (estimate.has_low()) out.low = estimate.low();
-  if (estimate.has_high()) out.high = estimate.high();
-  return out;
-}
-
 v1::CalibrationTest ToProto(const CalibrationTestResult& test) {
   v1::CalibrationTest out;
   if (test.statistic.has_value()) out.set_statistic(*test.statistic);
@@ -47,11 +32,11 @@ v1::BrierDecomposition ToProto(const ClasswiseSums::BrierParts& parts) {
 v1::DetailedMetrics DetailsToProto(const DetailedMetrics& details) {
   v1::DetailedMetrics out;
   out.set_n(details.n);
-  *out.mutable_accuracy() = ToProto(details.accuracy);
-  *out.mutable_confidence_gap() = ToProto(details.confidence_gap);
-  *out.mutable_adaptive_ece() = ToProto(details.adaptive_ece);
+  *out.mutable_accuracy() = EstimateToProto(details.accuracy);
+  *out.mutable_confidence_gap() = EstimateToProto(details.confidence_gap);
+  *out.mutable_adaptive_ece() = EstimateToProto(details.adaptive_ece);
   out.set_rms_calibration_error(details.rms_calibration_error);
-  *out.mutable_debiased_l2() = ToProto(details.debiased_l2);
+  *out.mutable_debiased_l2() = EstimateToProto(details.debiased_l2);
   if (details.mce.has_value()) out.set_mce(*details.mce);
   out.set_mce_least_count(details.mce_least_count);
   out.set_ece_sweep(details.ece_sweep);
@@ -63,10 +48,10 @@ v1::DetailedMetrics DetailsToProto(const DetailedMetrics& details) {
   if (details.kuiper.has_value()) *out.mutable_kuiper() = ToProto(*details.kuiper);
   if (details.spiegelhalter.has_value()) *out.mutable_spiegelhalter() = ToProto(*details.spiegelhalter);
   if (details.debiased_test.has_value()) *out.mutable_debiased_test() = ToProto(*details.debiased_test);
-  if (details.auroc.has_value()) *out.mutable_auroc() = ToProto(*details.auroc);
+  if (details.auroc.has_value()) *out.mutable_auroc() = EstimateToProto(*details.auroc);
   out.set_n_with_logits(details.n_with_logits);
-  if (details.nll.has_value()) *out.mutable_nll() = ToProto(*details.nll);
-  if (details.brier.has_value()) *out.mutable_brier() = ToProto(*details.brier);
+  if (details.nll.has_value()) *out.mutable_nll() = EstimateToProto(*details.nll);
+  if (details.brier.has_value()) *out.mutable_brier() = EstimateToProto(*details.brier);
   if (details.brier_parts.has_value()) *out.mutable_brier_parts() = ToProto(*details.brier_parts);
   if (details.classwise_ece.has_value()) out.set_classwise_ece(*details.classwise_ece);
   if (details.classwise_ece_thresholded.has_value()) {
@@ -79,11 +64,11 @@ v1::DetailedMetrics DetailsToProto(const DetailedMetrics& details) {
 DetailedMetrics DetailsFromProto(const v1::DetailedMetrics& details) {
   DetailedMetrics out;
   out.n = details.n();
-  out.accuracy = FromProto(details.accuracy());
-  out.confidence_gap = FromProto(details.confidence_gap());
-  out.adaptive_ece = FromProto(details.adaptive_ece());
+  out.accuracy = EstimateFromProto(details.accuracy());
+  out.confidence_gap = EstimateFromProto(details.confidence_gap());
+  out.adaptive_ece = EstimateFromProto(details.adaptive_ece());
   out.rms_calibration_error = details.rms_calibration_error();
-  out.debiased_l2 = FromProto(details.debiased_l2());
+  out.debiased_l2 = EstimateFromProto(details.debiased_l2());
   if (details.has_mce()) out.mce = details.mce();
   out.mce_least_count = details.mce_least_count();
   out.ece_sweep = details.ece_sweep();
@@ -93,10 +78,10 @@ DetailedMetrics DetailsFromProto(const v1::DetailedMetrics& details) {
   if (details.has_kuiper()) out.kuiper = FromProto(details.kuiper());
   if (details.has_spiegelhalter()) out.spiegelhalter = FromProto(details.spiegelhalter());
   if (details.has_debiased_test()) out.debiased_test = FromProto(details.debiased_test());
-  if (details.has_auroc()) out.auroc = FromProto(details.auroc());
+  if (details.has_auroc()) out.auroc = EstimateFromProto(details.auroc());
   out.n_with_logits = details.n_with_logits();
-  if (details.has_nll()) out.nll = FromProto(details.nll());
-  if (details.has_brier()) out.brier = FromProto(details.brier());
+  if (details.has_nll()) out.nll = EstimateFromProto(details.nll());
+  if (details.has_brier()) out.brier = EstimateFromProto(details.brier());
   if (details.has_brier_parts()) {
     const v1::BrierDecomposition& parts = details.brier_parts();
     out.brier_parts = {parts.calibration(), parts.refinement(), parts.uncertainty(), parts.within_bins()};

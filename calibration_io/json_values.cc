@@ -117,6 +117,17 @@ Json ParametersToJsonValue(const CalibratorSpec& spec) {
   return out;
 }
 
+Json SetThresholdsToJsonValue(const CalibratorSpec& spec) {
+  Json out = Json::array();
+  for (const SetThreshold& threshold : spec.set_thresholds) {
+    out.push_back({{"method", ScoreName(threshold.score)},
+                   {"alpha", threshold.alpha},
+                   {"threshold", threshold.threshold},
+                   {"n", threshold.n}});
+  }
+  return out;
+}
+
 Json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report) {
   Json out = {{"method", MethodName(spec.method)},
               {"classes", spec.classes},
@@ -129,6 +140,7 @@ Json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report) {
               {"ece_after", report.after.ece}};
   out.update(MetricsToJsonValue(report.after));
   out.update(FitReportToJsonValue(report));
+  out["set_thresholds"] = SetThresholdsToJsonValue(spec);
   return out;
 }
 

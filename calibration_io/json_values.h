@@ -28,9 +28,12 @@ nlohmann::ordered_json FitReportToJsonValue(const FitReport& report);
 // {name: number, or [number] for one a class}.
 nlohmann::ordered_json ParametersToJsonValue(const CalibratorSpec& spec);
 
+// [{method, alpha, threshold, n}].
+nlohmann::ordered_json SetThresholdsToJsonValue(const CalibratorSpec& spec);
+
 // A fit in one flat object: method, classes, parameters, nll_before, nll_after, nll_cross_validated,
 // ece_before, ece_after, the metrics of the calibrated rows (as a report has them), and all of
-// FitReportToJsonValue.
+// FitReportToJsonValue, and set_thresholds.
 nlohmann::ordered_json FitToJsonValue(const CalibratorSpec& spec, const FitReport& report);
 
 }  // namespace calserve

@@ -80,6 +80,17 @@ Prediction PredictionFromProto(v1::Prediction&& prediction) {
   out.uncalibrated_confidence = prediction.uncalibrated_confidence();
   out.probabilities.assign(prediction.probabilities().begin(), prediction.probabilities().end());
   out.logits.assign(prediction.logits().begin(), prediction.logits().end());
+  if (prediction.has_prediction_set()) {
+    v1::PredictionSet& set = *prediction.mutable_prediction_set();
+    Prediction::Set& to = out.prediction_set.emplace();
+    to.method = SetMethodFromProto(set.method());
+    to.alpha = set.alpha();
+    to.threshold = set.threshold();
+    to.size = set.size();
+    for (v1::ClassProbability& in : *set.mutable_classes()) {
+      to.classes.push_back({in.index(), std::move(*in.mutable_label()), in.probability()});
+    }
+  }
   return out;
 }
 
@@ -102,6 +113,18 @@ LabelSelection SelectionFromProto(const v1::LabelSelection& selection) {
   out.labels = selection.labels();
   out.mean_label_delay = ToDuration(selection.mean_label_delay());
   out.median_label_delay = ToDuration(selection.median_label_delay());
+  return out;
+}
+
+WeightedEstimates WeightedFromProto(const v1::WeightedEstimates& weighted) {
+  WeightedEstimates out;
+  out.n = weighted.n();
+  out.population = weighted.population();
+  out.n_effective = weighted.n_effective();
+  out.accuracy = EstimateFromProto(weighted.accuracy());
+  out.confidence_gap = EstimateFromProto(weighted.confidence_gap());
+  out.ece = weighted.ece();
+  out.noise_floor = weighted.noise_floor();
   return out;
 }
 
@@ -147,6 +170,11 @@ v1::PredictRequest ToProto(const PredictRequest& request) {
   out.mutable_options()->set_priority(request.priority);
   out.mutable_options()->set_return_logits(request.return_logits);
   out.mutable_options()->set_return_probabilities(request.return_probabilities);
+  if (request.prediction_set.has_value()) {
+    v1::PredictionSetRequest& set = *out.mutable_options()->mutable_prediction_set();
+    set.set_method(SetMethodToProto(request.prediction_set->method));
+    set.set_alpha(request.prediction_set->alpha);
+  }
   return out;
 }
 
@@ -156,6 +184,9 @@ v1::FeedbackItem ToProto(const Feedback& feedback) {
   std::visit(Overloaded{[&](int32_t index) { out.set_class_index(index); },
                         [&](const std::string& name) { out.set_class_name(name); }},
              feedback.label);
+  if (feedback.inclusion_probability.has_value()) {
+    out.set_inclusion_probability(*feedback.inclusion_probability);
+  }
   return out;
 }
 
@@ -179,6 +210,7 @@ v1::GetCalibrationReportRequest ToProto(const ReportRequest& request) {
                  [&](const StoredSelection& selection) { *out.mutable_stored() = ToProto(selection); }},
       request.data);
   out.set_detailed(request.detailed);
+  for (const std::string& path : request.report_mask) out.mutable_report_mask()->add_paths(path);
   return out;
 }
 
@@ -191,6 +223,7 @@ v1::WatchCalibrationRequest ToProto(const WatchRequest& request) {
   const int64_t nanos = absl::ToInt64Nanoseconds(request.min_interval);
   out.mutable_min_interval()->set_seconds(nanos / 1'000'000'000);
   out.mutable_min_interval()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  for (const std::string& path : request.report_mask) out.mutable_report_mask()->add_paths(path);
   return out;
 }
 
@@ -202,6 +235,7 @@ v1::FitSpecification ToProto(const FitRequest& request) {
   out.set_folds(request.folds);
   out.set_holdout(request.holdout);
   out.set_outer_folds(request.outer_folds);
+  out.mutable_set_alphas()->Add(request.set_alphas.begin(), request.set_alphas.end());
   if (const auto* stored = std::get_if<StoredSelection>(&request.data)) {
     *out.mutable_stored() = ToProto(*stored);
   } else {
@@ -256,6 +290,14 @@ WindowReport FromProto(const v1::WindowReport& report) {
   }
   if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
   if (report.has_selection()) out.selection = SelectionFromProto(report.selection());
+  for (const v1::SetCoverage& coverage : report.set_coverage()) {
+    out.set_coverage.push_back(
+        {{SetMethodFromProto(coverage.method()), coverage.alpha(), coverage.threshold()},
+         coverage.n(),
+         EstimateFromProto(coverage.coverage()),
+         coverage.mean_size()});
+  }
+  if (report.has_weighted()) out.weighted = WeightedFromProto(report.weighted());
   return out;
 }
 
@@ -272,6 +314,7 @@ CalibratorInfo FromProto(const v1::Calibrator& calibrator) {
   out.method = calibrator.method();
   out.state = StateFromProto(calibrator.state());
   out.parameters = ParametersFromProto(calibrator);
+  out.set_thresholds = SetThresholdsFromProto(calibrator);
   out.digest = calibrator.digest();
   out.origin = calibrator.origin();
   if (calibrator.has_create_time()) out.created = ToTime(calibrator.create_time());

@@ -13,9 +13,11 @@
 #include "absl/types/span.h"
 #include "calibration/calibration_alarm.h"
 #include "calibration/fit.h"
+#include "calibration/label_extras.h"
 #include "calibration/logits.h"
 #include "calibration/metrics.h"
 #include "calibration/metrics/detailed_metrics.h"
+#include "calibration/set_threshold.h"
 
 // What goes to the server and comes back, as plain values. The contract of every field is in
 // proto/calserve/v1; what stands here is what a C++ caller meets differently.
@@ -53,6 +55,12 @@ struct PredictRequest {
   int priority = 0;  // 1 is the most urgent; 0: the model's default_priority
   bool return_logits = false;
   bool return_probabilities = false;
+  // Adds to each prediction the classes that hold the true one with probability 1 - alpha.
+  struct Set {
+    ConformalScore method = ConformalScore::kThr;
+    double alpha = 0.1;
+  };
+  std::optional<Set> prediction_set = std::nullopt;
 };
 
 struct ClassProbability {
@@ -69,6 +77,14 @@ struct Prediction {
   float uncalibrated_confidence = 0;
   std::vector<float> probabilities;  // if asked for
   std::vector<float> logits;         // if asked for
+  struct Set {
+    ConformalScore method = ConformalScore::kThr;
+    double alpha = 0;
+    double threshold = 0;
+    std::vector<ClassProbability> classes;  // at most 1,000
+    int size = 0;
+  };
+  std::optional<Set> prediction_set = std::nullopt;  // if asked for
 };
 
 struct PredictResponse {
@@ -85,6 +101,8 @@ struct PredictResponse {
 struct Feedback {
   std::string ticket;
   std::variant<int32_t, std::string> label;  // index or name of the true class
+  // With what probability this prediction was chosen to be labelled, (0, 1]; unset: not known.
+  std::optional<double> inclusion_probability = std::nullopt;
 };
 
 struct FeedbackResult {
@@ -147,6 +165,16 @@ struct WindowReport {
   // Of all labels of the calibrator version; unset for stored labels.
   std::optional<AlarmInfo> alarm;
   std::optional<LabelSelection> selection;
+  // How the prediction sets of the calibrator hold; and estimates for all predictions, of labels with an
+  // inclusion probability.
+  struct SetCoverage {
+    SetThreshold threshold;  // its n is not known here: 0
+    int64_t n = 0;
+    Estimate coverage;
+    double mean_size = 0;
+  };
+  std::vector<SetCoverage> set_coverage;
+  std::optional<WeightedEstimates> weighted;
 };
 
 struct ReportRequest {
@@ -155,7 +183,8 @@ struct ReportRequest {
   std::optional<int64_t> calibrator_version;  // unset: the active one
   // A live window by name, or stored labels.
   std::variant<std::string, StoredSelection> data = std::string("last_1000");
-  bool detailed = false;  // also the DetailedMetrics; only of stored labels
+  bool detailed = false;                      // also the DetailedMetrics; only of stored labels
+  std::vector<std::string> report_mask = {};  // paths of WindowReport, as "served.ece"; empty: everything
 };
 
 struct WatchRequest {
@@ -164,6 +193,7 @@ struct WatchRequest {
   std::optional<int64_t> calibrator_version;  // unset: the active one, also when another becomes active
   std::vector<std::string> windows;           // empty: "last_1000"
   absl::Duration min_interval = absl::Seconds(1);
+  std::vector<std::string> report_mask = {};  // as ReportRequest's; empty: everything but the ECE's intervals
 };
 
 struct CalibratorInfo {
@@ -174,6 +204,7 @@ struct CalibratorInfo {
   std::string method;
   State state = State::kUnknown;
   std::vector<CalibratorSpec::Parameter> parameters;
+  std::vector<SetThreshold> set_thresholds = {};
   std::string digest;
   std::string origin;  // "fit" or "shipped"
   std::optional<absl::Time> created, activated;
@@ -206,6 +237,7 @@ struct FitRequest {
   int folds = 0;                               // of the cross-validation; 0: 5
   double holdout = 0;                          // > 0: judge on this share of the rows instead
   int outer_folds = 0;                         // of kAuto: folds around the choosing; 0: none
+  std::vector<double> set_alphas = {};         // of prediction sets; empty: 0.1 and 0.05
   absl::Duration timeout = absl::Minutes(10);  // of the whole fit, upload included
   std::function<bool(const FitProgress& progress)>
       on_progress;  // may be empty; returning false cancels the fit

@@ -135,6 +135,16 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
       values.nll = served_as.nll;
       values.accuracy = served_as.accuracy;
       values.mean_confidence = served_as.mean_confidence;
+      for (const auto& [threshold, counts] : report->set_coverage) {
+        const double n = static_cast<double>(counts.n);
+        values.sets.push_back({ScoreName(threshold.score), threshold.alpha,
+                               static_cast<double>(counts.covered) / n,
+                               static_cast<double>(counts.size) / n});
+      }
+      if (report->weighted.has_value()) {
+        values.weighted = {report->weighted->accuracy.value, report->weighted->confidence_gap.value,
+                           report->weighted->ece};
+      }
     }
   }
   intervals_ = std::move(intervals);

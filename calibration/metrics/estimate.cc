@@ -13,7 +13,12 @@ constexpr double kRounding = 1e-14;
 
 Estimate WilsonEstimate(int64_t right, int64_t n) {
   if (n == 0) return {};
-  const double rows = static_cast<double>(n), p = static_cast<double>(right) / rows;
+  const double rows = static_cast<double>(n);
+  return WilsonOfShare(static_cast<double>(right) / rows, rows);
+}
+
+Estimate WilsonOfShare(double p, double rows) {
+  if (!(rows > 0)) return {p};
   const double z2 = kNormalQuantile * kNormalQuantile;
   const double centre = (p + z2 / (2 * rows)) / (1 + z2 / rows);
   const double half =

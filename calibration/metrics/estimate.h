@@ -18,6 +18,8 @@ inline constexpr double kNormalQuantile = 1.959963984540054;
 
 // The share `right / n` with Wilson's score interval (Wilson, 1927); 0 without an interval for n = 0.
 Estimate WilsonEstimate(int64_t right, int64_t n);
+// The same of a share in [0, 1] of so many effective rows; without an interval where they are not above 0.
+Estimate WilsonOfShare(double share, double rows);
 
 // value +- kNormalQuantile standard errors.
 Estimate NormalEstimate(double value, double standard_error);

@@ -22,6 +22,7 @@ struct Options {
   std::optional<int32_t> class_index;  // instead of label
   bool one = false;                    // --ticket was given
   std::string source;
+  std::optional<double> inclusion_probability;  // of each label that has none of its own
 };
 
 constexpr size_t kBatch = 500;  // labels in one request
@@ -39,6 +40,7 @@ class Sender {
             })) {}
 
   absl::Status Add(client::Feedback item) {
+    if (!item.inclusion_probability.has_value()) item.inclusion_probability = options_.inclusion_probability;
     batch_.push_back(std::move(item));
     return batch_.size() < kBatch ? absl::OkStatus() : Flush();
   }
@@ -136,7 +138,8 @@ void AddFeedback(CLI::App* app, Session* session) {
   CLI::App* const command = app->add_subcommand("feedback",
                                                 "Send true labels: {\"ticket\": BASE64, \"label\": NAME or "
                                                 "INDEX}, a line each; a string is a name, also "
-                                                "one of digits, a number an index");
+                                                "one of digits, a number an index; and where it is known "
+                                                "\"inclusion_probability\"");
   const auto options = std::make_shared<Options>();
   CLI::Option* const file =
       command->add_option("file", options->file, "JSON lines; - is standard input")->capture_default_str();
@@ -151,6 +154,12 @@ void AddFeedback(CLI::App* app, Session* session) {
   label->needs(ticket)->excludes(class_index);
   class_index->needs(ticket);
   command->add_option("--source", options->source, "who or what labelled")->check(Utf8());
+  command
+      ->add_option(
+          "--inclusion-probability", options->inclusion_probability,
+          "with what probability each prediction was chosen to be labelled, (0, 1]; a line's own counts "
+          "before it")
+      ->check(Share(Upto::kOne));
   command->callback([=] {
     options->one = ticket->count() > 0;
     if (options->one && label->count() + class_index->count() == 0) {

@@ -31,6 +31,7 @@ struct Options {
   int folds = 5;
   double holdout = 0;
   int outer_folds = 0;
+  std::vector<double> set_alphas;
   ReportFiles files;
   // Offline:
   std::string out;
@@ -96,10 +97,12 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
 absl::StatusOr<FitResult> FitWithProgress(CalibrationMethod method, const LabelledLogitsFile& data,
                                           const Options& options, bool quiet) {
   ProgressLine progress(options.method, quiet);
+  const std::vector<double> default_alphas = {0.1, 0.05};
   return FitCalibrator(method, data.view(), data.labels,
                        {.folds = options.folds,
                         .holdout = options.holdout,
                         .outer_folds = options.outer_folds,
+                        .set_alphas = options.set_alphas.empty() ? default_alphas : options.set_alphas,
                         .progress = [&](const std::string& stage, double fraction) {
                           progress.Update(static_cast<int64_t>(100 * fraction), 100, stage);
                           return true;
@@ -225,6 +228,7 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.folds = options.folds;
   request.holdout = options.holdout;
   request.outer_folds = options.outer_folds;
+  request.set_alphas = options.set_alphas;
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
   absl::StatusOr<client::CalibratorInfo> fitted =
@@ -279,6 +283,12 @@ void AddFit(CLI::App* app, Session* session) {
           ->add_option("--outer-folds", options->outer_folds,
                        "of --method auto: folds around the choosing, so that its figures are not optimistic")
           ->check(WholeNumber(2, 20));
+  command
+      ->add_option("--set-alpha", options->set_alphas,
+                   "of prediction sets: share of true classes that they may miss, at most 8; 0.1 and 0.05 if "
+                   "none is given")
+      ->check(Share(Upto::kBelowOne))
+      ->expected(1, kMaxSetThresholds / 2);
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
   CLI::Option* const labels =

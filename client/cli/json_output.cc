@@ -71,18 +71,57 @@ const char* OutcomeName(client::FeedbackResult::Outcome outcome) {
   }
 }
 
-Json ToJson(const client::Prediction& prediction) {
-  Json top = Json::array();
-  for (const client::ClassProbability& entry : prediction.top_classes) {
-    top.push_back({{"index", entry.index}, {"label", entry.label}, {"probability", entry.probability}});
+namespace {
+
+Json ToJson(const std::vector<client::ClassProbability>& classes) {
+  Json out = Json::array();
+  for (const client::ClassProbability& entry : classes) {
+    out.push_back({{"index", entry.index}, {"label", entry.label}, {"probability", entry.probability}});
   }
+  return out;
+}
+
+Json ToJson(const client::Prediction::Set& set) {
+  return {{"method", ScoreName(set.method)},
+          {"alpha", set.alpha},
+          {"threshold", set.threshold},
+          {"size", set.size},
+          {"classes", ToJson(set.classes)}};
+}
+
+Json ToJson(const Estimate& estimate) {
+  return {{"value", estimate.value},
+          {"low", estimate.low.has_value() ? Json(*estimate.low) : Json(nullptr)},
+          {"high", estimate.high.has_value() ? Json(*estimate.high) : Json(nullptr)}};
+}
+
+Json ToJson(const client::WindowReport::SetCoverage& coverage) {
+  return {{"method", ScoreName(coverage.threshold.score)}, {"alpha", coverage.threshold.alpha},
+          {"threshold", coverage.threshold.threshold},     {"n", coverage.n},
+          {"coverage", ToJson(coverage.coverage)},         {"mean_size", coverage.mean_size}};
+}
+
+Json ToJson(const WeightedEstimates& weighted) {
+  return {{"n", weighted.n},
+          {"population", weighted.population},
+          {"n_effective", weighted.n_effective},
+          {"accuracy", ToJson(weighted.accuracy)},
+          {"confidence_gap", ToJson(weighted.confidence_gap)},
+          {"ece", weighted.ece},
+          {"noise_floor", weighted.noise_floor}};
+}
+
+}  // namespace
+
+Json ToJson(const client::Prediction& prediction) {
   Json out = {{"prediction_id", prediction.prediction_id},
               {"ticket", absl::Base64Escape(prediction.ticket)},
-              {"top_classes", std::move(top)},
+              {"top_classes", ToJson(prediction.top_classes)},
               {"confidence", prediction.confidence},
               {"uncalibrated_confidence", prediction.uncalibrated_confidence}};
   if (!prediction.probabilities.empty()) out["probabilities"] = prediction.probabilities;
   if (!prediction.logits.empty()) out["logits"] = prediction.logits;
+  if (prediction.prediction_set.has_value()) out["prediction_set"] = ToJson(*prediction.prediction_set);
   return out;
 }
 
@@ -111,6 +150,10 @@ Json ToJson(const client::WindowReport& report) {
   }
   if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
   if (report.selection.has_value()) out["selection"] = ToJson(*report.selection);
+  for (const client::WindowReport::SetCoverage& coverage : report.set_coverage) {
+    out["set_coverage"].push_back(ToJson(coverage));
+  }
+  if (report.weighted.has_value()) out["weighted"] = ToJson(*report.weighted);
   return out;
 }
 
@@ -163,6 +206,7 @@ Json ToJson(const client::ModelAlarm& alarm) {
 Json ToJson(const client::CalibratorInfo& calibrator) {
   CalibratorSpec spec;
   spec.parameters = calibrator.parameters;
+  spec.set_thresholds = calibrator.set_thresholds;
   return {
       {"model", calibrator.model},
       {"model_version", calibrator.model_version},
@@ -170,6 +214,7 @@ Json ToJson(const client::CalibratorInfo& calibrator) {
       {"method", calibrator.method},
       {"state", StateName(calibrator.state)},
       {"parameters", ParametersToJsonValue(spec)},
+      {"set_thresholds", SetThresholdsToJsonValue(spec)},
       {"digest", calibrator.digest},
       {"origin", calibrator.origin},
       {"create_time", TimeOrNull(calibrator.created)},
@@ -234,6 +279,8 @@ absl::StatusOr<client::Feedback> FeedbackFromJson(absl::string_view line) {
     return absl::InvalidArgumentError(
         absl::StrCat("label must be a class name or index; was ", label.dump()));
   }
+  out.inclusion_probability = reader.OptionalNumber("inclusion_probability");
+  if (!error.ok()) return error;
   return out;
 }
 

@@ -36,4 +36,15 @@ CLI::Validator WholeNumber(int64_t least, int64_t most) {
       "", "WholeNumber");
 }
 
+CLI::Validator Share(Upto upto) {
+  return CLI::Validator(
+      [upto](std::string& text) {
+        double number = 0;
+        const bool below = absl::SimpleAtod(text, &number) && number > 0 && number < 1;
+        if (below || (upto == Upto::kOne && number == 1)) return std::string();
+        return absl::StrCat("must be in (0, 1", upto == Upto::kOne ? "]" : ")", "; was ", text);
+      },
+      "", "Share");
+}
+
 }  // namespace calserve::cli

@@ -19,6 +19,10 @@ bool IsUtf8(const std::string& text);
 // least to most, written without a fraction.
 CLI::Validator WholeNumber(int64_t least, int64_t most = std::numeric_limits<int64_t>::max());
 
+// A finite number, above 0, and below 1 or up to it.
+enum class Upto { kBelowOne, kOne };
+CLI::Validator Share(Upto upto);
+
 }  // namespace calserve::cli
 
 #endif  // CALSERVE_CLIENT_CLI_OPTION_RULES_H_

@@ -25,6 +25,8 @@ struct Options {
   int priority = 0;
   bool logits = false;
   bool probabilities = false;
+  std::string set_method;  // "THR" or "APS"; empty: no sets
+  double alpha = 0.1;
 };
 
 // The answers of all files, one request a file: one bad file does not keep the others from their answers.
@@ -53,6 +55,10 @@ absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(
     request.top_k = options.top_k;
     request.return_logits = options.logits;
     request.return_probabilities = options.probabilities;
+    if (!options.set_method.empty()) {
+      const bool aps = options.set_method == ScoreName(ConformalScore::kAps);
+      request.prediction_set = {aps ? ConformalScore::kAps : ConformalScore::kThr, options.alpha};
+    }
     request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, {}});
     if (absl::Status status = stream->Send(static_cast<int64_t>(i), request); !status.ok()) return status;
   }
@@ -80,6 +86,16 @@ std::string AnswerLine(const client::Prediction& prediction) {
   for (const client::ClassProbability& top : prediction.top_classes) {
     absl::StrAppendFormat(&out, "%s%s %.3f", out.empty() ? "" : ", ", top.label, top.probability);
   }
+  if (!prediction.prediction_set.has_value()) return out;
+  const client::Prediction::Set& set = *prediction.prediction_set;
+  std::string classes;
+  for (const client::ClassProbability& entry : set.classes) {
+    absl::StrAppend(&classes, classes.empty() ? "" : ", ", entry.label);
+  }
+  if (static_cast<size_t>(set.size) > set.classes.size()) {
+    absl::StrAppend(&classes, " and ", static_cast<size_t>(set.size) - set.classes.size(), " more");
+  }
+  absl::StrAppend(&out, "; set {", classes, "}");
   return out;
 }
 
@@ -149,6 +165,18 @@ void AddPredict(CLI::App* app, Session* session) {
       ->capture_default_str();
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
+  CLI::Option* const set_method = command
+                                      ->add_option("--prediction-set", options->set_method,
+                                                   "add the set of classes that holds the true one with "
+                                                   "probability 1 - alpha: THR (small sets) or "
+                                                   "APS (sets that grow with how hard the input is)")
+                                      ->check(CLI::IsMember({"THR", "APS"}));
+  command
+      ->add_option("--alpha", options->alpha,
+                   "share of true classes that the sets may miss; the calibrator has some")
+      ->needs(set_method)
+      ->check(Share(Upto::kBelowOne))
+      ->capture_default_str();
   command->callback([options, session] { session->result = Run(*options, *session); });
 }
 

@@ -21,6 +21,7 @@
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 #include "client/cli/selection_text.h"
+#include "client/cli/window_extras_text.h"
 
 namespace calserve::cli {
 namespace {
@@ -216,6 +217,7 @@ void PrintReport(const client::WindowReport& report, const std::vector<NamedMetr
                      TimeText(report.time), ")\n\n", ReportText(columns, terminal)));
   if (report.alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report.alarm), "\n"));
   if (report.selection.has_value()) Print(absl::StrCat(SelectionLine(*report.selection), "\n"));
+  Print(WindowExtrasLines(report));
   if (report.catching_up) Print("the server is still reading its log: this is not yet all of it\n");
 }
 

@@ -137,9 +137,8 @@ constexpr Option kOptions[] = {
      "of confidence, in reliability diagrams and ECE; figures of other bins do not compare"},
     {"monitoring.window_max_labels", OptionKind::kCount, "1 1000000000", "labels",
      [](ServerConfig& c) -> Field { return &c.monitoring.window_max_labels; },
-     "labels held for one calibrator's windows, 32 bytes each, of which the store takes 900 MB; a last_T "
-     "window "
-     "that has more says truncated"},
+     "labels held for one calibrator's windows, at most 40 bytes each, of which the store takes 900 MB; a "
+     "last_T window that has more says truncated"},
     {"monitoring.max_keys", OptionKind::kCount, "1 100000", "keys",
      [](ServerConfig& c) -> Field { return &c.monitoring.max_keys; },
      "(model, version, calibrator version) with windows; the one longest without a label goes first"},

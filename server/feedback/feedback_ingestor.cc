@@ -206,6 +206,15 @@ absl::StatusOr<FeedbackIngestorImpl::LabelOrResult> FeedbackIngestorImpl::Check(
     return std::move(*rejected);
   }
   label.label = std::get<int32_t>(index);
+  if (item.inclusion_probability.has_value()) {
+    const double p = *item.inclusion_probability;
+    if (!(p > 0 && p <= 1)) {
+      return Rejected(Reason::kInclusionProbabilityOutOfRange,
+                      absl::StrCat("the inclusion probability must be in (0, 1]; was ", p),
+                      label.prediction.prediction_id.ToString());
+    }
+    label.inclusion_probability = p;
+  }
   return label;
 }
 

@@ -21,6 +21,7 @@ namespace calserve {
 struct Feedback {
   std::string ticket;
   std::variant<std::monostate, int32_t, std::string> label;
+  std::optional<double> inclusion_probability = std::nullopt;  // (0, 1], as ScoredLabel's
 };
 
 struct FeedbackResult {
@@ -33,7 +34,8 @@ struct FeedbackResult {
     kTicketFromFuture,
     kLabelOutOfRange,
     kLabelUnknown,
-    kLabelConflict
+    kLabelConflict,
+    kInclusionProbabilityOutOfRange
   };
   Outcome outcome = Outcome::kRejected;
   Reason reason = Reason::kNone;

@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_FEEDBACK_SCORED_LABEL_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +45,8 @@ struct ScoredLabel {
   int32_t label = 0;
   std::string source;     // who labelled; may be empty
   std::string submitter;  // the authenticated identity; "anonymous" without access control
+  // With what probability the prediction was chosen to be labelled, (0, 1]; nullopt: not known.
+  std::optional<double> inclusion_probability = std::nullopt;
 };
 
 }  // namespace calserve

@@ -25,7 +25,8 @@ constexpr char kInsert[] =
     "INSERT INTO feedback (position, time, prediction_id, served_id, issued_at, label, predicted_class,"
     " uncalibrated_class, classes, confidence, uncalibrated_confidence, max_logit, source, submitter, "
     "attributes,"
-    " logits) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
+    " logits, inclusion_probability)"
+    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
     " ON CONFLICT (prediction_id) DO NOTHING";
 
 // CROSS JOIN: the log outside, in the order of its key, `served` inside.
@@ -33,7 +34,7 @@ constexpr char kSelect[] =
     "SELECT position, time, prediction_id, issued_at, label, predicted_class, uncalibrated_class, classes,"
     " confidence, uncalibrated_confidence, max_logit, source, submitter, attributes, logits, model, "
     "model_version,"
-    " model_digest, calibrator_version, calibrator_digest"
+    " model_digest, calibrator_version, calibrator_digest, inclusion_probability"
     " FROM feedback CROSS JOIN served ON served.id = served_id WHERE position > ? AND position < ?";
 
 // SQLite has no NaN: it becomes NULL.
@@ -75,6 +76,7 @@ absl::StatusOr<ScoredLabel> ReadRow(const Statement& row) {
   p.model_digest = row.Text(17);
   p.calibrator_version = row.Int(18);
   p.calibrator_digest = row.Text(19);
+  if (!row.IsNull(20)) label.inclusion_probability = row.Double(20);
   return label;
 }
 
@@ -201,6 +203,11 @@ absl::StatusOr<AppendOutcome> SqliteLogAppender::AppendOne(const ScoredLabel& la
     insert_.BindNull(16);
   } else {
     insert_.BindBlob(16, p.logits_fp16.data(), p.logits_fp16.size() * sizeof(uint16_t));
+  }
+  if (label.inclusion_probability.has_value()) {
+    insert_.Bind(17, *label.inclusion_probability);
+  } else {
+    insert_.BindNull(17);
   }
   RETURN_IF_ERROR(insert_.Run());
   if (db_->changes() == 1) return AppendOutcome::kAccepted;

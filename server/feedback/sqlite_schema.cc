@@ -10,7 +10,7 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 3;
+constexpr int64_t kSchemaVersion = 4;
 
 // What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
 // for whoever opens it with the sqlite3 command.
@@ -111,6 +111,10 @@ CREATE TABLE acknowledgements (  -- alarms that somebody has seen
 ) WITHOUT ROWID;
 )sql";
 
+constexpr char kVersion4[] = R"sql(
+ALTER TABLE feedback ADD COLUMN inclusion_probability REAL;  -- NULL: not known
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -173,6 +177,7 @@ absl::Status PrepareSchema(sqlite::Connection& db) {
   if (version < 1) RETURN_IF_ERROR(db.Execute(kVersion1));
   if (version < 2) RETURN_IF_ERROR(db.Execute(kVersion2));
   if (version < 3) RETURN_IF_ERROR(db.Execute(kVersion3));
+  if (version < 4) RETURN_IF_ERROR(db.Execute(kVersion4));
   if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));

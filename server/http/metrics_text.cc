@@ -230,6 +230,39 @@ class Collector final : public prometheus::Collectable {
     figure("calserve_calibration_confidence_gap",
            "Mean confidence as served minus accuracy: positive where the model is overconfident",
            [](const Window& w) { return w.mean_confidence - w.accuracy; });
+    const auto weighted = [&](const char* name, const char* help, auto value) {
+      gauge(name, help, [value](const Window& w) -> std::optional<double> {
+        if (!w.weighted.has_value()) return std::nullopt;
+        return value(*w.weighted);
+      });
+    };
+    weighted("calserve_calibration_weighted_accuracy",
+             "Accuracy of all predictions, estimated from the labels with an inclusion probability",
+             [](const Window::Weighted& w) { return w.accuracy; });
+    weighted("calserve_calibration_weighted_confidence_gap",
+             "Mean confidence minus accuracy of all predictions, estimated likewise",
+             [](const Window::Weighted& w) { return w.confidence_gap; });
+    weighted("calserve_calibration_weighted_ece",
+             "Expected calibration error of all predictions, estimated likewise",
+             [](const Window::Weighted& w) { return w.ece; });
+    AddSets(families, "calserve_calibration_set_coverage", "Share of prediction sets that held the label",
+            [](const Window::Sets& sets) { return sets.coverage; });
+    AddSets(families, "calserve_calibration_set_size", "Mean number of classes in a prediction set",
+            [](const Window::Sets& sets) { return sets.mean_size; });
+  }
+
+  template <typename Value>
+  void AddSets(Families& families, const char* name, const char* help, Value value) const {
+    MetricFamily& family = AddGauge(families, name, help);
+    for (const CalibrationValues& window : values_.calibration) {
+      for (const CalibrationValues::Sets& sets : window.sets) {
+        Put(family,
+            {Label("model", window.model), Label("version", absl::StrCat(window.version)),
+             Label("calibrator", absl::StrCat(window.calibrator)), Label("window", window.window),
+             Label("method", sets.method), Label("alpha", absl::StrCat(sets.alpha))},
+            value(sets));
+      }
+    }
   }
 
   void AddProcess(Families& families) const {

@@ -56,6 +56,17 @@ struct CalibrationValues {
   // Meaningful only where there are labels.
   double ece = 0, noise_floor = 0, mce = 0, accuracy = 0, mean_confidence = 0;
   std::optional<double> ece_low, ece_high, nll;
+  // Of the prediction sets, for each of the calibrator's first thresholds.
+  struct Sets {
+    std::string method;
+    double alpha = 0, coverage = 0, mean_size = 0;
+  };
+  std::vector<Sets> sets;
+  // For all predictions, of the labels with an inclusion probability; unset where there is none.
+  struct Weighted {
+    double accuracy = 0, confidence_gap = 0, ece = 0;
+  };
+  std::optional<Weighted> weighted;
 };
 
 struct FeedbackValues {

@@ -37,7 +37,12 @@ struct ScoredRow {
 class Monitor final : public CalibrationMonitor {
  public:
   Monitor(const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup)
-      : options_(options), store_(store), clock_(clock), scorer_(std::move(lookup)), stored_(store) {}
+      : options_(options),
+        store_(store),
+        clock_(clock),
+        lookup_(std::move(lookup)),
+        scorer_(lookup_),
+        stored_(store) {}
   ~Monitor() override;
 
   // Restores the checkpoint into `fold`, which was just created, and starts the folder.
@@ -63,6 +68,13 @@ class Monitor final : public CalibrationMonitor {
   // Those that the store has, up to that position.
   void ReplayAcknowledgements(int64_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void CountArrival(const ScoredRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Of keys that were restored, so that they are known before the next label. Where the lookup cannot tell
+  // now they come with that label.
+  void FindThresholds(const std::vector<WindowFold::HeldKey>& held);
+  void RememberThresholds(const MonitorKey& key, absl::Span<const SetThreshold> thresholds);
+  // What the counts of a window's sets are of.
+  std::vector<WindowReport::SetCoverage> CoverageOf(const MonitorKey& key, const WindowMetrics& metrics) const
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellFolded();
   void CheckpointIfDue();
   // False once the monitor is being destroyed.
@@ -75,7 +87,9 @@ class Monitor final : public CalibrationMonitor {
   Store& store_;
   const Clock& clock_;
   const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
+  const CalibratorLookup lookup_;
   LabelScorer scorer_;              // Of the folder.
+  MonitorKey thresholds_known_of_;  // Of the folder: the key that they were remembered of last.
   absl::Duration next_checkpoint_;  // Of the folder: steady time.
 
   // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an
@@ -91,6 +105,8 @@ class Monitor final : public CalibrationMonitor {
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
   std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
+  // That counts of sets are of, of keys that are held; a calibrator version's never change.
+  std::map<MonitorKey, std::vector<SetThreshold>> thresholds_ ABSL_GUARDED_BY(mu_);
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
@@ -127,6 +143,7 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
   if (absl::IsUnavailable(restored.status())) return restored.status();
   ASSIGN_OR_RETURN(const std::vector<Acknowledgement> acknowledgements,
                    store_.ListAcknowledgements(restored.value_or(0)));
+  const std::vector<WindowFold::HeldKey> held = fold->held();
   {
     MutexLock lock(&mu_);
     fold_ = std::move(fold);
@@ -136,6 +153,7 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
     to_replay_.assign(acknowledgements.begin(), acknowledgements.end());
     ReplayAcknowledgements(position_);
   }
+  FindThresholds(held);
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;
   folder_ = std::thread([this] { FoldLog(); });
   return absl::OkStatus();
@@ -196,6 +214,7 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   scored.reserve(rows.size());
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
+    RememberThresholds(KeyOf(row), scorer_.set_thresholds());
     scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at});
   }
   return scored;
@@ -222,6 +241,39 @@ void Monitor::CountArrival(const ScoredRow& row) {
   std::erase_if(arrivals_, [this](const auto& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return fold_->LabelPosition(key.first) == 0;  // It made room.
   });
+}
+
+void Monitor::FindThresholds(const std::vector<WindowFold::HeldKey>& held) {
+  for (const auto& [key, label_position] : held) {
+    if (key.calibrator_version == 0) continue;
+    const auto calibrator = lookup_(key.model, key.model_version, key.calibrator_version);
+    if (calibrator.ok() && *calibrator != nullptr)
+      RememberThresholds(key, (*calibrator)->spec().set_thresholds);
+  }
+}
+
+void Monitor::RememberThresholds(const MonitorKey& key, absl::Span<const SetThreshold> thresholds) {
+  if (thresholds.empty() || key == thresholds_known_of_) return;
+  thresholds_known_of_ = key;
+  MutexLock lock(&mu_);
+  if (thresholds_.size() >= 2 * static_cast<size_t>(options_.max_keys)) {
+    std::erase_if(thresholds_, [this](const auto& known) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+      return fold_->LabelPosition(known.first) == 0;  // It made room.
+    });
+  }
+  const absl::Span<const SetThreshold> counted = thresholds.subspan(0, LabelExtras::kSets);
+  thresholds_.insert_or_assign(key, std::vector<SetThreshold>(counted.begin(), counted.end()));
+}
+
+std::vector<WindowReport::SetCoverage> Monitor::CoverageOf(const MonitorKey& key,
+                                                           const WindowMetrics& metrics) const {
+  std::vector<WindowReport::SetCoverage> coverage;
+  const auto thresholds = thresholds_.find(key);
+  if (thresholds == thresholds_.end()) return coverage;
+  for (size_t slot = 0; slot < thresholds->second.size(); ++slot) {
+    if (metrics.sets[slot].n > 0) coverage.push_back({thresholds->second[slot], metrics.sets[slot]});
+  }
+  return coverage;
 }
 
 void Monitor::ReplayAcknowledgements(int64_t position) {
@@ -296,6 +348,8 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   const auto arrivals = arrivals_.find(key);
   if (arrivals != arrivals_.end()) report.arrivals = arrivals->second.summary();
   report.time = absl::FromUnixMicros(now_micros);
+  report.set_coverage = CoverageOf(key, metrics);
+  report.weighted = metrics.weighted;
   report.served = std::move(metrics.served);
   report.uncalibrated = std::move(metrics.uncalibrated);
   report.catching_up = position_ < end_at_start_;

@@ -38,6 +38,14 @@ struct WindowReport {
   // Predictions issued from then on may be among arrivals.labelled; to the microsecond, as tickets are.
   absl::Time counted_since;
   LabelArrivals::Summary arrivals;
+  // How the prediction sets of the key's calibrator hold, one for each of its first thresholds; empty in a
+  // decaying window, and where no label with a set was met since the start.
+  struct SetCoverage {
+    SetThreshold threshold;
+    SetCounts counts;
+  };
+  std::vector<SetCoverage> set_coverage;
+  std::optional<WeightedEstimates> weighted;  // unset in a decaying window
   bool catching_up = false;
   bool truncated = false;
 };

@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kName[] = "monitoring";
 // Of the fold's bytes, and of what a label counts as: raise it when either changes.
-constexpr int32_t kSchemaVersion = 3;
+constexpr int32_t kSchemaVersion = 4;
 
 // The numbers first: whatever a model is called, no two keys have the same name.
 std::string PartName(const MonitorKey& key) {

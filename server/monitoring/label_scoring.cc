@@ -1,10 +1,12 @@
 #include "server/monitoring/label_scoring.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <utility>
 
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "calibration/conformal.h"
 #include "calibration/metrics.h"
 #include "server/base/status_macros.h"
 #include "server/feedback/half_float.h"
@@ -36,12 +38,16 @@ MonitorKey KeyOf(const ScoredLabel& row) {
 absl::StatusOr<WindowLabel> LabelScorer::Score(const ScoredLabel& row) {
   const TicketContent& prediction = row.prediction;
   served_probabilities_ = uncalibrated_probabilities_ = {};
+  set_thresholds_ = {};
   WindowLabel scored;
   scored.time_micros = absl::ToUnixMicros(row.time);
   scored.served.confidence = prediction.confidence;
   scored.served.correct = row.label == prediction.predicted_class;
   scored.uncalibrated.confidence = prediction.uncalibrated_confidence;
   scored.uncalibrated.correct = row.label == prediction.uncalibrated_class;
+  if (row.inclusion_probability.has_value()) {
+    scored.extras.SetInclusionProbability(*row.inclusion_probability);
+  }
 
   const std::vector<float> logits = Logits(prediction);
   const int classes = static_cast<int>(logits.size());
@@ -57,8 +63,33 @@ absl::StatusOr<WindowLabel> LabelScorer::Score(const ScoredLabel& row) {
   ASSIGN_OR_RETURN(const Calibrator* const served, Served(prediction));
   if (served != nullptr && served->classes() == classes) {
     served_probabilities_ = ScoreProbabilities(*served, logits, row.label, &served_scratch_, scored.served);
+    set_thresholds_ = served->spec().set_thresholds;
+    ScoreSets(logits, row.label, scored.extras);
   }
   return scored;
+}
+
+void LabelScorer::ScoreSets(absl::Span<const float> logits, int label, LabelExtras& extras) {
+  if (set_thresholds_.empty() || served_probabilities_.empty() ||
+      served_probabilities_.size() > LabelExtras::kMaxSetSize) {
+    return;
+  }
+  const std::vector<double> wide(logits.begin(), logits.end());
+  std::vector<double> scores[2];  // by ConformalScore
+  const size_t slots = std::min<size_t>(set_thresholds_.size(), LabelExtras::kSets);
+  for (size_t slot = 0; slot < slots; ++slot) {
+    const SetThreshold& threshold = set_thresholds_[slot];
+    std::vector<double>& of = scores[threshold.score == ConformalScore::kAps ? 1 : 0];
+    if (of.empty()) of = ConformalScores(threshold.score, served_probabilities_, wide);
+    int64_t size =
+        std::count_if(of.begin(), of.end(), [&](double score) { return score <= threshold.threshold; });
+    bool covered = of[static_cast<size_t>(label)] <= threshold.threshold;
+    if (size == 0 && threshold.score == ConformalScore::kAps) {  // As PredictionSet has it.
+      size = 1;
+      covered = label == Calibrator::PredictedClass(served_probabilities_, logits);
+    }
+    extras.SetSet(static_cast<int>(slot), {covered, static_cast<int>(size)});
+  }
 }
 
 absl::StatusOr<const Calibrator*> LabelScorer::Served(const TicketContent& prediction) {

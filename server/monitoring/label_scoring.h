@@ -29,7 +29,9 @@ MonitorKey KeyOf(const ScoredLabel& row);
 // Scores rows of the log: confidence and correctness exactly as served, NLL and Brier from the ticket's
 // logits through the calibrator that served (and through plain softmax for the uncalibrated side). A row
 // without logits, or whose calibrator is gone, or whose label is not one of its classes, has no NLL and no
-// Brier. Remembers the calibrators that it has met. Not thread-safe.
+// Brier; nor does it count for the prediction sets of its calibrator, whose scores are of the same
+// probabilities. So does none of more than LabelExtras::kMaxSetSize classes. Remembers the calibrators that
+// it has met. Not thread-safe.
 class LabelScorer final {
  public:
   explicit LabelScorer(CalibratorLookup lookup) : lookup_(std::move(lookup)) {}
@@ -41,11 +43,15 @@ class LabelScorer final {
   // the next row.
   absl::Span<const float> served_probabilities() const { return served_probabilities_; }
   absl::Span<const float> uncalibrated_probabilities() const { return uncalibrated_probabilities_; }
+  // Set thresholds of the calibrator that served it; empty where it has none. Valid as long.
+  absl::Span<const SetThreshold> set_thresholds() const { return set_thresholds_; }
 
  private:
   // The calibrator that served the row; null if there is none that fits its classes.
   absl::StatusOr<const Calibrator*> Served(const TicketContent& prediction);
   const Calibrator& Softmax(int classes);
+  // Whether the sets of the row scored last hold its label, and how large they are.
+  void ScoreSets(absl::Span<const float> logits, int label, LabelExtras& extras);
 
   const CalibratorLookup lookup_;
   std::map<MonitorKey, std::shared_ptr<const Calibrator>> served_;
@@ -53,6 +59,7 @@ class LabelScorer final {
   // Scratch, and views of what in it is of the row.
   std::vector<float> served_scratch_, uncalibrated_scratch_;
   absl::Span<const float> served_probabilities_, uncalibrated_probabilities_;
+  absl::Span<const SetThreshold> set_thresholds_;
 };
 
 }  // namespace calserve

@@ -17,10 +17,10 @@ namespace calserve {
 struct MonitoringOptions {
   std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
   int bins = kDefaultBins;
-  // Of one key's ring, 32 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
+  // Of one key's ring, 32 or 40 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
   int64_t window_max_labels = 1'000'000;
   // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
-  // are 768 MB.
+  // are 768 MB, or 960.
   int max_keys = 24;
   absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
   int read_batch = 4096;                                  // rows read from the log at a time

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "calibration/class_order.h"
+#include "calibration/conformal.h"
 #include "calibration/row_kernels.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
@@ -90,6 +91,18 @@ std::vector<Prediction::TopClass> TopClasses(absl::Span<const float> probabiliti
   return top;
 }
 
+// The set of a row, as far as an answer holds it.
+Prediction::Set SetOf(const SetThreshold& threshold, absl::Span<const float> probabilities,
+                      absl::Span<const float> logits) {
+  const std::vector<double> wide(logits.begin(), logits.end());
+  std::vector<int> classes = PredictionSet(threshold.score, threshold.threshold, probabilities, wide);
+  Prediction::Set set;
+  set.size = static_cast<int>(classes.size());
+  classes.resize(std::min<size_t>(classes.size(), Prediction::kMaxSetClasses));
+  for (const int k : classes) set.classes.push_back({k, probabilities[k]});
+  return set;
+}
+
 // Largest softmax probability: 1 / sum_k exp(z_k - max z).
 // `scratch` holds K values.
 float UncalibratedConfidence(absl::Span<const float> logits, float max_logit, absl::Span<double> scratch) {
@@ -106,6 +119,7 @@ struct Predictor::Job {
   PredictionRequest request;
   Snapshot snapshot;
   Uuid first_id;  // of the first prediction; may have chosen the version
+  std::optional<SetThreshold> set_threshold;
   Done done;
   std::vector<float> input;   // rows × input_size, written row by row
   absl::Time received;        // by its handler
@@ -232,7 +246,19 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
     return std::move(done)(std::move(status));
   }
 
+  std::optional<SetThreshold> set_threshold;
+  if (request.prediction_set.has_value()) {
+    const absl::StatusOr<SetThreshold> found =
+        FindThreshold(*request.prediction_set, model, *choice.snapshot.calibrator);
+    if (!found.ok()) {
+      model.counters->CountFailed(request.rpc, found.status().code(), clock_.Now() - request.received);
+      return std::move(done)(found.status());
+    }
+    set_threshold = *found;
+  }
+
   auto job = std::make_shared<Job>();
+  job->set_threshold = set_threshold;
   job->received = request.received;
   job->request = std::move(request);
   job->snapshot = std::move(choice.snapshot);
@@ -334,6 +360,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
 
   PredictionResponse response;
   response.snapshot = job.snapshot;
+  response.set_threshold = job.set_threshold;
   response.predictions.reserve(job.request.inputs.size());
   std::vector<float> probabilities(classes);
   std::vector<double> scratch(classes);
@@ -375,6 +402,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     prediction.id = ticket.prediction_id.ToString();
     if (job.request.return_probabilities) prediction.probabilities = probabilities;
     if (job.request.return_logits) prediction.logits.assign(raw.begin(), raw.end());
+    if (job.set_threshold.has_value()) prediction.set = SetOf(*job.set_threshold, probabilities, logits);
     issued.Add(prediction.confidence);
     response.predictions.push_back(std::move(prediction));
   }

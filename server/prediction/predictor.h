@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +19,7 @@
 #include "server/imaging/preprocessor.h"
 #include "server/prediction/decoding_options.h"
 #include "server/prediction/serving_table.h"
+#include "server/prediction/set_choice.h"
 #include "server/telemetry/outcome_counters.h"
 
 namespace calserve {
@@ -50,6 +52,7 @@ struct PredictionRequest {
   int top_k = 0;  // 0: min(5, K)
   bool return_logits = false;
   bool return_probabilities = false;
+  std::optional<SetChoice> prediction_set;
   absl::Time deadline = absl::InfiniteFuture();
   int priority = 0;                            // 1 is the most urgent; 0: the model's default
   std::shared_ptr<const CancelFlag> cancel;    // may be null
@@ -69,11 +72,19 @@ struct Prediction {
   float uncalibrated_confidence = 0;
   std::vector<float> probabilities;  // K, if asked for
   std::vector<float> logits;         // as the model gave them, if asked for
+  // If asked for; `classes` are the most probable, at most kMaxSetClasses of `size`.
+  static constexpr int kMaxSetClasses = 1000;
+  struct Set {
+    std::vector<TopClass> classes;
+    int size = 0;
+  };
+  std::optional<Set> set;
 };
 
 struct PredictionResponse {
   Snapshot snapshot;  // what answered; names the labels
   std::vector<Prediction> predictions;
+  std::optional<SetThreshold> set_threshold;  // of the sets, if asked for
   absl::Duration queued, decoding, model, answering;
 };
 

@@ -183,7 +183,9 @@ absl::StatusOr<CalibratorRegistry::StoredReport> Registry::ReportStored(const Lo
                       std::move(metrics.served),
                       std::move(metrics.uncalibrated),
                       std::move(metrics.served_details),
-                      std::move(metrics.uncalibrated_details)};
+                      std::move(metrics.uncalibrated_details),
+                      std::move(metrics.set_coverage),
+                      metrics.weighted};
 }
 
 }  // namespace

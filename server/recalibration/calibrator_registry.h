@@ -13,6 +13,7 @@
 #include "calibration/metrics/detailed_metrics.h"
 #include "server/base/clock.h"
 #include "server/feedback/store.h"
+#include "server/monitoring/calibration_monitor.h"
 #include "server/recalibration/calibrator_versions.h"
 #include "server/recalibration/labelled_logits.h"
 
@@ -92,6 +93,9 @@ class CalibratorRegistry {
     absl::Time time;
     CalibrationMetrics served, uncalibrated;
     std::optional<DetailedMetrics> served_details, uncalibrated_details;
+    // As WindowReport's, of these rows. Of a selection of one calibrator version.
+    std::vector<WindowReport::SetCoverage> set_coverage;
+    std::optional<WeightedEstimates> weighted;
   };
   virtual absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows, int bins,
                                                     bool detailed) = 0;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "calibration/window_state.h"
 #include "server/base/status_macros.h"
 #include "server/recalibration/stored_rows.h"
 
@@ -62,10 +63,18 @@ absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& se
                                             int bins, bool detailed, CalibratorLookup lookup) {
   LabelScorer scorer(std::move(lookup));
   Side served(bins, detailed), uncalibrated(bins, detailed);
+  const BinEdges edges(bins);
+  ExtraSums extras(bins);
+  std::vector<SetThreshold> thresholds;
   StoredMetrics metrics;
   const auto add_page = [&](absl::Span<const ScoredLabel> rows) -> absl::Status {
     for (const ScoredLabel& row : rows) {
       ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
+      const ScoreUnits units(PackedScore::From(label.served), edges);
+      extras.Add(label.extras, units.bin, units.confidence, units.correct);
+      if (thresholds.empty()) {
+        thresholds.assign(scorer.set_thresholds().begin(), scorer.set_thresholds().end());
+      }
       served.Add(label.served, scorer.served_probabilities(), row.label);
       uncalibrated.Add(label.uncalibrated, scorer.uncalibrated_probabilities(), row.label);
       metrics.position = std::max(metrics.position, row.position);
@@ -73,6 +82,10 @@ absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& se
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(VisitNewest(store, selection, max_rows, add_page));
+  metrics.weighted = extras.Weighted();
+  for (size_t slot = 0; slot < std::min<size_t>(thresholds.size(), LabelExtras::kSets); ++slot) {
+    if (extras.sets()[slot].n > 0) metrics.set_coverage.push_back({thresholds[slot], extras.sets()[slot]});
+  }
   RETURN_IF_ERROR(served.Measure(metrics.served, metrics.served_details));
   RETURN_IF_ERROR(uncalibrated.Measure(metrics.uncalibrated, metrics.uncalibrated_details));
   return metrics;

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "calibration/metrics.h"
 #include "calibration/metrics/detailed_metrics.h"
 #include "server/feedback/store.h"
+#include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/label_scoring.h"
 
 namespace calserve {
@@ -17,6 +19,9 @@ struct StoredMetrics {
   int64_t position = 0;  // of the newest row read; 0 where there is none
   CalibrationMetrics served, uncalibrated;
   std::optional<DetailedMetrics> served_details, uncalibrated_details;  // where asked for
+  // As WindowReport's, of these rows. Of a selection of one calibrator version.
+  std::vector<WindowReport::SetCoverage> set_coverage;
+  std::optional<WeightedEstimates> weighted;
 };
 
 // Over the newest `max_rows` rows of the selection. Top-label metrics are of the confidence as served, NLL

@@ -69,6 +69,30 @@ v1::LabelSelection SelectionToProto(const WindowReport& report, const Confidence
   return out;
 }
 
+v1::SetCoverage CoverageToProto(const WindowReport::SetCoverage& coverage) {
+  const SetCounts& counts = coverage.counts;
+  v1::SetCoverage out;
+  out.set_method(SetMethodToProto(coverage.threshold.score));
+  out.set_alpha(coverage.threshold.alpha);
+  out.set_threshold(coverage.threshold.threshold);
+  out.set_n(counts.n);
+  *out.mutable_coverage() = EstimateToProto(WilsonEstimate(counts.covered, counts.n));
+  if (counts.n > 0) out.set_mean_size(static_cast<double>(counts.size) / static_cast<double>(counts.n));
+  return out;
+}
+
+v1::WeightedEstimates WeightedToProto(const WeightedEstimates& weighted) {
+  v1::WeightedEstimates out;
+  out.set_n(weighted.n);
+  out.set_population(weighted.population);
+  out.set_n_effective(weighted.n_effective);
+  *out.mutable_accuracy() = EstimateToProto(weighted.accuracy);
+  *out.mutable_confidence_gap() = EstimateToProto(weighted.confidence_gap);
+  out.set_ece(weighted.ece);
+  out.set_noise_floor(weighted.noise_floor);
+  return out;
+}
+
 }  // namespace
 
 google::protobuf::Timestamp ToProto(absl::Time time) {
@@ -91,6 +115,7 @@ v1::Calibrator ToProto(const CalibratorVersion& calibrator) {
     to.set_name(parameter.name);
     to.mutable_values()->Add(parameter.values.begin(), parameter.values.end());
   }
+  SetThresholdsToProto(calibrator.spec.set_thresholds, &out);
   out.set_digest(calibrator.digest);
   out.set_origin(calibrator.origin);
   if (calibrator.version != 0) *out.mutable_create_time() = ToProto(calibrator.created);
@@ -123,6 +148,10 @@ v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
   if (report.uncalibrated_details.has_value()) {
     *out.mutable_uncalibrated_details() = DetailsToProto(*report.uncalibrated_details);
   }
+  for (const WindowReport::SetCoverage& coverage : report.set_coverage) {
+    *out.add_set_coverage() = CoverageToProto(coverage);
+  }
+  if (report.weighted.has_value()) *out.mutable_weighted() = WeightedToProto(*report.weighted);
   if (report.window.empty()) return out;  // Stored labels are no window.
   *out.mutable_alarm() = AlarmToProto(report.alarm, serving.active);
   *out.mutable_selection() = SelectionToProto(report, serving.issued);
@@ -158,6 +187,20 @@ absl::StatusOr<FitOptions> FitOptionsFromProto(const v1::FitSpecification& speci
                          "outer_folds must be 2 to 20 with method AUTO, else 0; was ", options.outer_folds)),
                      "specification.outer_folds");
   }
+  constexpr int kMost = kMaxSetThresholds / 2;
+  if (specification.set_alphas_size() > kMost) {
+    return WithField(absl::InvalidArgumentError(absl::StrCat("at most ", kMost, " set_alphas; there are ",
+                                                             specification.set_alphas_size())),
+                     "specification.set_alphas");
+  }
+  for (const double alpha : specification.set_alphas()) {
+    if (!(alpha > 0 && alpha < 1)) {
+      return WithField(absl::InvalidArgumentError(absl::StrCat("set_alphas must be in (0, 1); was ", alpha)),
+                       "specification.set_alphas");
+    }
+  }
+  options.set_alphas.assign(specification.set_alphas().begin(), specification.set_alphas().end());
+  if (options.set_alphas.empty()) options.set_alphas = {0.1, 0.05};
   return options;
 }
 

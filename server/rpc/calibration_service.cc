@@ -14,6 +14,7 @@
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/fit_stream.h"
 #include "server/rpc/page.h"
+#include "server/rpc/report_mask.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
 
@@ -119,6 +120,7 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
         absl::InvalidArgumentError("detailed metrics need the rows: select stored labels, not a window"),
         "detailed");
   }
+  ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
   WindowReport report;
   report.key = {
       snapshot.model->name, snapshot.model->version,
@@ -140,13 +142,20 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
     report.uncalibrated = stored.uncalibrated;
     report.served_details = stored.served_details;
     report.uncalibrated_details = stored.uncalibrated_details;
+    report.set_coverage = stored.set_coverage;
+    report.weighted = stored.weighted;
   } else {
     const std::string window = request.window().empty() ? "last_1000" : request.window();
     ASSIGN_OR_RETURN(report, backends_.monitor.Report(report.key, window));
-    AddEceInterval(&report.served);
-    AddEceInterval(&report.uncalibrated);
+    if (mask.names_fields()) {
+      mask.AddIntervals(report);
+    } else {
+      AddEceInterval(&report.served);
+      AddEceInterval(&report.uncalibrated);
+    }
   }
   *response.mutable_report() = ToProto(report, ServingOf(report.key, backends_.table));
+  mask.Trim(*response.mutable_report());
   return absl::OkStatus();
 }
 

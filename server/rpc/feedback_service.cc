@@ -43,6 +43,7 @@ std::vector<Feedback> FromProto(const Items& items) {
     feedback.ticket = item.ticket();
     if (item.has_class_index()) feedback.label = item.class_index();
     if (item.has_class_name()) feedback.label = item.class_name();
+    if (item.has_inclusion_probability()) feedback.inclusion_probability = item.inclusion_probability();
   }
   return out;
 }
@@ -77,6 +78,8 @@ v1::RejectionReason ToProto(FeedbackResult::Reason reason) {
       return v1::REJECTION_REASON_LABEL_UNKNOWN;
     case FeedbackResult::Reason::kLabelConflict:
       return v1::REJECTION_REASON_LABEL_CONFLICT;
+    case FeedbackResult::Reason::kInclusionProbabilityOutOfRange:
+      return v1::REJECTION_REASON_INCLUSION_PROBABILITY_OUT_OF_RANGE;
   }
   return v1::REJECTION_REASON_UNSPECIFIED;
 }

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/time/clock.h"
+#include "calibration_io/calibration_proto.h"
 #include "server/rpc/stream_pipe.h"
 #include "server/rpc/unary_call.h"
 
@@ -12,6 +13,17 @@ namespace {
 
 // Requests of one stream between read and answered; enough to keep the largest batches full.
 constexpr int kStreamWindow = 128;
+
+void AddClasses(absl::Span<const Prediction::TopClass> classes, const ServedModel& model,
+                google::protobuf::RepeatedPtrField<v1::ClassProbability>& to) {
+  to.Reserve(static_cast<int>(classes.size()));
+  for (const Prediction::TopClass& from : classes) {
+    v1::ClassProbability& out = *to.Add();
+    out.set_index(from.index);
+    out.set_label(model.labels[from.index]);
+    out.set_probability(from.probability);
+  }
+}
 
 void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
   const ServedModel& model = *from.snapshot.model;
@@ -27,17 +39,19 @@ void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
     v1::Prediction& out = *to.add_predictions();
     out.set_prediction_id(std::move(prediction.id));
     out.set_ticket(std::move(prediction.ticket));
-    out.mutable_top_classes()->Reserve(static_cast<int>(prediction.top_classes.size()));
-    for (const Prediction::TopClass& top : prediction.top_classes) {
-      v1::ClassProbability& top_class = *out.add_top_classes();
-      top_class.set_index(top.index);
-      top_class.set_label(model.labels[top.index]);
-      top_class.set_probability(top.probability);
-    }
+    AddClasses(prediction.top_classes, model, *out.mutable_top_classes());
     out.set_confidence(prediction.confidence);
     out.set_uncalibrated_confidence(prediction.uncalibrated_confidence);
     out.mutable_probabilities()->Add(prediction.probabilities.begin(), prediction.probabilities.end());
     out.mutable_logits()->Add(prediction.logits.begin(), prediction.logits.end());
+    if (prediction.set.has_value()) {
+      v1::PredictionSet& set = *out.mutable_prediction_set();
+      set.set_method(SetMethodToProto(from.set_threshold->score));
+      set.set_alpha(from.set_threshold->alpha);
+      set.set_threshold(from.set_threshold->threshold);
+      set.set_size(prediction.set->size);
+      AddClasses(prediction.set->classes, model, *set.mutable_classes());
+    }
   }
 }
 
@@ -117,6 +131,14 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
   out.return_logits = request.options().return_logits();
   out.return_probabilities = request.options().return_probabilities();
   out.priority = request.options().priority();
+  if (request.options().has_prediction_set()) {
+    const v1::PredictionSetRequest& set = request.options().prediction_set();
+    SetChoice& choice = out.prediction_set.emplace();
+    if (v1::SetMethod_IsValid(set.method()) && set.method() != v1::SET_METHOD_UNSPECIFIED) {
+      choice.score = SetMethodFromProto(set.method());
+    }
+    choice.alpha = set.alpha();
+  }
   return out;
 }
 

@@ -8,6 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
+#include "server/rpc/report_mask.h"
 #include "server/rpc/status.h"
 
 namespace calserve {
@@ -49,6 +50,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
  private:
   absl::Status Subscribe() {
     const v1::WatchCalibrationRequest& request = request_;
+    ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     // With no calibrator version asked for, the watch follows the active one.
     const MonitorKey fixed{snapshot.model->name, snapshot.model->version,
@@ -72,6 +74,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     ASSIGN_OR_RETURN(std::unique_ptr<ReportHub::Subscriber> subscriber,
                      backends_.hub.Subscribe(std::move(subscription), [this] { Ready(); }));
     MutexLock lock(&mu_);
+    mask_ = mask;
     subscriber_ = std::move(subscriber);
     return absl::OkStatus();
   }
@@ -113,8 +116,11 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     if (!ready_ || subscriber_ == nullptr) return;
     ready_ = false;
     response_.Clear();
-    for (const WindowReport& report : subscriber_->Take()) {
-      *response_.add_reports() = ToProto(report, ServingOf(report.key, backends_.table));
+    for (WindowReport& report : subscriber_->Take()) {
+      mask_.AddIntervals(report);
+      v1::WindowReport& out = *response_.add_reports();
+      out = ToProto(report, ServingOf(report.key, backends_.table));
+      mask_.Trim(out);
     }
     writing_ = true;
     StartWrite(&response_);
@@ -125,6 +131,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
+  ReportMask mask_ ABSL_GUARDED_BY(mu_);
   v1::WatchCalibrationResponse response_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   bool started_ ABSL_GUARDED_BY(mu_) = false;  // The call is not finished while it may be subscribing.

@@ -27,6 +27,8 @@ TEST(ConformalTest, ScoresOfAClosedForm) {
   EXPECT_THAT(PredictionSet(ConformalScore::kAps, 0.875, p, z), ElementsAre(1, 0, 3));
   EXPECT_THAT(PredictionSet(ConformalScore::kThr, 0.8, p, z), ElementsAre(1, 0));
   EXPECT_THAT(PredictionSet(ConformalScore::kThr, 0.4, p, z), IsEmpty());
+  EXPECT_THAT(PredictionSet(ConformalScore::kAps, 0.4, p, z), ElementsAre(1))
+      << "the most probable is always in";
 }
 
 TEST(ConformalTest, TheThresholdIsTheQuantileOfOneMoreRow) {

@@ -92,7 +92,9 @@ TEST(RollingWindowsStateTest, AFullRingTakesTheMostBytes) {
     LabelStream stream(1);
     size_t largest = 0;
     for (int i = 0; i < 3000; ++i) {
-      Push(windows.get(), stream.Next());
+      WindowLabel label = stream.Next();
+      label.extras.SetInclusionProbability(0.5);
+      Push(windows.get(), label);
       largest = std::max(largest, windows->Serialize().size());
     }
     EXPECT_EQ(static_cast<int64_t>(largest), most);
@@ -155,8 +157,8 @@ TEST(RollingWindowsStateTest, AnotherConfigurationIsRefusedByName) {
 
 TEST(RollingWindowsStateTest, AnotherVersionIsRefused) {
   std::string bytes = Filled(5);
-  bytes[4] = 2;
-  ExpectError(Restore(Sealed(bytes)), StatusCode::kFailedPrecondition, "version 2; this program reads 1");
+  bytes[4] = 3;
+  ExpectError(Restore(Sealed(bytes)), StatusCode::kFailedPrecondition, "version 3; this program reads 2");
 }
 
 TEST(RollingWindowsStateTest, TakesThirtyTwoBytesALabel) {

@@ -28,12 +28,31 @@ TEST(CalibrationProtoTest, KeepsWhatIsUnsetUnset) {
 }
 
 TEST(CalibrationProtoTest, KeepsASpec) {
-  const CalibratorSpec spec{
-      CalibrationMethod::kPlattOneVsRest, 3, {{"slope", {-1, -2, -3}}, {"offset", {0.1, 0, 4}}}};
+  const CalibratorSpec spec{CalibrationMethod::kPlattOneVsRest,
+                            3,
+                            {{"slope", {-1, -2, -3}}, {"offset", {0.1, 0, 4}}},
+                            {{ConformalScore::kThr, 0.1, 0.9, 500}, {ConformalScore::kAps, 0.1, 0.97, 500}}};
   v1::Calibrator proto;
   SpecToProto(spec, &proto);
   EXPECT_EQ(proto.method(), "platt_one_vs_rest");
   EXPECT_EQ(*SpecFromProto(proto, 3), spec);
+}
+
+// Wilson, 1927: 8 of 10 lie in 0.490 to 0.943.
+TEST(CalibrationProtoTest, BinsHaveWilsonsIntervalWhereTheyHaveRows) {
+  const std::vector<float> confidences(10, 0.7f);
+  const CalibrationMetrics metrics = *EvaluateTopLabel(confidences, {1, 1, 1, 1, 1, 1, 1, 1, 0, 0});
+  const v1::CalibrationMetrics proto = MetricsToProto(metrics);
+  for (const v1::ReliabilityBin& bin : proto.bins()) {
+    ASSERT_EQ(bin.has_accuracy_low(), bin.count() == 10);
+    if (bin.count() == 0) continue;
+    EXPECT_NEAR(bin.accuracy_low(), 0.4902, 1e-4);
+    EXPECT_NEAR(bin.accuracy_high(), 0.9433, 1e-4);
+  }
+  CalibrationMetrics decayed = metrics;
+  decayed.n_effective = 5;
+  const int bin = BinIndex(0.7f, kDefaultBins);
+  EXPECT_LT(MetricsToProto(decayed).bins(bin).accuracy_low(), 0.4) << "half as many effective rows";
 }
 
 TEST(CalibrationProtoTest, EveryMethodHasAValueOfItsOwn) {

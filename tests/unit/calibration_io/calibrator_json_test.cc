@@ -20,6 +20,12 @@ const CalibratorSpec kTemperature{CalibrationMethod::kTemperature, 10, {{"temper
 const CalibratorSpec kOneVsRest{
     CalibrationMethod::kPlattOneVsRest, 2, {{"slope", {-1.1 / 3, -2}}, {"offset", {1e-17, 1e300}}}};
 
+const CalibratorSpec kWithSets{
+    CalibrationMethod::kTemperature,
+    10,
+    {{"temperature", {2.1 / 3}}},
+    {{ConformalScore::kThr, 0.1, 1.0 / 3, 500}, {ConformalScore::kAps, 0.1, 0.97, 500}}};
+
 std::string Error(const std::string& json) {
   const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(json);
   EXPECT_TRUE(absl::IsInvalidArgument(document.status())) << document.status();
@@ -27,7 +33,7 @@ std::string Error(const std::string& json) {
 }
 
 TEST(CalibratorJsonTest, RoundTripsToTheLastBit) {
-  for (const CalibratorSpec& spec : {CalibratorSpec{}, kTemperature, kOneVsRest}) {
+  for (const CalibratorSpec& spec : {CalibratorSpec{}, kTemperature, kOneVsRest, kWithSets}) {
     const std::string text = CalibratorToJson({spec, SomeFitReport()});
     const absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(text);
     ASSERT_TRUE(document.ok()) << document.status();
@@ -35,6 +41,21 @@ TEST(CalibratorJsonTest, RoundTripsToTheLastBit) {
     ExpectSameReport(*document->report, SomeFitReport());
     EXPECT_EQ(CalibratorToJson(*document), text);
   }
+}
+
+TEST(CalibratorJsonTest, BadSetThresholdsAreNamed) {
+  const std::string text = CalibratorToJson({kWithSets, {}});
+  const auto with = [&](const std::string& from, const std::string& to) {
+    std::string changed = text;
+    const size_t at = changed.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    return changed.replace(at, from.size(), to);
+  };
+  EXPECT_THAT(Error(with("\"APS\"", "\"RAPS\"")),
+              HasSubstr("set_thresholds[1].method must be \"THR\" or \"APS\""));
+  EXPECT_THAT(Error(with("\"APS\"", "\"THR\"")), HasSubstr("there twice"));
+  EXPECT_THAT(Error(with("\"alpha\": 0.1", "\"alpha\": 1.5")), HasSubstr("alpha must be in (0, 1)"));
+  EXPECT_THAT(Error(with("\"n\"", "\"m\"")), HasSubstr("set_thresholds[0]"));
 }
 
 TEST(CalibratorJsonTest, RoundTripsWhatEveryMethodFits) {

@@ -138,7 +138,7 @@ TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
   Outsider(file()).Execute("PRAGMA user_version = 99");
   EXPECT_THAT(Open(),
-              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 3")));
+              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 4")));
 }
 
 TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
@@ -146,7 +146,8 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
+      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; DROP TABLE "
+      "checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
       "1, 3, 'all of it');"
       "PRAGMA user_version = 1");
   for (int start = 0; start < 2; ++start) {
@@ -164,12 +165,24 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Append(3).ok());
   ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
   store_.reset();
-  Outsider(file()).Execute("DROP TABLE acknowledgements; PRAGMA user_version = 2");
+  Outsider(file()).Execute(
+      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; PRAGMA "
+      "user_version = 2");
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
   EXPECT_TRUE(store_->AddAcknowledgement({"m", 1, 2, 3, kStart}).ok());
   EXPECT_EQ(store_->ListAcknowledgements(0)->size(), 1u);
+}
+
+TEST_F(SqliteStoreTest, ASchemaWithoutInclusionProbabilitiesIsBroughtUpToDate) {
+  ASSERT_TRUE(Open().ok());
+  ASSERT_TRUE(Append(3).ok());
+  store_.reset();
+  Outsider(file()).Execute("ALTER TABLE feedback DROP COLUMN inclusion_probability; PRAGMA user_version = 3");
+  ASSERT_TRUE(Open().ok());
+  ExpectLogIsWhole();
+  for (const ScoredLabel& row : *store_->Read({}, 10)) EXPECT_FALSE(row.inclusion_probability.has_value());
 }
 
 TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefusedUntouched) {

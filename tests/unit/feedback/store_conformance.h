@@ -50,6 +50,7 @@ TEST_P(StoreConformanceTest, EveryFieldComesBack) {
   label.source = "annotator-1";
   label.submitter = "alice";
   label.prediction.attributes = {{"camera", "north"}, {"zero", std::string("\0x", 2)}};
+  label.inclusion_probability = 0.1;
   label.prediction.calibrator_digest.clear();
   label.prediction.confidence = 0.1f;
   label.prediction.issued_at = kStart - absl::Microseconds(123'456'789);
@@ -75,6 +76,7 @@ TEST_P(StoreConformanceTest, EveryFieldComesBack) {
   EXPECT_EQ(found.classes, given.classes);
   EXPECT_EQ(found.logits_fp16, given.logits_fp16);
   EXPECT_EQ(found.attributes, given.attributes);
+  EXPECT_EQ(row.inclusion_probability, 0.1);
 }
 
 TEST_P(StoreConformanceTest, ValuesThatAreNoNumbersComeBackToo) {

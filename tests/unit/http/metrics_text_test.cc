@@ -139,6 +139,32 @@ TEST(MetricsTextTest, NamesAreEscapedAndFamiliesWithoutASeriesLeftOut) {
   EXPECT_THAT(Text(ServerValues()), Not(HasSubstr("calserve_queue_rows")));
 }
 
+TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
+  ServerValues values = OneModel();
+  values.calibration.resize(2);
+  values.calibration[0] = {"shoes", 3, 1, "last_1h", 4};
+  values.calibration[1] = {"shoes", 3, 1, "decay_1h", 4};
+  values.calibration[0].sets = {{"THR", 0.1, 0.75, 1.5}, {"APS", 0.05, 1, 2}};
+  values.calibration[0].weighted = {0.5, 0.25, 0.125};
+  const std::string text = Text(values);
+  const std::string of = "{model=\"shoes\",version=\"3\",calibrator=\"1\",window=\"last_1h\"";
+  EXPECT_EQ(Family(text, "calserve_calibration_set_coverage"),
+            "# TYPE calserve_calibration_set_coverage gauge\n"
+            "calserve_calibration_set_coverage" +
+                of +
+                ",method=\"THR\",alpha=\"0.1\"} 0.75\n"
+                "calserve_calibration_set_coverage" +
+                of + ",method=\"APS\",alpha=\"0.05\"} 1\n");
+  EXPECT_THAT(text,
+              HasSubstr("\ncalserve_calibration_set_size" + of + ",method=\"APS\",alpha=\"0.05\"} 2\n"));
+  EXPECT_EQ(Family(text, "calserve_calibration_weighted_accuracy"),
+            "# TYPE calserve_calibration_weighted_accuracy gauge\n"
+            "calserve_calibration_weighted_accuracy" +
+                of + "} 0.5\n");
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_confidence_gap" + of + "} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_ece" + of + "} 0.125\n"));
+}
+
 // By promlint's rules: counters, and they alone, end in _total; a family has a help and comes once.
 TEST(MetricsTextTest, NamesKeepTheConventions) {
   std::set<std::string> names;

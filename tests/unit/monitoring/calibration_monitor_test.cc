@@ -293,7 +293,7 @@ TEST_F(CalibrationMonitorTest, BadOptionsNameTheRuleAndTheValue) {
   EXPECT_THAT(create([](auto& o) { o.window_max_labels = 30'000'000; }),
               StatusIs(code, AllOf(HasSubstr("window_max_labels = 30000000 with windows = last_1000,"),
                                    HasSubstr("at most 900000000 in a row"))));
-  EXPECT_TRUE(CheckMonitoringOptions({.window_max_labels = 28'000'000}).ok());
+  EXPECT_TRUE(CheckMonitoringOptions({.window_max_labels = 22'000'000}).ok());
   EXPECT_TRUE(CheckMonitoringOptions({.windows = {"last_10"}, .window_max_labels = 30'000'000}).ok());
   EXPECT_THAT(create([](auto& o) { o.max_keys = 0; }), StatusIs(code, HasSubstr("was 0")));
   EXPECT_THAT(create([](auto& o) { o.read_batch = 0; }), StatusIs(code, HasSubstr("was 0")));

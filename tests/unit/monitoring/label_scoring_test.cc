@@ -109,6 +109,67 @@ TEST(LabelScorerTest, LabelThatIsNoClassAndLogitsThatAreNoNumbersGiveNoNll) {
   EXPECT_EQ(scorer.Score(row)->served.nll, WindowLabel::kNoLogits);
 }
 
+CalibratorLookup LookUpWithSets(std::vector<SetThreshold> thresholds) {
+  return [thresholds](const std::string&, int64_t,
+                      int64_t) -> absl::StatusOr<std::shared_ptr<const Calibrator>> {
+    CalibratorSpec spec = TemperatureOf(2).spec();
+    spec.set_thresholds = thresholds;
+    return std::make_shared<const Calibrator>(*Calibrator::Create(spec));
+  };
+}
+
+// The probabilities fall from class 0 to class 9.
+TEST(LabelScorerTest, TellsWhetherTheSetsHoldTheLabel) {
+  LabelScorer scorer(
+      LookUpWithSets({{ConformalScore::kThr, 0.1, 0.9, 50}, {ConformalScore::kAps, 0.1, 0.5, 50}}));
+  for (int label = 0; label < 10; ++label) {
+    const WindowLabel scored = *scorer.Score(MakeLabel(1, label));
+    const absl::Span<const float> p = scorer.served_probabilities();
+    int thr = 0, aps = 0;
+    double sum = 0;
+    for (const float of_class : p) {
+      thr += 1 - static_cast<double>(of_class) <= 0.9 ? 1 : 0;
+      aps += (sum += of_class) <= 0.5 ? 1 : 0;
+    }
+    ASSERT_TRUE(scored.extras.set(0).has_value() && scored.extras.set(1).has_value());
+    EXPECT_EQ(scored.extras.set(0)->size, thr);
+    EXPECT_EQ(scored.extras.set(1)->size, aps);
+    EXPECT_EQ(scored.extras.set(0)->covered, label < thr);
+    EXPECT_EQ(scored.extras.set(1)->covered, label < aps);
+    EXPECT_FALSE(scored.extras.set(2).has_value());
+    EXPECT_TRUE(thr > 1 && thr < 10 && aps > 1 && aps < 10) << "the test tells them apart";
+  }
+  EXPECT_EQ(scorer.set_thresholds().size(), 2u);
+}
+
+TEST(LabelScorerTest, AnApsSetHoldsTheMostProbableClassAndAThrSetMayBeEmpty) {
+  LabelScorer scorer(
+      LookUpWithSets({{ConformalScore::kThr, 0.1, 0, 50}, {ConformalScore::kAps, 0.1, 0, 50}}));
+  for (const int label : {0, 1}) {
+    const WindowLabel scored = *scorer.Score(MakeLabel(1, label));
+    EXPECT_EQ(scored.extras.set(0)->size, 0);
+    EXPECT_FALSE(scored.extras.set(0)->covered);
+    EXPECT_EQ(scored.extras.set(1)->size, 1);
+    EXPECT_EQ(scored.extras.set(1)->covered, label == 0);
+  }
+}
+
+TEST(LabelScorerTest, RowWithoutLogitsCountsForNoSet) {
+  LabelScorer scorer(LookUpWithSets({{ConformalScore::kThr, 0.1, 0.9, 50}}));
+  ScoredLabel row = MakeLabel(1);
+  row.prediction.logits_fp16.clear();
+  EXPECT_TRUE(scorer.Score(row)->extras.empty());
+  EXPECT_TRUE(scorer.Score(MakeLabel(1, 10))->extras.empty()) << "a label that is no class";
+}
+
+TEST(LabelScorerTest, TakesTheInclusionProbabilityOver) {
+  LabelScorer scorer(LookUpTemperature);
+  ScoredLabel row = MakeLabel(1);
+  EXPECT_FALSE(scorer.Score(row)->extras.weight().has_value());
+  row.inclusion_probability = 0.5;
+  EXPECT_EQ(*scorer.Score(row)->extras.weight(), 2 * 4096);
+}
+
 TEST(LabelScorerTest, FailingLookupFailsAndIsAskedAgain) {
   int calls = 0;
   LabelScorer scorer([&](const std::string& model, int64_t model_version,

@@ -37,6 +37,7 @@ inline ScoredLabel LabelOf(uint64_t number, const MonitorKey& key) {
   label.prediction.model_version = key.model_version;
   label.prediction.calibrator_version = key.calibrator_version;
   label.prediction.confidence = 0.5f + static_cast<float>(number % 97) / 200.0f;
+  if (number % 3 == 0) label.inclusion_probability = 1.0 / static_cast<double>(1 + number % 7);
   return label;
 }
 

@@ -62,6 +62,7 @@ inline void ExpectSameReports(CalibrationMonitor& a, CalibrationMonitor& b,
       EXPECT_EQ(one.label_position, other.label_position);
       EXPECT_EQ(one.time, other.time);
       EXPECT_EQ(one.truncated, other.truncated);
+      EXPECT_EQ(one.weighted, other.weighted);
       EXPECT_EQ(one.alarm, other.alarm);
       ExpectSame(one.served, other.served);
       ExpectSame(one.uncalibrated, other.uncalibrated);
