@@ -138,7 +138,7 @@ TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
   Outsider(file()).Execute("PRAGMA user_version = 99");
   EXPECT_THAT(Open(),
-              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 3")));
+              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 4")));
 }
 
 TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
@@ -146,7 +146,8 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
+      "DROP TABLE slice_acknowledgements; DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT "
+      "INTO checkpoints VALUES ('windows', "
       "1, 3, 'all of it');"
       "PRAGMA user_version = 1");
   for (int start = 0; start < 2; ++start) {
@@ -164,7 +165,8 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Append(3).ok());
   ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
   store_.reset();
-  Outsider(file()).Execute("DROP TABLE acknowledgements; PRAGMA user_version = 2");
+  Outsider(file()).Execute(
+      "DROP TABLE slice_acknowledgements; DROP TABLE acknowledgements; PRAGMA user_version = 2");
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
