@@ -114,6 +114,19 @@ AlarmInfo AlarmInfoFromProto(const v1::CalibrationAlarm& alarm) {
   return out;
 }
 
+std::optional<Slice> SliceFromProto(bool has, const v1::Slice& slice) {
+  return has ? std::make_optional(Slice{slice.key(), slice.value()}) : std::nullopt;
+}
+
+void AddAttributes(const std::vector<std::pair<std::string, std::string>>& attributes,
+                   google::protobuf::RepeatedPtrField<v1::Attribute>* out) {
+  for (const auto& [key, value] : attributes) {
+    v1::Attribute& to = *out->Add();
+    to.set_key(key);
+    to.set_value(value);
+  }
+}
+
 }  // namespace
 
 v1::Input ToProto(const Input& input) {
@@ -128,11 +141,7 @@ v1::Input ToProto(const Input& input) {
                           to.set_data(tensor.data);
                         }},
              input.content);
-  for (const auto& [key, value] : input.attributes) {
-    v1::Attribute& to = *out.add_attributes();
-    to.set_key(key);
-    to.set_value(value);
-  }
+  AddAttributes(input.attributes, out.mutable_attributes());
   return out;
 }
 
@@ -159,6 +168,13 @@ v1::FeedbackItem ToProto(const Feedback& feedback) {
   return out;
 }
 
+v1::Slice ToProto(const Slice& slice) {
+  v1::Slice out;
+  out.set_key(slice.key);
+  out.set_value(slice.value);
+  return out;
+}
+
 v1::StoredSelection ToProto(const StoredSelection& selection) {
   v1::StoredSelection out;
   if (selection.start.has_value()) SetTime(*selection.start, out.mutable_start_time());
@@ -166,6 +182,7 @@ v1::StoredSelection ToProto(const StoredSelection& selection) {
   out.mutable_sources()->Add(selection.sources.begin(), selection.sources.end());
   out.mutable_excluded_sources()->Add(selection.excluded_sources.begin(), selection.excluded_sources.end());
   out.set_max_rows(selection.max_rows);
+  AddAttributes(selection.attributes, out.mutable_attributes());
   return out;
 }
 
@@ -179,6 +196,7 @@ v1::GetCalibrationReportRequest ToProto(const ReportRequest& request) {
                  [&](const StoredSelection& selection) { *out.mutable_stored() = ToProto(selection); }},
       request.data);
   out.set_detailed(request.detailed);
+  if (request.slice.has_value()) *out.mutable_slice() = ToProto(*request.slice);
   return out;
 }
 
@@ -191,6 +209,7 @@ v1::WatchCalibrationRequest ToProto(const WatchRequest& request) {
   const int64_t nanos = absl::ToInt64Nanoseconds(request.min_interval);
   out.mutable_min_interval()->set_seconds(nanos / 1'000'000'000);
   out.mutable_min_interval()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+  if (request.slice.has_value()) *out.mutable_slice() = ToProto(*request.slice);
   return out;
 }
 
@@ -256,12 +275,13 @@ WindowReport FromProto(const v1::WindowReport& report) {
   }
   if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
   if (report.has_selection()) out.selection = SelectionFromProto(report.selection());
+  out.slice = SliceFromProto(report.has_slice(), report.slice());
   return out;
 }
 
 ModelAlarm FromProto(const v1::ModelAlarm& alarm) {
-  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(),
-          AlarmInfoFromProto(alarm.alarm())};
+  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(), AlarmInfoFromProto(alarm.alarm()),
+          SliceFromProto(alarm.has_slice(), alarm.slice())};
 }
 
 CalibratorInfo FromProto(const v1::Calibrator& calibrator) {

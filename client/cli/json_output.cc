@@ -111,6 +111,7 @@ Json ToJson(const client::WindowReport& report) {
   }
   if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
   if (report.selection.has_value()) out["selection"] = ToJson(*report.selection);
+  if (report.slice.has_value()) out["slice"] = ToJson(*report.slice);
   return out;
 }
 
@@ -154,11 +155,15 @@ Json ToJson(const client::LabelSelection& selection) {
 }
 
 Json ToJson(const client::ModelAlarm& alarm) {
-  return {{"model", alarm.model},
-          {"model_version", alarm.model_version},
-          {"calibrator_version", alarm.calibrator_version},
-          {"alarm", ToJson(alarm.alarm)}};
+  Json out = {{"model", alarm.model},
+              {"model_version", alarm.model_version},
+              {"calibrator_version", alarm.calibrator_version},
+              {"alarm", ToJson(alarm.alarm)}};
+  if (alarm.slice.has_value()) out["slice"] = ToJson(*alarm.slice);
+  return out;
 }
+
+Json ToJson(const client::Slice& slice) { return {{"key", slice.key}, {"value", slice.value}}; }
 
 Json ToJson(const client::CalibratorInfo& calibrator) {
   CalibratorSpec spec;

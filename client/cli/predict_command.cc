@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "calibration_io/file.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
@@ -25,6 +26,7 @@ struct Options {
   int priority = 0;
   bool logits = false;
   bool probabilities = false;
+  std::vector<std::string> attributes;
 };
 
 // The answers of all files, one request a file: one bad file does not keep the others from their answers.
@@ -53,7 +55,7 @@ absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(
     request.top_k = options.top_k;
     request.return_logits = options.logits;
     request.return_probabilities = options.probabilities;
-    request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, {}});
+    request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, ParseAttributes(options.attributes)});
     if (absl::Status status = stream->Send(static_cast<int64_t>(i), request); !status.ok()) return status;
   }
   if (absl::Status status = stream->Finish(); !status.ok()) return status;
@@ -147,6 +149,11 @@ void AddPredict(CLI::App* app, Session* session) {
       ->add_option("--top-k", options->top_k,
                    "most probable classes to show; 0: five, or all where there are fewer")
       ->capture_default_str();
+  command
+      ->add_option("--attribute", options->attributes,
+                   "what the images are of, as camera=north: of the keys that model.yaml lists")
+      ->allow_extra_args(false)
+      ->check(KeyValue());
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
   command->callback([options, session] { session->result = Run(*options, *session); });
