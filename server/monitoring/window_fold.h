@@ -76,9 +76,9 @@ class WindowFold final {
   SliceTable Slices(const std::string& model) const;
 
   // The state, in parts: a head, which has the alarms and the numbers of slices, and the windows of each key
-  // and slice held. While a key's
-  // label_position stays, so do its windows, but for what reports evict: what was stored of them before
-  // serves as well.
+  // and slice held. While a key's label_position stays, so do its windows, but for what reports evict: what
+  // was stored of them before serves as well. Alarms, about 1.3 KB each, are written every time, since an
+  // acknowledgement changes them without a label.
   struct HeldKey {
     MonitorKey key;
     int64_t label_position = 0;
