@@ -56,8 +56,8 @@ absl::Status CheckAlarmOptions(const AlarmOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("tolerance must be in [0, ", GapProcess::kMaxTolerance, "]; was ", options.tolerance));
   }
-  if (!(options.alpha >= kLeastAlarmAlpha && options.alpha <= kMostAlarmAlpha)) {
-    return absl::InvalidArgumentError(absl::StrCat("alpha must be in [", kLeastAlarmAlpha, ", ",
+  if (!(options.alpha >= kLeastAlarmShare && options.alpha <= kMostAlarmAlpha)) {
+    return absl::InvalidArgumentError(absl::StrCat("alpha must be in [", kLeastAlarmShare, ", ",
                                                    kMostAlarmAlpha, "]; was ", options.alpha));
   }
   return absl::OkStatus();

@@ -20,10 +20,12 @@ struct AlarmOptions {
   friend bool operator==(const AlarmOptions&, const AlarmOptions&) = default;
 };
 
-inline constexpr double kLeastAlarmAlpha = 1e-9;
+inline constexpr double kLeastAlarmAlpha = 1e-9;  // that anyone may ask for
 inline constexpr double kMostAlarmAlpha = 0.5;
+inline constexpr double kLeastAlarmShare = 1e-20;  // of one of many alarms that share an alpha
 
-// INVALID_ARGUMENT unless tolerance is in [0, GapProcess::kMaxTolerance] and alpha between those two.
+// INVALID_ARGUMENT unless tolerance is in [0, GapProcess::kMaxTolerance] and alpha in [kLeastAlarmShare,
+// kMostAlarmAlpha].
 absl::Status CheckAlarmOptions(const AlarmOptions& options);
 
 struct RaisedAlarm {

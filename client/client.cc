@@ -169,6 +169,23 @@ absl::StatusOr<CalibratorInfo> Client::RollbackCalibrator(const std::string& mod
   return FromProto(response->calibrator());
 }
 
+absl::StatusOr<ModelSlices> Client::ListSlices(const ReportRequest& request) const {
+  v1::CalibrationService::Stub stub(connection_->channel());
+  v1::ListSlicesRequest message;
+  message.set_model(request.model);
+  message.set_model_version(request.model_version);
+  if (request.calibrator_version.has_value()) message.set_calibrator_version(*request.calibrator_version);
+  if (const auto* const window = std::get_if<std::string>(&request.data)) message.set_window(*window);
+  const auto response = CallUnary(*connection_, stub, &v1::CalibrationService::Stub::ListSlices, message);
+  if (!response.ok()) return response.status();
+  ModelSlices out;
+  for (const v1::SliceKey& key : response->keys()) {
+    out.keys.push_back({key.key(), {key.values().begin(), key.values().end()}});
+  }
+  for (const v1::WindowReport& report : response->reports()) out.reports.push_back(FromProto(report));
+  return out;
+}
+
 absl::StatusOr<std::vector<ModelAlarm>> Client::ListAlarms(const std::string& model) const {
   v1::CalibrationService::Stub stub(connection_->channel());
   v1::ListAlarmsRequest request;
@@ -181,12 +198,14 @@ absl::StatusOr<std::vector<ModelAlarm>> Client::ListAlarms(const std::string& mo
 }
 
 absl::StatusOr<ModelAlarm> Client::AcknowledgeAlarm(const std::string& model, int64_t model_version,
-                                                    int64_t calibrator_version) const {
+                                                    int64_t calibrator_version,
+                                                    const std::optional<Slice>& slice) const {
   v1::CalibrationService::Stub stub(connection_->channel());
   v1::AcknowledgeAlarmRequest request;
   request.set_model(model);
   request.set_model_version(model_version);
   request.set_calibrator_version(calibrator_version);
+  if (slice.has_value()) *request.mutable_slice() = ToProto(*slice);
   const auto response =
       CallUnary(*connection_, stub, &v1::CalibrationService::Stub::AcknowledgeAlarm, request);
   if (!response.ok()) return response.status();

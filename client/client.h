@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,9 @@ class Client final {
                                                      FeedbackStream::OnAnswer on_answer) const;
 
   absl::StatusOr<WindowReport> GetCalibrationReport(const ReportRequest& request) const;
+  // Of every slice of the calibrator version that had labels, in `request.data`, a window; its slice and
+  // details are not looked at.
+  absl::StatusOr<ModelSlices> ListSlices(const ReportRequest& request) const;
   // The live reports of windows, as they change. See CalibrationWatch.
   std::unique_ptr<CalibrationWatch> WatchCalibration(const WatchRequest& request) const;
 
@@ -68,12 +72,13 @@ class Client final {
   absl::StatusOr<CalibratorInfo> RollbackCalibrator(const std::string& model, int64_t model_version,
                                                     int64_t expected_active_version) const;
 
-  // Of the active calibrators; an empty name: of every model.
+  // Of the active calibrators and their slices; an empty name: of every model.
   absl::StatusOr<std::vector<ModelAlarm>> ListAlarms(const std::string& model = "") const;
-  // Takes the alarm of the active calibrator back, durably. ABORTED if that is not calibrator_version;
-  // FAILED_PRECONDITION if none is raised, also in a retry after a lost answer.
+  // Takes the alarm of the active calibrator, or of a slice of its labels, back, durably. ABORTED if that is
+  // not calibrator_version; FAILED_PRECONDITION if none is raised, also in a retry after a lost answer.
   absl::StatusOr<ModelAlarm> AcknowledgeAlarm(const std::string& model, int64_t model_version,
-                                              int64_t calibrator_version) const;
+                                              int64_t calibrator_version,
+                                              const std::optional<Slice>& slice = std::nullopt) const;
 
   absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
   absl::StatusOr<ModelInfo> GetModel(const std::string& model) const;

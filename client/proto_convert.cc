@@ -137,6 +137,19 @@ AlarmInfo AlarmInfoFromProto(const v1::CalibrationAlarm& alarm) {
   return out;
 }
 
+std::optional<Slice> SliceFromProto(bool has, const v1::Slice& slice) {
+  return has ? std::make_optional(Slice{slice.key(), slice.value()}) : std::nullopt;
+}
+
+void AddAttributes(const std::vector<std::pair<std::string, std::string>>& attributes,
+                   google::protobuf::RepeatedPtrField<v1::Attribute>* out) {
+  for (const auto& [key, value] : attributes) {
+    v1::Attribute& to = *out->Add();
+    to.set_key(key);
+    to.set_value(value);
+  }
+}
+
 }  // namespace
 
 v1::Input ToProto(const Input& input) {
@@ -151,11 +164,7 @@ v1::Input ToProto(const Input& input) {
                           to.set_data(tensor.data);
                         }},
              input.content);
-  for (const auto& [key, value] : input.attributes) {
-    v1::Attribute& to = *out.add_attributes();
-    to.set_key(key);
-    to.set_value(value);
-  }
+  AddAttributes(input.attributes, out.mutable_attributes());
   return out;
 }
 
@@ -190,6 +199,13 @@ v1::FeedbackItem ToProto(const Feedback& feedback) {
   return out;
 }
 
+v1::Slice ToProto(const Slice& slice) {
+  v1::Slice out;
+  out.set_key(slice.key);
+  out.set_value(slice.value);
+  return out;
+}
+
 v1::StoredSelection ToProto(const StoredSelection& selection) {
   v1::StoredSelection out;
   if (selection.start.has_value()) SetTime(*selection.start, out.mutable_start_time());
@@ -197,6 +213,7 @@ v1::StoredSelection ToProto(const StoredSelection& selection) {
   out.mutable_sources()->Add(selection.sources.begin(), selection.sources.end());
   out.mutable_excluded_sources()->Add(selection.excluded_sources.begin(), selection.excluded_sources.end());
   out.set_max_rows(selection.max_rows);
+  AddAttributes(selection.attributes, out.mutable_attributes());
   return out;
 }
 
@@ -211,6 +228,7 @@ v1::GetCalibrationReportRequest ToProto(const ReportRequest& request) {
       request.data);
   out.set_detailed(request.detailed);
   for (const std::string& path : request.report_mask) out.mutable_report_mask()->add_paths(path);
+  if (request.slice.has_value()) *out.mutable_slice() = ToProto(*request.slice);
   return out;
 }
 
@@ -224,6 +242,7 @@ v1::WatchCalibrationRequest ToProto(const WatchRequest& request) {
   out.mutable_min_interval()->set_seconds(nanos / 1'000'000'000);
   out.mutable_min_interval()->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
   for (const std::string& path : request.report_mask) out.mutable_report_mask()->add_paths(path);
+  if (request.slice.has_value()) *out.mutable_slice() = ToProto(*request.slice);
   return out;
 }
 
@@ -298,12 +317,13 @@ WindowReport FromProto(const v1::WindowReport& report) {
          coverage.mean_size()});
   }
   if (report.has_weighted()) out.weighted = WeightedFromProto(report.weighted());
+  out.slice = SliceFromProto(report.has_slice(), report.slice());
   return out;
 }
 
 ModelAlarm FromProto(const v1::ModelAlarm& alarm) {
-  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(),
-          AlarmInfoFromProto(alarm.alarm())};
+  return {alarm.model(), alarm.model_version(), alarm.calibrator_version(), AlarmInfoFromProto(alarm.alarm()),
+          SliceFromProto(alarm.has_slice(), alarm.slice())};
 }
 
 CalibratorInfo FromProto(const v1::Calibrator& calibrator) {

@@ -14,6 +14,7 @@ namespace calserve::client {
 v1::Input ToProto(const Input& input);
 v1::PredictRequest ToProto(const PredictRequest& request);
 v1::FeedbackItem ToProto(const Feedback& feedback);
+v1::Slice ToProto(const Slice& slice);
 v1::StoredSelection ToProto(const StoredSelection& selection);
 v1::GetCalibrationReportRequest ToProto(const ReportRequest& request);
 v1::WatchCalibrationRequest ToProto(const WatchRequest& request);

@@ -115,11 +115,20 @@ struct FeedbackResult {
 
 // --- Calibration ---
 
+// The labels whose prediction has that attribute; value "other": those of the key without a slice of their
+// own.
+struct Slice {
+  std::string key, value;
+  friend bool operator==(const Slice&, const Slice&) = default;
+};
+
 // Stored feedback of a model version, whatever calibrator it was served with.
 struct StoredSelection {
   std::optional<absl::Time> start, end;  // committed at or after start, before end
   std::vector<std::string> sources, excluded_sources;
   int64_t max_rows = 0;  // the newest; 0: the server's limit
+  // Any of the values of a key, of all keys that are named.
+  std::vector<std::pair<std::string, std::string>> attributes = {};
 };
 
 // What the labels of a calibrator version say of its confidences (calibration/calibration_alarm.h). Only what
@@ -136,6 +145,7 @@ struct ModelAlarm {
   int64_t model_version = 0;
   int64_t calibrator_version = 0;
   AlarmInfo alarm;
+  std::optional<Slice> slice = std::nullopt;  // unset: of all labels
 };
 
 // Which predictions of a calibrator version got labels, counted since the server started.
@@ -164,7 +174,7 @@ struct WindowReport {
   bool truncated = false;
   // Of all labels of the calibrator version; unset for stored labels.
   std::optional<AlarmInfo> alarm;
-  std::optional<LabelSelection> selection;
+  std::optional<LabelSelection> selection;  // unset also of a slice
   // How the prediction sets of the calibrator hold; and estimates for all predictions, of labels with an
   // inclusion probability.
   struct SetCoverage {
@@ -175,6 +185,18 @@ struct WindowReport {
   };
   std::vector<SetCoverage> set_coverage;
   std::optional<WeightedEstimates> weighted;
+  std::optional<Slice> slice;               // unset: all labels
+};
+
+// An attribute by whose values labels are counted apart.
+struct SliceKey {
+  std::string key;
+  std::vector<std::string> values;  // that have a slice; empty: the first 32 that labels bring
+};
+
+struct ModelSlices {
+  std::vector<SliceKey> keys;
+  std::vector<WindowReport> reports;  // one a slice that had labels, without intervals
 };
 
 struct ReportRequest {
@@ -185,6 +207,7 @@ struct ReportRequest {
   std::variant<std::string, StoredSelection> data = std::string("last_1000");
   bool detailed = false;                      // also the DetailedMetrics; only of stored labels
   std::vector<std::string> report_mask = {};  // paths of WindowReport, as "served.ece"; empty: everything
+  std::optional<Slice> slice = std::nullopt;
 };
 
 struct WatchRequest {
@@ -194,6 +217,7 @@ struct WatchRequest {
   std::vector<std::string> windows;           // empty: "last_1000"
   absl::Duration min_interval = absl::Seconds(1);
   std::vector<std::string> report_mask = {};  // as ReportRequest's; empty: everything but the ECE's intervals
+  std::optional<Slice> slice = std::nullopt;
 };
 
 struct CalibratorInfo {

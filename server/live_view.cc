@@ -106,6 +106,7 @@ ServerValues LiveView::Values() const {
   values.queued_images = predictor_.queued_images();
   values.feedback = ValuesOf(ingestor_.counters());
   values.calibration = Calibration(served);
+  values.slices = Slices(served);
   return values;
 }
 
@@ -148,6 +149,30 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
     }
   }
   intervals_ = std::move(intervals);
+  return all;
+}
+
+std::vector<SliceValues> LiveView::Slices(const std::vector<Snapshot>& served) const {
+  std::vector<SliceValues> all;
+  if (slice_metrics_ == "none") return all;
+  for (const Snapshot& snapshot : served) {
+    MonitorKey key{snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
+    for (Slice& slice : monitor_.Slices(key.model).slices()) {
+      key.slice = std::move(slice);
+      if (monitor_.Revision(key).label_position == 0) continue;  // Of another calibrator alone.
+      SliceValues values{key.model, key.model_version, key.calibrator_version, key.slice.key,
+                         key.slice.value};
+      values.alarm = monitor_.Alarm(key).raised.has_value();
+      if (slice_metrics_ == "all") {
+        const absl::StatusOr<WindowReport> report = hub_.Newest(key, windows_.front());
+        if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.
+        values.window = report->window;
+        values.labels = report->served.n;
+        values.ece = report->served.ece;
+      }
+      all.push_back(std::move(values));
+    }
+  }
   return all;
 }
 

@@ -21,10 +21,18 @@ namespace calserve {
 // that there are never more than there are versions, whatever is asked for. Thread-safe.
 class LiveView final : public ServerView {
  public:
-  // What it looks at outlives it. `windows` are those of the monitor.
+  // What it looks at outlives it. `windows` are those of the monitor; of slices the first one is shown.
+  // `slice_metrics`: all | alarm | none.
   LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           ReportHub& hub, std::vector<std::string> windows)
-      : table_(table), predictor_(predictor), ingestor_(ingestor), hub_(hub), windows_(std::move(windows)) {}
+           const CalibrationMonitor& monitor, ReportHub& hub, std::vector<std::string> windows,
+           std::string slice_metrics)
+      : table_(table),
+        predictor_(predictor),
+        ingestor_(ingestor),
+        monitor_(monitor),
+        hub_(hub),
+        windows_(std::move(windows)),
+        slice_metrics_(std::move(slice_metrics)) {}
 
   // Not ready until SetReady.
   void SetReady();
@@ -44,13 +52,16 @@ class LiveView final : public ServerView {
 
   // Of the versions that are served; drops what was kept of others.
   std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
+  std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
   static Interval IntervalOf(const WindowReport& report, const Intervals& kept);
 
   const ServingTable& table_;
   const Predictor& predictor_;
   const FeedbackIngestor& ingestor_;
+  const CalibrationMonitor& monitor_;
   ReportHub& hub_;
   const std::vector<std::string> windows_;
+  const std::string slice_metrics_;
 
   mutable Mutex ready_mu_;
   std::optional<std::string> not_ready_ ABSL_GUARDED_BY(ready_mu_) = "starting";

@@ -86,6 +86,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   ClassNames class_names(**store);
   ServingTable table;
   AlarmSettings alarms;
+  SliceSettings slices;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
@@ -99,7 +100,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
-      config.repository, ConnectRepository(config, **registry, class_names, table, alarms, device_lost));
+      config.repository,
+      ConnectRepository(config, **registry, class_names, table, alarms, slices, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -111,7 +113,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
       [&registry](const std::string& model, int64_t model_version, int64_t version) {
         return (*registry)->Find(model, model_version, version);
       },
-      [&alarms](const std::string& model) { return alarms.Of(model); });
+      [&alarms](const std::string& model) { return alarms.Of(model); },
+      [&slices](const std::string& model) { return slices.Of(model); });
   if (!monitor.ok()) return Fail(kExitStore, monitor.status());
   const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
 
@@ -131,7 +134,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
   });
 
-  LiveView view(table, predictor, **ingestor, *hub, config.monitoring.windows);
+  LiveView view(table, predictor, **ingestor, **monitor, *hub, config.monitoring.windows,
+                config.slice_metrics);
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
     absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(config.admin, view);

@@ -53,12 +53,13 @@ std::string DocumentOf(const ModelDirectory& directory) {
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
-             ServingTable& table, AlarmSettings& alarms, DeviceLostHook device_lost)
+             ServingTable& table, AlarmSettings& alarms, SliceSettings& slices, DeviceLostHook device_lost)
       : config_(config),
         registry_(registry),
         class_names_(class_names),
         table_(table),
         alarms_(alarms),
+        slices_(slices),
         device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
@@ -74,7 +75,10 @@ class Connection {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
       }
-      if (directory.problems.empty()) alarms_.Set(name, directory.config.alarm);
+      if (directory.problems.empty()) {
+        alarms_.Set(name, directory.config.alarm);
+        slices_.Set(name, directory.config.attributes);
+      }
       listing[name] = Listed(std::move(directory));
     }
     return listing;
@@ -139,6 +143,7 @@ class Connection {
   ClassNames& class_names_;
   ServingTable& table_;
   AlarmSettings& alarms_;
+  SliceSettings& slices_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
 };
@@ -171,6 +176,7 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
   ServedModelOptions options;
   options.binary = model.task == Task::kBinary;
   options.labels = model.labels;
+  for (const SliceKey& key : model.attributes) options.attribute_keys.push_back(key.key);
   if (model.kind == InputKind::kImage) options.image = model.image;
   options.limits = config.decode_limits;
   options.batching = model.batching;
@@ -191,9 +197,9 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
-                                  DeviceLostHook device_lost) {
-  const auto connection =
-      std::make_shared<Connection>(config, registry, class_names, table, alarms, std::move(device_lost));
+                                  SliceSettings& slices, DeviceLostHook device_lost) {
+  const auto connection = std::make_shared<Connection>(config, registry, class_names, table, alarms, slices,
+                                                       std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -16,10 +16,10 @@ namespace calserve {
 
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
 // prediction loads and serves, recalibration has the calibrators, feedback keeps the class names, monitoring
-// is told of the alarms' options. All outlive the repository.
+// is told of the alarms' options and of the slices. All outlive the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
-                                  DeviceLostHook device_lost);
+                                  SliceSettings& slices, DeviceLostHook device_lost);
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.

@@ -3,6 +3,7 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
@@ -16,6 +17,7 @@ struct Options {
   std::string model;
   int64_t model_version = 0;
   int64_t calibrator_version = -1;
+  std::string slice;
 };
 
 absl::Status List(const Options& options, Session& session) {
@@ -32,13 +34,14 @@ absl::Status List(const Options& options, Session& session) {
   TextTable table({{"model"},
                    {"version", TextTable::Align::kRight},
                    {"calibrator", TextTable::Align::kRight},
+                   {"slice"},
                    {"tolerance", TextTable::Align::kRight},
                    {"e exact", TextTable::Align::kRight},
                    {"alarm"}});
   for (const client::ModelAlarm& alarm : *alarms) {
     table.AddRow({alarm.model, absl::StrCat(alarm.model_version), absl::StrCat(alarm.calibrator_version),
-                  absl::StrCat(alarm.alarm.status.options.tolerance), EValueText(alarm.alarm.status.e_exact),
-                  AlarmLine(alarm.alarm)});
+                  SliceText(alarm.slice), absl::StrCat(alarm.alarm.status.options.tolerance),
+                  EValueText(alarm.alarm.status.e_exact), AlarmLine(alarm.alarm)});
   }
   Print(table.ToString(session.terminal));
   return absl::OkStatus();
@@ -54,6 +57,7 @@ absl::StatusOr<client::ModelAlarm> Find(const Client& client, const Options& opt
   const int64_t wanted = options.model_version == 0 ? model->default_version : options.model_version;
   for (client::ModelAlarm alarm : *alarms) {
     if (alarm.model_version != wanted) continue;
+    alarm.slice = ParseSlice(options.slice);
     if (options.calibrator_version >= 0) alarm.calibrator_version = options.calibrator_version;
     return alarm;
   }
@@ -66,13 +70,14 @@ absl::Status Acknowledge(const Options& options, Session& session) {
   const absl::StatusOr<client::ModelAlarm> seen = Find(*client, options);
   if (!seen.ok()) return seen.status();
   const absl::StatusOr<client::ModelAlarm> alarm =
-      client->AcknowledgeAlarm(seen->model, seen->model_version, seen->calibrator_version);
+      client->AcknowledgeAlarm(seen->model, seen->model_version, seen->calibrator_version, seen->slice);
   if (!alarm.ok()) return alarm.status();
   if (session.json) {
     session.answer = ToJson(*alarm);
   } else {
     Print(absl::StrCat(alarm->model, "/", alarm->model_version, " calibrator ", alarm->calibrator_version,
-                       ": acknowledged, ", AlarmLine(alarm->alarm), "\n"));
+                       alarm->slice.has_value() ? " " : "", SliceText(alarm->slice), ": acknowledged, ",
+                       AlarmLine(alarm->alarm), "\n"));
   }
   return absl::OkStatus();
 }
@@ -93,6 +98,8 @@ void AddAlarms(CLI::App* app, Session* session) {
       ->add_option("--calibrator", options->calibrator_version,
                    "whose alarm was seen; else what is active, a moment before")
       ->check(WholeNumber(0));
+  acknowledge->add_option("--slice", options->slice, "of the labels with this attribute; else of all labels")
+      ->check(KeyValue());
   acknowledge->callback([=] { session->result = Acknowledge(*options, *session); });
 }
 

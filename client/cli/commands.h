@@ -19,6 +19,7 @@ void AddCalibrators(CLI::App* app, Session* session);  // calibrators list | sho
 void AddAlarms(CLI::App* app, Session* session);       // alarms, acknowledge
 void AddFit(CLI::App* app, Session* session);          // fit, with a server or offline
 void AddReport(CLI::App* app, Session* session);       // report, with a server or offline
+void AddSlices(CLI::App* app, Session* session);       // slices
 void AddModels(CLI::App* app, Session* session);       // models, health
 
 }  // namespace calserve::cli

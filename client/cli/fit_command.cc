@@ -11,6 +11,7 @@
 #include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
 #include "calibration_io/labelled_logits_file.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/commands.h"
 #include "client/cli/comparison_table.h"
 #include "client/cli/json_output.h"
@@ -38,7 +39,7 @@ struct Options {
   // With a server:
   std::string model;
   int64_t model_version = 0;
-  std::vector<std::string> sources, excluded_sources;
+  std::vector<std::string> sources, excluded_sources, attributes;
   int64_t max_rows = 0;
   bool activate = false;
 
@@ -184,6 +185,7 @@ absl::Status FillData(const Options& options, const client::ModelInfo& model, Up
     client::StoredSelection stored;
     stored.sources = options.sources;
     stored.excluded_sources = options.excluded_sources;
+    stored.attributes = ParseAttributes(options.attributes);
     stored.max_rows = options.max_rows;
     request->data = stored;
   }
@@ -322,6 +324,13 @@ void AddFit(CLI::App* app, Session* session) {
       command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
           ->check(Utf8())
           ->group(stored_group);
+  CLI::Option* const attribute =
+      command
+          ->add_option("--attribute", options->attributes,
+                       "only predictions with this attribute: any of the values of a key, all keys")
+          ->allow_extra_args(false)
+          ->check(KeyValue())
+          ->group(stored_group);
   CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
                                     ->check(WholeNumber(0))
                                     ->group(stored_group);
@@ -335,7 +344,7 @@ void AddFit(CLI::App* app, Session* session) {
          {options->method == MethodName(CalibrationMethod::kAuto), "--method auto", {outer_folds}},
          {stored,
           "a fit of stored feedback: leave out --logits and --images",
-          {source, exclude_source, max_rows}}});
+          {source, exclude_source, attribute, max_rows}}});
     if (session->result.ok()) session->result = Run(*options, *session);
   });
 }

@@ -154,6 +154,7 @@ Json ToJson(const client::WindowReport& report) {
     out["set_coverage"].push_back(ToJson(coverage));
   }
   if (report.weighted.has_value()) out["weighted"] = ToJson(*report.weighted);
+  if (report.slice.has_value()) out["slice"] = ToJson(*report.slice);
   return out;
 }
 
@@ -197,11 +198,15 @@ Json ToJson(const client::LabelSelection& selection) {
 }
 
 Json ToJson(const client::ModelAlarm& alarm) {
-  return {{"model", alarm.model},
-          {"model_version", alarm.model_version},
-          {"calibrator_version", alarm.calibrator_version},
-          {"alarm", ToJson(alarm.alarm)}};
+  Json out = {{"model", alarm.model},
+              {"model_version", alarm.model_version},
+              {"calibrator_version", alarm.calibrator_version},
+              {"alarm", ToJson(alarm.alarm)}};
+  if (alarm.slice.has_value()) out["slice"] = ToJson(*alarm.slice);
+  return out;
 }
+
+Json ToJson(const client::Slice& slice) { return {{"key", slice.key}, {"value", slice.value}}; }
 
 Json ToJson(const client::CalibratorInfo& calibrator) {
   CalibratorSpec spec;

@@ -77,6 +77,7 @@ ExitCode Main(int argc, char** argv) {
   AddAlarms(&app, &session);
   AddFit(&app, &session);
   AddReport(&app, &session);
+  AddSlices(&app, &session);
   AddModels(&app, &session);
   absl::Status result;
   try {

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "calibration_io/file.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
@@ -27,6 +28,7 @@ struct Options {
   bool probabilities = false;
   std::string set_method;  // "THR" or "APS"; empty: no sets
   double alpha = 0.1;
+  std::vector<std::string> attributes;
 };
 
 // The answers of all files, one request a file: one bad file does not keep the others from their answers.
@@ -59,7 +61,7 @@ absl::StatusOr<std::vector<absl::StatusOr<client::PredictResponse>>> PredictAll(
       const bool aps = options.set_method == ScoreName(ConformalScore::kAps);
       request.prediction_set = {aps ? ConformalScore::kAps : ConformalScore::kThr, options.alpha};
     }
-    request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, {}});
+    request.inputs.push_back({client::EncodedImage{*std::move(bytes)}, ParseAttributes(options.attributes)});
     if (absl::Status status = stream->Send(static_cast<int64_t>(i), request); !status.ok()) return status;
   }
   if (absl::Status status = stream->Finish(); !status.ok()) return status;
@@ -163,6 +165,11 @@ void AddPredict(CLI::App* app, Session* session) {
       ->add_option("--top-k", options->top_k,
                    "most probable classes to show; 0: five, or all where there are fewer")
       ->capture_default_str();
+  command
+      ->add_option("--attribute", options->attributes,
+                   "what the images are of, as camera=north: of the keys that model.yaml lists")
+      ->allow_extra_args(false)
+      ->check(KeyValue());
   command->add_flag("--logits", options->logits, "add the logits to --json");
   command->add_flag("--probabilities", options->probabilities, "add every probability to --json");
   CLI::Option* const set_method = command

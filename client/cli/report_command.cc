@@ -12,6 +12,7 @@
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/labelled_logits_file.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/columns_json.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
@@ -43,6 +44,8 @@ struct Options {
   bool stored = false;
   std::vector<std::string> sources, excluded_sources;
   int64_t max_rows = 0;
+  std::string slice;
+  std::vector<std::string> attributes;
 };
 
 std::vector<std::string> MethodsToCompare() {
@@ -200,15 +203,18 @@ client::ReportRequest MakeRequest(const Options& options, const std::string& mod
     stored.sources = options.sources;
     stored.excluded_sources = options.excluded_sources;
     stored.max_rows = options.max_rows;
+    stored.attributes = ParseAttributes(options.attributes);
     request.data = stored;
   }
   request.detailed = options.details;
+  request.slice = ParseSlice(options.slice);
   return request;
 }
 
 std::string TitleOf(const client::WindowReport& report) {
   return absl::StrCat(report.model, "/", report.model_version, " calibrator ", report.calibrator_version,
-                      ", ", report.window.empty() ? "stored labels" : report.window);
+                      report.slice.has_value() ? ", " : "", SliceText(report.slice), ", ",
+                      report.window.empty() ? "stored labels" : report.window);
 }
 
 void PrintReport(const client::WindowReport& report, const std::vector<NamedMetrics>& columns,
@@ -344,7 +350,18 @@ void AddReport(CLI::App* app, Session* session) {
           ->excludes(window)
           ->group(server_group);
 
+  CLI::Option* const slice = command->add_option("--slice", options->slice, "only labels with this attribute")
+                                 ->check(KeyValue())
+                                 ->group(server_group);
+
   const std::string stored_group = "Server, with --stored";
+  CLI::Option* const attribute =
+      command
+          ->add_option("--attribute", options->attributes,
+                       "only predictions with this attribute: any of the values of a key, all keys")
+          ->allow_extra_args(false)
+          ->check(KeyValue())
+          ->group(stored_group);
   CLI::Option* const source =
       command->add_option("--source", options->sources, "only labels of these sources")
           ->check(Utf8())
@@ -367,11 +384,11 @@ void AddReport(CLI::App* app, Session* session) {
          {offline || options->stored, "the rows: give --logits and --labels, or --stored", {details}},
          {!offline,
           "a report of the server: leave out --logits and --labels",
-          {model_version, window, stored, source, exclude_source, max_rows}},
+          {model_version, window, stored, slice, attribute, source, exclude_source, max_rows}},
          {asks_server,
           "a report of the server: leave out --logits and --labels, or give --calibrator-version",
           {model, app->get_option("--server"), app->get_option("--timeout")}},
-         {options->stored, "--stored", {source, exclude_source, max_rows}}});
+         {options->stored, "--stored", {attribute, source, exclude_source, max_rows}}});
     if (session->result.ok()) session->result = Run(*options, *session);
   });
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
@@ -25,6 +26,7 @@ struct Options {
   std::vector<std::string> windows;
   std::string interval = "1s";
   int64_t count = 0;
+  std::string slice;
 };
 
 // Of an alarm that is raised; else nothing.
@@ -35,9 +37,10 @@ std::string AlarmNote(const client::WindowReport& report) {
 
 std::string Line(const client::WindowReport& report) {
   return absl::StrFormat(
-      "%s %s/%d calibrator %d %s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s%s\n",
-      TimeText(report.time), report.model, report.model_version, report.calibrator_version, report.window,
-      report.served.n, FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
+      "%s %s/%d calibrator %d %s%s%s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s%s\n",
+      TimeText(report.time), report.model, report.model_version, report.calibrator_version,
+      SliceText(report.slice), report.slice.has_value() ? " " : "", report.window, report.served.n,
+      FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
       FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
       FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));
 }
@@ -105,6 +108,7 @@ absl::Status Run(const Options& options, const Session& session) {
   request.model_version = options.model_version;
   if (options.calibrator_version >= 0) request.calibrator_version = options.calibrator_version;
   request.windows = options.windows;
+  request.slice = ParseSlice(options.slice);
   if (!absl::ParseDuration(options.interval, &request.min_interval)) {
     return UsageError(
         absl::StrCat("--interval must be a duration such as 1s or 200ms; was ", options.interval));
@@ -145,6 +149,7 @@ void AddWatch(CLI::App* app, Session* session) {
       ->check(WholeNumber(0));
   command->add_option("--window", options->windows, "last_1000, last_1h, decay_1h, ...; several may be given")
       ->check(Utf8());
+  command->add_option("--slice", options->slice, "only labels with this attribute")->check(KeyValue());
   command->add_option("--interval", options->interval, "smallest time between updates")
       ->capture_default_str();
   command->add_option("--count", options->count, "stop after so many updates; 0: never")

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "client/cli/alarm_text.h"
+#include "client/cli/attribute_option.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
 #include "client/cli/reliability_text.h"
@@ -62,7 +63,9 @@ std::string WatchScreen(const std::map<std::string, client::WindowReport>& newes
     if (largest == nullptr || report.served.n > largest->served.n) largest = &report;
   }
   if (largest == nullptr) return "";
-  std::string out = absl::StrCat(terminal.Bold(absl::StrCat(largest->model, "/", largest->model_version)),
+  std::string out = absl::StrCat(terminal.Bold(absl::StrCat(largest->model, "/", largest->model_version,
+                                                           largest->slice.has_value() ? " " : "",
+                                                           SliceText(largest->slice))),
                                  "  ", TimeText(largest->time), largest->catching_up ? "  catching up" : "",
                                  "\n\n", WindowsTable(newest, terminal), "\n");
   if (largest->alarm.has_value()) {

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "server/config/attribute_keys.h"
 #include "server/config/mapping_reader.h"
 #include "server/config/version_keys.h"
 #include "server/config/yaml_file.h"
@@ -216,9 +217,11 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   reader.Require("input");
   const YamlValue* const input = reader.Find("input");
   const YamlValue* const alarm = reader.Find("alarm");
+  const YamlValue* const attributes = reader.Find("attributes");
   Append(reader.Problems(), problems);
   if (input != nullptr) ReadInput(path, *input, config, problems);
   if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
+  if (attributes != nullptr) ReadAttributeKeys(path, *attributes, &config->attributes, problems);
 }
 
 }  // namespace calserve

@@ -142,6 +142,16 @@ constexpr Option kOptions[] = {
     {"monitoring.max_keys", OptionKind::kCount, "1 100000", "keys",
      [](ServerConfig& c) -> Field { return &c.monitoring.max_keys; },
      "(model, version, calibrator version) with windows; the one longest without a label goes first"},
+    {"monitoring.slice_max_labels", OptionKind::kCount, "1 1000000000", "labels",
+     [](ServerConfig& c) -> Field { return &c.monitoring.slice_max_labels; },
+     "labels held for the windows of one slice, 32 bytes each, or as many as the longest last_N window "
+     "needs; "
+     "a last_T "
+     "window that has more says truncated"},
+    {"monitoring.slice_metrics", OptionKind::kChoice, "all alarm none", "",
+     [](ServerConfig& c) -> Field { return &c.slice_metrics; },
+     "series of each slice in /metrics: labels, ECE and alarm (at most 792 a model version), the alarm alone "
+     "(264), or none"},
     {"monitoring.checkpoint_interval", OptionKind::kDuration, "1s 1d", "",
      [](ServerConfig& c) -> Field { return &c.monitoring.checkpoint_interval; },
      "how often the windows' state is saved: bounds what is folded again at a start after a crash"},

@@ -37,6 +37,7 @@ struct ServerConfig {
   TicketOptions tickets;
   FeedbackOptions feedback;
   MonitoringOptions monitoring;
+  std::string slice_metrics = "all";  // all | alarm | none: series of each slice in /metrics
   RecalibrationOptions recalibration;
 };
 

@@ -43,6 +43,15 @@ float Float(const Statement& row, int column) {
                             : static_cast<float>(row.Double(column));
 }
 
+constexpr int kAttributesColumn = 13;
+
+absl::StatusOr<bool> AttributesHold(const Statement& row, const std::vector<AttributeRule>& rules) {
+  if (rules.empty()) return true;
+  if (row.IsNull(kAttributesColumn)) return false;
+  ASSIGN_OR_RETURN(const Attributes attributes, DecodeAttributes(row.Blob(kAttributesColumn)));
+  return Hold(rules, attributes);
+}
+
 absl::StatusOr<ScoredLabel> ReadRow(const Statement& row) {
   ScoredLabel label;
   TicketContent& p = label.prediction;
@@ -64,8 +73,8 @@ absl::StatusOr<ScoredLabel> ReadRow(const Statement& row) {
   p.max_logit = Float(row, 10);
   label.source = row.Text(11);
   label.submitter = row.Text(12);
-  if (!row.IsNull(13)) {
-    ASSIGN_OR_RETURN(p.attributes, DecodeAttributes(row.Blob(13)));
+  if (!row.IsNull(kAttributesColumn)) {
+    ASSIGN_OR_RETURN(p.attributes, DecodeAttributes(row.Blob(kAttributesColumn)));
   }
   const absl::string_view logits = row.Blob(14);
   p.logits_fp16.resize(logits.size() / sizeof(uint16_t));
@@ -268,12 +277,15 @@ absl::StatusOr<std::vector<ScoredLabel>> ReadLog(Connection& db, const LogSelect
   if (selection.calibrator_version) rows.Bind(++parameter, *selection.calibrator_version);
   for (const std::string& source : selection.sources) rows.Bind(++parameter, source);
   for (const std::string& source : selection.excluded_sources) rows.Bind(++parameter, source);
-  rows.Bind(++parameter, limit);
+  // SQL does not look into attributes: what they leave out does not count.
+  rows.Bind(++parameter, selection.attributes.empty() ? limit : int64_t{-1});
 
   std::vector<ScoredLabel> labels;
-  while (true) {
+  while (static_cast<int64_t>(labels.size()) < limit) {
     ASSIGN_OR_RETURN(const bool more, rows.Step());
     if (!more) break;
+    ASSIGN_OR_RETURN(const bool holds, AttributesHold(rows, selection.attributes));
+    if (!holds) continue;
     ASSIGN_OR_RETURN(ScoredLabel label, ReadRow(rows));
     labels.push_back(std::move(label));
   }

@@ -10,7 +10,7 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 4;
+constexpr int64_t kSchemaVersion = 5;
 
 // What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
 // for whoever opens it with the sqlite3 command.
@@ -115,6 +115,19 @@ constexpr char kVersion4[] = R"sql(
 ALTER TABLE feedback ADD COLUMN inclusion_probability REAL;  -- NULL: not known
 )sql";
 
+constexpr char kVersion5[] = R"sql(
+CREATE TABLE slice_acknowledgements (  -- the same of the alarms of slices
+  model TEXT NOT NULL,
+  model_version INTEGER NOT NULL,
+  calibrator_version INTEGER NOT NULL,
+  slice_key TEXT NOT NULL,
+  slice_value TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (position, model, model_version, calibrator_version, slice_key, slice_value)
+) WITHOUT ROWID;
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -178,6 +191,7 @@ absl::Status PrepareSchema(sqlite::Connection& db) {
   if (version < 2) RETURN_IF_ERROR(db.Execute(kVersion2));
   if (version < 3) RETURN_IF_ERROR(db.Execute(kVersion3));
   if (version < 4) RETURN_IF_ERROR(db.Execute(kVersion4));
+  if (version < 5) RETURN_IF_ERROR(db.Execute(kVersion5));
   if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));

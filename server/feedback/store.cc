@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -14,6 +15,13 @@ namespace {
 constexpr absl::string_view kSqlite = "sqlite://";
 
 }  // namespace
+
+bool Hold(const std::vector<AttributeRule>& rules, const Attributes& attributes) {
+  return absl::c_all_of(rules, [&](const AttributeRule& rule) {
+    const auto found = absl::c_find_if(attributes, [&](const auto& each) { return each.first == rule.key; });
+    return found != attributes.end() && absl::c_linear_search(rule.values, found->second) != rule.excluded;
+  });
+}
 
 absl::StatusOr<std::unique_ptr<Store>> OpenStore(const StoreOptions& options) {
   const absl::string_view url = options.url;

@@ -22,6 +22,17 @@ struct LogHead {
   absl::Time last_time = absl::InfinitePast();
 };
 
+// Of the predictions of rows: their attribute `key` is there, and its value is one of `values`, or none of
+// them where `excluded`.
+struct AttributeRule {
+  std::string key;
+  std::vector<std::string> values;
+  bool excluded = false;
+};
+
+// Whether all rules hold. Of an attribute given twice, the first counts.
+bool Hold(const std::vector<AttributeRule>& rules, const Attributes& attributes);
+
 // Which rows of the log to read.
 struct LogSelection {
   int64_t after_position = 0;
@@ -32,6 +43,7 @@ struct LogSelection {
   absl::Time end = absl::InfiniteFuture();  // time < end
   std::vector<std::string> sources;         // only these; empty: all
   std::vector<std::string> excluded_sources;
+  std::vector<AttributeRule> attributes;  // all of them hold
 };
 
 enum class CalibratorState { kFitted, kActive, kRetired };
@@ -67,13 +79,15 @@ struct CheckpointPart {
   std::function<std::string()> state = nullptr;  // null: as the store has it
 };
 
-// Somebody has seen the alarm of a calibrator version: it is taken back after the label at `position`.
+// Somebody has seen the alarm of a calibrator version, or of a slice of its labels: it is taken back after
+// the label at `position`.
 struct Acknowledgement {
   std::string model;
   int64_t model_version = 0;
   int64_t calibrator_version = 0;
-  int64_t position = 0;  // of the log, whosever label that is
-  absl::Time time;       // to the microsecond
+  int64_t position = 0;                          // of the log, whosever label that is
+  absl::Time time;                               // to the microsecond
+  std::string slice_key = {}, slice_value = {};  // whose alarm; empty: that of all labels
   friend bool operator==(const Acknowledgement&, const Acknowledgement&) = default;
 };
 
@@ -116,7 +130,7 @@ class Store {
   // activated. Going back to it is an activation too: doing so twice ends where it began.
   virtual absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) = 0;
 
-  // Keeps it; one of the same versions and position that is there already stays.
+  // Keeps it; one of the same versions, slice and position that is there already stays.
   virtual absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) = 0;
   // Those at `position` or after, in the order of position.
   virtual absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) = 0;

@@ -41,6 +41,7 @@ class Collector final : public prometheus::Collectable {
     AddBatching(families);
     AddFeedback(families);
     AddCalibration(families);
+    AddSlices(families);
     AddProcess(families);
     std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
     return families;
@@ -261,6 +262,32 @@ class Collector final : public prometheus::Collectable {
              Label("calibrator", absl::StrCat(window.calibrator)), Label("window", window.window),
              Label("method", sets.method), Label("alpha", absl::StrCat(sets.alpha))},
             value(sets));
+      }
+    }
+  }
+
+  void AddSlices(Families& families) const {
+    const auto of = [](const SliceValues& slice) -> Labels {
+      return {Label("model", slice.model), Label("version", absl::StrCat(slice.version)),
+              Label("calibrator", absl::StrCat(slice.calibrator)), Label("slice_key", slice.key),
+              Label("slice_value", slice.value)};
+    };
+    MetricFamily& alarms =
+        AddGauge(families, "calserve_slice_alarm_raised",
+                 "1 where the alarm of a slice of the active calibrator's labels is raised, else 0");
+    for (const SliceValues& slice : values_.slices) Put(alarms, of(slice), slice.alarm ? 1 : 0);
+    MetricFamily& labels = AddGauge(families, "calserve_slice_calibration_labels",
+                                    "Labels of a slice in the window of a version's active calibrator");
+    for (const SliceValues& slice : values_.slices) {
+      if (!slice.window.empty()) {
+        Put(labels, With(of(slice), "window", slice.window), static_cast<double>(slice.labels));
+      }
+    }
+    MetricFamily& ece = AddGauge(families, "calserve_slice_calibration_ece",
+                                 "Expected calibration error of a slice, of the probabilities as served");
+    for (const SliceValues& slice : values_.slices) {
+      if (!slice.window.empty() && slice.labels > 0) {
+        Put(ece, With(of(slice), "window", slice.window), slice.ece);
       }
     }
   }

@@ -69,6 +69,17 @@ struct CalibrationValues {
   std::optional<Weighted> weighted;
 };
 
+// A slice of the labels of a version's active calibrator, in one window.
+struct SliceValues {
+  std::string model;
+  int64_t version = 0, calibrator = 0;
+  std::string key, value;
+  bool alarm = false;       // raised
+  std::string window = {};  // empty: the alarm alone
+  int64_t labels = 0;
+  double ece = 0;  // meaningful only where there are labels
+};
+
 struct FeedbackValues {
   int64_t accepted = 0, duplicate = 0, rejected = 0, label_conflict = 0;  // conflicts are rejected ones
   int64_t queued_labels = 0;                                              // now
@@ -81,6 +92,7 @@ struct ServerValues {
   int64_t queued_images = 0;                    // now, for a decoder
   FeedbackValues feedback;
   std::vector<CalibrationValues> calibration;
+  std::vector<SliceValues> slices;
 };
 
 // Thread-safe; what it is asked must not wait for a request.

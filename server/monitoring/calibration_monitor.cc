@@ -32,6 +32,7 @@ struct ScoredRow {
   int64_t position = 0;
   WindowLabel label;
   absl::Time issued_at;
+  const Attributes* attributes = nullptr;  // of the row that was read
 };
 
 class Monitor final : public CalibrationMonitor {
@@ -51,6 +52,7 @@ class Monitor final : public CalibrationMonitor {
   void Notify() override;
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override;
   AlarmStatus Alarm(const MonitorKey& key) const override;
+  SliceTable Slices(const std::string& model) const override;
   absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) override;
   KeyRevision Revision(const MonitorKey& key) const override;
   MonitorState state() const override;
@@ -215,7 +217,7 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
     RememberThresholds(KeyOf(row), scorer_.set_thresholds());
-    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at});
+    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at, &row.prediction.attributes});
   }
   return scored;
 }
@@ -225,7 +227,7 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
   MutexLock lock(&mu_);
   for (const ScoredRow& row : rows) {
     ReplayAcknowledgements(row.position - 1);
-    const bool counted = fold_->Fold(row.key, row.position, row.label).ok();
+    const bool counted = fold_->Fold(row.key, row.position, row.label, *row.attributes).ok();
     if (counted) CountArrival(row);
     skipped_ += counted ? 0 : 1;
   }
@@ -245,7 +247,7 @@ void Monitor::CountArrival(const ScoredRow& row) {
 
 void Monitor::FindThresholds(const std::vector<WindowFold::HeldKey>& held) {
   for (const auto& [key, label_position] : held) {
-    if (key.calibrator_version == 0) continue;
+    if (key.calibrator_version == 0 || !key.slice.whole()) continue;
     const auto calibrator = lookup_(key.model, key.model_version, key.calibrator_version);
     if (calibrator.ok() && *calibrator != nullptr)
       RememberThresholds(key, (*calibrator)->spec().set_thresholds);
@@ -268,7 +270,7 @@ void Monitor::RememberThresholds(const MonitorKey& key, absl::Span<const SetThre
 std::vector<WindowReport::SetCoverage> Monitor::CoverageOf(const MonitorKey& key,
                                                            const WindowMetrics& metrics) const {
   std::vector<WindowReport::SetCoverage> coverage;
-  const auto thresholds = thresholds_.find(key);
+  const auto thresholds = thresholds_.find({key.model, key.model_version, key.calibrator_version});
   if (thresholds == thresholds_.end()) return coverage;
   for (size_t slot = 0; slot < thresholds->second.size(); ++slot) {
     if (metrics.sets[slot].n > 0) coverage.push_back({thresholds->second[slot], metrics.sets[slot]});
@@ -279,7 +281,7 @@ std::vector<WindowReport::SetCoverage> Monitor::CoverageOf(const MonitorKey& key
 void Monitor::ReplayAcknowledgements(int64_t position) {
   for (; !to_replay_.empty() && to_replay_.front().position <= position; to_replay_.pop_front()) {
     const Acknowledgement& at = to_replay_.front();
-    fold_->Acknowledge({at.model, at.model_version, at.calibrator_version},
+    fold_->Acknowledge({at.model, at.model_version, at.calibrator_version, {at.slice_key, at.slice_value}},
                        {at.position, absl::ToUnixMicros(at.time)});
   }
 }
@@ -362,11 +364,18 @@ AlarmStatus Monitor::Alarm(const MonitorKey& key) const {
   return fold_->Alarm(key);
 }
 
+SliceTable Monitor::Slices(const std::string& model) const {
+  MutexLock lock(&mu_);
+  return fold_->Slices(model);
+}
+
 absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
   AlarmStatus status;
   {
     MutexLock folding(&fold_mu_);  // So that it comes after the same label as when it is replayed.
     Acknowledgement at{key.model, key.model_version, key.calibrator_version};
+    at.slice_key = key.slice.key;
+    at.slice_value = key.slice.value;
     at.time = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
     {
       MutexLock lock(&mu_);
@@ -379,7 +388,8 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
       if (!fold_->Alarm(key).raised.has_value()) {
         return absl::FailedPreconditionError(
             absl::StrCat("model '", key.model, "' version ", key.model_version, " calibrator ",
-                         key.calibrator_version, " has no alarm to acknowledge"));
+                         key.calibrator_version, key.slice.whole() ? "" : " slice ", key.slice.key,
+                         key.slice.whole() ? "" : "=", key.slice.value, " has no alarm to acknowledge"));
       }
     }
     RETURN_IF_ERROR(store_.AddAcknowledgement(at));
@@ -402,6 +412,7 @@ MonitorState Monitor::state() const {
   state.position = position_;
   state.catching_up = position_ < end_at_start_;
   state.keys = fold_->keys();
+  state.slices = fold_->slices();
   state.window_bytes = fold_->bytes();
   state.skipped = skipped_;
   state.restored = restored_;
@@ -448,8 +459,9 @@ absl::Status Monitor::SaveCheckpoint() {
 
 absl::StatusOr<std::unique_ptr<CalibrationMonitor>> CalibrationMonitor::Create(
     const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup,
-    AlarmOptionsLookup alarm_options) {
-  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, NewWindowFold(options, std::move(alarm_options)));
+    AlarmOptionsLookup alarm_options, SliceKeysLookup slice_keys) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold,
+                   NewWindowFold(options, std::move(alarm_options), std::move(slice_keys)));
   auto monitor = std::make_unique<Monitor>(options, store, clock, std::move(lookup));
   RETURN_IF_ERROR(monitor->Start(std::move(fold)));
   return monitor;

@@ -20,6 +20,7 @@
 #include "server/monitoring/label_scoring.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/monitoring/monitoring_options.h"
+#include "server/monitoring/slice_table.h"
 #include "server/monitoring/window_fold.h"
 
 namespace calserve {
@@ -35,6 +36,7 @@ struct WindowReport {
   std::optional<DetailedMetrics> served_details, uncalibrated_details;  // of stored rows, where asked for
   // Of the key, whatever the window.
   AlarmStatus alarm;
+  // Of a whole key; of a slice it is not known how many were issued.
   // Predictions issued from then on may be among arrivals.labelled; to the microsecond, as tickets are.
   absl::Time counted_since;
   LabelArrivals::Summary arrivals;
@@ -61,7 +63,8 @@ struct KeyRevision {
 struct MonitorState {
   int64_t position = 0;
   bool catching_up = false;
-  int keys = 0;
+  int keys = 0;    // whole ones
+  int slices = 0;  // of all of them
   int64_t window_bytes = 0;
   int64_t skipped = 0;    // rows with a value out of range, since the start: counted in no window
   absl::Status restored;  // OK, or why the checkpoint was discarded and the log is folded from its first row
@@ -80,10 +83,10 @@ class CalibrationMonitor {
  public:
   // The error of CheckMonitoringOptions; the store's where it cannot be read. `store`, `clock` and what
   // the lookups use outlive the monitor; `lookup` is called from the folder, `alarm_options` (null: the
-  // defaults) from any thread.
+  // defaults) and `slice_keys` (null: no slices) from any thread.
   static absl::StatusOr<std::unique_ptr<CalibrationMonitor>> Create(
       const MonitoringOptions& options, Store& store, const Clock& clock, CalibratorLookup lookup,
-      AlarmOptionsLookup alarm_options = nullptr);
+      AlarmOptionsLookup alarm_options = nullptr, SliceKeysLookup slice_keys = nullptr);
   virtual ~CalibrationMonitor() = default;
 
   // The log has grown; never waits. (FeedbackIngestor's OnCommit.)
@@ -98,6 +101,9 @@ class CalibrationMonitor {
   // any restart. FAILED_PRECONDITION where none is raised; UNAVAILABLE while catching up; the store's error,
   // and nothing is changed. Nothing is folded meanwhile.
   virtual absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) = 0;
+
+  // The slices of the model, in the order of their numbers, and what it is sliced by.
+  virtual SliceTable Slices(const std::string& model) const = 0;
 
   virtual KeyRevision Revision(const MonitorKey& key) const = 0;
   virtual MonitorState state() const = 0;

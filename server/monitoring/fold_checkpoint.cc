@@ -13,9 +13,12 @@ constexpr char kName[] = "monitoring";
 // Of the fold's bytes, and of what a label counts as: raise it when either changes.
 constexpr int32_t kSchemaVersion = 4;
 
-// The numbers first: whatever a model is called, no two keys have the same name.
+// The numbers first, and no '/' in a model's name nor '=' in the key of a slice: whatever they are called, no
+// two keys have the same name.
 std::string PartName(const MonitorKey& key) {
-  return absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
+  std::string name = absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
+  if (!key.slice.whole()) absl::StrAppend(&name, "/", key.slice.key, "=", key.slice.value);
+  return name;
 }
 
 }  // namespace

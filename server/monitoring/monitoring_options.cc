@@ -23,7 +23,8 @@ absl::Status CheckKeyBytes(const MonitoringOptions& options, const WindowFold& f
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<WindowFold>> NewWindowFold(const MonitoringOptions& options,
-                                                          AlarmOptionsLookup alarm_options) {
+                                                          AlarmOptionsLookup alarm_options,
+                                                          SliceKeysLookup slice_keys) {
   if (options.windows.empty()) return absl::InvalidArgumentError("windows must name at least one window");
   const std::set<std::string> names(options.windows.begin(), options.windows.end());
   if (names.size() != options.windows.size())
@@ -43,6 +44,8 @@ absl::StatusOr<std::unique_ptr<WindowFold>> NewWindowFold(const MonitoringOption
   config.bins = options.bins;
   config.window_max_labels = options.window_max_labels;
   config.max_keys = options.max_keys;
+  config.slice_max_labels = options.slice_max_labels;
+  if (slice_keys != nullptr) config.slice_keys = std::move(slice_keys);
   if (alarm_options != nullptr) config.alarm_options = std::move(alarm_options);
   ASSIGN_OR_RETURN(std::unique_ptr<WindowFold> fold, WindowFold::Create(std::move(config)));
   RETURN_IF_ERROR(CheckKeyBytes(options, *fold));

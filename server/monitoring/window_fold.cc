@@ -1,7 +1,8 @@
 #include "server/monitoring/window_fold.h"
 
 #include <algorithm>
-#include <limits>
+#include <cstddef>
+#include <iterator>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -12,55 +13,122 @@
 namespace calserve {
 
 std::string WindowFoldConfig::Fingerprint() const {
-  std::string text = absl::StrCat("bins=", bins, " window_max_labels=", window_max_labels,
-                                  " max_keys=", max_keys, " windows=");
+  std::string text =
+      absl::StrCat("bins=", bins, " window_max_labels=", window_max_labels,
+                   " slice_max_labels=", slice_max_labels, " max_keys=", max_keys, " windows=");
   for (const WindowSpec& window : windows) absl::StrAppend(&text, window.name, ",");
   return text;
+}
+
+int64_t WindowFoldConfig::SliceBound() const {
+  int64_t bound = slice_max_labels;
+  for (const WindowSpec& window : windows) {
+    if (window.kind == WindowSpec::Kind::kLastCount) bound = std::max(bound, window.count);
+  }
+  return std::min(bound, window_max_labels);
 }
 
 absl::StatusOr<std::unique_ptr<WindowFold>> WindowFold::Create(WindowFoldConfig config) {
   if (config.max_keys < 1) {
     return absl::InvalidArgumentError(absl::StrCat("max_keys must be >= 1; was ", config.max_keys));
   }
+  if (config.slice_max_labels < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("slice_max_labels must be >= 1; was ", config.slice_max_labels));
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> empty,
                    RollingWindows::Create(config.windows, config.bins, config.window_max_labels));
   return absl::WrapUnique(new WindowFold(std::move(config), std::move(empty)));
 }
 
-absl::StatusOr<std::unique_ptr<RollingWindows>> WindowFold::NewWindows() const {
-  return RollingWindows::Create(config_.windows, config_.bins, config_.window_max_labels);
+int64_t WindowFold::BoundOf(const MonitorKey& key) const {
+  return key.slice.whole() ? config_.window_max_labels : config_.SliceBound();
 }
 
-CalibrationAlarm WindowFold::NewAlarm(const MonitorKey& key) const {
-  const AlarmOptions options = config_.alarm_options(key.model).value_or(AlarmOptions());
-  return CalibrationAlarm::Create(options).value_or(CalibrationAlarm());
+absl::StatusOr<std::unique_ptr<RollingWindows>> WindowFold::NewWindows(const MonitorKey& key) const {
+  return RollingWindows::Create(config_.windows, config_.bins, BoundOf(key));
+}
+
+SliceTable WindowFold::Slices(const std::string& model) const {
+  const auto known = tables_.find(model);
+  return known != tables_.end() ? known->second : SliceTable(config_.slice_keys(model).value_or(SliceKeys()));
+}
+
+CalibrationAlarm WindowFold::NewAlarm(const MonitorKey& key, const SliceTable& table) const {
+  const AlarmOptions model = config_.alarm_options(key.model).value_or(AlarmOptions());
+  return CalibrationAlarm::Create(ShareOf(key.slice, table, model)).value_or(CalibrationAlarm());
 }
 
 absl::StatusOr<WindowFold::Keys::iterator> WindowFold::FindOrAdd(const MonitorKey& key) {
   if (last_ != keys_.end() && last_->first == key) return last_;
   if (auto it = keys_.find(key); it != keys_.end()) return it;
-  ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows());
-  return keys_.emplace(key, KeyState{0, std::move(windows), NewAlarm(key)}).first;
+  ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows(key));
+  SliceTable& table = tables_.try_emplace(key.model, Slices(key.model)).first->second;
+  ++whole_keys_;
+  return keys_.emplace(key, KeyState{0, std::move(windows), NewAlarm(key, table), {}, &table}).first;
 }
 
-absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const WindowLabel& label) {
+absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const WindowLabel& label,
+                              const Attributes& attributes) {
   ASSIGN_OR_RETURN(const Keys::iterator it, FindOrAdd(key));
+  const bool added = it->second.label_position == 0;
   if (const absl::Status status = it->second.windows->Push(label); !status.ok()) {
-    if (it->second.label_position == 0) keys_.erase(it);  // Added for this label.
+    if (added) {  // For this label.
+      keys_.erase(it);
+      --whole_keys_;
+    }
     last_ = keys_.end();
     return status;
   }
-  const bool added = it->second.label_position == 0;
   it->second.label_position = position;
   it->second.alarm.Push(label.served.confidence, label.served.correct, {position, label.time_micros});
   last_ = it;
   last_time_micros_ = std::max(last_time_micros_, label.time_micros);
-  if (added && keys() > config_.max_keys) {
-    keys_.erase(std::min_element(keys_.begin(), keys_.end(), [](const auto& a, const auto& b) {
-      return a.second.label_position < b.second.label_position;
-    }));
+  if (added && keys() > config_.max_keys) MakeRoom();
+  if (attributes.empty() || it->second.table->empty()) return absl::OkStatus();
+  return FoldSlices(it, position, label, attributes);
+}
+
+absl::Status WindowFold::FoldSlices(Keys::iterator whole, int64_t position, const WindowLabel& label,
+                                    const Attributes& attributes) {
+  numbers_.clear();
+  for (size_t i = 0; i < attributes.size(); ++i) {
+    const auto& [key, value] = attributes[i];
+    const bool again = std::any_of(attributes.begin(), attributes.begin() + static_cast<std::ptrdiff_t>(i),
+                                   [&key = key](const auto& before) { return before.first == key; });
+    if (!again) whole->second.table->Assign(key, value, &numbers_);
+  }
+  for (const int64_t number : numbers_) {
+    ASSIGN_OR_RETURN(KeyState* const slice, FindOrAddSlice(whole, number));
+    RETURN_IF_ERROR(slice->windows->Push(label));  // Cannot fail: the whole key took it.
+    slice->label_position = position;
+    slice->alarm.Push(label.served.confidence, label.served.correct, {position, label.time_micros});
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<WindowFold::KeyState*> WindowFold::FindOrAddSlice(Keys::iterator whole, int64_t number) {
+  KeyState*& slice = whole->second.slices[number];
+  if (slice != nullptr) return slice;
+  MonitorKey key = whole->first;
+  for (const Slice& each : whole->second.table->slices()) {
+    if (whole->second.table->NumberOf(each) == number) key.slice = each;
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows(key));
+  CalibrationAlarm alarm = NewAlarm(key, *whole->second.table);
+  slice = &keys_.emplace(key, KeyState{0, std::move(windows), std::move(alarm)}).first->second;
+  return slice;
+}
+
+void WindowFold::MakeRoom() {
+  auto oldest = keys_.end();
+  for (auto it = keys_.begin(); it != keys_.end(); ++it) {
+    const bool older = oldest == keys_.end() || it->second.label_position < oldest->second.label_position;
+    if (it->first.slice.whole() && older) oldest = it;
+  }
+  const size_t slices = oldest->second.slices.size();
+  keys_.erase(oldest, std::next(oldest, static_cast<std::ptrdiff_t>(slices) + 1));
+  --whole_keys_;
 }
 
 WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_micros) {
@@ -71,7 +139,7 @@ WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_m
 
 AlarmStatus WindowFold::Alarm(const MonitorKey& key) const {
   const auto it = keys_.find(key);
-  return it == keys_.end() ? NewAlarm(key).Status() : it->second.alarm.Status();
+  return it == keys_.end() ? NewAlarm(key, Slices(key.model)).Status() : it->second.alarm.Status();
 }
 
 bool WindowFold::Acknowledge(const MonitorKey& key, const LogPoint& at) {
@@ -101,11 +169,18 @@ std::string WindowFold::SerializeHead() const {
   FoldWriter writer;
   writer.Text(config_.Fingerprint());
   writer.Integer(last_time_micros_);
-  writer.Integer(keys());
+  writer.Integer(static_cast<int64_t>(tables_.size()));
+  for (const auto& [model, table] : tables_) {
+    writer.Text(model);
+    table.Write(writer);
+  }
+  writer.Integer(static_cast<int64_t>(keys_.size()));
   for (const auto& [key, state] : keys_) {
     writer.Text(key.model);
     writer.Integer(key.model_version);
     writer.Integer(key.calibrator_version);
+    writer.Text(key.slice.key);
+    writer.Text(key.slice.value);
     writer.Integer(state.label_position);
     writer.Text(state.alarm.Serialize());
   }
@@ -113,6 +188,41 @@ std::string WindowFold::SerializeHead() const {
 }
 
 WindowsState WindowFold::StateOf(const MonitorKey& key) const { return keys_.at(key).windows->State(); }
+
+absl::StatusOr<std::map<std::string, SliceTable>> WindowFold::ReadTables(FoldReader& reader) const {
+  ASSIGN_OR_RETURN(const int64_t count, reader.Integer());
+  std::map<std::string, SliceTable> tables;
+  for (int64_t i = 0; i < count; ++i) {
+    ASSIGN_OR_RETURN(const absl::string_view text, reader.Text());
+    const std::string model(text);
+    ASSIGN_OR_RETURN(SliceTable table, SliceTable::Read(reader));
+    const std::optional<SliceKeys> declared = config_.slice_keys(model);
+    tables.emplace(model, declared.has_value() ? table.Redeclared(*declared) : std::move(table));
+  }
+  return tables;
+}
+
+absl::StatusOr<WindowFold::Keys> WindowFold::ReadKeys(FoldReader& reader) const {
+  ASSIGN_OR_RETURN(const int64_t count, reader.Integer());
+  Keys keys;
+  for (int64_t i = 0; i < count; ++i) {
+    MonitorKey key;
+    KeyState state;
+    ASSIGN_OR_RETURN(const absl::string_view model, reader.Text());
+    key.model = std::string(model);
+    ASSIGN_OR_RETURN(key.model_version, reader.Integer());
+    ASSIGN_OR_RETURN(key.calibrator_version, reader.Integer());
+    ASSIGN_OR_RETURN(const absl::string_view slice_key, reader.Text());
+    key.slice.key = std::string(slice_key);
+    ASSIGN_OR_RETURN(const absl::string_view slice_value, reader.Text());
+    key.slice.value = std::string(slice_value);
+    ASSIGN_OR_RETURN(state.label_position, reader.Integer());
+    ASSIGN_OR_RETURN(const absl::string_view alarm, reader.Text());
+    ASSIGN_OR_RETURN(state.alarm, CalibrationAlarm::Deserialize(alarm));
+    keys.emplace(std::move(key), std::move(state));
+  }
+  return keys;
+}
 
 absl::Status WindowFold::Restore(
     absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of) {
@@ -123,32 +233,44 @@ absl::Status WindowFold::Restore(
                                                       fingerprint, "; now ", config_.Fingerprint()));
   }
   ASSIGN_OR_RETURN(const int64_t last_time_micros, reader.Integer());
-  ASSIGN_OR_RETURN(const int64_t count, reader.Integer());
-  Keys keys;
-  for (int64_t i = 0; i < count; ++i) {
-    MonitorKey key;
-    KeyState state;
-    ASSIGN_OR_RETURN(const absl::string_view model, reader.Text());
-    key.model = std::string(model);
-    ASSIGN_OR_RETURN(key.model_version, reader.Integer());
-    ASSIGN_OR_RETURN(key.calibrator_version, reader.Integer());
-    ASSIGN_OR_RETURN(state.label_position, reader.Integer());
-    ASSIGN_OR_RETURN(const absl::string_view alarm, reader.Text());
-    ASSIGN_OR_RETURN(state.alarm, CalibrationAlarm::Deserialize(alarm));
-    const std::optional<AlarmOptions> options = config_.alarm_options(key.model);
-    if (options.has_value() && *options != state.alarm.options()) state.alarm = NewAlarm(key);
-    keys.emplace(std::move(key), std::move(state));
-  }
+  ASSIGN_OR_RETURN(auto tables, ReadTables(reader));
+  ASSIGN_OR_RETURN(Keys keys, ReadKeys(reader));
   RETURN_IF_ERROR(reader.Finish());
+  std::erase_if(keys, [&](const auto& held) {
+    const MonitorKey& key = held.first;
+    return !key.slice.whole() && !tables[key.model].NumberOf(key.slice).has_value();
+  });
   for (auto& [key, state] : keys) {
     ASSIGN_OR_RETURN(const std::string windows, windows_of(key));
-    ASSIGN_OR_RETURN(state.windows, RollingWindows::Deserialize(windows, config_.windows, config_.bins,
-                                                                config_.window_max_labels));
+    ASSIGN_OR_RETURN(state.windows,
+                     RollingWindows::Deserialize(windows, config_.windows, config_.bins, BoundOf(key)));
   }
+  tables_ = std::move(tables);
   keys_ = std::move(keys);
   last_ = keys_.end();
   last_time_micros_ = last_time_micros;
+  Link();
   return absl::OkStatus();
+}
+
+// What keys that were read point to; and their alarms, where other options hold now.
+void WindowFold::Link() {
+  KeyState* whole = nullptr;
+  whole_keys_ = 0;
+  for (auto& [key, state] : keys_) {
+    SliceTable& table = tables_[key.model];
+    const std::optional<AlarmOptions> model = config_.alarm_options(key.model);
+    if (model.has_value() && ShareOf(key.slice, table, *model) != state.alarm.options()) {
+      state.alarm = NewAlarm(key, table);
+    }
+    if (key.slice.whole()) {
+      whole = &state;
+      ++whole_keys_;
+      state.table = &table;
+    } else {
+      whole->slices[*table.NumberOf(key.slice)] = &state;
+    }
+  }
 }
 
 }  // namespace calserve

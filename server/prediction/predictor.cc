@@ -5,7 +5,9 @@
 #include <numeric>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "calibration/class_order.h"
 #include "calibration/conformal.h"
 #include "calibration/row_kernels.h"
@@ -24,17 +26,37 @@ constexpr size_t kMaxAttributes = 8;
 constexpr size_t kMaxAttributeKey = 32;
 constexpr size_t kMaxAttributeValue = 64;
 
-absl::Status CheckAttributes(const Attributes& attributes) {
+// Of the keys that model.yaml lists, each once.
+absl::Status CheckAttributeKey(const std::string& key, const Attributes& attributes,
+                               const ServedModel& model) {
+  if (key.empty() || key.size() > kMaxAttributeKey) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an attribute's key must be 1 to ", kMaxAttributeKey, " bytes; was ", key.size()));
+  }
+  if (!absl::c_linear_search(model.attribute_keys, key)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model '", model.name, "' takes ",
+                     model.attribute_keys.empty() ? std::string("no attributes: its model.yaml lists none")
+                                                  : absl::StrCat("the attributes that its model.yaml lists: ",
+                                                                 absl::StrJoin(model.attribute_keys, ", ")),
+                     "; was '", key, "'"));
+  }
+  if (absl::c_count_if(attributes, [&](const auto& each) { return each.first == key; }) > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("an attribute must be given once; '", key, "' is there more often"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAttributes(const Attributes& attributes, const ServedModel& model) {
   if (attributes.size() > kMaxAttributes) {
     return WithField(absl::InvalidArgumentError(absl::StrCat("at most ", kMaxAttributes,
                                                              " attributes; there are ", attributes.size())),
                      "attributes");
   }
   for (const auto& [key, value] : attributes) {
-    if (key.empty() || key.size() > kMaxAttributeKey) {
-      return WithField(absl::InvalidArgumentError(absl::StrCat("an attribute's key must be 1 to ",
-                                                               kMaxAttributeKey, " bytes; was ", key.size())),
-                       "attributes.key");
+    if (absl::Status status = CheckAttributeKey(key, attributes, model); !status.ok()) {
+      return WithField(std::move(status), "attributes.key");
     }
     if (value.size() > kMaxAttributeValue) {
       return WithField(
@@ -269,7 +291,7 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   std::vector<int> images;
   for (size_t i = 0; i < job->request.inputs.size(); ++i) {
     const PredictionInput& input = job->request.inputs[i];
-    absl::Status status = CheckAttributes(input.attributes);
+    absl::Status status = CheckAttributes(input.attributes, model);
     if (const auto* tensor = std::get_if<TensorInput>(&input.value); status.ok() && tensor != nullptr) {
       status = CopyTensor(*tensor, model.input_shape, job->Row(i));
     } else if (status.ok() && !std::holds_alternative<std::monostate>(input.value)) {

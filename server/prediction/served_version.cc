@@ -14,6 +14,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
   served->version = options.model.version;
   served->binary = options.binary;
   served->labels = options.labels;
+  served->attribute_keys = options.attribute_keys;
   served->input_shape = options.model.input_shape;
   served->input_size = 1;
   for (const int64_t dimension : served->input_shape) served->input_size *= dimension;

@@ -24,6 +24,7 @@ struct ServedModelOptions {
   ModelOptions model;
   bool binary = false;
   std::vector<std::string> labels;
+  std::vector<std::string> attribute_keys;
   std::optional<ImageInputSpec> image;  // for image input
   DecodeLimits limits;
   BatchingOptions batching;  // instances and max_batch_size as in `model`

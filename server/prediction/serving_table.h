@@ -28,8 +28,10 @@ namespace calserve {
 struct ServedModel {
   std::string name;
   int64_t version = 0;
-  bool binary = false;               // task: binary, else multiclass
-  std::vector<std::string> labels;   // K class names
+  bool binary = false;              // task: binary, else multiclass
+  std::vector<std::string> labels;  // K class names
+  // Keys of the attributes that its predictions may carry.
+  std::vector<std::string> attribute_keys;
   std::string digest;                // VersionDigest: of the model file and the class names
   std::vector<int64_t> input_shape;  // of one input; FLOAT32
   int64_t input_size = 0;            // its product

@@ -18,6 +18,14 @@ absl::Status CheckCalibratorExists(CalibratorRegistry& registry, const MonitorKe
                    "calibrator_version");
 }
 
+absl::Status CheckSlice(const CalibrationMonitor& monitor, const MonitorKey& key) {
+  if (key.slice.whole()) return absl::OkStatus();
+  const absl::Status status = monitor.Slices(key.model).Check(key.slice);
+  if (status.ok()) return status;
+  return WithField(absl::Status(status.code(), absl::StrCat("model '", key.model, "': ", status.message())),
+                   "slice");
+}
+
 absl::Status TooManyCalls() {
   return WithReason(absl::ResourceExhaustedError(absl::StrCat(
                         kMaxWaitingCalls, " calls to the calibration service wait already; retry")),

@@ -13,6 +13,9 @@ namespace calserve {
 // for the store.
 absl::Status CheckCalibratorExists(CalibratorRegistry& registry, const MonitorKey& key);
 
+// NOT_FOUND for a slice that the model cannot have; every model has that of all labels.
+absl::Status CheckSlice(const CalibrationMonitor& monitor, const MonitorKey& key);
+
 // Calls that may wait for one of the service's threads, and what the next one is told.
 inline constexpr int kMaxWaitingCalls = 64;
 absl::Status TooManyCalls();

@@ -1,5 +1,8 @@
 #include "server/rpc/calibration_convert.h"
 
+#include <algorithm>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
@@ -50,6 +53,18 @@ v1::SelectionState ToProto(LabelSelection selection) {
       return v1::SELECTION_STATE_SELECTIVE_LABELS;
   }
   return v1::SELECTION_STATE_UNSPECIFIED;
+}
+
+// A rule for each key, of all the values that are named with it.
+std::vector<AttributeRule> RulesFromProto(const v1::StoredSelection& selection) {
+  std::vector<AttributeRule> rules;
+  for (const v1::Attribute& attribute : selection.attributes()) {
+    auto rule = std::find_if(rules.begin(), rules.end(),
+                             [&](const AttributeRule& each) { return each.key == attribute.key(); });
+    if (rule == rules.end()) rule = rules.insert(rules.end(), {attribute.key(), {}});
+    rule->values.push_back(attribute.value());
+  }
+  return rules;
 }
 
 v1::LabelSelection SelectionToProto(const WindowReport& report, const ConfidenceSums& issued) {
@@ -130,6 +145,19 @@ Serving ServingOf(const MonitorKey& key, const ServingTable& table) {
           table.Issued(key.model, key.model_version, key.calibrator_version)};
 }
 
+absl::StatusOr<Slice> SliceFromProto(bool has, const v1::Slice& slice) {
+  if (!has) return Slice();
+  if (!slice.key().empty()) return Slice{slice.key(), slice.value()};
+  return WithField(absl::InvalidArgumentError("a slice needs the key of an attribute"), "slice.key");
+}
+
+v1::Slice ToProto(const Slice& slice) {
+  v1::Slice out;
+  out.set_key(slice.key);
+  out.set_value(slice.value);
+  return out;
+}
+
 v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
   v1::WindowReport out;
   out.set_model(report.key.model);
@@ -152,8 +180,10 @@ v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
     *out.add_set_coverage() = CoverageToProto(coverage);
   }
   if (report.weighted.has_value()) *out.mutable_weighted() = WeightedToProto(*report.weighted);
+  if (!report.key.slice.whole()) *out.mutable_slice() = ToProto(report.key.slice);
   if (report.window.empty()) return out;  // Stored labels are no window.
   *out.mutable_alarm() = AlarmToProto(report.alarm, serving.active);
+  if (!report.key.slice.whole()) return out;
   *out.mutable_selection() = SelectionToProto(report, serving.issued);
   return out;
 }
@@ -227,6 +257,14 @@ absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selec
                          absl::StrCat("at most ", kMaxSources, " sources may be named; were ", sources)),
                      "stored.sources");
   }
+  constexpr int kMaxAttributes = 100;
+  if (selection.attributes_size() > kMaxAttributes) {
+    return WithField(
+        absl::InvalidArgumentError(absl::StrCat("at most ", kMaxAttributes, " attributes may be named; were ",
+                                                selection.attributes_size())),
+        "stored.attributes");
+  }
+  out.attributes = RulesFromProto(selection);
   out.sources.assign(selection.sources().begin(), selection.sources().end());
   out.excluded_sources.assign(selection.excluded_sources().begin(), selection.excluded_sources().end());
   return out;

@@ -20,6 +20,10 @@ struct Serving {
 Serving ServingOf(const MonitorKey& key, const ServingTable& table);
 v1::WindowReport ToProto(const WindowReport& report, const Serving& serving);
 
+// INVALID_ARGUMENT for a slice without key; `has` false: that of all labels.
+absl::StatusOr<Slice> SliceFromProto(bool has, const v1::Slice& slice);
+v1::Slice ToProto(const Slice& slice);
+
 // INVALID_ARGUMENT unless it is a method that is fitted.
 absl::StatusOr<CalibrationMethod> FitMethodFromProto(v1::CalibrationMethod method);
 // How it is judged; INVALID_ARGUMENT for a number of folds or a share that FitCalibrator would not take.

@@ -33,8 +33,20 @@ v1::ModelAlarm ModelAlarmOf(const MonitorKey& key, const AlarmStatus& alarm) {
   out.set_model(key.model);
   out.set_model_version(key.model_version);
   out.set_calibrator_version(key.calibrator_version);
+  if (!key.slice.whole()) *out.mutable_slice() = ToProto(key.slice);
   *out.mutable_alarm() = AlarmToProto(alarm, /*active=*/true);
   return out;
+}
+
+// The slices of a key that had labels, in the order of their numbers.
+std::vector<MonitorKey> SlicesOf(const CalibrationMonitor& monitor, const MonitorKey& whole) {
+  std::vector<MonitorKey> keys;
+  for (Slice& slice : monitor.Slices(whole.model).slices()) {
+    MonitorKey key = whole;
+    key.slice = std::move(slice);
+    if (monitor.Revision(key).label_position > 0) keys.push_back(std::move(key));
+  }
+  return keys;
 }
 
 }  // namespace
@@ -125,12 +137,17 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
   report.key = {
       snapshot.model->name, snapshot.model->version,
       request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
+  ASSIGN_OR_RETURN(report.key.slice, SliceFromProto(request.has_slice(), request.slice()));
   RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, report.key));
+  RETURN_IF_ERROR(CheckSlice(backends_.monitor, report.key));
   if (request.has_stored()) {
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
     selection.model = report.key.model;
     selection.model_version = report.key.model_version;
     selection.calibrator_version = report.key.calibrator_version;
+    if (!report.key.slice.whole()) {
+      selection.attributes.push_back(backends_.monitor.Slices(report.key.model).RuleOf(report.key.slice));
+    }
     const int64_t asked = request.stored().max_rows() > 0 ? request.stored().max_rows() : kDefaultReportRows;
     ASSIGN_OR_RETURN(
         const CalibratorRegistry::StoredReport stored,
@@ -173,6 +190,35 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
       if (!request->model().empty() && snapshot.model->name != request->model()) continue;
       const MonitorKey key = KeyOf(snapshot);
       *response->add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
+      for (const MonitorKey& slice : SlicesOf(backends_.monitor, key)) {
+        *response->add_alarms() = ModelAlarmOf(slice, backends_.monitor.Alarm(slice));
+      }
+    }
+    response->set_catching_up(backends_.monitor.state().catching_up);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext*,
+                                                         const v1::ListSlicesRequest* request,
+                                                         v1::ListSlicesResponse* response) {
+  return Run(report_thread_, [this, request, response]() -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
+    MonitorKey whole = KeyOf(snapshot);
+    if (request->has_calibrator_version()) whole.calibrator_version = request->calibrator_version();
+    RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, whole));
+    const std::string window = request->window().empty() ? "last_1000" : request->window();
+    RETURN_IF_ERROR(backends_.monitor.Report(whole, window).status());  // There is such a window.
+    for (const SliceKey& key : backends_.monitor.Slices(whole.model).declared()) {
+      v1::SliceKey& to = *response->add_keys();
+      to.set_key(key.key);
+      to.mutable_values()->Add(key.values.begin(), key.values.end());
+    }
+    const Serving serving = ServingOf(whole, backends_.table);
+    for (const MonitorKey& slice : SlicesOf(backends_.monitor, whole)) {
+      ASSIGN_OR_RETURN(const WindowReport report, backends_.monitor.Report(slice, window));
+      *response->add_reports() = ToProto(report, serving);
     }
     return absl::OkStatus();
   });
@@ -184,7 +230,9 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
   return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
-    const MonitorKey key = KeyOf(snapshot);
+    MonitorKey key = KeyOf(snapshot);
+    ASSIGN_OR_RETURN(key.slice, SliceFromProto(request->has_slice(), request->slice()));
+    RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
     if (request->calibrator_version() != key.calibrator_version) {
       return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
                                              " is active for model ", key.model, " version ",

@@ -47,6 +47,9 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context,
                                        const v1::ListAlarmsRequest* request,
                                        v1::ListAlarmsResponse* response) override;
+  grpc::ServerUnaryReactor* ListSlices(grpc::CallbackServerContext* context,
+                                       const v1::ListSlicesRequest* request,
+                                       v1::ListSlicesResponse* response) override;
   grpc::ServerUnaryReactor* AcknowledgeAlarm(grpc::CallbackServerContext* context,
                                              const v1::AcknowledgeAlarmRequest* request,
                                              v1::AcknowledgeAlarmResponse* response) override;

@@ -66,6 +66,7 @@ Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor) {
       {"calibrator_method", MethodName(calibrator.method)},
       {"calibrator_version", absl::StrCat(snapshot.calibrator->version)},
   };
+  if (!model.attribute_keys.empty()) properties["attributes"] = absl::StrJoin(model.attribute_keys, ",");
   const auto exactly = [](std::string* out, double value) { absl::StrAppendFormat(out, "%.17g", value); };
   for (const CalibratorSpec::Parameter& parameter : calibrator.parameters) {
     if (parameter.values.size() > kMaxParameterValues) continue;

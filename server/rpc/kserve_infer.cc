@@ -34,6 +34,7 @@ absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
   ASSIGN_OR_RETURN(InputRows input, ReadInput(request, model));
   call.converted = std::move(input.converted);
   call.request.inputs = std::move(input.rows);
+  for (PredictionInput& row : call.request.inputs) row.attributes = parameters.attributes;
   call.request.priority = parameters.priority;
   Ask(call.outputs, call.request);
   return call;
@@ -48,6 +49,9 @@ absl::Status OfRow(const absl::Status& status) {
   if (!absl::ConsumePrefix(&rest, "inputs[")) return status;
   const size_t end = rest.find("]: ");
   if (end == absl::string_view::npos) return status;
+  if (absl::StrContains(ErrorField(status), "].attributes")) {  // The same for all rows.
+    return WithField(absl::Status(status.code(), rest.substr(end + 3)), "parameters");
+  }
   absl::Status named(status.code(), absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end), ": ",
                                                  rest.substr(end + 3)));
   status.ForEachPayload(

@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 
@@ -16,6 +17,9 @@ using inference::InferParameter;
 
 // Asks for a last, empty answer of a model that answers a request several times. Ours never does.
 constexpr absl::string_view kEmptyFinalResponse = "triton_enable_empty_final_response";
+
+// What is before the key of an attribute.
+constexpr absl::string_view kAttribute = "attribute.";
 
 absl::Status WrongType(const std::string& name, absl::string_view expected) {
   return WithField(absl::InvalidArgumentError(
@@ -68,10 +72,14 @@ absl::StatusOr<RequestParameters> ReadParameters(const inference::ModelInferRequ
     } else if (name == "version_label" || name == "routing_key") {
       if (!parameter.has_string_param()) return WrongType(name, "string_param");
       (name == "routing_key" ? out.routing_key : out.version_label) = parameter.string_param();
+    } else if (absl::string_view key = name; absl::ConsumePrefix(&key, kAttribute)) {
+      if (!parameter.has_string_param()) return WrongType(name, "string_param");
+      out.attributes.emplace_back(key, parameter.string_param());
     } else if (absl::StartsWith(name, "triton_")) {
       RETURN_IF_ERROR(CheckReserved(name, parameter));
     }
   }
+  std::sort(out.attributes.begin(), out.attributes.end());  // A map has no order.
   return out;
 }
 

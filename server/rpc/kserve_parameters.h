@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "inference/grpc_service.pb.h"
+#include "server/feedback/scored_label.h"
 
 namespace calserve::kserve {
 
@@ -19,6 +20,7 @@ struct RequestParameters {
   int64_t top_k = 0;                                  // 0: every class
   std::string version_label;                          // empty: none
   std::string routing_key;                            // empty: the request is routed for itself
+  Attributes attributes;                              // of every row, by key: "attribute.KEY"
 };
 
 // INVALID_ARGUMENT for a known parameter of another type or out of range, and for an unknown one that starts

@@ -53,8 +53,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     // With no calibrator version asked for, the watch follows the active one.
-    const MonitorKey fixed{snapshot.model->name, snapshot.model->version,
-                           request.has_calibrator_version() ? request.calibrator_version() : kFollowActive};
+    MonitorKey fixed{snapshot.model->name, snapshot.model->version,
+                     request.has_calibrator_version() ? request.calibrator_version() : kFollowActive};
+    ASSIGN_OR_RETURN(fixed.slice, SliceFromProto(request.has_slice(), request.slice()));
+    RETURN_IF_ERROR(CheckSlice(backends_.monitor, fixed));
     if (request.has_calibrator_version()) RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, fixed));
     Subscription subscription;
     if (request.has_min_interval()) {

@@ -282,6 +282,13 @@ Reply<v1::RollbackCalibratorResponse> Api::Rollback(const v1::RollbackCalibrator
 Reply<v1::GetCalibrationReportResponse> Api::Report(const v1::GetCalibrationReportRequest& request) const {
   return Call(stubs_->calibration, &v1::CalibrationService::Stub::GetCalibrationReport, request, timeout_);
 }
+Reply<v1::ListSlicesResponse> Api::ListSlices(const v1::ListSlicesRequest& request) const {
+  return Call(stubs_->calibration, &v1::CalibrationService::Stub::ListSlices, request, timeout_);
+}
+Reply<v1::ListAlarmsResponse> Api::ListAlarms() const {
+  return Call(stubs_->calibration, &v1::CalibrationService::Stub::ListAlarms, v1::ListAlarmsRequest(),
+              timeout_);
+}
 Reply<v1::ListModelsResponse> Api::ListModels() const {
   return Call(stubs_->models, &v1::ModelService::Stub::ListModels, v1::ListModelsRequest(), timeout_);
 }

@@ -79,6 +79,8 @@ class Api {
   Reply<v1::ActivateCalibratorResponse> Activate(const v1::ActivateCalibratorRequest& request) const;
   Reply<v1::RollbackCalibratorResponse> Rollback(const v1::RollbackCalibratorRequest& request) const;
   Reply<v1::GetCalibrationReportResponse> Report(const v1::GetCalibrationReportRequest& request) const;
+  Reply<v1::ListSlicesResponse> ListSlices(const v1::ListSlicesRequest& request) const;
+  Reply<v1::ListAlarmsResponse> ListAlarms() const;
   Reply<v1::ListModelsResponse> ListModels() const;
   Reply<v1::GetModelResponse> GetModel(const std::string& model) const;
 

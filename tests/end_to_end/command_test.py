@@ -387,6 +387,63 @@ class Alarming(LiveServerTest):
         self.assertEqual((self.alarm()["state"], self.alarm()["acknowledgements"]), ("QUIET", 1))
 
 
+class Sliced(LiveServerTest):
+    """A model whose predictions say of which camera they are, and one camera that is labelled wrong on purpose."""
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        with (models / MODEL / "model.yaml").open("a", encoding="utf-8") as file:
+            file.write("alarm: {tolerance: 0.2}\nattributes: {camera: any, site: [a]}\n")
+        return models
+
+    def label(self, camera, images, labels):
+        answers = self.json("predict", "--attribute", f"camera={camera}", "--attribute", "site=z", *images)["predictions"]
+        lines = [json.dumps({**answer, "label": label}) for answer, label in zip(answers, labels)]
+        self.calserve("feedback", input="\n".join(lines).encode())
+
+    def slices(self):
+        return {report["slice"]["value"]: report for report in self.json("slices")["reports"]}
+
+    def test_slices_are_reported_watched_alarmed_and_acknowledged_apart(self):
+        self.assertEqual(self.json("slices"), {
+            "keys": [{"key": "camera", "values": []}, {"key": "site", "values": ["a"]}], "reports": []})
+        half = IMAGES // 2
+        self.label("north", self.images[:half], self.labels[:half])
+        self.label("south", self.images[half:], self.labels[1:half + 1])
+        deadline = time.monotonic() + WAIT_S
+        while self.json("report")["served"]["n"] < IMAGES and time.monotonic() < deadline:
+            time.sleep(0.02)
+        slices = self.slices()
+        self.assertEqual([(name, report["served"]["n"]) for name, report in slices.items()],
+                         [("north", half), ("other", IMAGES), ("south", IMAGES - half)])
+        self.assertEqual(slices["north"]["alarm"]["state"], "QUIET")
+        self.assertEqual(slices["south"]["alarm"]["state"], "RAISED")
+        self.assertRegex(self.calserve("slices")[0], r"\ncamera=south +\d+ .* ALARM: overconfident")
+
+        report = self.json("report", "--slice", "camera=north")
+        self.assertEqual(report["slice"], {"key": "camera", "value": "north"})
+        self.assertEqual(report["served"]["n"], half)
+        stored = self.json("report", "--stored", "--details", "--slice", "camera=south")
+        self.assertEqual(stored["served_details"]["n"], IMAGES - half)
+        both = self.json("report", "--stored", "--attribute", "camera=north", "--attribute", "camera=south")
+        self.assertEqual(both["served"]["n"], IMAGES)
+        self.assertIn(" camera=north ", self.calserve("watch", "--count", "1", "--slice", "camera=north")[0])
+        fit = self.json("fit", "--method", "temperature", "--attribute", "camera=north")
+        self.assertEqual(fit["n"], half)
+
+        alarms = {alarm.get("slice", {}).get("value"): alarm["alarm"]["state"] for alarm in self.json("alarms")["alarms"]}
+        self.assertEqual((alarms["north"], alarms["south"]), ("QUIET", "RAISED"))
+        self.assertIn("camera=south: acknowledged", self.calserve("acknowledge", "--slice", "camera=south")[0])
+        self.assertEqual(self.slices()["south"]["alarm"]["state"], "QUIET")
+
+        error = self.json("report", "--slice", "site=z", exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "NOT_FOUND")
+        self.assertIn("everything else is in site=other", error["message"])
+        self.calserve("watch", "--slice", "camera", exits=USAGE)
+
+
 class Stopping(LiveServerTest):
     def test_the_server_leaves_with_0_on_sigterm(self):
         self.calserve("predict", self.images[0])

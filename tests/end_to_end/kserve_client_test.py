@@ -13,6 +13,7 @@ import time
 import numpy
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
+from tritonclient.utils import InferenceServerException
 
 import kserve_testing
 from kserve_testing import BINARY, IMAGES, MODEL, SIDE, KserveTest
@@ -226,6 +227,22 @@ class Calibrated(KserveTest):
         self.assertEqual(self.report["n"], IMAGES)
         self.assertGreater(self.report["accuracy"], 0.85)
         self.assertAlmostEqual(float(self.ece_before), self.report["ece"], places=6)
+
+    def test_attributes_are_parameters_and_slice_the_labels_of_every_row(self):
+        tensors = self.input(self.tensors[:3])
+        tickets = self.infer(tensors, model=BINARY, parameters={"attribute.camera": "north"}).as_numpy("ticket").ravel()
+        lines = "\n".join(self.line(ticket, "footwear") for ticket in tickets)
+        self.assertEqual(self.calserve("feedback", input=lines.encode())[0], "3 accepted, 0 duplicate, 0 rejected\n")
+        report = ["report", "--model", BINARY, "--slice", "camera=north"]
+        deadline = time.monotonic() + 30
+        while self.json(*report)["served"]["n"] < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self.assertEqual(self.json(*report)["served"]["n"], 3)
+        self.assertEqual(self.json(*report, "--stored")["served"]["n"], 3)
+        self.assertEqual(self.client.get_model_config(BINARY).config.parameters["attributes"].string_value, "camera")
+        with self.assertRaises(InferenceServerException) as refused:
+            self.infer(tensors, model=BINARY, parameters={"attribute.camra": "north"})
+        self.assertRegex(refused.exception.message(), "lists: camera; was 'camra'")
 
     def test_probabilities_and_classification_are_calibrated_and_logits_are_not(self):
         answer = self.infer(self.input(self.tensors[:20]))

@@ -82,7 +82,8 @@ def make_repository(directory):
         shutil.copy(ROOT / "tests/fixtures/models/torchscript" / file, version / "model.pt")
         (version.parent / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
         (version.parent / "model.yaml").write_text(
-            f"task: {task}\ninput:\n  kind: tensor\n  shape: [1, 28, 28]\nmax_batch_size: 8\n", encoding="utf-8")
+            f"task: {task}\ninput:\n  kind: tensor\n  shape: [1, 28, 28]\nmax_batch_size: 8\n"
+            f"{'attributes: {camera: any}' if name == BINARY else ''}\n", encoding="utf-8")
 
 
 def main():

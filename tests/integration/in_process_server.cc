@@ -40,11 +40,12 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   DecodingOptions decoding;
   decoding.threads = 1;
   predictor_ = std::make_unique<Predictor>(decoding, table_, *tickets_, clock);
-  monitor_ = OrThrow(
-      CalibrationMonitor::Create(MonitoringOptions(), used, clock,
-                                 [this](const std::string& model, int64_t model_version, int64_t version) {
-                                   return registry_->Find(model, model_version, version);
-                                 }));
+  monitor_ = OrThrow(CalibrationMonitor::Create(
+      MonitoringOptions(), used, clock,
+      [this](const std::string& model, int64_t model_version, int64_t version) {
+        return registry_->Find(model, model_version, version);
+      },
+      nullptr, [slices = options.attributes](const std::string&) { return slices; }));
   hub_ = ReportHub::Create(*monitor_, clock);
   ingestor_ = OrThrow(FeedbackIngestor::Create(
       FeedbackOptions(), *tickets_, used, clock,
@@ -64,6 +65,7 @@ void InProcessServer::PublishModel(const InProcessOptions& options) {
   served->name = "puppet";
   served->version = 1;
   for (int i = 0; i < options.classes; ++i) served->labels.push_back(absl::StrCat("class ", i));
+  for (const SliceKey& key : options.attributes) served->attribute_keys.push_back(key.key);
   served->input_shape = {options.classes};
   served->input_size = options.classes;
   served->max_batch_size = options.batching.max_batch_size;

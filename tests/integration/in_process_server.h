@@ -22,6 +22,7 @@ namespace calserve::integration {
 
 struct InProcessOptions {
   int classes = 4;
+  SliceKeys attributes;
   BatchingOptions batching;
   TicketOptions tickets;
   absl::Duration drain_timeout = absl::Seconds(30);

@@ -36,6 +36,32 @@ void BM_PushIntoTenWindows(benchmark::State& state) {
 }
 BENCHMARK(BM_PushIntoTenWindows)->Unit(benchmark::kMillisecond);
 
+// What the fold of the log adds: keys, slices, alarms. Labels have that many attributes, of up to 40 values
+// each.
+void BM_FoldIntoTenWindows(benchmark::State& state) {
+  const int keys = static_cast<int>(state.range(0));
+  const std::vector<WindowLabel> labels = MakeWindowLabels(kLabels);
+  const std::vector<Attributes> attributes = MakeAttributes(4096, keys);
+  WindowFoldConfig config{Specs()};
+  config.slice_keys = [&](const std::string&) {
+    SliceKeys declared;
+    for (int i = 0; i < keys; ++i) declared.push_back({KeyName(i), {}});
+    return declared;
+  };
+  int64_t bytes = 0;
+  for (auto _ : state) {
+    const auto fold = *WindowFold::Create(config);
+    for (int64_t i = 0; i < kLabels; ++i) {
+      const Attributes& of = attributes[static_cast<size_t>(i) % attributes.size()];
+      benchmark::DoNotOptimize(fold->Fold({"fashion_mnist", 1, 1}, i + 1, labels[i], of).ok());
+    }
+    bytes = fold->bytes();
+  }
+  state.SetItemsProcessed(state.iterations() * kLabels);
+  state.counters["window_MB"] = static_cast<double>(bytes) / 1e6;
+}
+BENCHMARK(BM_FoldIntoTenWindows)->Arg(0)->Arg(1)->Arg(4)->Arg(8)->Unit(benchmark::kMillisecond);
+
 void BM_ScoreRow(benchmark::State& state) {
   const int classes = static_cast<int>(state.range(0));
   const std::vector<ScoredLabel> rows = MakeRows(4096, classes);

@@ -34,6 +34,20 @@ inline std::vector<WindowLabel> MakeWindowLabels(int64_t count) {
   return labels;
 }
 
+inline std::string KeyName(int key) { return std::string("attribute_") + std::to_string(key); }
+
+// Of `keys` keys each: half of the labels have value 0, the others one of 40.
+inline std::vector<Attributes> MakeAttributes(size_t count, int keys) {
+  std::mt19937 random(2);
+  std::vector<Attributes> attributes(count);
+  for (Attributes& of : attributes) {
+    for (int i = 0; i < keys; ++i) {
+      of.emplace_back(KeyName(i), "value_" + std::to_string(random() % 2 == 0 ? 0 : random() % 40));
+    }
+  }
+  return attributes;
+}
+
 // Rows of the log over `classes` classes, served by calibrator version 1.
 inline std::vector<ScoredLabel> MakeRows(int64_t count, int classes) {
   std::mt19937 random(1);

@@ -109,6 +109,30 @@ TEST(ProtoConvertTest, ACalibratorKeepsItsParameters) {
   EXPECT_THAT(info.parameters[0].values, ::testing::ElementsAre(-1, -2));
 }
 
+TEST(ProtoConvertTest, NamesTheSliceBothWays) {
+  ReportRequest request;
+  EXPECT_FALSE(ToProto(request).has_slice());
+  request.slice = Slice{"camera", "north"};
+  request.data = StoredSelection{.attributes = {{"site", "a"}, {"site", "b"}}};
+  const v1::GetCalibrationReportRequest report = ToProto(request);
+  EXPECT_EQ(report.slice().key(), "camera");
+  EXPECT_EQ(report.slice().value(), "north");
+  ASSERT_EQ(report.stored().attributes_size(), 2);
+  EXPECT_EQ(report.stored().attributes(1).value(), "b");
+  WatchRequest watch;
+  EXPECT_FALSE(ToProto(watch).has_slice());
+  watch.slice = Slice{"camera", ""};
+  EXPECT_TRUE(ToProto(watch).has_slice());
+  v1::WindowReport window;
+  EXPECT_EQ(FromProto(window).slice, std::nullopt);
+  *window.mutable_slice() = report.slice();
+  EXPECT_EQ(FromProto(window).slice, request.slice);
+  v1::ModelAlarm alarm;
+  EXPECT_EQ(FromProto(alarm).slice, std::nullopt);
+  *alarm.mutable_slice() = report.slice();
+  EXPECT_EQ(FromProto(alarm).slice, request.slice);
+}
+
 TEST(ProtoConvertTest, SelectsStoredOrUploadedRows) {
   FitRequest request;
   request.method = CalibrationMethod::kPlatt;

@@ -130,6 +130,33 @@ alarm: {tolerance: 0.02, alpha: 1e-3}
   EXPECT_EQ(config.alarm, (AlarmOptions{0.02, 0.001}));
 }
 
+TEST_F(ModelConfigTest, AttributesAreReadInTheOrderOfTheFile) {
+  WriteYaml(absl::StrCat(kImageModel, "attributes:\n  site: any\n  camera: [north, \"\", south]\n"));
+  EXPECT_THAT(ReadOrDie().attributes,
+              ElementsAre(SliceKey{"site", {}}, SliceKey{"camera", {"north", "", "south"}}));
+}
+
+TEST_F(ModelConfigTest, AWrongAttributeIsNamedWithWhatIsAllowed) {
+  const auto error = [this](const std::string& text) {
+    return ErrorOf(absl::StrCat(kImageModel, "attributes: ", text, "\n"));
+  };
+  EXPECT_THAT(error("any"), HasSubstr("model.yaml:7: attributes must hold lines"));
+  EXPECT_THAT(error("{camera: all}"), HasSubstr("attributes.camera must be a list of values, or any"));
+  EXPECT_THAT(error("{camera: []}"), HasSubstr("must be a list of values, or any (the first 32 that come)"));
+  EXPECT_THAT(error("{camera: [a, b, a]}"), HasSubstr("each value once; \"a\" is there twice"));
+  EXPECT_THAT(error("{camera: [a, other]}"), HasSubstr("must not list \"other\""));
+  EXPECT_THAT(error("{camera: [[a]]}"), HasSubstr("must list texts"));
+  EXPECT_THAT(error(absl::StrCat("{camera: [", std::string(65, 'v'), "]}")),
+              HasSubstr("at most 64 bytes; one has 65"));
+  EXPECT_THAT(error("{ca=mera: any}"), HasSubstr("1 to 32 letters, digits, '_', '-' and '.'"));
+  EXPECT_THAT(error(absl::StrCat("{", std::string(33, 'k'), ": any}")), HasSubstr("1 to 32 letters"));
+  std::string keys, values;
+  for (int i = 0; i < 33; ++i) absl::StrAppend(&values, i == 0 ? "" : ", ", "v", i);
+  for (int i = 0; i < 9; ++i) absl::StrAppend(&keys, i == 0 ? "" : ", ", "k", i, ": any");
+  EXPECT_THAT(error(absl::StrCat("{camera: [", values, "]}")), HasSubstr("at most 32 values; lists 33"));
+  EXPECT_THAT(error(absl::StrCat("{", keys, "}")), HasSubstr("attributes must have at most 8 keys; has 9"));
+}
+
 TEST_F(ModelConfigTest, ResizeToTwoNumbersIsExact) {
   WriteYaml(absl::StrReplaceAll(kImageModel, {{"color: rgb", "resize: [40, 50]"}}));
   EXPECT_EQ(ReadOrDie().image.resize_exact, (ImageSize{40, 50}));

@@ -26,6 +26,15 @@ TEST_P(StoreConformanceTest, AnAcknowledgementThatIsThereStays) {
   EXPECT_THAT(*store_->ListAcknowledgements(0), ElementsAre(first));
 }
 
+TEST_P(StoreConformanceTest, AcknowledgementsOfSlicesStandApart) {
+  const Acknowledgement whole{"m", 1, 2, 30, kStart}, north{"m", 1, 2, 30, kStart, "camera", "north"},
+      south{"m", 1, 2, 30, kStart, "camera", "south'; --"}, before{"m", 1, 2, 10, kStart, "site", ""};
+  for (const Acknowledgement& each : {south, whole, north, before, north})
+    ASSERT_TRUE(store_->AddAcknowledgement(each).ok());
+  EXPECT_THAT(*store_->ListAcknowledgements(0), ElementsAre(before, whole, north, south));
+  EXPECT_THAT(*store_->ListAcknowledgements(20), ElementsAre(whole, north, south));
+}
+
 TEST_P(StoreConformanceTest, AcknowledgementsLast) {
   if (!GetParam().durable) GTEST_SKIP() << "this store does not last";
   const Acknowledgement acknowledgement{"m", 1, 2, 30, kStart + absl::Microseconds(7)};

@@ -143,8 +143,9 @@ class MemoryStore final : public Store {
     if (!failure_.ok()) return failure_;
     Acknowledgement added = acknowledgement;
     added.time = absl::FromUnixMicros(absl::ToUnixMicros(added.time));
-    acknowledgements_.emplace(
-        std::tuple(added.position, added.model, added.model_version, added.calibrator_version), added);
+    acknowledgements_.emplace(std::tuple(added.position, added.model, added.model_version,
+                                         added.calibrator_version, added.slice_key, added.slice_value),
+                              added);
     return absl::OkStatus();
   }
 
@@ -205,7 +206,8 @@ class MemoryStore final : public Store {
     return row.position > s.after_position && (!s.model || *s.model == p.model) &&
            (!s.model_version || *s.model_version == p.model_version) &&
            (!s.calibrator_version || *s.calibrator_version == p.calibrator_version) && row.time >= s.start &&
-           row.time < s.end && (s.sources.empty() || contains(s.sources)) && !contains(s.excluded_sources);
+           row.time < s.end && (s.sources.empty() || contains(s.sources)) && !contains(s.excluded_sources) &&
+           Hold(s.attributes, p.attributes);
   }
 
   std::vector<ScoredLabel> Select(const LogSelection& selection) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -236,8 +238,8 @@ class MemoryStore final : public Store {
   std::map<Uuid, int32_t> labels_ ABSL_GUARDED_BY(mu_);
   std::vector<StoredCalibrator> calibrators_ ABSL_GUARDED_BY(mu_);
   std::map<std::pair<std::string, int64_t>, std::vector<int64_t>> activations_ ABSL_GUARDED_BY(mu_);
-  std::map<std::tuple<int64_t, std::string, int64_t, int64_t>, Acknowledgement> acknowledgements_
-      ABSL_GUARDED_BY(mu_);
+  std::map<std::tuple<int64_t, std::string, int64_t, int64_t, std::string, std::string>, Acknowledgement>
+      acknowledgements_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, SavedCheckpoint> checkpoints_ ABSL_GUARDED_BY(mu_);
 };
 

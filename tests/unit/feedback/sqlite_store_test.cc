@@ -146,8 +146,8 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; DROP TABLE "
-      "checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
+      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements; DROP TABLE "
+      "acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
       "1, 3, 'all of it');"
       "PRAGMA user_version = 1");
   for (int start = 0; start < 2; ++start) {
@@ -166,8 +166,8 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE acknowledgements; PRAGMA "
-      "user_version = 2");
+      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements; DROP TABLE "
+      "acknowledgements; PRAGMA user_version = 2");
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));

@@ -162,6 +162,24 @@ TEST_P(StoreConformanceTest, SelectsBySource) {
   EXPECT_THAT(PositionsOf({.sources = {"good"}, .excluded_sources = {"good"}}), IsEmpty());
 }
 
+TEST_P(StoreConformanceTest, SelectsByAttributes) {
+  std::vector<ScoredLabel> labels = {MakeLabel(1), MakeLabel(2), MakeLabel(3), MakeLabel(4)};
+  labels[0].prediction.attributes = {};
+  labels[1].prediction.attributes = {{"camera", "north"}, {"site", "a"}};
+  labels[2].prediction.attributes = {{"site", "b"}, {"camera", "south"}, {"camera", "north"}};
+  labels[3].prediction.attributes = {{"camera", std::string("\0", 1)}};
+  Append(labels);
+  EXPECT_THAT(PositionsOf({.attributes = {{"camera", {"north"}}}}), ElementsAre(2));
+  EXPECT_THAT(PositionsOf({.attributes = {{"camera", {"north", "south"}}}}), ElementsAre(2, 3));
+  EXPECT_THAT(PositionsOf({.attributes = {{"camera", {"north", "south"}}, {"site", {"b"}}}}), ElementsAre(3));
+  EXPECT_THAT(PositionsOf({.attributes = {{"camera", {"north"}, true}}}), ElementsAre(3, 4));
+  EXPECT_THAT(PositionsOf({.attributes = {{"hour", {"7"}}}}), IsEmpty());
+  const LogSelection with_camera{.attributes = {{"camera", {}, true}}};
+  EXPECT_THAT(Positions(*store_->Read(with_camera, 2)), ElementsAre(2, 3))
+      << "what is left out is not counted";
+  EXPECT_THAT(Positions(*store_->ReadNewest(with_camera, 2)), ElementsAre(3, 4));
+}
+
 TEST_P(StoreConformanceTest, DeletesTheOldAndNeverReusesAPosition) {
   for (int i = 1; i <= 4; ++i) Append({MakeLabel(i)}, kStart + absl::Minutes(i));
   EXPECT_EQ(*store_->DeleteBefore(kStart + absl::Minutes(3)), 2);

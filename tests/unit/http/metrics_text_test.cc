@@ -132,6 +132,43 @@ TEST(MetricsTextTest, AWindowWithoutLabelsHasNoFiguresButItsCount) {
   EXPECT_THAT(text, Not(HasSubstr("calserve_calibration_ece_low")));
 }
 
+TEST(MetricsTextTest, ShowsSlicesByKeyAndValue) {
+  ServerValues values = OneModel();
+  SliceValues slice{"shoes", 3, 1, "camera", "no\"rth"};
+  slice.alarm = true;
+  slice.window = "last_1000";
+  slice.labels = 4;
+  slice.ece = 0.25;
+  SliceValues empty = slice;
+  empty.value = "south";
+  empty.alarm = false;
+  empty.labels = 0;
+  SliceValues alarm_alone = empty;
+  alarm_alone.value = "east";
+  alarm_alone.window = "";
+  values.slices = {slice, empty, alarm_alone};
+  const std::string text = Text(values);
+  const auto of = [](const std::string& value) {
+    return "{model=\"shoes\",version=\"3\",calibrator=\"1\",slice_key=\"camera\",slice_value=\"" + value +
+           "\"";
+  };
+  EXPECT_EQ(Family(text, "calserve_slice_alarm_raised"),
+            "# TYPE calserve_slice_alarm_raised gauge\n"
+            "calserve_slice_alarm_raised" +
+                of("no\\\"rth") + "} 1\n" + "calserve_slice_alarm_raised" + of("south") + "} 0\n" +
+                "calserve_slice_alarm_raised" + of("east") + "} 0\n");
+  const std::string window = ",window=\"last_1000\"} ";
+  EXPECT_EQ(Family(text, "calserve_slice_calibration_labels"),
+            "# TYPE calserve_slice_calibration_labels gauge\n"
+            "calserve_slice_calibration_labels" +
+                of("no\\\"rth") + window + "4\n" + "calserve_slice_calibration_labels" + of("south") +
+                window + "0\n");
+  EXPECT_EQ(Family(text, "calserve_slice_calibration_ece"),
+            "# TYPE calserve_slice_calibration_ece gauge\n"
+            "calserve_slice_calibration_ece" +
+                of("no\\\"rth") + window + "0.25\n");
+}
+
 TEST(MetricsTextTest, NamesAreEscapedAndFamiliesWithoutASeriesLeftOut) {
   ServerValues values = OneModel();
   values.models[0].model = "a\"b\\c\nd";

@@ -38,6 +38,7 @@ class PuppetMonitor final : public CalibrationMonitor {
   int reports() const { return reports_; }
 
   void Notify() override {}
+  SliceTable Slices(const std::string&) const override { return {}; }
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override {
     if (window == "unknown") return absl::InvalidArgumentError("no window is called \"unknown\"");
     ++reports_;

@@ -78,9 +78,19 @@ std::vector<Fault> Faults() {
        "inputs[1].attributes.key", "was 33"},
       {"LongAttributeValue",
        [](Request& r) {
-         r.inputs[1].attributes = {{"key", std::string(65, 'v')}};
+         r.inputs[1].attributes = {{"camera", std::string(65, 'v')}};
        },
        "inputs[1].attributes.value", "at most 64 bytes; was 65"},
+      {"UnlistedAttributeKey",
+       [](Request& r) {
+         r.inputs[1].attributes = {{"camera", "north"}, {"camra", "south"}};
+       },
+       "inputs[1].attributes.key", "model.yaml lists: camera, hour; was 'camra'"},
+      {"AttributeGivenTwice",
+       [](Request& r) {
+         r.inputs[1].attributes = {{"camera", "north"}, {"camera", "south"}};
+       },
+       "inputs[1].attributes.key", "given once; 'camera' is there more often"},
   };
 }
 
@@ -107,7 +117,7 @@ TEST_F(PredictorLimitsTest, WhatIsJustWithinTheRulesIsAnswered) {
   PredictionRequest request = Request(std::vector<PredictionInput>(8, Tensor({1, 2, 3, 4})));
   request.top_k = 4;
   request.routing_key.assign(256, 'k');
-  request.inputs[1].attributes.resize(8, {std::string(32, 'k'), std::string(64, 'v')});
+  request.inputs[1].attributes = {{"camera", std::string(64, 'v')}, {"hour", ""}};
   EXPECT_TRUE(Predict(std::move(request)).ok());
 }
 

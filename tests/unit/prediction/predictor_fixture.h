@@ -64,6 +64,7 @@ class PredictorFixture : public ::testing::Test {
     served->name = "puppet";
     served->version = 3;
     for (int i = 0; i < options.classes; ++i) served->labels.push_back(absl::StrCat("class ", i));
+    served->attribute_keys = {"camera", "hour"};
     served->digest = "d1ce";
     served->input_shape = {options.columns};
     served->input_size = options.columns;

@@ -22,6 +22,7 @@ class FakeMonitor final : public CalibrationMonitor {
   }
   AlarmStatus Alarm(const MonitorKey&) const override { return {}; }
   absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey&) override { return AlarmStatus(); }
+  SliceTable Slices(const std::string&) const override { return {}; }
   KeyRevision Revision(const MonitorKey&) const override { return {}; }
   MonitorState state() const override { return {}; }
   void SetOnFold(std::function<void()>) override {}

@@ -52,6 +52,17 @@ TEST_F(KserveParametersTest, IntegersOfBothKindsAreRead) {
   EXPECT_EQ(Read().timeout, absl::Microseconds(7));
 }
 
+TEST_F(KserveParametersTest, AttributesAreReadInTheOrderOfTheirKeys) {
+  for (const char* key : {"site", "camera", "hour", "shift"}) {
+    Parameter(std::string("attribute.") + key).set_string_param(std::string("of ") + key);
+  }
+  EXPECT_EQ(
+      Read().attributes,
+      (Attributes{{"camera", "of camera"}, {"hour", "of hour"}, {"shift", "of shift"}, {"site", "of site"}}));
+  Parameter("attribute.camera").set_int64_param(7);
+  EXPECT_THAT(Refused(), HasSubstr("'attribute.camera' parameter, expected string_param"));
+}
+
 TEST_F(KserveParametersTest, ATimeoutOfZeroIsNone) {
   Parameter("timeout").set_int64_param(0);
   EXPECT_EQ(Read().timeout, absl::InfiniteDuration());
