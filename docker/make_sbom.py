@@ -67,10 +67,10 @@ def wheel_components(paths):
         fields = dict(re.findall(r"^([A-Za-z-]+): (.*)$", header, re.MULTILINE))
         texts = [file.read_text(encoding="utf-8", errors="replace") for file in sorted(info.rglob("*"))
                  if file.is_file() and re.match(r"(licen[cs]e|notice|copying)", file.name, re.IGNORECASE)]
-        if not texts:
-            sys.exit(f"make_sbom.py: {info.name} has no licence text")
         name, version = fields["Name"], fields["Version"]
         licence = fields.get("License-Expression") or fields.get("License") or "see the text"
+        if not texts:
+            texts = [f"The wheel of {name} {version} brings no licence text; its metadata, whole:\n\n{header}\n"]
         yield {"name": name, "version": version, "text": "\n\n".join(texts), "licences": [licence],
                "supplier": fields.get("Author", "unknown"), "purl": purl("pypi", name, version), "properties": {}}
 
