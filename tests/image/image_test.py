@@ -7,6 +7,7 @@ Exits with 77 where no container engine can be had.
 import argparse
 import hashlib
 import json
+import os
 import pathlib
 import shutil
 import signal
@@ -151,6 +152,21 @@ class Running(ImageTest):
             pathlib.Path(models).chmod(0o755)
             name = self.healthy(models=models)
             self.assertIn("format=aotinductor", OPTIONS.engine.log(name))
+
+    def test_ticket_keys_may_be_a_mounted_secret(self):
+        if os.geteuid() != 0:
+            self.skipTest("only root can make a file of root's that a group may read")
+        with tempfile.TemporaryDirectory(prefix="calserve-image-test-") as folder:
+            keys = pathlib.Path(folder) / "ticket_keys"
+            keys.write_text(f"{'0' * 15}1 {'ab' * 32} 2026-01-01T00:00:00Z\n", encoding="utf-8")
+            os.chown(keys, 0, OWNER)
+            keys.chmod(0o440)  # as Kubernetes mounts a secret for a pod with fsGroup
+            self.healthy("--volume", f"{keys}:/secrets/ticket_keys:ro", "--env",
+                         "CALSERVE_TICKETS_KEY_FILE=/secrets/ticket_keys")
+            keys.chmod(0o444)
+            name = self.start("--volume", f"{keys}:/secrets/ticket_keys:ro", "--env",
+                              "CALSERVE_TICKETS_KEY_FILE=/secrets/ticket_keys")
+            self.assertEqual(OPTIONS.engine("wait", name).stdout.strip(), "5")
 
     def test_sigterm_drains_it(self):
         name = self.healthy("--env", "CALSERVE_GRPC_LAME_DUCK=10s")
