@@ -4,6 +4,7 @@
 #
 #   scripts/bootstrap.sh          to build, test and run the demo
 #   scripts/bootstrap.sh --lint   also what ./dev format and ./dev lint need
+#   scripts/bootstrap.sh --images also what the tests of images and of alert rules need: an engine, Compose, promtool
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -19,6 +20,7 @@ readonly BUILD_PACKAGES=(
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist sqlite3 python3 python3-pip python3-venv unzip ca-certificates
 )
+readonly IMAGE_PACKAGES=(docker.io docker-compose debootstrap iptables prometheus)
 readonly LINT_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 say() { printf '== %s\n' "$*"; }
@@ -121,7 +123,8 @@ main() {
   case "${1:-}" in
     "") ;;
     --lint) packages+=("${LINT_PACKAGES[@]}") ;;
-    *) die "unknown argument $1; only --lint is known" ;;
+    --images) packages+=("${IMAGE_PACKAGES[@]}") ;;
+    *) die "unknown argument $1; --lint and --images are known" ;;
   esac
   check_platform
   install_packages "${packages[@]}"

@@ -30,6 +30,7 @@ constexpr char kModel[] = "fashion_mnist";
 constexpr size_t kHalf = 5000;
 
 struct Options {
+  std::string server;  // one that runs; empty: one of our own, of server_binary
   std::string server_binary;
   std::string model_repository;
   std::string data = "/usr/share/datasets/fashion-mnist";
@@ -186,15 +187,32 @@ absl::StatusOr<fs::path> DataDir(const Options& options) {
   return fs::path(path);
 }
 
-absl::Status Run(const Options& options) {
-  const absl::Time start = absl::Now();
+// The four steps on a server that serves, with an empty store.
+absl::Status RunOn(const std::string& target, const Options& options, absl::Span<const LabelledPng> images,
+                   absl::Time start) {
   const cli::Terminal terminal = cli::Terminal::Detect(stdout);
-  const absl::StatusOr<std::vector<LabelledPng>> images = ReadTestImages(options.data);
-  if (!images.ok()) return images.status();
-  if (images->size() < 2 * kHalf) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the demo needs ", 2 * kHalf, " images; ", options.data, " has ", images->size()));
+  const absl::StatusOr<Client> client = Client::Connect({.target = target});
+  if (!client.ok()) return client.status();
+  cli::Print(absl::StrCat("calserve-server serves ", kModel, " on ", target, "\n"));
+
+  const absl::StatusOr<Figures> figures = RunSteps(*client, images, terminal);
+  if (!figures.ok()) return figures.status();
+  cli::Print(absl::StrCat(terminal.Bold("\n4  the second 5,000, before and after\n"),
+                          cli::MetricsTable(Columns(*figures), terminal)));
+  for (const cli::NamedMetrics& column : Columns(*figures)) {
+    cli::Print(
+        absl::StrCat("\n", terminal.Bold(column.name), "\n", cli::ReliabilityText(column.metrics, terminal)));
   }
+  if (absl::Status status = WriteFiles(*figures, options); !status.ok()) return status;
+  if (absl::Status status = Judge(*figures); !status.ok()) return status;
+  cli::Print(absl::StrFormat("\nNLL %.4f to %.4f, ECE %.4f to %.4f. %s has both diagrams. %.1f s.\n",
+                             *figures->before().nll, *figures->after().nll, figures->before().ece,
+                             figures->after().ece, options.out, absl::ToDoubleSeconds(absl::Now() - start)));
+  return absl::OkStatus();
+}
+
+// The same on a server that is started for it and ended the way an operator does.
+absl::Status RunOnOwnServer(const Options& options, absl::Span<const LabelledPng> images, absl::Time start) {
   const absl::StatusOr<fs::path> data_dir = DataDir(options);
   if (!data_dir.ok()) return data_dir.status();
   const absl::Cleanup remove_data = [&] {
@@ -204,42 +222,46 @@ absl::Status Run(const Options& options) {
   const absl::StatusOr<std::unique_ptr<ServerProcess>> server = ServerProcess::Start(
       {options.server_binary, options.model_repository, data_dir->string()}, absl::Seconds(30));
   if (!server.ok()) return server.status();
-  const absl::StatusOr<Client> client = Client::Connect({.target = (*server)->target()});
-  if (!client.ok()) return client.status();
-  cli::Print(absl::StrCat("calserve-server serves ", kModel, " on ", (*server)->target(), "\n"));
+  const absl::Status ran = RunOn((*server)->target(), options, images, start);
+  const absl::Status stopped = (*server)->Stop(absl::Seconds(20));
+  return ran.ok() ? stopped : ran;
+}
 
-  const absl::StatusOr<Figures> figures = RunSteps(*client, *images, terminal);
-  if (!figures.ok()) return figures.status();
-  cli::Print(absl::StrCat(terminal.Bold("\n4  the second 5,000, before and after\n"),
-                          cli::MetricsTable(Columns(*figures), terminal)));
-  for (const cli::NamedMetrics& column : Columns(*figures)) {
-    cli::Print(
-        absl::StrCat("\n", terminal.Bold(column.name), "\n", cli::ReliabilityText(column.metrics, terminal)));
+absl::Status Run(const Options& options) {
+  const absl::Time start = absl::Now();
+  const absl::StatusOr<std::vector<LabelledPng>> images = ReadTestImages(options.data);
+  if (!images.ok()) return images.status();
+  if (images->size() < 2 * kHalf) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the demo needs ", 2 * kHalf, " images; ", options.data, " has ", images->size()));
   }
-  if (absl::Status status = WriteFiles(*figures, options); !status.ok()) return status;
-  if (absl::Status status = (*server)->Stop(absl::Seconds(20)); !status.ok()) return status;
-  if (absl::Status status = Judge(*figures); !status.ok()) return status;
-  cli::Print(absl::StrFormat("\nNLL %.4f to %.4f, ECE %.4f to %.4f. %s has both diagrams. %.1f s.\n",
-                             *figures->before().nll, *figures->after().nll, figures->before().ece,
-                             figures->after().ece, options.out, absl::ToDoubleSeconds(absl::Now() - start)));
-  return absl::OkStatus();
+  return options.server.empty() ? RunOnOwnServer(options, *images, start)
+                                : RunOn(options.server, options, *images, start);
 }
 
 int Main(int argc, char** argv) {
   CLI::App app("The main job of calserve on the 10,000 test images of Fashion-MNIST.");
   Options options;
-  app.add_option("--server-binary", options.server_binary, "calserve-server")
-      ->required()
-      ->check(CLI::ExistingFile);
-  app.add_option("--model-repository", options.model_repository, "folder that holds fashion_mnist")
-      ->required()
-      ->check(CLI::ExistingDirectory);
+  CLI::Option* const server = app.add_option(
+      "--server", options.server, "host:port of a server that serves fashion_mnist, with an empty store");
+  CLI::Option* const binary =
+      app.add_option("--server-binary", options.server_binary, "calserve-server, to start one")
+          ->check(CLI::ExistingFile)
+          ->excludes(server);
+  CLI::Option* const models =
+      app.add_option("--model-repository", options.model_repository, "folder that holds fashion_mnist")
+          ->check(CLI::ExistingDirectory)
+          ->excludes(server);
+  binary->needs(models);
+  models->needs(binary);
   app.add_option("--data", options.data, "folder of Debian's dataset-fashion-mnist")->capture_default_str();
   app.add_option("--out", options.out, "the report as a page")->capture_default_str();
   app.add_option("--figures", options.figures, "write every figure there, as JSON");
-  app.add_option("--keep-data", options.keep_data, "let the server keep its store in this new folder");
+  app.add_option("--keep-data", options.keep_data, "let the server keep its store in this new folder")
+      ->needs(binary);
   try {
     app.parse(argc, argv);
+    if (server->empty() && binary->empty()) throw CLI::RequiredError("--server or --server-binary");
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? cli::kDone : cli::kUsage;
   }

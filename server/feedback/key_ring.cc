@@ -119,6 +119,11 @@ absl::StatusOr<FileVersion> GetFileVersion(const std::string& path) {
   return ToFileVersion(info);
 }
 
+bool KeepsSecret(uint32_t mode, uint32_t owner, uint32_t self) {
+  const uint32_t forbidden = owner == self ? S_IRWXG | S_IRWXO : S_IWGRP | S_IXGRP | S_IRWXO;
+  return (mode & forbidden) == 0;
+}
+
 absl::StatusOr<KeyRingFile> ReadKeyRing(const std::string& path, absl::Time now) {
   const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info;
@@ -127,11 +132,11 @@ absl::StatusOr<KeyRingFile> ReadKeyRing(const std::string& path, absl::Time now)
     return absl::FailedPreconditionError(absl::StrCat(
         "the ticket key file ", path, " must be a regular file of at most ", kMaxFileBytes, " bytes"));
   }
-  if ((info.st_mode & (S_IRWXG | S_IRWXO)) != 0) {
+  if (!KeepsSecret(info.st_mode, info.st_uid, geteuid())) {
     return absl::FailedPreconditionError(
-        absl::StrFormat("the ticket key file %s has mode %04o; only its owner may read it: chmod 600 %s, and "
-                        "replace its keys if "
-                        "others may have read them",
+        absl::StrFormat("the ticket key file %s has mode %04o; only its owner may read it, or, where it is "
+                        "another user's, its group: chmod 600 %s, and replace its keys if others may have "
+                        "read them",
                         path, info.st_mode & 07777, path));
   }
   std::string text(info.st_size, '\0');

@@ -28,7 +28,7 @@ struct TicketKey {
 //
 // ID: 16 hex digits, unique in the file. KEY: 32 random bytes as 64 hex digits. MAY_SEAL_FROM: RFC 3339. To
 // rotate, add a line whose time is later than every server will have read the file by; remove a key no
-// earlier than feedback_ttl after the next one began to seal. Only its owner may read the file.
+// earlier than feedback_ttl after the next one began to seal. KeepsSecret says who may read the file.
 class KeyRing {
  public:
   // INVALID_ARGUMENT with the number of the offending line; key material is never in a message.
@@ -58,13 +58,17 @@ struct FileVersion {
 // NOT_FOUND if there is no such file.
 absl::StatusOr<FileVersion> GetFileVersion(const std::string& path);
 
+// Whether a file of this mode and owner is secret enough for keys, to a process that runs as `self`: only its
+// owner may read it, or, where that is another user (an orchestrator mounts secrets as root's), its group.
+bool KeepsSecret(uint32_t mode, uint32_t owner, uint32_t self);
+
 struct KeyRingFile {
   KeyRing ring;
   FileVersion version;
 };
 
-// NOT_FOUND; PERMISSION_DENIED if it cannot be read; FAILED_PRECONDITION if group or others can read it, if
-// it is malformed, or if none of its keys may seal at `now`.
+// NOT_FOUND; PERMISSION_DENIED if it cannot be read; FAILED_PRECONDITION if it is no secret, if it is
+// malformed, or if none of its keys may seal at `now`.
 absl::StatusOr<KeyRingFile> ReadKeyRing(const std::string& path, absl::Time now);
 
 // Writes a ring of one random key that may seal from `now`, mode 0600: whole and durable, or not at all.

@@ -83,6 +83,17 @@ TEST_F(KeyRingFileTest, MadeKeysDiffer) {
   EXPECT_NE(first.keys()[0].key, second.keys()[0].key);
 }
 
+TEST(KeepsSecretTest, LetsAGroupReadOnlyWhatAnotherUserOwns) {
+  constexpr uint32_t kRoot = 0, kServer = 65532;
+  EXPECT_TRUE(KeepsSecret(0600, kServer, kServer));
+  EXPECT_TRUE(KeepsSecret(0440, kRoot, kServer));  // as Kubernetes mounts a secret with fsGroup
+  EXPECT_TRUE(KeepsSecret(0640, kRoot, kServer));
+  EXPECT_FALSE(KeepsSecret(0440, kServer, kServer));
+  EXPECT_FALSE(KeepsSecret(0660, kRoot, kServer));
+  EXPECT_FALSE(KeepsSecret(0644, kRoot, kServer));
+  EXPECT_FALSE(KeepsSecret(0604, kServer, kServer));
+}
+
 TEST_F(KeyRingFileTest, AFileThatOthersCanReadIsRefused) {
   const std::string good = absl::StrCat("00000000000000ff ", kKeyA, " 2026-03-01T00:00:00Z\n");
   for (const mode_t mode : {0640, 0604, 0660, 0644}) {
