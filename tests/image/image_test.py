@@ -35,6 +35,11 @@ class ImageTest(unittest.TestCase):
     def healthy(self, *words, **options):
         name = self.start(*words, **options)
         OPTIONS.engine.wait_until_healthy(name)
+        # The engine publishes a port a moment later than it has the container run.
+        deadline = time.monotonic() + WAIT_S
+        while self.calserve(name, "health", check=False).returncode != 0:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.2)
         return name
 
     def calserve(self, name, *words, **options):
