@@ -65,12 +65,16 @@ class AccessControl final {
 
   bool enabled() const { return enabled_; }
 
-  // Who calls, if they have at least one of the roles `any_of`.
+  // Who calls, if they have at least one of the roles `any_of`: Identify, then CheckRoles.
   absl::StatusOr<Identity> Authorize(const Credentials& credentials, Roles any_of) const;
+  // Who calls; UNAUTHENTICATED.
+  absl::StatusOr<Identity> Identify(const Credentials& credentials) const;
+  // PERMISSION_DENIED where the identity has none of the roles.
+  static absl::Status CheckRoles(const Identity& identity, Roles any_of);
 
-  // One more call of this identity, for as long as the permit lives; RESOURCE_EXHAUSTED with RetryInfo beyond
-  // its limits.
-  absl::StatusOr<ClientLimits::Permit> Admit(const Identity& identity) { return limits_.Admit(identity.name); }
+  // One more call of the identity of this name, for as long as the permit lives; RESOURCE_EXHAUSTED with
+  // RetryInfo beyond its limits.
+  absl::StatusOr<ClientLimits::Permit> Admit(absl::string_view name) { return limits_.Admit(name); }
 
   // Looks whether files have changed; call it every second or so, from one thread.
   void Reload();
@@ -79,7 +83,6 @@ class AccessControl final {
   struct Sources;  // what the files said
 
   AccessControl(const AccessOptions& options, const Clock& clock, MonotonicClock& monotonic_clock);
-  absl::StatusOr<Identity> Identify(const Credentials& credentials) const;
 
   const AccessOptions options_;
   const bool enabled_;

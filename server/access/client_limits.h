@@ -24,7 +24,7 @@ struct LimitOptions {
 
 // Keeps each identity within a rate and a number of calls under way. The rate is a token bucket that holds a
 // second's worth: an idle client may make that many calls at once. An identity that has nothing under way and
-// its bucket full is forgotten when room is needed. Thread-safe; permits outlive nothing but the limits.
+// its bucket full is forgotten when room is needed. Thread-safe; outlives its permits.
 class ClientLimits final {
  public:
   struct Client;
