@@ -68,6 +68,7 @@ class GrpcWatch final : public CalibrationWatch {
       if (call_ != nullptr) return true;
       call_ = std::make_unique<WatchCall>();
     }
+    connection_->AddToken(&call_->context);
     call_->reader = stub_.WatchCalibration(&call_->context, request_);  // may wait for a connection
     return true;
   }

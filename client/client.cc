@@ -17,6 +17,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "client/connection.h"
 #include "client/proto_convert.h"
+#include "client/token_source.h"
 
 namespace calserve::client {
 namespace {
@@ -72,6 +73,23 @@ absl::Status CheckPort(absl::string_view target) {
       absl::StrCat("target must be host:port, the port at most 65535; was ", target));
 }
 
+absl::Status CheckSecurity(const ClientOptions& options) {
+  if (!options.tls && !(options.ca_file.empty() && options.certificate_file.empty())) {
+    return absl::InvalidArgumentError("ca_file and certificate_file are for TLS, which is off");
+  }
+  if (options.certificate_file.empty() != options.key_file.empty()) {
+    return absl::InvalidArgumentError("certificate_file and key_file go together; only one is set");
+  }
+  const bool has_token = !options.token_file.empty() || !options.token.empty();
+  if (has_token && !options.tls && !options.send_token_in_plain_text && !IsLoopback(options.target)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a token is not sent to ", options.target,
+                     " in plain text, where anybody on the way could take it: use TLS"));
+  }
+  if (options.token_file.empty()) return absl::OkStatus();
+  return TokenSource::ReadFile(options.token_file).status();
+}
+
 absl::Status CheckOptions(const ClientOptions& options) {
   if (options.target.empty()) return absl::InvalidArgumentError("target must be host:port; was empty");
   if (options.timeout <= absl::ZeroDuration() || options.timeout == absl::InfiniteDuration()) {
@@ -83,6 +101,7 @@ absl::Status CheckOptions(const ClientOptions& options) {
         absl::StrCat("max_message_bytes must be >= 1; was ", options.max_message_bytes));
   }
   if (absl::Status status = CheckPort(options.target); !status.ok()) return status;
+  if (absl::Status status = CheckSecurity(options); !status.ok()) return status;
   return CheckRetryOptions(options.retry);
 }
 
@@ -90,7 +109,9 @@ absl::Status CheckOptions(const ClientOptions& options) {
 
 absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
-  return Client(std::make_shared<Connection>(options));
+  const absl::StatusOr<ChannelFiles> files = ReadChannelFiles(options);
+  if (!files.ok()) return files.status();
+  return Client(std::make_shared<Connection>(options, *files));
 }
 
 const ClientOptions& Client::options() const { return connection_->options(); }

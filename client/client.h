@@ -27,9 +27,18 @@ struct ClientOptions {
   absl::Duration timeout = absl::Seconds(30);  // of a call, its retries included
   RetryOptions retry;
   int max_message_bytes = 64 << 20;  // of an answer
+
+  bool tls = false;              // else plain text
+  std::string ca_file;           // PEM of whom to trust; empty: whom the system trusts
+  std::string certificate_file;  // PEM, the client's own, with its key_file, where the server asks for one
+  std::string key_file;
+  std::string token_file;  // its first line goes with every call; read again while it is used
+  std::string token;       // the same, where there is no file
+  // A token is else sent in plain text to this machine only: anybody on the way could take it.
+  bool send_token_in_plain_text = false;
 };
 
-// A client of one calserve server, over one gRPC connection without TLS. Thread-safe; copies share the
+// A client of one calserve server, over one gRPC connection. Thread-safe; copies share the
 // connection, and streams keep it alive.
 //
 // Every call has a deadline and is retried as RetryOptions says, never past that deadline. All of them may
@@ -37,7 +46,8 @@ struct ClientOptions {
 // whether there was a server at all.
 class Client final {
  public:
-  // Does not wait for the server: the first call does. INVALID_ARGUMENT for an option out of range.
+  // Does not wait for the server: the first call does. INVALID_ARGUMENT for an option out of range,
+  // FAILED_PRECONDITION for a file that cannot be read.
   static absl::StatusOr<Client> Connect(const ClientOptions& options);
   const ClientOptions& options() const;
 

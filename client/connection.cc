@@ -5,7 +5,10 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <fstream>
+#include <iterator>
 #include <random>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -15,12 +18,23 @@
 namespace calserve::client {
 namespace {
 
-bool IsLoopback(absl::string_view target) {
-  return absl::StartsWith(target, "127.") || absl::StartsWith(target, "localhost") ||
-         absl::StartsWith(target, "[::1]") || absl::StartsWith(target, "unix:");
+absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string& file) {
+  if (file.empty()) return std::string();
+  std::ifstream in(file, std::ios::binary);
+  std::string pem{std::istreambuf_iterator<char>(in), {}};
+  if (!in.good() || !absl::StrContains(pem, "-----BEGIN ")) {
+    return absl::FailedPreconditionError(absl::StrCat(option, ": ", file, " cannot be read or is not PEM"));
+  }
+  return pem;
 }
 
-std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options) {
+std::shared_ptr<grpc::ChannelCredentials> Credentials(const ClientOptions& options,
+                                                      const ChannelFiles& files) {
+  if (!options.tls) return grpc::InsecureChannelCredentials();
+  return grpc::SslCredentials({files.ca, files.key, files.certificate});
+}
+
+std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const ChannelFiles& files) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   // Our own retries follow RetryOptions; gRPC's would count on top of them.
@@ -31,22 +45,47 @@ std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
   if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(options.target, grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel(options.target, Credentials(options, files), arguments);
 }
 
 }  // namespace
+
+bool IsLoopback(absl::string_view target) {
+  return absl::StartsWith(target, "127.") || absl::StartsWith(target, "localhost") ||
+         absl::StartsWith(target, "[::1]") || absl::StartsWith(target, "unix:");
+}
+
+absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options) {
+  ChannelFiles files;
+  absl::Status status;
+  const auto read = [&status](absl::string_view option, const std::string& file, std::string* pem) {
+    absl::StatusOr<std::string> content = ReadPem(option, file);
+    if (content.ok()) *pem = *std::move(content);
+    status.Update(content.status());
+  };
+  read("ca_file", options.ca_file, &files.ca);
+  read("certificate_file", options.certificate_file, &files.certificate);
+  read("key_file", options.key_file, &files.key);
+  if (!status.ok()) return status;
+  return files;
+}
 
 double RandomFraction() {
   thread_local std::mt19937_64 engine{std::random_device{}()};
   return std::uniform_real_distribution<double>(0, 1)(engine);
 }
 
-Connection::Connection(const ClientOptions& options) : options_(options) {
+Connection::Connection(const ClientOptions& options, const ChannelFiles& files)
+    : options_(options), token_(std::make_unique<TokenSource>(options.token_file, options.token)) {
   // gRPC 1.51 stops when its last object goes, and then now and then aborts the process: its poller may still
   // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
   static const bool kept = (grpc_init(), true);
   static_cast<void>(kept);
-  channel_ = CreateChannel(options);
+  channel_ = CreateChannel(options, files);
+}
+
+void Connection::AddToken(grpc::ClientContext* context) const {
+  if (std::string header = token_->Header(); !header.empty()) context->AddMetadata("authorization", header);
 }
 
 absl::Status Connection::Call(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
@@ -58,6 +97,7 @@ absl::Status Connection::CallUntil(absl::Time deadline,
   for (int attempts = 1;; ++attempts) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
+    AddToken(&context);
     const absl::Status status = ToStatus(attempt(&context));
     if (status.ok()) return status;
     const std::optional<absl::Duration> delay =

@@ -6,17 +6,31 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "client/client.h"
+#include "client/token_source.h"
 
 namespace calserve::client {
+
+// What the files of ClientOptions hold, in PEM.
+struct ChannelFiles {
+  std::string ca, certificate, key;
+};
+// FAILED_PRECONDITION that names the file.
+absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options);
+
+// Whether a target is this machine.
+bool IsLoopback(absl::string_view target);
 
 // The channel that a Client and its streams share, and the one place where calls are retried and gRPC's
 // errors become ours. Thread-safe.
 class Connection {
  public:
-  explicit Connection(const ClientOptions& options);
+  Connection(const ClientOptions& options, const ChannelFiles& files);
 
   const ClientOptions& options() const { return options_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
@@ -27,6 +41,9 @@ class Connection {
   absl::Status CallUntil(absl::Time deadline,
                          const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
 
+  // Gives a call that is made by other means than the two above its token.
+  void AddToken(grpc::ClientContext* context) const;
+
   // The server's code, sentence and details; an error that no server gave says that the target cannot be
   // reached.
   absl::Status ToStatus(const grpc::Status& status) const;
@@ -34,6 +51,7 @@ class Connection {
  private:
   const ClientOptions options_;
   std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<TokenSource> token_;
 };
 
 // Uniform in [0, 1), for jitter. Thread-safe.

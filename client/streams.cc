@@ -26,7 +26,10 @@ class GrpcTransport final : public StreamTransport<Request, Response> {
   GrpcTransport(std::shared_ptr<Connection> connection, OpenMethod<Stub, Request, Response> open)
       : connection_(std::move(connection)), stub_(connection_->channel()), open_(open) {}
 
-  void Start() override { stream_ = (stub_.*open_)(&context_); }
+  void Start() override {
+    connection_->AddToken(&context_);
+    stream_ = (stub_.*open_)(&context_);
+  }
   bool Write(const Request& request) override { return stream_->Write(request); }
   void WritesDone() override { stream_->WritesDone(); }
   bool Read(Response* response) override { return stream_->Read(response); }

@@ -22,6 +22,10 @@ if(CALSERVE_BUILD_SERVER)
   find_package(ZLIB REQUIRED)
   pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
   pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
+  # JWTs, with the JSON library that its interface is made of.
+  pkg_check_modules(RHONABWY REQUIRED IMPORTED_TARGET librhonabwy jansson)
+  # What gRPC and cpp-httplib do TLS with.
+  find_package(OpenSSL REQUIRED)
   pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
   pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
   pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)

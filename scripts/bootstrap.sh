@@ -15,7 +15,7 @@ readonly BUILD_PACKAGES=(
   build-essential cmake ninja-build ccache pkg-config
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libopencv-imgproc-dev libturbojpeg0-dev libspng-dev libwebp-dev zlib1g-dev
-  libsqlite3-dev libsodium-dev libjemalloc-dev libspdlog-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libeigen3-dev
+  libsqlite3-dev libsodium-dev librhonabwy-dev libjansson-dev libssl-dev openssl libjemalloc-dev libspdlog-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libeigen3-dev
   libnlopt-dev libcpp-httplib-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist sqlite3 python3 python3-pip python3-venv unzip ca-certificates

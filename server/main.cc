@@ -39,6 +39,7 @@
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
 #include "server/rpc/grpc_server.h"
+#include "server/security.h"
 #include "server/served_repository.h"
 
 namespace calserve {
@@ -76,6 +77,9 @@ int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, Grp
 
 int Serve(const ServerConfig& config, MainSignals& signals) {
   const Clock& clock = Clock::System();
+
+  absl::StatusOr<Security> security = OpenSecurity(config, clock);
+  if (!security.ok()) return Fail(kExitConfig, security.status());
 
   absl::StatusOr<std::unique_ptr<Store>> store = OpenStore(config.store);
   if (!store.ok()) return Fail(kExitStore, store.status());
@@ -138,15 +142,16 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
                 config.slice_metrics);
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
-    absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(config.admin, view);
+    absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(
+        config.admin, view, {security->access.get(), config.AdminTls() ? security->tls.get() : nullptr});
     if (!started.ok()) return Fail(kExitAddress, started.status());
     admin = *std::move(started);
     spdlog::info("admin address={}", admin->address());
   }
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      config.grpc,
-      {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration, repository->get()});
+      config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
+                    repository->get(), security->access.get(), security->audit.get(), security->tls.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
   spdlog::info("serving address={}", (*server)->address());

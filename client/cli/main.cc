@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/security_options.h"
 
 namespace calserve::cli {
 namespace {
@@ -69,6 +70,7 @@ ExitCode Main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--timeout", session.timeout, "for one call, retries included")->capture_default_str();
   app.add_flag("--json", session.json, "one JSON document, also for an error (streams: a line each)");
+  AddSecurityOptions(&app, &session.security);
   AddPredict(&app, &session);
   AddFeedback(&app, &session);
   AddEvaluate(&app, &session);

@@ -22,7 +22,8 @@ std::atomic<int> output_errno = 0;  // of the first print that failed
 }  // namespace
 
 absl::StatusOr<Client> Session::Connect() const {
-  client::ClientOptions options;
+  client::ClientOptions options = security;
+  options.tls = options.tls || !options.ca_file.empty() || !options.certificate_file.empty();
   if (!IsUtf8(server)) {
     return UsageError(absl::StrCat("--server must be valid UTF-8; was \"", absl::CHexEscape(server), "\""));
   }
@@ -31,6 +32,7 @@ absl::StatusOr<Client> Session::Connect() const {
     return UsageError(absl::StrCat("--timeout must be a duration such as 30s or 500ms; was ", timeout));
   }
   absl::StatusOr<Client> client = Client::Connect(options);
+  if (absl::IsFailedPrecondition(client.status())) return client;  // A file says no.
   if (!client.ok()) return UsageError(absl::StrCat("--server, --timeout: ", client.status().message()));
   return client;
 }

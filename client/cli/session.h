@@ -15,7 +15,8 @@ namespace calserve::cli {
 // What every command shares: the options before the verb, and where its output goes.
 struct Session {
   std::string server = "127.0.0.1:8500";
-  std::string timeout = "30s";  // as absl::ParseDuration has it
+  std::string timeout = "30s";     // as absl::ParseDuration has it
+  client::ClientOptions security;  // of which only what is about TLS and tokens counts
   bool json = false;
   Terminal terminal = Terminal::Detect(stdout);
   absl::Status result;  // of the command that ran

@@ -26,6 +26,7 @@ Exit status: 0 done, 1 standard output cannot be written, 2 wrong usage or confi
 std::string TypeName(const Option& option) {
   switch (option.kind) {
     case OptionKind::kChoice:
+    case OptionKind::kFlag:
       return option.Rule();
     case OptionKind::kBytes:
       return "SIZE";
@@ -60,7 +61,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
 
   CommandLine line;
   bool version = false;
-  std::string config_file, check;
+  std::string config_file, check, new_token;
   CLI::Option* const config_option =
       app.add_option("--config", config_file, "YAML file with options")->type_name("FILE");
   CLI::Option* const check_option =
@@ -69,6 +70,11 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
              "say everything that is wrong with a model directory or a repository: load every version, "
              "run its warm-up samples, then exit (0 or 3)")
           ->type_name("DIRECTORY");
+  CLI::Option* const token_option =
+      app.add_option("--new-token", new_token,
+                     "print a new random token and its line for access.tokens_file, then exit: "
+                     "grafana=read, app=predict,feedback")
+          ->type_name("NAME=ROLE,...");
   app.add_flag("--validate-only", line.validate_only,
                "check the configuration and the repository's model.yaml files, then exit")
       ->disable_flag_override();
@@ -80,7 +86,9 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   const ServerConfig defaults;
   std::vector<std::pair<const Option*, CLI::Option*>> options;
   for (const Option& option : OptionTable()) {
-    CLI::Option* const added = app.add_option(option.flag(), option.help);
+    // --insecure alone is --insecure=true.
+    CLI::Option* const added = option.kind == OptionKind::kFlag ? app.add_flag(option.flag(), option.help)
+                                                                : app.add_option(option.flag(), option.help);
     added->type_name(TypeName(option))
         ->default_str(option.Get(defaults))
         ->group(option.section().empty() ? "server" : option.section());
@@ -99,6 +107,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   if (version) line.text = "calserve-server " CALSERVE_VERSION "\n";
   if (config_option->count() > 0) line.config_file = config_file;
   if (check_option->count() > 0) line.check = check;
+  if (token_option->count() > 0) line.new_token = new_token;
   for (const auto& [option, parsed] : options) {
     if (parsed->count() > 0) line.values[option->name] = parsed->results().back();
   }

@@ -9,9 +9,11 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/access/token_file.h"
 #include "server/base/status_macros.h"
 #include "server/config/command_line.h"
 #include "server/config/exit_codes.h"
+#include "server/config/loopback.h"
 #include "server/config/model_config.h"
 #include "server/config/option_table.h"
 #include "server/config/print_config.h"
@@ -52,6 +54,42 @@ absl::Status AtLeast(absl::string_view name, int64_t value, absl::string_view le
       absl::StrCat(name, " must be at least ", least_name, ", ", least, "; was ", value));
 }
 
+// Nobody is served in plain text beyond this machine unless somebody has said so.
+absl::Status CheckPlainText(absl::string_view option, const std::string& listen, const ServerConfig& config) {
+  if (config.insecure || IsLoopback(listen)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      option, " ", listen,
+      " can be reached from other machines and is plain text: set tls.certificate_file and tls.key_file, "
+      "listen on 127.0.0.1, or say --insecure"));
+}
+
+absl::Status CheckSecurity(const ServerConfig& config) {
+  const TlsOptions& tls = config.tls;
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return absl::InvalidArgumentError("tls.certificate_file and tls.key_file go together; only one is set");
+  }
+  if (!tls.enabled() && !(tls.client_ca_file.empty() && config.access.client_names.empty())) {
+    return absl::InvalidArgumentError(
+        "tls.client_ca_file and tls.client_names are for TLS: set tls.certificate_file and tls.key_file");
+  }
+  if (!config.access.client_names.empty() && tls.client_ca_file.empty()) {
+    return absl::InvalidArgumentError(
+        "tls.client_names needs tls.client_ca_file: who else would vouch for the names");
+  }
+  if (!tls.enabled()) RETURN_IF_ERROR(CheckPlainText("listen", config.grpc.listen, config));
+  if (config.admin.enabled() && !config.AdminTls()) {
+    RETURN_IF_ERROR(CheckPlainText("admin_listen", config.admin.listen, config));
+  }
+  return absl::OkStatus();
+}
+
+EarlyExit PrintNewToken(const std::string& spec) {
+  const absl::StatusOr<NewToken> made = MakeToken(spec);
+  if (!made.ok()) return {kExitConfig, absl::StrCat("--new-token: ", made.status().message(), "\n")};
+  return {kExitOk, absl::StrCat("# The token, for the client alone; it is kept nowhere:\n", made->token,
+                                "\n# Its line in the file of access.tokens_file:\n", made->line, "\n")};
+}
+
 // What holds between options, or needs a room's own rule.
 absl::Status CheckTogether(const ServerConfig& config) {
   if (config.model_repository.empty() && config.check.empty()) {
@@ -65,6 +103,7 @@ absl::Status CheckTogether(const ServerConfig& config) {
   }
   RETURN_IF_ERROR(CheckListen("listen", config.grpc.listen));
   if (config.admin.enabled()) RETURN_IF_ERROR(CheckListen("admin.listen", config.admin.listen));
+  RETURN_IF_ERROR(CheckSecurity(config));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
   RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));
   RETURN_IF_ERROR(AtLeast("batching.max_queue_rows", config.batching.max_queue_rows,
@@ -100,6 +139,7 @@ absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const
                                                                  const Environment& environment) {
   ASSIGN_OR_RETURN(const CommandLine line, ParseCommandLine(argc, argv));
   if (line.text) return EarlyExit{kExitOk, *line.text};
+  if (line.new_token) return PrintNewToken(*line.new_token);
 
   ServerConfig config;
   if (line.check) {

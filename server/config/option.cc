@@ -48,6 +48,7 @@ void Assign(const Option::Field& field, absl::string_view text, int64_t number) 
                  [&](int* value) { *value = static_cast<int>(number); },
                  [&](int64_t* value) { *value = number; },
                  [&](absl::Duration* value) { *value = absl::Nanoseconds(number); },
+                 [&](bool* value) { *value = text == "true"; },
              },
              field);
 }
@@ -86,6 +87,8 @@ std::string Option::Rule() const {
       return absl::StrCat("a size from ", words[0], " to ", words[1]);
     case OptionKind::kDuration:
       return absl::StrCat("a duration from ", words[0], " to ", words[1]);
+    case OptionKind::kFlag:
+      return "true | false";
   }
   return "";
 }
@@ -97,6 +100,8 @@ absl::Status Option::Set(absl::string_view text, ServerConfig* config) const {
   int64_t number = 0;
   if (kind == OptionKind::kChoice) {
     is_allowed = absl::c_linear_search(words, text);
+  } else if (kind == OptionKind::kFlag) {
+    is_allowed = text == "true" || text == "false";
   } else if (kind != OptionKind::kText && kind != OptionKind::kList) {
     const std::optional<int64_t> parsed = ToNumber(kind, text);
     number = parsed.value_or(0);
@@ -116,6 +121,7 @@ std::string Option::Get(ServerConfig config) const {
                         [this](int* value) { return ToText(kind, *value); },
                         [this](int64_t* value) { return ToText(kind, *value); },
                         [](absl::Duration* value) { return DurationToText(*value); },
+                        [](bool* value) { return std::string(*value ? "true" : "false"); },
                     },
                     field(config));
 }

@@ -13,11 +13,11 @@
 
 namespace calserve {
 
-enum class OptionKind { kText, kChoice, kList, kCount, kBytes, kDuration };
+enum class OptionKind { kText, kChoice, kList, kCount, kBytes, kDuration, kFlag };
 
 // One thing that can be set: its names, its rule, and where its value goes.
 struct Option {
-  using Field = std::variant<std::string*, std::vector<std::string>*, int*, int64_t*, absl::Duration*>;
+  using Field = std::variant<std::string*, std::vector<std::string>*, int*, int64_t*, absl::Duration*, bool*>;
 
   const char* name;  // "log_level", or "batching.max_queue_rows": the key of a section
   OptionKind kind;

@@ -15,7 +15,7 @@ constexpr Option kOptions[] = {
      "address of gRPC; loopback until you decide who may reach it; port 0 takes a free one"},
     {"admin_listen", OptionKind::kText, "", "host:port",
      [](ServerConfig& c) -> Field { return &c.admin.listen; },
-     "address of /metrics, /healthz and /readyz, plain HTTP without access control; port 0 takes a free one; "
+     "address of /metrics, /healthz and /readyz; port 0 takes a free one; "
      "empty or off: none"},
     {"data_dir", OptionKind::kText, "", "directory",
      [](ServerConfig& c) -> Field { return &c.store.data_dir; },
@@ -39,6 +39,57 @@ constexpr Option kOptions[] = {
      "when a GPU does not answer any more, health says NOT_SERVING; exit: then drains and exits with 6, to "
      "be "
      "restarted; stay: serves on with what is left"},
+
+    {"insecure", OptionKind::kFlag, "", "", [](ServerConfig& c) -> Field { return &c.insecure; },
+     "lets listen and admin_listen be other than loopback without TLS: anybody on the way can read and "
+     "change "
+     "what is sent, tokens included"},
+
+    {"tls.certificate_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.tls.certificate_file; },
+     "PEM, the server's certificate and those that lead to its root: gRPC and the admin port are then TLS; "
+     "read again when it changes"},
+    {"tls.key_file", OptionKind::kText, "", "file", [](ServerConfig& c) -> Field { return &c.tls.key_file; },
+     "PEM, the certificate's key, without a passphrase and not readable by everybody"},
+    {"tls.client_ca_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.tls.client_ca_file; },
+     "PEM; gRPC clients must have a certificate of one of these (mutual TLS), clients of the admin port may"},
+    {"tls.client_names", OptionKind::kList, "", "NAME=ROLE+ROLE",
+     [](ServerConfig& c) -> Field { return &c.access.client_names; },
+     "what the names in clients' certificates may do: app.example=predict+feedback"},
+
+    {"access.tokens_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.access.tokens_file; },
+     "bearer tokens, hashed: NAME ROLE,ROLE sha256:HEX a line, made by --new-token; read again when it "
+     "changes"},
+    {"access.jwks_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.access.jwks_file; },
+     "public keys (JWKS) that bearer tokens may be signed with as JWTs; read again when it changes"},
+    {"access.jwt_issuer", OptionKind::kText, "", "text",
+     [](ServerConfig& c) -> Field { return &c.access.jwt_issuer; }, "what a JWT's iss must be"},
+    {"access.jwt_audience", OptionKind::kText, "", "text",
+     [](ServerConfig& c) -> Field { return &c.access.jwt_audience; },
+     "what a JWT's aud must be, or have among others: a token for another service is none for this one"},
+    {"access.jwt_roles_claim", OptionKind::kText, "", "name",
+     [](ServerConfig& c) -> Field { return &c.access.jwt_roles_claim; },
+     "the claim with the roles predict, feedback, read, admin, as a list or words with spaces between them"},
+    {"access.rate_limit", OptionKind::kCount, "0 1000000", "calls",
+     [](ServerConfig& c) -> Field { return &c.access.limits.rate_limit; },
+     "a second, of one client (token, JWT subject, certificate name; all who are not asked together), "
+     "messages "
+     "of streams included; beyond it RESOURCE_EXHAUSTED; 0: no limit"},
+    {"access.concurrency_limit", OptionKind::kCount, "0 1000000", "calls",
+     [](ServerConfig& c) -> Field { return &c.access.limits.concurrency_limit; },
+     "of one client under way; beyond it RESOURCE_EXHAUSTED; 0: no limit"},
+    {"access.audit_file", OptionKind::kText, "", "file",
+     [](ServerConfig& c) -> Field { return &c.access.audit_file; },
+     "a line is appended for every action that changes what is served, and every attempt; empty: in the log"},
+
+    {"admin.tls", OptionKind::kChoice, "auto off", "", [](ServerConfig& c) -> Field { return &c.admin_tls; },
+     "auto: the admin port is TLS where gRPC is, with the same certificate; off: plain HTTP"},
+    {"admin.open_metrics", OptionKind::kFlag, "", "",
+     [](ServerConfig& c) -> Field { return &c.admin.open_metrics; },
+     "anybody may read /metrics also where callers are asked who they are; else it needs the role read"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },
@@ -64,6 +115,12 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.grpc.drain_timeout; },
      "how long calls under way at SIGTERM may take, then they are cancelled; below the orchestrator's grace "
      "period"},
+
+    {"grpc.reflection", OptionKind::kChoice, "auto on off", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.reflection; },
+     "whether the services say what they are (grpcurl); auto: where callers are not asked who they are; on: "
+     "to "
+     "anybody"},
 
     {"decoding.threads", OptionKind::kCount, "0 1024", "threads",
      [](ServerConfig& c) -> Field { return &c.decoding.threads; }, "decode images; 0: one a core"},

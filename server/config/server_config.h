@@ -4,6 +4,8 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/access/access_control.h"
+#include "server/access/tls_files.h"
 #include "server/batching/batcher.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/store.h"
@@ -28,10 +30,14 @@ struct ServerConfig {
   int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
   std::string device_error_policy = "exit";         // exit | stay: once a device does not answer any more
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels
+  bool insecure = false;                            // plain text may be listened to beyond loopback
   GrpcOptions grpc;                                 // has the address to listen on
   AdminOptions admin;                               // the address of the admin port
-  StoreOptions store;                               // has the data directory
-  DecodingOptions decoding;                         // threads = 0: one a core
+  std::string admin_tls = "auto";                   // auto: where there is a certificate | off
+  TlsOptions tls;
+  AccessOptions access;
+  StoreOptions store;        // has the data directory
+  DecodingOptions decoding;  // threads = 0: one a core
   DecodeLimits decode_limits;
   BatchingOptions batching;  // defaults of a model's own (ModelConfig::batching)
   TicketOptions tickets;
@@ -39,6 +45,8 @@ struct ServerConfig {
   MonitoringOptions monitoring;
   std::string slice_metrics = "all";  // all | alarm | none: series of each slice in /metrics
   RecalibrationOptions recalibration;
+
+  bool AdminTls() const { return tls.enabled() && admin_tls != "off"; }
 };
 
 }  // namespace calserve

@@ -62,9 +62,15 @@ bool IsServiceLink(absl::string_view name) {
          absl::EndsWith(name, "_PORT") || absl::StrContains(name, "_PORT_");
 }
 
+bool IsOfTheClient(absl::string_view name) {
+  constexpr absl::string_view kNames[] = {"CALSERVE_SERVER", "CALSERVE_TLS", "CALSERVE_CA_FILE",
+                                          "CALSERVE_TOKEN_FILE", "CALSERVE_TOKEN"};
+  return absl::c_linear_search(kNames, name);
+}
+
 bool IsNotAnOption(absl::string_view name) {
-  return name == "CALSERVE_CONFIG" || name == "CALSERVE_SERVER" /* the client's */ ||
-         name == "CALSERVE_KILLS" || absl::StartsWith(name, "CALSERVE_TEST_") || IsServiceLink(name);
+  return name == "CALSERVE_CONFIG" || IsOfTheClient(name) || name == "CALSERVE_KILLS" ||
+         absl::StartsWith(name, "CALSERVE_TEST_") || IsServiceLink(name);
 }
 
 }  // namespace

@@ -22,8 +22,9 @@ struct Setting {
 absl::StatusOr<std::vector<Setting>> SettingsOfFile(const std::string& path);
 
 // Those of the variables CALSERVE_*. INVALID_ARGUMENT for a variable that is no option's. Not looked at:
-// CALSERVE_CONFIG, which names the file; what Kubernetes sets in every pod beside a service called calserve
-// (CALSERVE_PORT, CALSERVE_SERVICE_HOST and their like); CALSERVE_TEST_* and CALSERVE_KILLS, of our tests.
+// CALSERVE_CONFIG, which names the file; the client's; what Kubernetes sets in every pod beside a service
+// called calserve (CALSERVE_PORT, CALSERVE_SERVICE_HOST and their like); CALSERVE_TEST_* and CALSERVE_KILLS,
+// of our tests.
 absl::StatusOr<std::vector<Setting>> SettingsOfEnvironment(
     const std::map<std::string, std::string>& environment);
 

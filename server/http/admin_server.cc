@@ -17,8 +17,11 @@
 #include "absl/time/clock.h"
 #include "server/base/status_macros.h"
 #include "server/base/worker_pool.h"
+#include "server/http/authorize.h"
 #include "server/http/connection_stream.h"
 #include "server/http/metrics_text.h"
+#include "server/http/tls_context.h"
+#include "server/http/tls_stream.h"
 
 namespace calserve {
 namespace {
@@ -76,7 +79,8 @@ thread_local bool BoundedTasks::refusing_ = false;
 
 class HttpServer final : public httplib::Server {
  public:
-  explicit HttpServer(const AdminOptions& options) : options_(options) {
+  HttpServer(const AdminOptions& options, const TlsFiles* tls) : options_(options) {
+    if (tls != nullptr) tls_.emplace(*tls);
     new_task_queue = [this] { return new BoundedTasks(options_.threads, options_.max_waiting); };
     // Not SO_REUSEPORT, which is cpp-httplib's way: two servers on one port would share its connections.
     set_socket_options([](int socket) {
@@ -97,26 +101,42 @@ class HttpServer final : public httplib::Server {
     ConnectionStream stream(socket, options_.max_connection, static_cast<size_t>(options_.max_request_bytes),
                             stopping_);
     if (BoundedTasks::refusing()) {
-      stream.write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+      // There is no time for a handshake.
+      if (!tls_.has_value())
+        stream.write("HTTP/1.1 503 Service Unavailable\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
       stream.FinishWriting(kRefusedLinger);
       return true;
     }
-    bool closed = false;
-    // Ranges would have a large answer cut up, as often as the headers have room for.
-    const bool answered = process_request(stream, /*close_connection=*/true, closed,
-                                          [](httplib::Request& request) { request.ranges.clear(); });
+    const bool answered = tls_.has_value() ? AnswerOverTls(stream) : AnswerOne(stream, nullptr);
     stream.FinishWriting(kLinger);
     return answered;
   }
 
+  bool AnswerOverTls(ConnectionStream& connection) {
+    TlsStream stream(tls_->Current(), connection);
+    const bool answered = stream.Handshake() && AnswerOne(stream, stream.ssl());
+    stream.Close();
+    return answered;
+  }
+
+  bool AnswerOne(httplib::Stream& stream, const SSL* ssl) {
+    bool closed = false;
+    return process_request(stream, /*close_connection=*/true, closed, [ssl](httplib::Request& request) {
+      // Ranges would have a large answer cut up, as often as the headers have room for.
+      request.ranges.clear();
+      request.ssl = ssl;
+    });
+  }
+
   const AdminOptions options_;
+  std::optional<TlsContext> tls_;
   std::atomic<bool> stopping_{false};
 };
 
 class AdminServerImpl final : public AdminServer {
  public:
-  AdminServerImpl(const AdminOptions& options, const ServerView& view)
-      : options_(options), view_(view), server_(options) {
+  AdminServerImpl(const AdminOptions& options, const ServerView& view, const AdminSecurity& security)
+      : options_(options), view_(view), access_(security.access), server_(options, security.tls) {
     // Before cpp-httplib's own routing: it would read a body first.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       Answer(request, response);
@@ -159,6 +179,7 @@ class AdminServerImpl final : public AdminServer {
     response.set_header("X-Content-Type-Options", "nosniff");
     response.status = 200;
     if (request.path == "/metrics") {
+      if (!options_.open_metrics && !Authorized(access_, Role::kRead, request, response)) return;
       response.set_content(MetricsText(view_.Values(), !view_.NotReady().has_value(), ReadProcessStats()),
                            kMetricsContentType);
     } else if (request.path == "/healthz") {
@@ -176,6 +197,7 @@ class AdminServerImpl final : public AdminServer {
 
   const AdminOptions options_;
   const ServerView& view_;
+  AccessControl* const access_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
   HttpServer server_;
@@ -185,8 +207,9 @@ class AdminServerImpl final : public AdminServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options,
-                                                                const ServerView& view) {
-  auto server = std::make_unique<AdminServerImpl>(options, view);
+                                                                const ServerView& view,
+                                                                AdminSecurity security) {
+  auto server = std::make_unique<AdminServerImpl>(options, view, security);
   RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<AdminServer>(std::move(server));
 }

@@ -6,6 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/access_control.h"
+#include "server/access/tls_files.h"
 #include "server/http/server_view.h"
 
 namespace calserve {
@@ -15,15 +17,22 @@ struct AdminOptions {
   int threads = 4;                        // each serves one connection at a time
   int max_waiting = 16;                   // connections for a thread; what comes beyond it gets 503 at once
   absl::Duration max_connection = absl::Seconds(10);  // from a thread's taking it to its end
+  bool open_metrics = false;                          // /metrics to anybody, also where access is configured
   int max_request_bytes = 32 << 10;  // read from one connection, request line and headers included
 
   bool enabled() const { return !listen.empty() && listen != "off"; }
 };
 
-// The admin port, plain HTTP/1.1, one request a connection:
-//   GET /metrics   200, Prometheus's text format
-//   GET /healthz   200 as long as the process answers
-//   GET /readyz    200 while the server is ready, 503 with the reason while it is not
+// Who may see what, and over what. Both outlive the server.
+struct AdminSecurity {
+  AccessControl* access = nullptr;  // null: everybody may see everything
+  const TlsFiles* tls = nullptr;    // null: plain text
+};
+
+// The admin port, HTTP/1.1, over TLS where there is a certificate, one request a connection:
+//   GET /metrics   200, Prometheus's text format; 401 and 403 without the role read, where access is
+//   configured GET /healthz   200 as long as the process answers GET /readyz    200 while the server is
+//   ready, 503 with the reason while it is not
 // HEAD is GET without the body, other methods are 405, other paths 404. A request's body is not read. Plain
 // header: cpp-httplib stays in this room's .cc files.
 class AdminServer {
@@ -31,7 +40,8 @@ class AdminServer {
   // Listens and serves on threads of its own. UNAVAILABLE where the address cannot be had, naming it. `view`
   // outlives the server.
   static absl::StatusOr<std::unique_ptr<AdminServer>> Start(const AdminOptions& options,
-                                                            const ServerView& view);
+                                                            const ServerView& view,
+                                                            AdminSecurity security = {});
   // Ends at once: a client that has sent its request still gets its answer, others are cut off.
   virtual ~AdminServer() = default;
 

@@ -49,6 +49,17 @@ std::vector<MonitorKey> SlicesOf(const CalibrationMonitor& monitor, const Monito
   return keys;
 }
 
+// What the audit log is to say of a call.
+void Note(const ServedModel& model, Admission& admission) {
+  admission.Note("model", model.name);
+  admission.Note("model_version", absl::StrCat(model.version));
+}
+void NoteBefore(const Snapshot& snapshot, CalibratorRegistry& registry, Admission& admission) {
+  Note(*snapshot.model, admission);
+  admission.Note("before",
+                 absl::StrCat(registry.Active(snapshot.model->name, snapshot.model->version).version));
+}
+
 }  // namespace
 
 CalibrationService::CalibrationService(CalibrationBackends backends)
@@ -56,13 +67,13 @@ CalibrationService::CalibrationService(CalibrationBackends backends)
       calibrator_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls),
       report_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls) {}
 
-grpc::ServerUnaryReactor* CalibrationService::Run(WorkerPool& pool,
-                                                  absl::AnyInvocable<absl::Status() &&> work) {
-  auto* call = new UnaryCall(backends_.calls);
+grpc::ServerUnaryReactor* CalibrationService::Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
+                                                  absl::AnyInvocable<absl::Status(Admission&) &&> work) {
+  auto* call = new UnaryCall(backends_.calls, std::move(admission));
   if (!call->accepted()) return call;
   auto answer = [call, work = std::move(work)]() mutable {
     call->Reply(call->cancel()->cancelled() ? absl::CancelledError("cancelled by the client")
-                                            : std::move(work)());
+                                            : std::move(work)(call->admission()));
   };
   if (!pool.TrySubmit(std::move(answer), 1)) call->Reply(TooManyCalls());
   return call;
@@ -70,13 +81,14 @@ grpc::ServerUnaryReactor* CalibrationService::Run(WorkerPool& pool,
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>*
 CalibrationService::FitCalibrator(grpc::CallbackServerContext* context) {
-  return NewFitStream(backends_, *context);
+  return NewFitStream(backends_, backends_.gate.Authorize(*context, method::kFitCalibrator), *context);
 }
 
-grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServerContext* context,
                                                               const v1::ListCalibratorsRequest* request,
                                                               v1::ListCalibratorsResponse* response) {
-  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kListCalibrators);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
     RETURN_IF_ERROR(backends_.table.Find(request->model(), request->model_version()).status());
     ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
     if (request->model_version() != 0) {
@@ -90,38 +102,46 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
   });
 }
 
-grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackServerContext* context,
                                                                  const v1::ActivateCalibratorRequest* request,
                                                                  v1::ActivateCalibratorResponse* response) {
-  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kActivateCalibrator);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
+    NoteBefore(snapshot, backends_.registry, admission);
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Activate(snapshot.model->name, snapshot.model->version,
                                                  request->version(), request->expected_active_version()));
+    admission.Note("after", absl::StrCat(active.version));
     *response->mutable_calibrator() = ToProto(active);
     return absl::OkStatus();
   });
 }
 
-grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext* context,
                                                                  const v1::RollbackCalibratorRequest* request,
                                                                  v1::RollbackCalibratorResponse* response) {
-  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kRollbackCalibrator);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
+    NoteBefore(snapshot, backends_.registry, admission);
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Rollback(snapshot.model->name, snapshot.model->version,
                                                  request->expected_active_version()));
+    admission.Note("after", absl::StrCat(active.version));
     *response->mutable_calibrator() = ToProto(active);
     return absl::OkStatus();
   });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
-    grpc::CallbackServerContext*, const v1::GetCalibrationReportRequest* request,
+    grpc::CallbackServerContext* context, const v1::GetCalibrationReportRequest* request,
     v1::GetCalibrationReportResponse* response) {
-  return Run(report_thread_, [this, request, response] { return Report(*request, *response); });
+  auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
+  return Run(std::move(caller), report_thread_,
+             [=, this](Admission&) { return Report(*request, *response); });
 }
 
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,
@@ -177,14 +197,16 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
 }
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* CalibrationService::WatchCalibration(
-    grpc::CallbackServerContext*, const v1::WatchCalibrationRequest* request) {
-  return NewWatchStream(backends_, *request, calibrator_thread_);
+    grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) {
+  return NewWatchStream(backends_, backends_.gate.Authorize(*context, method::kWatchCalibration), *request,
+                        calibrator_thread_);
 }
 
-grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerContext* context,
                                                          const v1::ListAlarmsRequest* request,
                                                          v1::ListAlarmsResponse* response) {
-  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kListAlarms);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
     if (!request->model().empty()) RETURN_IF_ERROR(backends_.table.Find(request->model(), 0).status());
     for (const Snapshot& snapshot : backends_.table.List()) {
       if (!request->model().empty() && snapshot.model->name != request->model()) continue;
@@ -199,10 +221,11 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
   });
 }
 
-grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext* context,
                                                          const v1::ListSlicesRequest* request,
                                                          v1::ListSlicesResponse* response) {
-  return Run(report_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kListSlices);
+  return Run(std::move(caller), report_thread_, [=, this](Admission&) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     MonitorKey whole = KeyOf(snapshot);
@@ -224,15 +247,18 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
   });
 }
 
-grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackServerContext* context,
                                                                const v1::AcknowledgeAlarmRequest* request,
                                                                v1::AcknowledgeAlarmResponse* response) {
-  return Run(calibrator_thread_, [this, request, response]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kAcknowledgeAlarm);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     MonitorKey key = KeyOf(snapshot);
     ASSIGN_OR_RETURN(key.slice, SliceFromProto(request->has_slice(), request->slice()));
     RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
+    Note(*snapshot.model, admission);
+    admission.Note("calibrator", absl::StrCat(key.calibrator_version));
     if (request->calibrator_version() != key.calibrator_version) {
       return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
                                              " is active for model ", key.model, " version ",

@@ -7,12 +7,14 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
 
 // What the rpcs of calserve.v1.CalibrationService work on; all outlive the service.
 struct CalibrationBackends {
+  const AccessGate& gate;
   Predictor& predictor;
   const ServingTable& table;
   CalibratorRegistry& registry;
@@ -57,7 +59,9 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
  private:
   // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
   // RESOURCE_EXHAUSTED where too many wait.
-  grpc::ServerUnaryReactor* Run(WorkerPool& pool, absl::AnyInvocable<absl::Status() &&> work);
+  // What `work` notes in the admission is for the audit log.
+  grpc::ServerUnaryReactor* Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
+                                absl::AnyInvocable<absl::Status(Admission&) &&> work);
   absl::Status Report(const v1::GetCalibrationReportRequest& request,
                       v1::GetCalibrationReportResponse& response);
 

@@ -16,8 +16,6 @@ namespace {
 constexpr int kMaxItems = 10'000;
 constexpr size_t kMaxSource = 64;  // bytes
 constexpr int kStreamWindow = 32;  // batches between read and acknowledged
-// Until access control names the caller.
-constexpr char kAnonymous[] = "anonymous";
 
 using Items = google::protobuf::RepeatedPtrField<v1::FeedbackItem>;
 
@@ -98,8 +96,8 @@ void AddResults(std::vector<FeedbackResult>&& results, Response& response) {
 
 class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse> {
  public:
-  FeedbackStream(FeedbackIngestor& ingestor, CallTracker& calls)
-      : StreamPipe(calls, Order::kOfRequests, kStreamWindow), ingestor_(ingestor) {
+  FeedbackStream(absl::StatusOr<Admission> admission, FeedbackIngestor& ingestor, CallTracker& calls)
+      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow), ingestor_(ingestor) {
     Start();
   }
 
@@ -107,7 +105,7 @@ class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::St
   void Handle(std::unique_ptr<v1::StreamFeedbackRequest> request, Answer answer) override {
     if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok())
       return answer(status);
-    ingestor_.Submit(FromProto(request->items()), request->source(), kAnonymous,
+    ingestor_.Submit(FromProto(request->items()), request->source(), who(),
                      [sequence = request->sequence(),
                       answer = std::move(answer)](absl::StatusOr<std::vector<FeedbackResult>> results) {
                        if (!results.ok()) return answer(results.status());
@@ -123,16 +121,16 @@ class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::St
 
 }  // namespace
 
-grpc::ServerUnaryReactor* FeedbackService::SubmitFeedback(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* FeedbackService::SubmitFeedback(grpc::CallbackServerContext* context,
                                                           const v1::SubmitFeedbackRequest* request,
                                                           v1::SubmitFeedbackResponse* response) {
-  auto* call = new UnaryCall(calls_);
+  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kSubmitFeedback));
   if (!call->accepted()) return call;
   if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok()) {
     call->Reply(status);
     return call;
   }
-  ingestor_.Submit(FromProto(request->items()), request->source(), kAnonymous,
+  ingestor_.Submit(FromProto(request->items()), request->source(), call->admission().who(),
                    [call, response](absl::StatusOr<std::vector<FeedbackResult>> results) {
                      if (results.ok()) AddResults(*std::move(results), *response);
                      call->Reply(results.status());
@@ -141,8 +139,8 @@ grpc::ServerUnaryReactor* FeedbackService::SubmitFeedback(grpc::CallbackServerCo
 }
 
 grpc::ServerBidiReactor<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>*
-FeedbackService::StreamFeedback(grpc::CallbackServerContext*) {
-  return new FeedbackStream(ingestor_, calls_);
+FeedbackService::StreamFeedback(grpc::CallbackServerContext* context) {
+  return new FeedbackStream(gate_.Authorize(*context, method::kStreamFeedback), ingestor_, calls_);
 }
 
 }  // namespace calserve

@@ -3,6 +3,7 @@
 
 #include "calserve/v1/feedback.grpc.pb.h"
 #include "server/feedback/feedback_ingestor.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
@@ -10,8 +11,9 @@ namespace calserve {
 // calserve.v1.FeedbackService over FeedbackIngestor.
 class FeedbackService final : public v1::FeedbackService::CallbackService {
  public:
-  // Both outlive the service.
-  FeedbackService(FeedbackIngestor& ingestor, CallTracker& calls) : ingestor_(ingestor), calls_(calls) {}
+  // All outlive the service.
+  FeedbackService(const AccessGate& gate, FeedbackIngestor& ingestor, CallTracker& calls)
+      : gate_(gate), ingestor_(ingestor), calls_(calls) {}
 
   grpc::ServerUnaryReactor* SubmitFeedback(grpc::CallbackServerContext* context,
                                            const v1::SubmitFeedbackRequest* request,
@@ -20,6 +22,7 @@ class FeedbackService final : public v1::FeedbackService::CallbackService {
       grpc::CallbackServerContext* context) override;
 
  private:
+  const AccessGate& gate_;
   FeedbackIngestor& ingestor_;
   CallTracker& calls_;
 };

@@ -18,11 +18,15 @@ namespace {
 
 class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
  public:
-  FitStream(const CalibrationBackends& backends, const grpc::CallbackServerContext& context)
-      : context_(context), backends_(backends), cancel_(std::make_shared<CancelFlag>()) {
-    call_ = backends.calls.Begin([this] { EndUnlessFitting(); });
+  FitStream(const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+            const grpc::CallbackServerContext& context)
+      : context_(context),
+        backends_(backends),
+        cancel_(std::make_shared<CancelFlag>()),
+        admission_(std::move(admission)) {
+    if (admission_.ok()) call_ = backends.calls.Begin([this] { EndUnlessFitting(); });
     MutexLock lock(&mu_);
-    if (call_ == nullptr) EndWith(CallTracker::ShuttingDown());
+    if (call_ == nullptr) EndWith(admission_.ok() ? CallTracker::ShuttingDown() : admission_.status());
     ReadOn();
   }
 
@@ -84,7 +88,10 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   void Fitted(const absl::StatusOr<CalibratorVersion>& calibrator) {
     MutexLock lock(&mu_);
     work_ = Work::kNone;
-    if (calibrator.ok()) *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
+    if (calibrator.ok()) {
+      admission_->Note("after", absl::StrCat(calibrator->version));
+      *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
+    }
     EndWith(calibrator.status());
   }
 
@@ -103,6 +110,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     ASSIGN_OR_RETURN(options_, FitOptionsFromProto(specification));
     target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes(),
                                 snapshot.model->digest};
+    admission_->Note("model", target_->model);
+    admission_->Note("model_version", absl::StrCat(target_->model_version));
     if (specification.has_uploaded()) {
       set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
       MutexLock lock(&mu_);
@@ -168,6 +177,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
       StartWrite(&response_);
     } else if (ended_.has_value() && work_ == Work::kNone) {
       finished_ = true;
+      if (admission_.ok()) admission_->End(*ended_);
       Finish(ToGrpcStatus(*ended_));
     }
   }
@@ -175,6 +185,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   const grpc::CallbackServerContext& context_;  // gRPC's; lives until OnDone.
   const CalibrationBackends backends_;
   const std::shared_ptr<CancelFlag> cancel_;
+  absl::StatusOr<Admission> admission_;  // Its notes are made by what is one at a time.
   std::unique_ptr<CallTracker::Call> call_;
   // Touched by one step of reading at a time.
   v1::FitCalibratorRequest request_;
@@ -196,8 +207,9 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 }  // namespace
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, const grpc::CallbackServerContext& context) {
-  return new FitStream(backends, context);
+    const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+    const grpc::CallbackServerContext& context) {
+  return new FitStream(backends, std::move(admission), context);
 }
 
 }  // namespace calserve

@@ -3,19 +3,24 @@
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 #include <grpcpp/health_check_service_interface.h>
+#include <grpcpp/impl/server_builder_option.h>
 
 #include <atomic>
 #include <chrono>
+#include <memory>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/calibration_service.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/feedback_service.h"
 #include "server/rpc/kserve_service.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/prediction_service.h"
+#include "server/rpc/tls_credentials.h"
 
 namespace calserve {
 namespace {
@@ -29,15 +34,32 @@ constexpr const char* kServices[] = {"calserve.v1.PredictionService", "calserve.
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
                                      "inference.GRPCInferenceService"};
 
+// The library adds its plugin to every server of a process that links it.
+class WithoutReflection final : public grpc::ServerBuilderOption {
+ public:
+  void UpdateArguments(grpc::ChannelArguments*) override {}
+  void UpdatePlugins(std::vector<std::unique_ptr<grpc::ServerBuilderPlugin>>* plugins) override {
+    std::erase_if(*plugins, [](const auto& plugin) {
+      return dynamic_cast<grpc::reflection::ProtoServerReflectionPlugin*>(plugin.get()) != nullptr;
+    });
+  }
+};
+
 class GrpcServerImpl final : public GrpcServer {
  public:
   GrpcServerImpl(const GrpcOptions& options, const GrpcBackends& b)
       : options_(options),
-        prediction_(b.predictor, calls_),
-        feedback_(b.ingestor, calls_),
-        calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
-        models_(b.table, b.registry, b.repository, calls_),
-        kserve_({b.predictor, b.table, b.monitor, b.repository, calls_, ready_}) {}
+        client_certificates_(b.tls != nullptr && !b.tls->Current()->client_ca.empty()),
+        reflection_(options.reflection == "on" ||
+                    (options.reflection == "auto" && (b.access == nullptr || !b.access->enabled()))),
+        gate_(b.access, b.audit, client_certificates_),
+        prediction_(gate_, b.predictor, calls_),
+        feedback_(gate_, b.ingestor, calls_),
+        calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
+        models_(gate_, b.table, b.registry, b.repository, calls_),
+        kserve_({gate_, b.predictor, b.table, b.monitor, b.repository, calls_, ready_}),
+        credentials_(b.tls == nullptr ? grpc::InsecureServerCredentials()
+                                      : std::make_shared<TlsCredentials>(*b.tls, client_certificates_)) {}
 
   ~GrpcServerImpl() override {
     if (server_ != nullptr) server_->Shutdown(std::chrono::system_clock::now());
@@ -47,7 +69,8 @@ class GrpcServerImpl final : public GrpcServer {
     grpc::EnableDefaultHealthCheckService(true);
     grpc::reflection::InitProtoReflectionServerBuilderPlugin();
     grpc::ServerBuilder builder;
-    builder.AddListeningPort(options_.listen, grpc::InsecureServerCredentials(), &port_);
+    if (!reflection_) builder.SetOption(std::make_unique<WithoutReflection>());
+    builder.AddListeningPort(options_.listen, credentials_, &port_);
     // Two servers on one port would share its calls: refuse the second instead.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
@@ -98,6 +121,8 @@ class GrpcServerImpl final : public GrpcServer {
 
  private:
   const GrpcOptions options_;
+  const bool client_certificates_, reflection_;
+  const AccessGate gate_;
   std::atomic<bool> ready_{true};  // false from SetNotReady or the beginning of the drain
   CallTracker calls_;
   PredictionService prediction_;
@@ -105,6 +130,7 @@ class GrpcServerImpl final : public GrpcServer {
   CalibrationService calibration_;
   ModelService models_;
   KserveService kserve_;
+  const std::shared_ptr<grpc::ServerCredentials> credentials_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;  // Last: stopped before the services go.
 };

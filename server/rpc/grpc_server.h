@@ -7,6 +7,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/access/access_control.h"
+#include "server/access/audit_log.h"
+#include "server/access/tls_files.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
@@ -22,6 +25,7 @@ struct GrpcOptions {
   int max_concurrent_streams = 1024;                 // calls under way on one connection
   absl::Duration lame_duck = absl::ZeroDuration();   // serve on for so long after health says NOT_SERVING
   absl::Duration drain_timeout = absl::Seconds(30);  // for the calls under way, then they are cancelled
+  std::string reflection = "auto";  // on | off | auto: where callers are not asked who they are
 };
 
 // What the services work on; all outlive the server.
@@ -34,9 +38,13 @@ struct GrpcBackends {
   ReportHub& hub;
   RecalibrationOptions limits;
   ModelRepository* repository = nullptr;  // null: what the table serves is all there is
+  AccessControl* access = nullptr;        // null: everybody may do everything
+  const AuditLog* audit = nullptr;        // null: nothing is audited
+  const TlsFiles* tls = nullptr;          // null: plain text
 };
 
-// The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection. Plain
+// The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection, over TLS
+// where there is a certificate. Plain
 // header: gRPC stays in this room's .cc files.
 class GrpcServer {
  public:

@@ -30,19 +30,21 @@ Reactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status
 
 // Answers with what `work` returns, unless the server drains.
 template <typename Work>
-Reactor* Run(CallTracker& calls, Work work) {
-  auto* call = new UnaryCall(calls);
+Reactor* Run(CallTracker& calls, absl::StatusOr<Admission> admission, Work work) {
+  auto* call = new UnaryCall(calls, std::move(admission));
   if (call->accepted()) call->Reply(work());
   return call;
 }
 
-Reactor* Unsupported(grpc::CallbackServerContext* context, absl::string_view what,
+Reactor* Unsupported(const AccessGate& gate, grpc::CallbackServerContext* context, absl::string_view what,
                      absl::string_view instead) {
+  const absl::StatusOr<Admission> admission = gate.Authorize(*context, method::kKserveUnsupported);
+  if (!admission.ok()) return Answer(context, admission.status());
   return Answer(context, absl::UnimplementedError(absl::StrCat(what, " not supported: ", instead)));
 }
 
-Reactor* NoSharedMemory(grpc::CallbackServerContext* context) {
-  return Unsupported(context, "shared memory is", "send tensors in the request");
+Reactor* NoSharedMemory(const AccessGate& gate, grpc::CallbackServerContext* context) {
+  return Unsupported(gate, context, "shared memory is", "send tensors in the request");
 }
 
 // The versions of a model that can be asked, oldest first.
@@ -71,13 +73,16 @@ Reactor* KserveService::ServerReady(Context* context, const inference::ServerRea
 
 Reactor* KserveService::ModelReady(Context* context, const inference::ModelReadyRequest* request,
                                    inference::ModelReadyResponse* response) {
+  const absl::StatusOr<Admission> admission = backends_.gate.Authorize(*context, method::kModelReady);
+  if (!admission.ok()) return Answer(context, admission.status());
   response->set_ready(backends_.ready);
   return Answer(context, kserve::FindModel(backends_.table, request->name(), request->version()).status());
 }
 
-Reactor* KserveService::ServerMetadata(Context*, const inference::ServerMetadataRequest*,
+Reactor* KserveService::ServerMetadata(Context* context, const inference::ServerMetadataRequest*,
                                        inference::ServerMetadataResponse* response) {
-  return Run(backends_.calls, [&] {
+  auto caller = backends_.gate.Authorize(*context, method::kServerMetadata);
+  return Run(backends_.calls, std::move(caller), [&] {
     response->set_name("calserve");
     response->set_version(CALSERVE_VERSION);
     for (const char* extension : kExtensions) response->add_extensions(extension);
@@ -86,9 +91,10 @@ Reactor* KserveService::ServerMetadata(Context*, const inference::ServerMetadata
   });
 }
 
-Reactor* KserveService::ModelMetadata(Context*, const inference::ModelMetadataRequest* request,
+Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMetadataRequest* request,
                                       inference::ModelMetadataResponse* response) {
-  return Run(backends_.calls, [&]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kModelMetadata);
+  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
     kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
@@ -97,9 +103,10 @@ Reactor* KserveService::ModelMetadata(Context*, const inference::ModelMetadataRe
   });
 }
 
-Reactor* KserveService::ModelConfig(Context*, const inference::ModelConfigRequest* request,
+Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConfigRequest* request,
                                     inference::ModelConfigResponse* response) {
-  return Run(backends_.calls, [&]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kModelConfig);
+  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
     kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor),
@@ -108,9 +115,10 @@ Reactor* KserveService::ModelConfig(Context*, const inference::ModelConfigReques
   });
 }
 
-Reactor* KserveService::ModelStatistics(Context*, const inference::ModelStatisticsRequest* request,
+Reactor* KserveService::ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
                                         inference::ModelStatisticsResponse* response) {
-  return Run(backends_.calls, [&]() -> absl::Status {
+  auto caller = backends_.gate.Authorize(*context, method::kModelStatistics);
+  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
     if (!request->name().empty()) {
       ASSIGN_OR_RETURN(const Snapshot snapshot,
                        kserve::FindModel(backends_.table, request->name(), request->version()));
@@ -129,9 +137,9 @@ Reactor* KserveService::ModelStatistics(Context*, const inference::ModelStatisti
 
 Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInferRequest* request,
                                    inference::ModelInferResponse* response) {
-  auto* call = new UnaryCall(backends_.calls);
+  auto* call = new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer));
   if (!call->accepted()) {
-    inference_.CountUnserved(Rpc::kModelInfer, absl::StatusCode::kUnavailable);
+    inference_.CountUnserved(Rpc::kModelInfer, call->refused_with());
     return call;
   }
   inference_.Infer(Rpc::kModelInfer, *request, Deadline(*context), call->cancel(), response,
@@ -141,30 +149,37 @@ Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInfer
 
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
 KserveService::ModelStreamInfer(Context* context) {
-  return kserve::NewStream(inference_, backends_.calls, *context);
+  return kserve::NewStream(inference_, backends_.calls,
+                           backends_.gate.Authorize(*context, method::kModelStreamInfer), *context);
 }
 
-Reactor* KserveService::RepositoryIndex(Context*, const inference::RepositoryIndexRequest* request,
+Reactor* KserveService::RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
                                         inference::RepositoryIndexResponse* response) {
-  return Run(backends_.calls, [&] {
+  auto caller = backends_.gate.Authorize(*context, method::kRepositoryIndex);
+  return Run(backends_.calls, std::move(caller), [&] {
     return kserve::ListRepository(*request, backends_.table, backends_.repository, *response);
   });
 }
 
-Reactor* KserveService::RepositoryModelLoad(Context*, const inference::RepositoryModelLoadRequest* request,
+Reactor* KserveService::RepositoryModelLoad(Context* context,
+                                            const inference::RepositoryModelLoadRequest* request,
                                             inference::RepositoryModelLoadResponse*) {
-  auto* call = new UnaryCall(backends_.calls);
+  auto* call =
+      new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelLoad));
   if (!call->accepted()) return call;
+  call->admission().Note("model", request->model_name());
   kserve::LoadModel(*request, backends_.repository,
                     [call](const absl::Status& status) { call->Reply(status); });
   return call;
 }
 
-Reactor* KserveService::RepositoryModelUnload(Context*,
+Reactor* KserveService::RepositoryModelUnload(Context* context,
                                               const inference::RepositoryModelUnloadRequest* request,
                                               inference::RepositoryModelUnloadResponse*) {
-  auto* call = new UnaryCall(backends_.calls);
+  auto* call =
+      new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelUnload));
   if (!call->accepted()) return call;
+  call->admission().Note("model", request->model_name());
   kserve::UnloadModel(*request, backends_.repository,
                       [call](const absl::Status& status) { call->Reply(status); });
   return call;
@@ -173,47 +188,48 @@ Reactor* KserveService::RepositoryModelUnload(Context*,
 Reactor* KserveService::SystemSharedMemoryStatus(Context* context,
                                                  const inference::SystemSharedMemoryStatusRequest*,
                                                  inference::SystemSharedMemoryStatusResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::SystemSharedMemoryRegister(Context* context,
                                                    const inference::SystemSharedMemoryRegisterRequest*,
                                                    inference::SystemSharedMemoryRegisterResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::SystemSharedMemoryUnregister(Context* context,
                                                      const inference::SystemSharedMemoryUnregisterRequest*,
                                                      inference::SystemSharedMemoryUnregisterResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::CudaSharedMemoryStatus(Context* context,
                                                const inference::CudaSharedMemoryStatusRequest*,
                                                inference::CudaSharedMemoryStatusResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::CudaSharedMemoryRegister(Context* context,
                                                  const inference::CudaSharedMemoryRegisterRequest*,
                                                  inference::CudaSharedMemoryRegisterResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::CudaSharedMemoryUnregister(Context* context,
                                                    const inference::CudaSharedMemoryUnregisterRequest*,
                                                    inference::CudaSharedMemoryUnregisterResponse*) {
-  return NoSharedMemory(context);
+  return NoSharedMemory(backends_.gate, context);
 }
 
 Reactor* KserveService::TraceSetting(Context* context, const inference::TraceSettingRequest*,
                                      inference::TraceSettingResponse*) {
-  return Unsupported(context, "trace settings are", "a response's parameters say where its time went");
+  return Unsupported(backends_.gate, context, "trace settings are",
+                     "a response's parameters say where its time went");
 }
 
 Reactor* KserveService::LogSettings(Context* context, const inference::LogSettingsRequest*,
                                     inference::LogSettingsResponse*) {
-  return Unsupported(context, "log settings are", "start the server with --log-level");
+  return Unsupported(backends_.gate, context, "log settings are", "start the server with --log-level");
 }
 
 }  // namespace calserve

@@ -7,6 +7,7 @@
 #include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/predictor.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
 
@@ -14,6 +15,7 @@ namespace calserve {
 
 // All outlive the service.
 struct KserveBackends {
+  const AccessGate& gate;
   Predictor& predictor;
   const ServingTable& table;
   CalibrationMonitor& monitor;
@@ -32,7 +34,7 @@ class KserveService final : public inference::GRPCInferenceService::CallbackServ
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;
 
-  // Of health: answered also while the server drains.
+  // Of health: answered also while the server drains; the first two to anybody.
   Reactor* ServerLive(Context* context, const inference::ServerLiveRequest* request,
                       inference::ServerLiveResponse* response) override;
   Reactor* ServerReady(Context* context, const inference::ServerReadyRequest* request,

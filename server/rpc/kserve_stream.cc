@@ -23,8 +23,9 @@ bool WantsStatus(const grpc::CallbackServerContext& context) {
 
 class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferResponse> {
  public:
-  InferStream(Inference& inference, CallTracker& calls, absl::Time deadline, bool ends_with_error)
-      : StreamPipe(calls, Order::kOfRequests, kStreamWindow),
+  InferStream(Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+              absl::Time deadline, bool ends_with_error)
+      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow),
         inference_(inference),
         deadline_(deadline),
         ends_with_error_(ends_with_error) {
@@ -43,17 +44,21 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
                          // Of clients that know models with several answers a request: this is the last.
                          (*response->mutable_infer_response()->mutable_parameters())["triton_final_response"]
                              .set_bool_param(true);
-                       } else if (ends_with_error_) {
-                         return answer(status);
                        } else {
-                         response->mutable_infer_response()->Clear();
-                         response->mutable_infer_response()->set_id(request->id());
-                         // The code has no field of its own.
-                         response->set_error_message(absl::StrCat(absl::StatusCodeToString(status.code()),
-                                                                  ": ", ToFailure(status).message()));
+                         return Refuse(*request, status, answer);
                        }
                        answer(std::move(*response));
                      });
+  }
+
+  void Refuse(const ModelInferRequest& request, const absl::Status& why, Answer answer) override {
+    if (ends_with_error_) return answer(why);
+    ModelStreamInferResponse response;
+    response.mutable_infer_response()->set_id(request.id());
+    // The code has no field of its own.
+    response.set_error_message(
+        absl::StrCat(absl::StatusCodeToString(why.code()), ": ", ToFailure(why).message()));
+    answer(std::move(response));
   }
 
   Inference& inference_;
@@ -64,8 +69,9 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
 }  // namespace
 
 grpc::ServerBidiReactor<ModelInferRequest, ModelStreamInferResponse>* NewStream(
-    Inference& inference, CallTracker& calls, const grpc::CallbackServerContext& context) {
-  return new InferStream(inference, calls, Deadline(context), WantsStatus(context));
+    Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+    const grpc::CallbackServerContext& context) {
+  return new InferStream(inference, calls, std::move(admission), Deadline(context), WantsStatus(context));
 }
 
 }  // namespace calserve::kserve

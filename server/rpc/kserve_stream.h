@@ -5,6 +5,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include "inference/grpc_service.pb.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
 
@@ -14,7 +15,8 @@ namespace calserve::kserve {
 // request comes as error_message in its place, or, where the client's metadata has "triton_grpc_error: true",
 // as the status that ends the stream. `inference` and `calls` outlive it; deletes itself.
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>* NewStream(
-    Inference& inference, CallTracker& calls, const grpc::CallbackServerContext& context);
+    Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+    const grpc::CallbackServerContext& context);
 
 }  // namespace calserve::kserve
 

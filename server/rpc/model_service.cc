@@ -87,10 +87,10 @@ std::map<std::string, v1::Model> ModelService::Models() const {
   return models;
 }
 
-grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
                                                    const v1::ListModelsRequest* request,
                                                    v1::ListModelsResponse* response) {
-  auto* call = new UnaryCall(calls_);
+  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kListModels));
   if (!call->accepted()) return call;
   std::map<std::string, v1::Model> models = Models();
   const absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
@@ -106,10 +106,10 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext*,
   return call;
 }
 
-grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext*,
+grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* context,
                                                  const v1::GetModelRequest* request,
                                                  v1::GetModelResponse* response) {
-  auto* call = new UnaryCall(calls_);
+  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kGetModel));
   if (!call->accepted()) return call;
   std::map<std::string, v1::Model> models = Models();
   const auto found = models.find(request->model());

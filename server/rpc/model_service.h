@@ -8,6 +8,7 @@
 #include "server/model/model_repository.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
@@ -16,9 +17,9 @@ namespace calserve {
 class ModelService final : public v1::ModelService::CallbackService {
  public:
   // All outlive the service. `repository` may be null: then what the table serves is all there is.
-  ModelService(const ServingTable& table, CalibratorRegistry& registry, const ModelRepository* repository,
-               CallTracker& calls)
-      : table_(table), registry_(registry), repository_(repository), calls_(calls) {}
+  ModelService(const AccessGate& gate, const ServingTable& table, CalibratorRegistry& registry,
+               const ModelRepository* repository, CallTracker& calls)
+      : gate_(gate), table_(table), registry_(registry), repository_(repository), calls_(calls) {}
 
   grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
                                        const v1::ListModelsRequest* request,
@@ -30,6 +31,7 @@ class ModelService final : public v1::ModelService::CallbackService {
   // By name.
   std::map<std::string, v1::Model> Models() const;
 
+  const AccessGate& gate_;
   const ServingTable& table_;
   CalibratorRegistry& registry_;
   const ModelRepository* const repository_;

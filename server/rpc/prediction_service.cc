@@ -57,8 +57,11 @@ void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
 
 class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::StreamPredictResponse> {
  public:
-  PredictStream(Predictor& predictor, CallTracker& calls, absl::Time deadline)
-      : StreamPipe(calls, Order::kAsFinished, kStreamWindow), predictor_(predictor), deadline_(deadline) {
+  PredictStream(absl::StatusOr<Admission> admission, Predictor& predictor, CallTracker& calls,
+                absl::Time deadline)
+      : StreamPipe(calls, std::move(admission), Order::kAsFinished, kStreamWindow),
+        predictor_(predictor),
+        deadline_(deadline) {
     Start();
   }
 
@@ -81,6 +84,13 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
       }
       answer(std::move(response));
     });
+  }
+
+  void Refuse(const v1::StreamPredictRequest& message, const absl::Status& why, Answer answer) override {
+    v1::StreamPredictResponse response;
+    response.set_sequence(message.sequence());
+    *response.mutable_failure() = ToFailure(why);
+    answer(std::move(response));
   }
 
   Predictor& predictor_;
@@ -145,10 +155,10 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
 grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
                                                      const v1::PredictRequest* request,
                                                      v1::PredictResponse* response) {
+  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kPredict));
   const absl::Time received = absl::Now();
-  auto* call = new UnaryCall(calls_);
   if (!call->accepted()) {
-    predictor_.CountUnserved(Rpc::kPredict, absl::StatusCode::kUnavailable);
+    predictor_.CountUnserved(Rpc::kPredict, call->refused_with());
     return call;
   }
   PredictionRequest values = FromProto(*request);
@@ -164,7 +174,8 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
 
 grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>*
 PredictionService::StreamPredict(grpc::CallbackServerContext* context) {
-  return new PredictStream(predictor_, calls_, Deadline(*context));
+  return new PredictStream(gate_.Authorize(*context, method::kStreamPredict), predictor_, calls_,
+                           Deadline(*context));
 }
 
 }  // namespace calserve

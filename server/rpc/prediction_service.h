@@ -3,6 +3,7 @@
 
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/prediction/predictor.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
@@ -10,8 +11,9 @@ namespace calserve {
 // calserve.v1.PredictionService over Predictor.
 class PredictionService final : public v1::PredictionService::CallbackService {
  public:
-  // Both outlive the service.
-  PredictionService(Predictor& predictor, CallTracker& calls) : predictor_(predictor), calls_(calls) {}
+  // All outlive the service.
+  PredictionService(const AccessGate& gate, Predictor& predictor, CallTracker& calls)
+      : gate_(gate), predictor_(predictor), calls_(calls) {}
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest* request,
                                     v1::PredictResponse* response) override;
@@ -19,6 +21,7 @@ class PredictionService final : public v1::PredictionService::CallbackService {
       grpc::CallbackServerContext* context) override;
 
  private:
+  const AccessGate& gate_;
   Predictor& predictor_;
   CallTracker& calls_;
 };

@@ -8,12 +8,14 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/status.h"
 
@@ -22,16 +24,20 @@ namespace calserve {
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
 // they finish. At most `window` requests are between read and written: a client that does not read its
 // answers is not read from either. An error from Handle ends the stream: what was not answered by then is to
-// be sent again. Deletes itself.
+// be sent again. A request beyond its caller's rate is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
  public:
   using Answer = std::function<void(absl::StatusOr<Response>)>;
   enum class Order { kOfRequests, kAsFinished };
 
-  StreamPipe(CallTracker& calls, Order order, int window)
-      : order_(order), window_(window), cancel_(std::make_shared<CancelFlag>()) {
-    call_ = calls.Begin([this] { StopReading(); });
+  // `admission`: of AccessGate::Authorize.
+  StreamPipe(CallTracker& calls, absl::StatusOr<Admission> admission, Order order, int window)
+      : order_(order),
+        window_(window),
+        cancel_(std::make_shared<CancelFlag>()),
+        admission_(std::move(admission)) {
+    if (admission_.ok()) call_ = calls.Begin([this] { StopReading(); });
   }
 
   // Starts reading; call once the object is complete.
@@ -39,7 +45,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
     MutexLock lock(&mu_);
     if (call_ == nullptr) {
       stopping_ = true;
-      error_ = CallTracker::ShuttingDown();
+      error_ = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
     }
     if (!stopping_) ReadMore();
     Advance();
@@ -62,8 +68,12 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
     // The slot lives until its answer is written, and this object until the last slot is gone. The next
     // request is read only when this one has been handed on: requests are handled one at a time, in their
     // order.
-    Handle(std::move(request),
-           [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); });
+    Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
+    if (const absl::Status may = admission_->NextMessage(); may.ok()) {
+      Handle(std::move(request), std::move(answer));
+    } else {
+      Refuse(*request, may, std::move(answer));
+    }
     MutexLock lock(&mu_);
     reading_ = false;
     if (!stopping_ && !finished_) ReadMore();
@@ -94,7 +104,11 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
  protected:
   // Answers one request by calling `answer` exactly once, from any thread, also from within Handle.
   virtual void Handle(std::unique_ptr<Request> request, Answer answer) = 0;
+  // Answers a request that its caller's rate does not allow: here by ending the stream.
+  virtual void Refuse(const Request&, const absl::Status& why, Answer answer) { answer(why); }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
+  // Who has opened the stream; only of one that was admitted.
+  const std::string& who() const { return admission_->who(); }
 
  private:
   struct Slot {
@@ -170,6 +184,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   const Order order_;
   const int window_;
   const std::shared_ptr<CancelFlag> cancel_;
+  absl::StatusOr<Admission> admission_;
   std::unique_ptr<CallTracker::Call> call_;
 
   Mutex mu_;

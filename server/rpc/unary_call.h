@@ -4,10 +4,13 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <memory>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "server/batching/batcher.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/status.h"
 
@@ -16,14 +19,27 @@ namespace calserve {
 // One unary call that is answered later, from another thread. Deletes itself after Finish.
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
-  explicit UnaryCall(CallTracker& calls) : call_(calls.Begin()), cancel_(std::make_shared<CancelFlag>()) {
-    if (call_ == nullptr) Finish(ToGrpcStatus(CallTracker::ShuttingDown()));
+  // `admission`: of AccessGate::Authorize.
+  UnaryCall(CallTracker& calls, absl::StatusOr<Admission> admission)
+      : admission_(std::move(admission)),
+        call_(admission_.ok() ? calls.Begin() : nullptr),
+        cancel_(std::make_shared<CancelFlag>()) {
+    if (call_ != nullptr) return;
+    refused_with_ = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
+    Reply(refused_with_);
   }
-  // False: already answered, because the server is draining; leave it alone.
+  // False: already answered, because the caller may not or the server is draining; leave it alone.
   bool accepted() const { return call_ != nullptr; }
+  // Where it is not accepted.
+  absl::StatusCode refused_with() const { return refused_with_.code(); }
+  // Where it is.
+  Admission& admission() { return *admission_; }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
   // Answers the call, exactly once.
-  void Reply(const absl::Status& status) { Finish(ToGrpcStatus(status)); }
+  void Reply(const absl::Status& status) {
+    if (admission_.ok()) admission_->End(status);
+    Finish(ToGrpcStatus(status));
+  }
 
   void OnCancel() override { cancel_->Cancel(); }
   void OnDone() override { delete this; }
@@ -34,6 +50,8 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   bool InternalInlineable() override { return true; }
 
  private:
+  absl::StatusOr<Admission> admission_;
+  absl::Status refused_with_;
   const std::unique_ptr<CallTracker::Call> call_;
   const std::shared_ptr<CancelFlag> cancel_;
 };

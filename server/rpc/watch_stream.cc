@@ -18,11 +18,13 @@ constexpr int64_t kFollowActive = -1;  // no calibrator version
 
 class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationResponse> {
  public:
-  WatchStream(const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request,
-              WorkerPool& store_thread)
-      : backends_(backends), request_(request) {
-    call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
-    if (call_ == nullptr) {
+  WatchStream(const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+              const v1::WatchCalibrationRequest& request, WorkerPool& store_thread)
+      : backends_(backends), request_(request), admission_(std::move(admission)) {
+    if (admission_.ok()) call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
+    if (!admission_.ok()) {
+      Start(admission_.status());
+    } else if (call_ == nullptr) {
       Start(CallTracker::ShuttingDown());
     } else if (request.calibrator_version() == 0) {
       Start(Subscribe());
@@ -130,6 +132,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
   const CalibrationBackends backends_;
   const v1::WatchCalibrationRequest& request_;  // gRPC's; lives until OnDone.
+  const absl::StatusOr<Admission> admission_;
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
@@ -146,9 +149,9 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 }  // namespace
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, const v1::WatchCalibrationRequest& request,
-    WorkerPool& store_thread) {
-  return new WatchStream(backends, request, store_thread);
+    const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+    const v1::WatchCalibrationRequest& request, WorkerPool& store_thread) {
+  return new WatchStream(backends, std::move(admission), request, store_thread);
 }
 
 }  // namespace calserve

@@ -102,6 +102,7 @@ TEST_F(LoadConfigTest, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDef
 TEST_F(LoadConfigTest, EveryKindOfValueIsReadFromTheFile) {
   WriteFile(R"(
 listen: "0.0.0.0:9000"
+insecure: true
 log_level: debug
 retention: 60d
 grpc: {max_message_bytes: 1MiB, drain_timeout: 1m30s}
@@ -111,6 +112,7 @@ tickets:
 )");
   const ServerConfig config = LoadOrDie({});
   EXPECT_EQ(config.grpc.listen, "0.0.0.0:9000");
+  EXPECT_TRUE(config.insecure);
   EXPECT_EQ(config.log_level, "debug");
   EXPECT_EQ(config.retention, absl::Hours(60 * 24));
   EXPECT_EQ(config.grpc.max_message_bytes, 1 << 20);
@@ -121,6 +123,41 @@ tickets:
 TEST_F(LoadConfigTest, AListInAFlagOrVariableHasCommas) {
   EXPECT_THAT(LoadOrDie({"--monitoring-windows=last_10, last_1h"}).monitoring.windows,
               ElementsAre("last_10", "last_1h"));
+}
+
+TEST_F(LoadConfigTest, AFlagAloneIsTrue) {
+  EXPECT_FALSE(LoadOrDie({}).insecure);
+  EXPECT_TRUE(LoadOrDie({"--insecure"}).insecure);
+  EXPECT_FALSE(LoadOrDie({"--insecure=false"}, {{"CALSERVE_INSECURE", "true"}}).insecure);
+  EXPECT_TRUE(LoadOrDie({}, {{"CALSERVE_INSECURE", "true"}}).insecure);
+  EXPECT_THAT(ErrorOf({}, {{"CALSERVE_INSECURE", "yes"}}),
+              HasSubstr("CALSERVE_INSECURE: insecure must be true | false; was \"yes\""));
+}
+
+TEST_F(LoadConfigTest, PlainTextBeyondLoopbackMustBeSpelledOut) {
+  for (const char* flag : {"--listen=0.0.0.0:8500", "--listen=[::]:8500", "--listen=10.0.0.1:8500",
+                           "--listen=localhost.example:8500", "--admin-listen=0.0.0.0:8501"}) {
+    EXPECT_THAT(ErrorOf({flag, "--model-repository=m"}), HasSubstr("--insecure")) << flag;
+    EXPECT_TRUE(Load({flag, "--insecure", "--model-repository=m"}).ok()) << flag;
+  }
+  for (const char* flag : {"--listen=127.1.2.3:8500", "--listen=[::1]:8500", "--listen=localhost:8500"}) {
+    EXPECT_TRUE(Load({flag, "--model-repository=m"}).ok()) << flag;
+  }
+  const std::vector<std::string> tls = {"--listen=0.0.0.0:8500", "--tls-certificate-file=c",
+                                        "--tls-key-file=k", "--admin-listen=0.0.0.0:8501",
+                                        "--model-repository=m"};
+  EXPECT_TRUE(Load(tls).ok());
+  std::vector<std::string> plain_admin = tls;
+  plain_admin.push_back("--admin-tls=off");
+  EXPECT_THAT(ErrorOf(plain_admin), HasSubstr("admin_listen 0.0.0.0:8501"));
+}
+
+TEST_F(LoadConfigTest, ANewTokenIsPrintedWithItsLine) {
+  const EarlyExit made = Exit({"--new-token", "grafana=read"});
+  EXPECT_EQ(made.code, kExitOk);
+  EXPECT_THAT(made.text,
+              MatchesRegex("#[^\n]+\ncalserve_[A-Za-z0-9_-]+\n#[^\n]+\ngrafana read sha256:[0-9a-f]+\n"));
+  EXPECT_EQ(Exit({"--new-token", "grafana=root"}).code, kExitConfig);
 }
 
 TEST_F(LoadConfigTest, AnEmptyValueIsAValue) {

@@ -1,0 +1,35 @@
+#ifndef CALSERVE_CLIENT_TOKEN_SOURCE_H_
+#define CALSERVE_CLIENT_TOKEN_SOURCE_H_
+
+#include <mutex>
+#include <string>
+#include <utility>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+
+namespace calserve::client {
+
+// The bearer token of calls: a given one, or that of a file, which is read again every second while it is
+// used, so that a token that is replaced before it expires is taken up. Thread-safe.
+class TokenSource final {
+ public:
+  // Either may be empty; a file counts more than a token.
+  TokenSource(std::string file, std::string token) : file_(std::move(file)), token_(std::move(token)) {}
+
+  // "Bearer TOKEN"; empty where there is none. A file that cannot be read any more leaves the last token.
+  std::string Header();
+
+  // Reads a file: its first line, without white space around it. FAILED_PRECONDITION where there is none.
+  static absl::StatusOr<std::string> ReadFile(const std::string& file);
+
+ private:
+  const std::string file_;
+  std::mutex mu_;  // of the two below
+  std::string token_;
+  absl::Time read_again_ = absl::InfinitePast();
+};
+
+}  // namespace calserve::client
+
+#endif  // CALSERVE_CLIENT_TOKEN_SOURCE_H_
