@@ -15,8 +15,8 @@ constexpr Option kOptions[] = {
      "address of gRPC; loopback until you decide who may reach it; port 0 takes a free one"},
     {"admin_listen", OptionKind::kText, "", "host:port",
      [](ServerConfig& c) -> Field { return &c.admin.listen; },
-     "address of /metrics, /healthz and /readyz, plain HTTP without access control; port 0 takes a free one; "
-     "empty or off: none"},
+     "address of /metrics, /healthz, /readyz and the page, plain HTTP without access control; port 0 takes a "
+     "free one; empty or off: none"},
     {"data_dir", OptionKind::kText, "", "directory",
      [](ServerConfig& c) -> Field { return &c.store.data_dir; },
      "holds the store and the ticket keys; made if it is not there; back it up"},
@@ -39,6 +39,10 @@ constexpr Option kOptions[] = {
      "when a GPU does not answer any more, health says NOT_SERVING; exit: then drains and exits with 6, to "
      "be "
      "restarted; stay: serves on with what is left"},
+
+    {"admin.allowed_hosts", OptionKind::kList, "", "names",
+     [](ServerConfig& c) -> Field { return &c.admin.dashboard.allowed_hosts; },
+     "host names by which browsers may open the page, beside IP addresses and localhost"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },

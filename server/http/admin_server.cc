@@ -18,6 +18,7 @@
 #include "server/base/status_macros.h"
 #include "server/base/worker_pool.h"
 #include "server/http/connection_stream.h"
+#include "server/http/dashboard_api.h"
 #include "server/http/metrics_text.h"
 
 namespace calserve {
@@ -76,8 +77,11 @@ thread_local bool BoundedTasks::refusing_ = false;
 
 class HttpServer final : public httplib::Server {
  public:
-  explicit HttpServer(const AdminOptions& options) : options_(options) {
-    new_task_queue = [this] { return new BoundedTasks(options_.threads, options_.max_waiting); };
+  // `viewers` of the connections may last.
+  HttpServer(const AdminOptions& options, int viewers) : options_(options) {
+    new_task_queue = [this, viewers] {
+      return new BoundedTasks(options_.threads + viewers, options_.max_waiting);
+    };
     // Not SO_REUSEPORT, which is cpp-httplib's way: two servers on one port would share its connections.
     set_socket_options([](int socket) {
       const int yes = 1;
@@ -102,9 +106,14 @@ class HttpServer final : public httplib::Server {
       return true;
     }
     bool closed = false;
-    // Ranges would have a large answer cut up, as often as the headers have room for.
-    const bool answered = process_request(stream, /*close_connection=*/true, closed,
-                                          [](httplib::Request& request) { request.ranges.clear(); });
+    const bool answered =
+        process_request(stream, /*close_connection=*/true, closed, [&stream](httplib::Request& request) {
+          // Ranges would have a large answer cut up, as often as the headers have room for.
+          request.ranges.clear();
+          if (request.path != kEventsPath) return;
+          request.headers.erase("Accept-Encoding");  // A compressor would hold events back.
+          stream.LimitEachWrite();
+        });
     stream.FinishWriting(kLinger);
     return answered;
   }
@@ -115,8 +124,11 @@ class HttpServer final : public httplib::Server {
 
 class AdminServerImpl final : public AdminServer {
  public:
-  AdminServerImpl(const AdminOptions& options, const ServerView& view)
-      : options_(options), view_(view), server_(options) {
+  AdminServerImpl(const AdminOptions& options, const ServerView& view, DashboardView* dashboard)
+      : options_(options),
+        view_(view),
+        server_(options, dashboard != nullptr ? options.dashboard.max_viewers : 0) {
+    if (dashboard != nullptr) dashboard_.emplace(options.dashboard, *dashboard);
     // Before cpp-httplib's own routing: it would read a body first.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       Answer(request, response);
@@ -124,7 +136,10 @@ class AdminServerImpl final : public AdminServer {
     });
   }
 
-  ~AdminServerImpl() override { server_.Stop(); }
+  ~AdminServerImpl() override {
+    if (dashboard_.has_value()) dashboard_->Stop();
+    server_.Stop();
+  }
 
   absl::Status Listen() {
     ASSIGN_OR_RETURN(const HostAndPort address, Split(options_.listen));
@@ -149,7 +164,8 @@ class AdminServerImpl final : public AdminServer {
   }
 
  private:
-  void Answer(const httplib::Request& request, httplib::Response& response) const {
+  void Answer(const httplib::Request& request, httplib::Response& response) {
+    if (dashboard_.has_value() && dashboard_->Answer(request, response)) return;
     if (request.method != "GET" && request.method != "HEAD") {
       response.status = 405;
       response.set_header("Allow", "GET, HEAD");
@@ -176,6 +192,7 @@ class AdminServerImpl final : public AdminServer {
 
   const AdminOptions options_;
   const ServerView& view_;
+  std::optional<DashboardApi> dashboard_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
   HttpServer server_;
@@ -185,8 +202,9 @@ class AdminServerImpl final : public AdminServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options,
-                                                                const ServerView& view) {
-  auto server = std::make_unique<AdminServerImpl>(options, view);
+                                                                const ServerView& view,
+                                                                DashboardView* dashboard) {
+  auto server = std::make_unique<AdminServerImpl>(options, view, dashboard);
   RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<AdminServer>(std::move(server));
 }
