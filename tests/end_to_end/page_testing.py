@@ -70,7 +70,7 @@ class PageTest(command_test.LiveServerTest):
 
     def wait_for_text(self, selector, text):
         self.page.wait_for_function(
-            "([selector, text]) => document.querySelector(selector)?.innerText.includes(text)", arg=[selector, text])
+            "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", arg=[selector, text])
 
     def assert_accessible(self, where):
         violations = Axe().run(self.page).response["violations"]

@@ -6,7 +6,7 @@ import * as format from "./format.js";
 
 const REFRESH_MS = 10000;  // the server adds a point every 10 s
 const TABLE_ROWS = 30;
-const X_AXIS = { pixelsPerLabel: 56 };
+const X_AXIS = { pixelsPerLabel: 76 };
 
 // The legends are ours, and dygraphs' sets a style that the content security policy forbids.
 Dygraph.PLUGINS.splice(Dygraph.PLUGINS.indexOf(Dygraph.Plugins.Legend), 1);
@@ -50,7 +50,7 @@ class Chart {
     this.graph = new Dygraph(this.element, rows, {
       labels: this.labels, ...this.colours(), strokeWidth: 1.8, pointSize: 2, drawPoints: rows.length < 2,
       fillAlpha: 0.16, includeZero: true, axisLabelFontSize: 12, gridLineWidth: 1, xRangePad: 6,
-      drawIsolatedPoints: true, yRangePad: 4, animatedZooms: false, highlightCircleSize: 3, ...this.options,
+      drawIsolatedPoints: true, yRangePad: 16, animatedZooms: false, highlightCircleSize: 3, ...this.options,
       underlayCallback: (canvas, area, graph) => this.drawMarks(canvas, area, graph),
       highlightCallback: (event, x, points) => this.read(x, points),
       unhighlightCallback: () => setText(this.legend, ""),

@@ -31,12 +31,12 @@ function renderTiles({ served, uncalibrated }) {
   const was = (text) => `softmax ${text}`;
   $("tiles").replaceChildren(
     tile("ECE", format.figure("tile-ece", served.ece, format.error), was(format.error(uncalibrated.ece))),
-    tile("Confidence − accuracy",
-      h("span", {}, format.figure("tile-gap", gap(served), format.points), h("span", { class: "unit" }, " points")),
+    tile("Confidence gap",
+      h("span", {}, format.figure("tile-gap", gap(served), format.points), h("span", { class: "unit" }, " pts")),
       was(format.points(gap(uncalibrated)))),
     tile("Accuracy", format.figure("tile-accuracy", served.accuracy, format.percent),
       was(format.percent(uncalibrated.accuracy))),
-    tile("Negative log-likelihood", format.figure("tile-nll", served.nll, format.error),
+    tile("NLL", format.figure("tile-nll", served.nll, format.error),
       was(format.error(uncalibrated.nll))),
     tile("Labels", format.figure("tile-n", served.n, format.count), "in the window"));
 }

@@ -11,6 +11,7 @@
 namespace calserve {
 namespace {
 
+using ::testing::DoubleEq;
 using ::testing::Optional;
 
 HistogramValues Histogram(std::vector<int64_t> counts) { return {{0.001, 0.01, 0.1}, std::move(counts), 0}; }
@@ -20,13 +21,13 @@ RequestTotals Totals(int64_t answered, int64_t failed, std::vector<int64_t> coun
 }
 
 TEST(QuantileTest, IsLinearWithinABucket) {
-  EXPECT_THAT(Quantile(Histogram({0, 4, 0, 0}), 0.5), Optional(0.001 + 0.009 / 2));
-  EXPECT_THAT(Quantile(Histogram({2, 2, 0, 0}), 0.5), Optional(0.001));
-  EXPECT_THAT(Quantile(Histogram({3, 0, 1, 0}), 1), Optional(0.1));
+  EXPECT_THAT(Quantile(Histogram({0, 4, 0, 0}), 0.5), Optional(DoubleEq(0.001 + 0.009 / 2)));
+  EXPECT_THAT(Quantile(Histogram({2, 2, 0, 0}), 0.5), Optional(DoubleEq(0.001)));
+  EXPECT_THAT(Quantile(Histogram({3, 0, 1, 0}), 1), Optional(DoubleEq(0.1)));
 }
 
 TEST(QuantileTest, BeyondTheLastBoundIsThatBound) {
-  EXPECT_THAT(Quantile(Histogram({0, 0, 0, 7}), 0.5), Optional(0.1));
+  EXPECT_THAT(Quantile(Histogram({0, 0, 0, 7}), 0.5), Optional(DoubleEq(0.1)));
 }
 
 TEST(QuantileTest, OfNothingIsNothing) { EXPECT_EQ(Quantile(Histogram({0, 0, 0, 0}), 0.5), std::nullopt); }
@@ -36,8 +37,8 @@ TEST(RateBetweenTest, CountsWhatCameInTheMeantime) {
       RateBetween(Totals(10, 1, {10, 0, 0, 0}), Totals(30, 6, {10, 20, 0, 0}), absl::Seconds(5));
   EXPECT_DOUBLE_EQ(traffic.requests, 5);
   EXPECT_DOUBLE_EQ(traffic.failures, 1);
-  EXPECT_THAT(traffic.p50, Optional(0.0055));
-  EXPECT_THAT(traffic.mean_batch, Optional(2));
+  EXPECT_THAT(traffic.p50, Optional(DoubleEq(0.0055)));
+  EXPECT_THAT(traffic.mean_batch, Optional(DoubleEq(2)));
 }
 
 TEST(RateBetweenTest, SaysNothingOfAVersionThatWasLoadedAnew) {
