@@ -17,7 +17,7 @@ from command_test import WAIT_S
 
 import tritonclient.grpc as triton
 
-VIEWERS, CLIENTS, SECONDS, ROUNDS = 32, 8, 5, 6
+VIEWERS, CLIENTS, SECONDS, ROUNDS = 32, 8, 5, 4
 
 
 class Viewers(kserve_testing.KserveTest):
@@ -68,7 +68,7 @@ class Viewers(kserve_testing.KserveTest):
         return rate, 1000 * latency[int(0.99 * len(latency))] if latency else 0, scrapes
 
     def test_cost(self):
-        self.json("evaluate", self.list)  # The page has something to show.
+        self.json("evaluate", "--model", kserve_testing.MODEL, self.list)  # The page has something to show.
         for busy in (False, True):
             figures = {0: [], VIEWERS: []}
             for turn in range(2 * ROUNDS):
