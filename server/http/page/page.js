@@ -123,6 +123,7 @@ function askForToken(error) {
   show($("sign-in"), true);
   setText($("token-error"), error);
   $("token").value = "";
+  $("token-dialog").returnValue = "";
   $("token-dialog").showModal();
 }
 
@@ -146,10 +147,15 @@ async function begin() {
 $("sign-in").addEventListener("click", () => askForToken(""));
 $("sign-out").addEventListener("click", () => location.reload());
 $("try-now").addEventListener("click", () => connection.tryNow());
+$("token-cancel").addEventListener("click", () => $("token-dialog").close("cancel"));
 $("token-dialog").addEventListener("close", () => {
   const token = $("token").value.trim();
   $("token").value = "";
   if ($("token-dialog").returnValue !== "ok" || token === "") return;
+  if (!/^[!-~]+$/.test(token)) {
+    askForToken("A token is one word of plain characters.");
+    return;
+  }
   setToken(token);
   begin();
 });
