@@ -24,10 +24,14 @@ class Viewers(kserve_testing.KserveTest):
     admin_listen = "127.0.0.1:0"
 
     def watch(self, ended, read):
-        connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
-        connection.request("GET", "/api/v1/events")
-        response = connection.getresponse()
-        assert response.status == 200, response.status
+        while True:  # The places of the round before are free within a second or so.
+            connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
+            connection.request("GET", "/api/v1/events")
+            response = connection.getresponse()
+            if response.status == 200:
+                break
+            connection.close()
+            time.sleep(0.1)
         while not ended.is_set():
             read.append(len(response.readline()))
         connection.close()
@@ -50,11 +54,15 @@ class Viewers(kserve_testing.KserveTest):
         return 1000 * (time.monotonic() - start)
 
     def round(self, viewers, busy):
-        ended, latencies, read = threading.Event(), [], []
-        threads = [threading.Thread(target=self.watch, args=(ended, read)) for _ in range(viewers)]
+        ended, latencies, read = threading.Event(), [], [[] for _ in range(viewers)]
+        threads = [threading.Thread(target=self.watch, args=(ended, mine)) for mine in read]
         threads += [threading.Thread(target=self.predict, args=(ended, latencies)) for _ in range(CLIENTS * busy)]
         for thread in threads:
             thread.start()
+        deadline = time.monotonic() + WAIT_S
+        while not all(read):
+            assert time.monotonic() < deadline, "not all viewers have a place"
+            time.sleep(0.05)
         time.sleep(1)
         latencies.clear()
         start, scrapes = time.monotonic(), []
