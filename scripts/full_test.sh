@@ -23,7 +23,7 @@ step() {
   printf '\n### %s\n~~~\n%s\n~~~\n' "$name" "$(tail -n 12 "$OUTPUT/$run.log")" >>"$OUTPUT/ends.md"
 }
 
-release_tests() { CALSERVE_KILLS=200 ctest --preset release; }
+release_tests() { scripts/bootstrap.sh --full && CALSERVE_KILLS=200 ctest --preset release; }
 
 # Not what measures time or memory: instrumented code has other figures.
 address_sanitizer() {
