@@ -4,6 +4,7 @@
 #
 #   scripts/bootstrap.sh          to build, test and run the demo
 #   scripts/bootstrap.sh --lint   also what ./dev format and ./dev lint need
+#   scripts/bootstrap.sh --full   also what ./dev test --full needs
 #   scripts/bootstrap.sh --images also what the tests of images and of alert rules need: an engine, Compose, promtool
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -16,11 +17,12 @@ readonly BUILD_PACKAGES=(
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
   libopencv-imgproc-dev libturbojpeg0-dev libspng-dev libwebp-dev zlib1g-dev
   libsqlite3-dev libsodium-dev librhonabwy-dev libjansson-dev libssl-dev openssl libjemalloc-dev libspdlog-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libeigen3-dev
-  libnlopt-dev libcpp-httplib-dev prometheus-cpp-dev
+  libnlopt-dev libcpp-httplib-dev prometheus-cpp-dev libjs-dygraphs
   libgtest-dev libgmock-dev libbenchmark-dev
   dataset-fashion-mnist sqlite3 python3 python3-pip python3-venv unzip ca-certificates
 )
 readonly IMAGE_PACKAGES=(docker.io docker-compose debootstrap iptables prometheus)
+readonly FULL_PACKAGES=(chromium)
 readonly LINT_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 say() { printf '== %s\n' "$*"; }
@@ -123,8 +125,9 @@ main() {
   case "${1:-}" in
     "") ;;
     --lint) packages+=("${LINT_PACKAGES[@]}") ;;
+    --full) packages+=("${FULL_PACKAGES[@]}") ;;
     --images) packages+=("${IMAGE_PACKAGES[@]}") ;;
-    *) die "unknown argument $1; --lint and --images are known" ;;
+    *) die "unknown argument $1; --lint, --full and --images are known" ;;
   esac
   check_platform
   install_packages "${packages[@]}"

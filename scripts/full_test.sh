@@ -25,6 +25,7 @@ step() {
 
 # Where what runs containers cannot be installed, the tests of images say SKIPPED.
 release_tests() {
+  scripts/bootstrap.sh --full || return
   scripts/bootstrap.sh --images || echo "no engine for containers could be installed"
   CALSERVE_KILLS=200 ctest --preset release
 }

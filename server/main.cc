@@ -22,6 +22,7 @@
 #include "server/config/exit_codes.h"
 #include "server/config/load_config.h"
 #include "server/config/server_config.h"
+#include "server/dashboard.h"
 #include "server/feedback/class_names.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/retention.h"
@@ -140,10 +141,15 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   LiveView view(table, predictor, **ingestor, **monitor, *hub, config.monitoring.windows,
                 config.slice_metrics);
+  std::unique_ptr<Dashboard> dashboard;
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
+    dashboard = std::make_unique<Dashboard>(Dashboard::Sources{view, table, **repository, **monitor, *hub,
+                                                               **registry, clock, config.monitoring.windows});
     absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(
-        config.admin, view, {security->access.get(), config.AdminTls() ? security->tls.get() : nullptr});
+        config.admin, view,
+        {security->access.get(), config.AdminTls() ? security->tls.get() : nullptr, security->audit.get()},
+        dashboard.get());
     if (!started.ok()) return Fail(kExitAddress, started.status());
     admin = *std::move(started);
     spdlog::info("admin address={}", admin->address());
@@ -165,6 +171,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
   (*repository)->Stop();
   admin.reset();  // Until here the metrics of the drain could be read.
+  dashboard.reset();
   server->reset();
   ingestor->reset();  // Commits what is queued.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {

@@ -15,7 +15,7 @@ constexpr Option kOptions[] = {
      "address of gRPC; loopback until you decide who may reach it; port 0 takes a free one"},
     {"admin_listen", OptionKind::kText, "", "host:port",
      [](ServerConfig& c) -> Field { return &c.admin.listen; },
-     "address of /metrics, /healthz and /readyz; port 0 takes a free one; "
+     "address of /metrics, /healthz, /readyz and the page; port 0 takes a free one; "
      "empty or off: none"},
     {"data_dir", OptionKind::kText, "", "directory",
      [](ServerConfig& c) -> Field { return &c.store.data_dir; },
@@ -90,6 +90,9 @@ constexpr Option kOptions[] = {
     {"admin.open_metrics", OptionKind::kFlag, "", "",
      [](ServerConfig& c) -> Field { return &c.admin.open_metrics; },
      "anybody may read /metrics also where callers are asked who they are; else it needs the role read"},
+    {"admin.allowed_hosts", OptionKind::kList, "", "names",
+     [](ServerConfig& c) -> Field { return &c.admin.dashboard.allowed_hosts; },
+     "host names by which browsers may open the page, beside IP addresses and localhost"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },

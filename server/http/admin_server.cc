@@ -19,6 +19,7 @@
 #include "server/base/worker_pool.h"
 #include "server/http/authorize.h"
 #include "server/http/connection_stream.h"
+#include "server/http/dashboard_api.h"
 #include "server/http/metrics_text.h"
 #include "server/http/tls_context.h"
 #include "server/http/tls_stream.h"
@@ -79,9 +80,12 @@ thread_local bool BoundedTasks::refusing_ = false;
 
 class HttpServer final : public httplib::Server {
  public:
-  HttpServer(const AdminOptions& options, const TlsFiles* tls) : options_(options) {
+  // `viewers` of the connections may last.
+  HttpServer(const AdminOptions& options, const TlsFiles* tls, int viewers) : options_(options) {
     if (tls != nullptr) tls_.emplace(*tls);
-    new_task_queue = [this] { return new BoundedTasks(options_.threads, options_.max_waiting); };
+    new_task_queue = [this, viewers] {
+      return new BoundedTasks(options_.threads + viewers, options_.max_waiting);
+    };
     // Not SO_REUSEPORT, which is cpp-httplib's way: two servers on one port would share its connections.
     set_socket_options([](int socket) {
       const int yes = 1;
@@ -107,24 +111,27 @@ class HttpServer final : public httplib::Server {
       stream.FinishWriting(kRefusedLinger);
       return true;
     }
-    const bool answered = tls_.has_value() ? AnswerOverTls(stream) : AnswerOne(stream, nullptr);
+    const bool answered = tls_.has_value() ? AnswerOverTls(stream) : AnswerOne(stream, nullptr, stream);
     stream.FinishWriting(kLinger);
     return answered;
   }
 
   bool AnswerOverTls(ConnectionStream& connection) {
     TlsStream stream(tls_->Current(), connection);
-    const bool answered = stream.Handshake() && AnswerOne(stream, stream.ssl());
+    const bool answered = stream.Handshake() && AnswerOne(stream, stream.ssl(), connection);
     stream.Close();
     return answered;
   }
 
-  bool AnswerOne(httplib::Stream& stream, const SSL* ssl) {
+  bool AnswerOne(httplib::Stream& stream, const SSL* ssl, ConnectionStream& connection) {
     bool closed = false;
-    return process_request(stream, /*close_connection=*/true, closed, [ssl](httplib::Request& request) {
+    return process_request(stream, /*close_connection=*/true, closed, [&](httplib::Request& request) {
       // Ranges would have a large answer cut up, as often as the headers have room for.
       request.ranges.clear();
       request.ssl = ssl;
+      if (request.path != kEventsPath) return;
+      request.headers.erase("Accept-Encoding");  // A compressor would hold events back.
+      connection.LimitEachWrite();
     });
   }
 
@@ -135,8 +142,14 @@ class HttpServer final : public httplib::Server {
 
 class AdminServerImpl final : public AdminServer {
  public:
-  AdminServerImpl(const AdminOptions& options, const ServerView& view, const AdminSecurity& security)
-      : options_(options), view_(view), access_(security.access), server_(options, security.tls) {
+  AdminServerImpl(const AdminOptions& options, const ServerView& view, const AdminSecurity& security,
+                  DashboardView* dashboard)
+      : options_(options),
+        view_(view),
+        access_(security.access),
+        server_(options, security.tls, dashboard != nullptr ? options.dashboard.max_viewers : 0) {
+    if (dashboard != nullptr)
+      dashboard_.emplace(options.dashboard, *dashboard, security.access, security.audit);
     // Before cpp-httplib's own routing: it would read a body first.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
       Answer(request, response);
@@ -144,7 +157,10 @@ class AdminServerImpl final : public AdminServer {
     });
   }
 
-  ~AdminServerImpl() override { server_.Stop(); }
+  ~AdminServerImpl() override {
+    if (dashboard_.has_value()) dashboard_->Stop();
+    server_.Stop();
+  }
 
   absl::Status Listen() {
     ASSIGN_OR_RETURN(const HostAndPort address, Split(options_.listen));
@@ -169,7 +185,8 @@ class AdminServerImpl final : public AdminServer {
   }
 
  private:
-  void Answer(const httplib::Request& request, httplib::Response& response) const {
+  void Answer(const httplib::Request& request, httplib::Response& response) {
+    if (dashboard_.has_value() && dashboard_->Answer(request, response)) return;
     if (request.method != "GET" && request.method != "HEAD") {
       response.status = 405;
       response.set_header("Allow", "GET, HEAD");
@@ -198,6 +215,7 @@ class AdminServerImpl final : public AdminServer {
   const AdminOptions options_;
   const ServerView& view_;
   AccessControl* const access_;
+  std::optional<DashboardApi> dashboard_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
   HttpServer server_;
@@ -208,8 +226,9 @@ class AdminServerImpl final : public AdminServer {
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const AdminOptions& options,
                                                                 const ServerView& view,
-                                                                AdminSecurity security) {
-  auto server = std::make_unique<AdminServerImpl>(options, view, security);
+                                                                AdminSecurity security,
+                                                                DashboardView* dashboard) {
+  auto server = std::make_unique<AdminServerImpl>(options, view, security, dashboard);
   RETURN_IF_ERROR(server->Listen());
   return std::unique_ptr<AdminServer>(std::move(server));
 }

@@ -23,7 +23,11 @@ bool Again() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 
 ConnectionStream::ConnectionStream(int socket, absl::Duration limit, size_t max_read,
                                    const std::atomic<bool>& stopping)
-    : socket_(socket), deadline_(SteadyNow() + limit), may_read_(max_read), stopping_(stopping) {}
+    : socket_(socket),
+      limit_(limit),
+      deadline_(SteadyNow() + limit),
+      may_read_(max_read),
+      stopping_(stopping) {}
 
 ConnectionStream::~ConnectionStream() { close(socket_); }
 
@@ -62,8 +66,19 @@ ssize_t ConnectionStream::read(char* to, size_t size) {
   return static_cast<ssize_t>(taken);
 }
 
+absl::Duration ConnectionStream::WriteDeadline() const {
+  return each_write_ ? SteadyNow() + limit_ : deadline_;
+}
+
+bool ConnectionStream::ClientIsGone() const {
+  char next = 0;
+  const ssize_t got = recv(socket_, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 || (got < 0 && !Again());
+}
+
 ssize_t ConnectionStream::write(const char* from, size_t size) {
-  while (WaitFor(POLLOUT, deadline_)) {
+  const absl::Duration deadline = WriteDeadline();
+  while (WaitFor(POLLOUT, deadline)) {
     const ssize_t sent = send(socket_, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0 || !Again()) return sent;
   }
@@ -73,7 +88,9 @@ ssize_t ConnectionStream::write(const char* from, size_t size) {
 bool ConnectionStream::is_readable() const {
   return begin_ < end_ || (may_read_ > 0 && WaitFor(POLLIN, deadline_));
 }
-bool ConnectionStream::is_writable() const { return WaitFor(POLLOUT, deadline_); }
+bool ConnectionStream::is_writable() const {
+  return !(each_write_ && ClientIsGone()) && WaitFor(POLLOUT, WriteDeadline());
+}
 
 // Nothing here depends on who asks.
 void ConnectionStream::get_remote_ip_and_port(std::string& ip, int& port) const {
@@ -87,7 +104,7 @@ void ConnectionStream::get_local_ip_and_port(std::string& ip, int& port) const {
 
 void ConnectionStream::FinishWriting(absl::Duration linger) {
   shutdown(socket_, SHUT_WR);
-  const absl::Duration end = std::min(deadline_, SteadyNow() + linger);
+  const absl::Duration end = std::min(WriteDeadline(), SteadyNow() + linger);
   std::array<char, 4096> ignored;
   while (WaitFor(POLLIN, end)) {
     const ssize_t got = recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT);

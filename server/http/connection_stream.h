@@ -15,7 +15,8 @@ namespace calserve {
 // An accepted connection with an end: all of it, reading and writing together, is over after `limit`, and no
 // more than `max_read` bytes are read. cpp-httplib's own timeouts are of each read: a client that sends a
 // byte now and then would keep a thread for as long as it likes. Once `stopping` it waits for nothing more.
-// Closes the socket at destruction. Not thread-safe.
+// An answer that goes on for as long as it is read has each write limited instead. Closes the socket at
+// destruction. Not thread-safe.
 class ConnectionStream final : public httplib::Stream {
  public:
   // Takes `socket`.
@@ -34,6 +35,10 @@ class ConnectionStream final : public httplib::Stream {
   void get_local_ip_and_port(std::string& ip, int& port) const override;
   int socket() const override { return socket_; }
 
+  // From now on `limit` is of each write by itself, and is_writable is false once the client is gone, which a
+  // client that only ended its own side is taken for.
+  void LimitEachWrite() { each_write_ = true; }
+
   // Says that nothing more is written, and reads what the client still sends, for `linger` at most: closing
   // with bytes unread would reset the connection, and the client might lose the answer.
   void FinishWriting(absl::Duration linger);
@@ -43,9 +48,14 @@ class ConnectionStream final : public httplib::Stream {
   bool Fill();
   // Whether `events` (POLLIN, POLLOUT) came before `until`.
   bool WaitFor(short events, absl::Duration until) const;
+  // Until when a write that begins now may take.
+  absl::Duration WriteDeadline() const;
+  bool ClientIsGone() const;
 
   const int socket_;
+  const absl::Duration limit_;
   const absl::Duration deadline_;  // steady time
+  bool each_write_ = false;
   size_t may_read_;                // from the socket
   std::array<char, 4096> buffer_;  // cpp-httplib reads headers byte by byte
   size_t begin_ = 0, end_ = 0;     // of what is in it

@@ -225,7 +225,7 @@ class Reading(AdminTest):
     def test_what_else_is_asked_for_is_refused(self):
         self.assertEqual(self.ask("/healthz")[0], 200)
         self.assertEqual(self.ask("/readyz"), (200, "ready\n"))
-        self.assertEqual(self.ask("/")[0], 404)
+        self.assertEqual(self.ask("/nothing")[0], 404)
         self.assertEqual(self.ask("/metrics", method="POST")[0], 405)
 
     def test_an_address_that_is_taken_ends_the_start_with_4(self):
