@@ -33,7 +33,7 @@ ANY_ROLE = {"ListModels", "GetModel", "ServerMetadata", "ModelReady", "ModelMeta
 # The roles of which one is enough. A method that is in none of these is one whose access nobody has thought of.
 NEEDS = {**{name: {"predict"} for name in ("Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer")},
          **{name: {"feedback"} for name in ("SubmitFeedback", "StreamFeedback")},
-         **{name: {"read"} for name in ("ListCalibrators", "GetCalibrationReport", "WatchCalibration", "ListAlarms",
+         **{name: {"read"} for name in ("ListCalibrators", "GetCalibrationReport", "WatchCalibration", "ListAlarms", "ListSlices",
                                         "ModelStatistics", "RepositoryIndex")},
          **{name: {"admin"} for name in ("FitCalibrator", "ActivateCalibrator", "RollbackCalibrator",
                                          "AcknowledgeAlarm", "RepositoryModelLoad", "RepositoryModelUnload")},

@@ -57,6 +57,12 @@ grpc::Status ListAlarms(Call& call) {
   return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::ListAlarms, call, request);
 }
 
+grpc::Status ListSlices(Call& call) {
+  v1::ListSlicesRequest request;
+  request.set_model(call.model());
+  return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::ListSlices, call, request);
+}
+
 // There is none.
 grpc::Status AcknowledgeAlarm(Call& call) {
   v1::AcknowledgeAlarmRequest request;
@@ -154,6 +160,7 @@ std::vector<Rpc> CalserveRpcs() {
       {.name = "RollbackCalibrator", .run = RollbackCalibrator},
       {.name = "GetCalibrationReport", .run = GetCalibrationReport},
       {.name = "ListAlarms", .run = ListAlarms, .can_be_held = false},
+      {.name = "ListSlices", .run = ListSlices, .can_be_held = false},
       {.name = "AcknowledgeAlarm",
        .run = AcknowledgeAlarm,
        .can_be_held = false,
