@@ -14,6 +14,7 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
+#include "server/recalibration/refit_controller.h"
 
 namespace calserve {
 
@@ -23,8 +24,13 @@ class LiveView final : public ServerView {
  public:
   // What it looks at outlives it. `windows` are those of the monitor.
   LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           ReportHub& hub, std::vector<std::string> windows)
-      : table_(table), predictor_(predictor), ingestor_(ingestor), hub_(hub), windows_(std::move(windows)) {}
+           ReportHub& hub, const RefitController& refits, std::vector<std::string> windows)
+      : table_(table),
+        predictor_(predictor),
+        ingestor_(ingestor),
+        hub_(hub),
+        refits_(refits),
+        windows_(std::move(windows)) {}
 
   // Not ready until SetReady.
   void SetReady();
@@ -50,6 +56,7 @@ class LiveView final : public ServerView {
   const Predictor& predictor_;
   const FeedbackIngestor& ingestor_;
   ReportHub& hub_;
+  const RefitController& refits_;
   const std::vector<std::string> windows_;
 
   mutable Mutex ready_mu_;

@@ -57,12 +57,13 @@ std::string DocumentOf(const ModelDirectory& directory) {
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
-             ServingTable& table, AlarmSettings& alarms, DeviceLostHook device_lost)
+             ServingTable& table, AlarmSettings& alarms, RefitSettings& refits, DeviceLostHook device_lost)
       : config_(config),
         registry_(registry),
         class_names_(class_names),
         table_(table),
         alarms_(alarms),
+        refits_(refits),
         device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
@@ -78,7 +79,10 @@ class Connection {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
       }
-      if (directory.problems.empty()) alarms_.Set(name, directory.config.alarm);
+      if (directory.problems.empty()) {
+        alarms_.Set(name, directory.config.alarm);
+        refits_.Set(name, directory.config.refit);
+      }
       listing[name] = Listed(std::move(directory));
     }
     return listing;
@@ -143,6 +147,7 @@ class Connection {
   ClassNames& class_names_;
   ServingTable& table_;
   AlarmSettings& alarms_;
+  RefitSettings& refits_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
 };
@@ -195,9 +200,9 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
-                                  DeviceLostHook device_lost) {
+                                  RefitSettings& refits, DeviceLostHook device_lost) {
   const auto connection =
-      std::make_shared<Connection>(config, registry, class_names, table, alarms, std::move(device_lost));
+      std::make_shared<Connection>(config, registry, class_names, table, alarms, refits, std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -129,6 +129,9 @@ absl::Status ReportOfServer(const Options& options, Session& session) {
   } else {
     Print(absl::StrCat(session.terminal.Bold(title), ", as of label ", report->position, " (",
                        TimeText(report->time), ")\n\n", ReportText(columns, session.terminal)));
+    if (report->shadow_after.has_value()) {
+      Print(absl::StrCat("\na shadow: it never served; labels after position ", *report->shadow_after, "\n"));
+    }
     if (report->alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report->alarm), "\n"));
     if (report->selection.has_value()) Print(absl::StrCat(SelectionLine(*report->selection), "\n"));
     if (report->catching_up) Print("the server is still reading its log: this is not yet all of it\n");

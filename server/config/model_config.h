@@ -13,6 +13,7 @@
 #include "server/batching/batcher.h"
 #include "server/imaging/image_input_spec.h"
 #include "server/model/version_policy.h"
+#include "server/recalibration/refit_policy.h"
 
 namespace calserve {
 
@@ -44,6 +45,7 @@ struct ModelConfig {
   std::string dtype = "fp32";        // fp32 | bf16 | fp16: what the model computes in
   std::vector<int> batch_buckets;    // ascending, the last is max_batch_size; empty: any number of rows
   AlarmOptions alarm;
+  RefitPolicy refit;
   VersionPolicy policy;
   VersionRouting routing;
   std::vector<Version> versions;   // of every numbered folder, the newest last

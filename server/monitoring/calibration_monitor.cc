@@ -27,11 +27,15 @@ constexpr size_t kFoldChunk = 256;
 constexpr absl::Duration kMinBackoff = absl::Milliseconds(20);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
 
+// Labels before its first one that a new shadow is scored on, the newest: some 50 ms.
+constexpr int64_t kShadowRows = 10'000;
+
 struct ScoredRow {
   MonitorKey key;
   int64_t position = 0;
   WindowLabel label;
   absl::Time issued_at;
+  std::vector<std::pair<MonitorKey, WindowLabel>> shadows;  // what others would have said
 };
 
 class Monitor final : public CalibrationMonitor {
@@ -46,9 +50,11 @@ class Monitor final : public CalibrationMonitor {
   void Notify() override;
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override;
   AlarmStatus Alarm(const MonitorKey& key) const override;
+  LabelArrivals::Summary Arrivals(const MonitorKey& key) const override;
   absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) override;
   KeyRevision Revision(const MonitorKey& key) const override;
   MonitorState state() const override;
+  void SetShadows(ShadowSource source) override;
   void SetOnFold(std::function<void()> on_fold) override;
   bool WaitForPosition(int64_t position, absl::Duration timeout) override;
   absl::Status SaveCheckpoint() override;
@@ -58,6 +64,9 @@ class Monitor final : public CalibrationMonitor {
   // Folds the next rows; whether more may be waiting.
   absl::StatusOr<bool> FoldBatch();
   absl::StatusOr<std::vector<ScoredRow>> Score(const std::vector<ScoredLabel>& rows);
+  // Follows the source: lets shadows go, and reads what new ones have missed.
+  absl::Status FollowShadows();
+  absl::StatusOr<ShadowFold::Entry> ReadShadow(const ShadowCalibrator& shadow, int64_t position);
   void Fold(absl::Span<const ScoredRow> rows);
   void AdvanceTo(int64_t position);
   // Those that the store has, up to that position.
@@ -77,6 +86,7 @@ class Monitor final : public CalibrationMonitor {
   const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   LabelScorer scorer_;              // Of the folder.
   absl::Duration next_checkpoint_;  // Of the folder: steady time.
+  std::shared_ptr<const ShadowList> shadow_list_;  // Of the folder.
 
   // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an
   // older one never replaces a newer. Before mu_; reports do not take it.
@@ -91,6 +101,7 @@ class Monitor final : public CalibrationMonitor {
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
   std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
+  ShadowFold shadows_ ABSL_GUARDED_BY(mu_);
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
@@ -100,6 +111,9 @@ class Monitor final : public CalibrationMonitor {
   CondVar wake_;   // for the folder
   bool notified_ ABSL_GUARDED_BY(wake_mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(wake_mu_) = false;
+
+  Mutex source_mu_;
+  ShadowSource shadow_source_ ABSL_GUARDED_BY(source_mu_);
 
   Mutex on_fold_mu_;  // Held while it is called.
   std::function<void()> on_fold_ ABSL_GUARDED_BY(on_fold_mu_);
@@ -165,6 +179,7 @@ absl::StatusOr<bool> Monitor::FoldBatch() {
     MutexLock lock(&wake_mu_);
     notified_ = false;  // What is appended from here on notifies again.
   }
+  RETURN_IF_ERROR(FollowShadows());
   LogSelection after;
   {
     MutexLock lock(&mu_);
@@ -196,9 +211,78 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   scored.reserve(rows.size());
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
-    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at});
+    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at, {}});
+    if (shadow_list_ == nullptr) continue;
+    for (const ShadowCalibrator& shadow : *shadow_list_) {
+      const MonitorKey& key = shadow.key;
+      if (row.position <= shadow.after_position || key.model != row.prediction.model ||
+          key.model_version != row.prediction.model_version) {
+        continue;
+      }
+      const std::optional<WindowLabel> as = scorer_.ScoreAs(row, *shadow.calibrator);
+      if (as.has_value()) scored.back().shadows.emplace_back(key, *as);
+    }
   }
   return scored;
+}
+
+void Monitor::SetShadows(ShadowSource source) {
+  {
+    MutexLock lock(&source_mu_);
+    shadow_source_ = std::move(source);
+  }
+  Notify();
+}
+
+absl::Status Monitor::FollowShadows() {
+  std::shared_ptr<const ShadowList> list;
+  {
+    MutexLock lock(&source_mu_);
+    if (shadow_source_ != nullptr) list = shadow_source_();
+  }
+  if (list == shadow_list_) return absl::OkStatus();
+  static const ShadowList none;
+  const ShadowList& shadows = list == nullptr ? none : *list;
+  ShadowList added;
+  int64_t position = 0;
+  {
+    MutexLock lock(&mu_);
+    shadows_.KeepOnly(shadows);
+    position = position_;
+    for (const ShadowCalibrator& shadow : shadows) {
+      if (shadows_.Find(shadow.key) == nullptr) added.push_back(shadow);
+    }
+  }
+  for (const ShadowCalibrator& shadow : added) {
+    ASSIGN_OR_RETURN(ShadowFold::Entry entry, ReadShadow(shadow, position));
+    MutexLock lock(&mu_);
+    shadows_.Add(std::move(entry));
+  }
+  shadow_list_ = std::move(list);
+  TellFolded();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ShadowFold::Entry> Monitor::ReadShadow(const ShadowCalibrator& shadow, int64_t position) {
+  ShadowFold::Entry entry;
+  entry.shadow = shadow;
+  {
+    MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(entry.windows, fold_->NewWindows());
+  }
+  LogSelection selection;
+  selection.after_position = shadow.after_position;
+  selection.model = shadow.key.model;
+  selection.model_version = shadow.key.model_version;
+  ASSIGN_OR_RETURN(const std::vector<ScoredLabel> rows, store_.ReadNewest(selection, kShadowRows));
+  entry.truncated = static_cast<int64_t>(rows.size()) == kShadowRows;
+  for (const ScoredLabel& row : rows) {
+    if (row.position > position) break;  // Folded with the others.
+    const std::optional<WindowLabel> label = scorer_.ScoreAs(row, *shadow.calibrator);
+    if (!label.has_value() || !entry.windows->Push(*label).ok()) continue;
+    entry.label_position = row.position;
+  }
+  return entry;
 }
 
 void Monitor::Fold(absl::Span<const ScoredRow> rows) {
@@ -209,6 +293,10 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
     const bool counted = fold_->Fold(row.key, row.position, row.label).ok();
     if (counted) CountArrival(row);
     skipped_ += counted ? 0 : 1;
+    for (const auto& [key, label] : row.shadows) {
+      ShadowFold::Entry* const shadow = shadows_.Find(key);
+      if (shadow != nullptr && shadow->windows->Push(label).ok()) shadow->label_position = row.position;
+    }
   }
   position_ = rows.back().position;
   ReplayAcknowledgements(position_);
@@ -288,9 +376,13 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   const int64_t clock_micros = absl::ToUnixMicros(clock_.Now());
   MutexLock lock(&mu_);
   const int64_t now_micros = std::max(clock_micros, fold_->last_time_micros());
-  WindowMetrics metrics = fold_->Report(key, static_cast<int>(it - options_.windows.begin()), now_micros);
+  const int window_index = static_cast<int>(it - options_.windows.begin());
+  ShadowFold::Entry* const shadow = shadows_.Find(key);
+  WindowMetrics metrics = shadow != nullptr ? shadow->windows->Report(window_index, now_micros)
+                                            : fold_->Report(key, window_index, now_micros);
   report.position = position_;
-  report.label_position = fold_->LabelPosition(key);
+  report.label_position = shadow != nullptr ? shadow->label_position : fold_->LabelPosition(key);
+  if (shadow != nullptr) report.shadow_after = shadow->shadow.after_position;
   report.alarm = fold_->Alarm(key);
   report.counted_since = counted_since_;
   const auto arrivals = arrivals_.find(key);
@@ -299,13 +391,19 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   report.served = std::move(metrics.served);
   report.uncalibrated = std::move(metrics.uncalibrated);
   report.catching_up = position_ < end_at_start_;
-  report.truncated = metrics.truncated;
+  report.truncated = metrics.truncated || (shadow != nullptr && shadow->truncated);
   return report;
 }
 
 AlarmStatus Monitor::Alarm(const MonitorKey& key) const {
   MutexLock lock(&mu_);
   return fold_->Alarm(key);
+}
+
+LabelArrivals::Summary Monitor::Arrivals(const MonitorKey& key) const {
+  MutexLock lock(&mu_);
+  const auto arrivals = arrivals_.find(key);
+  return arrivals == arrivals_.end() ? LabelArrivals::Summary() : arrivals->second.summary();
 }
 
 absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
@@ -339,6 +437,8 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
 
 KeyRevision Monitor::Revision(const MonitorKey& key) const {
   MutexLock lock(&mu_);
+  const ShadowFold::Entry* const shadow = shadows_.Find(key);
+  if (shadow != nullptr) return {shadow->label_position, 0};
   return {fold_->LabelPosition(key), fold_->Alarm(key).acknowledgements};
 }
 

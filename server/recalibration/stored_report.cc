@@ -15,8 +15,8 @@ namespace {
 // One side of a report, row by row.
 class Side {
  public:
-  Side(int bins, bool detailed) : bins_(bins) {
-    if (detailed) details_.emplace(DetailOptions{.bins = bins});
+  explicit Side(const StoredMetricsOptions& options) : bins_(options.bins) {
+    if (options.detailed) details_.emplace(DetailOptions{.bins = options.bins, .go_on = options.go_on});
   }
 
   // `probabilities` may be empty.
@@ -56,23 +56,32 @@ class Side {
   double brier_ = 0;
 };
 
+absl::StatusOr<std::optional<WindowLabel>> ScoreRow(const ScoredLabel& row, const StoredMetricsOptions& options,
+                                                    LabelScorer& scorer) {
+  if (options.shadow != nullptr) return scorer.ScoreAs(row, *options.shadow);
+  ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
+  return std::optional<WindowLabel>(label);
+}
+
 }  // namespace
 
-absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection, int64_t max_rows,
-                                            int bins, bool detailed, CalibratorLookup lookup) {
+absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection,
+                                            const StoredMetricsOptions& options, CalibratorLookup lookup) {
   LabelScorer scorer(std::move(lookup));
-  Side served(bins, detailed), uncalibrated(bins, detailed);
+  Side served(options), uncalibrated(options);
   StoredMetrics metrics;
   const auto add_page = [&](absl::Span<const ScoredLabel> rows) -> absl::Status {
     for (const ScoredLabel& row : rows) {
-      ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
+      ASSIGN_OR_RETURN(const std::optional<WindowLabel> scored, ScoreRow(row, options, scorer));
+      if (!scored.has_value()) continue;
+      const WindowLabel& label = *scored;
       served.Add(label.served, scorer.served_probabilities(), row.label);
       uncalibrated.Add(label.uncalibrated, scorer.uncalibrated_probabilities(), row.label);
       metrics.position = std::max(metrics.position, row.position);
     }
-    return absl::OkStatus();
+    return options.go_on() ? absl::OkStatus() : absl::CancelledError("cancelled while labels were read");
   };
-  RETURN_IF_ERROR(VisitNewest(store, selection, max_rows, add_page));
+  RETURN_IF_ERROR(VisitNewest(store, selection, options.max_rows, add_page));
   RETURN_IF_ERROR(served.Measure(metrics.served, metrics.served_details));
   RETURN_IF_ERROR(uncalibrated.Measure(metrics.uncalibrated, metrics.uncalibrated_details));
   return metrics;
