@@ -170,8 +170,8 @@ struct WatchRequest {
 
 // A calibrator that became active against the one before, on the same labels: those after the fits of both.
 struct CalibratorComparison {
-  int64_t incumbent = 0, candidate = 0;  // versions; 0: plain softmax
-  int64_t n = 0;                         // labels compared
+  int64_t incumbent = 0, candidate = 0;           // versions; 0: plain softmax
+  int64_t n = 0;                                  // labels compared
   double nll_difference = 0, standard_error = 0;  // the candidate's less the incumbent's: below 0 is better
   double incumbent_ece = 0, candidate_ece = 0;
   double incumbent_accuracy = 0, candidate_accuracy = 0;
@@ -191,8 +191,8 @@ struct CalibratorInfo {
   std::string origin;  // "fit" or "shipped"
   std::optional<absl::Time> created, activated;
   std::optional<FitReport> report;
-  int64_t fit_position = 0;  // of the log: the fit saw no label after it
-  std::string note;          // why an automatic refit did not activate it
+  int64_t fit_position = 0;                        // of the log: the fit saw no label after it
+  std::string note;                                // why an automatic refit did not activate it
   std::optional<CalibratorComparison> comparison;  // of an activation that changed what is active
 };
 

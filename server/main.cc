@@ -102,7 +102,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
-      config.repository, ConnectRepository(config, **registry, class_names, table, alarms, refit_settings, device_lost));
+      config.repository,
+      ConnectRepository(config, **registry, class_names, table, alarms, refit_settings, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -118,11 +119,9 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   if (!monitor.ok()) return Fail(kExitStore, monitor.status());
   (*monitor)->SetShadows([&registry] { return (*registry)->Shadows(); });
   const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
-  std::unique_ptr<RefitController> refits =
-      RefitController::Create({.max_rows = config.recalibration.fit_max_rows,
-                               .max_bytes = config.recalibration.fit_max_bytes},
-                              refit_settings, **registry, **monitor, **store, clock,
-                              ConnectRefits(table, **monitor, *hub));
+  std::unique_ptr<RefitController> refits = RefitController::Create(
+      {.max_rows = config.recalibration.fit_max_rows, .max_bytes = config.recalibration.fit_max_bytes},
+      refit_settings, **registry, **monitor, **store, clock, ConnectRefits(table, **monitor, *hub));
 
   absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor = FeedbackIngestor::Create(
       config.feedback, **tickets, **store, clock,
@@ -152,9 +151,9 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     spdlog::info("admin address={}", admin->address());
   }
 
-  absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      config.grpc,
-      {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration, repository->get(), refits.get()});
+  absl::StatusOr<std::unique_ptr<GrpcServer>> server =
+      GrpcServer::Start(config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub,
+                                      config.recalibration, repository->get(), refits.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
   spdlog::info("serving address={}", (*server)->address());

@@ -15,7 +15,9 @@ RefitController::Hooks ConnectRefits(const ServingTable& table, CalibrationMonit
     return targets;
   };
   hooks.selection = [&table, &monitor](const MonitorKey& key) {
-    return CompareLabelled(monitor.Arrivals(key).labelled,
+    const LabelArrivals::Summary arrivals =
+        monitor.Arrivals(key);  // Before those issued: never more of them.
+    return CompareLabelled(arrivals.labelled,
                            table.Issued(key.model, key.model_version, key.calibrator_version));
   };
   hooks.activated = [&hub] { hub.ActiveChanged(); };

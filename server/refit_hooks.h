@@ -9,7 +9,8 @@
 namespace calserve {
 
 // Connects automatic refits with the room that they know nothing of: what is served, and how its labels
-// compare with all of its predictions; and those who watch with what it activates. All outlive the controller.
+// compare with all of its predictions; and those who watch with what it activates. All outlive the
+// controller.
 RefitController::Hooks ConnectRefits(const ServingTable& table, CalibrationMonitor& monitor, ReportHub& hub);
 
 }  // namespace calserve

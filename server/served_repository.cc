@@ -201,8 +201,8 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
                                   RefitSettings& refits, DeviceLostHook device_lost) {
-  const auto connection =
-      std::make_shared<Connection>(config, registry, class_names, table, alarms, refits, std::move(device_lost));
+  const auto connection = std::make_shared<Connection>(config, registry, class_names, table, alarms, refits,
+                                                       std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

@@ -16,8 +16,8 @@
 namespace calserve {
 
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
-// prediction loads and serves, recalibration has the calibrators and is told of the refits' policies, feedback
-// keeps the class names, monitoring is told of the alarms' options. All outlive the repository.
+// prediction loads and serves, recalibration has the calibrators and is told of the refits' policies,
+// feedback keeps the class names, monitoring is told of the alarms' options. All outlive the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
                                   RefitSettings& refits, DeviceLostHook device_lost);

@@ -157,14 +157,16 @@ void PrintComparison(const client::CalibratorInfo& calibrator, Session& session)
   TextTable table({{"on the same labels"},
                    {absl::StrCat("calibrator ", paired.incumbent), TextTable::Align::kRight},
                    {absl::StrCat("calibrator ", paired.candidate), TextTable::Align::kRight}});
-  table.AddRow({"ECE", absl::StrFormat("%.4f", paired.incumbent_ece), absl::StrFormat("%.4f", paired.candidate_ece)});
+  table.AddRow(
+      {"ECE", absl::StrFormat("%.4f", paired.incumbent_ece), absl::StrFormat("%.4f", paired.candidate_ece)});
   table.AddRow({"accuracy", absl::StrFormat("%.4f", paired.incumbent_accuracy),
                 absl::StrFormat("%.4f", paired.candidate_accuracy)});
   Print(table.ToString(session.terminal));
-  Print(absl::StrFormat("NLL differs by %+.4f, standard error %.4f, over %d labels (positions %d to %d), log "
-                        "e-value %.2f\n",
-                        paired.nll_difference, paired.standard_error, paired.n, paired.first_position,
-                        paired.last_position, paired.log_e_value));
+  Print(
+      absl::StrFormat("NLL differs by %+.4f, standard error %.4f, over %d labels (positions %d to %d), log "
+                      "e-value %.2f\n",
+                      paired.nll_difference, paired.standard_error, paired.n, paired.first_position,
+                      paired.last_position, paired.log_e_value));
 }
 
 absl::Status WriteCalibrator(const client::CalibratorInfo& calibrator, const Target& target,

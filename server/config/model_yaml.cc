@@ -123,9 +123,10 @@ void ReadAlarm(const std::string& path, const YamlValue& value, AlarmOptions* al
 void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* refit, Problems* problems) {
   using On = RefitPolicy::On;
   MappingReader reader(path, "refit", value);
-  reader.Choice<On>("on",
-                    {{"never", On::kNever}, {"alarm", On::kAlarm}, {"every", On::kEvery}, {"schedule", On::kSchedule}},
-                    &refit->on);
+  reader.Choice<On>(
+      "on",
+      {{"never", On::kNever}, {"alarm", On::kAlarm}, {"every", On::kEvery}, {"schedule", On::kSchedule}},
+      &refit->on);
   reader.Integer("every", kLeastRefitLabels, kMostRefitLabels, &refit->every);
   reader.Duration("schedule", kMostRefitPause, &refit->schedule);
   if (refit->schedule < absl::Minutes(1)) reader.Fail("schedule", "must be at least 1m");
@@ -139,8 +140,8 @@ void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* ref
   reader.Text("method", &method);
   const absl::StatusOr<CalibrationMethod> parsed = ParseMethod(method);
   if (!parsed.ok() || *parsed == CalibrationMethod::kNone) {
-    reader.Fail("method", absl::StrCat("must be a method that is fitted, as temperature or auto; was \"", method,
-                                       "\""));
+    reader.Fail("method", absl::StrCat("must be a method that is fitted, as temperature or auto; was \"",
+                                       method, "\""));
   } else {
     refit->method = *parsed;
   }

@@ -138,9 +138,10 @@ absl::Status SetActiveCalibrator(Connection& db, const std::string& model, int64
   if (version == active) return absl::OkStatus();
   if (active != 0) RETURN_IF_ERROR(SetState(db, model, active, "RETIRED", std::nullopt));
   if (version != 0) RETURN_IF_ERROR(SetState(db, model, version, "ACTIVE", now));
-  ASSIGN_OR_RETURN(Statement insert,
-                   db.Prepare("INSERT INTO activations (model, model_version, version, previous, time, position)"
-                              " VALUES (?, ?, ?, ?, ?, (SELECT next_position - 1 FROM log_head))"));
+  ASSIGN_OR_RETURN(
+      Statement insert,
+      db.Prepare("INSERT INTO activations (model, model_version, version, previous, time, position)"
+                 " VALUES (?, ?, ?, ?, ?, (SELECT next_position - 1 FROM log_head))"));
   insert.Bind(1, model);
   insert.Bind(2, model_version);
   insert.Bind(3, version);

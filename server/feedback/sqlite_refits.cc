@@ -77,8 +77,8 @@ absl::Status ReplaceRefitAttempt(sqlite::Connection& db, const RefitAttempt& att
   return SetNote(db, attempt);
 }
 
-absl::StatusOr<std::vector<RefitAttempt>> SelectRefitAttempts(sqlite::Connection& db, const std::string& model,
-                                                              int64_t model_version,
+absl::StatusOr<std::vector<RefitAttempt>> SelectRefitAttempts(sqlite::Connection& db,
+                                                              const std::string& model, int64_t model_version,
                                                               std::optional<int64_t> incumbent,
                                                               int64_t limit) {
   ASSIGN_OR_RETURN(Statement rows,

@@ -16,9 +16,10 @@ namespace calserve {
 // Attempts at a refit in SQLite: table refits. The contracts are Store's; what writes is called within a
 // write transaction.
 absl::Status ReplaceRefitAttempt(sqlite::Connection& db, const RefitAttempt& attempt);
-absl::StatusOr<std::vector<RefitAttempt>> SelectRefitAttempts(sqlite::Connection& db, const std::string& model,
-                                                              int64_t model_version,
-                                                              std::optional<int64_t> incumbent, int64_t limit);
+absl::StatusOr<std::vector<RefitAttempt>> SelectRefitAttempts(sqlite::Connection& db,
+                                                              const std::string& model, int64_t model_version,
+                                                              std::optional<int64_t> incumbent,
+                                                              int64_t limit);
 
 }  // namespace calserve
 

@@ -47,8 +47,8 @@ struct StoredCalibrator {
   CalibratorState state = CalibratorState::kFitted;
   absl::Time created;
   std::optional<absl::Time> activated;  // the last time it became active
-  int64_t fit_position = 0;  // of the log: no label after it was seen by the fit
-  std::string note;          // why an automatic refit did not activate it; empty where none fitted it
+  int64_t fit_position = 0;             // of the log: no label after it was seen by the fit
+  std::string note;  // why an automatic refit did not activate it; empty where none fitted it
 };
 
 // A change of what is active for a model version.

@@ -234,8 +234,9 @@ class Collector final : public prometheus::Collectable {
   }
 
   void AddRefits(Families& families) const {
-    MetricFamily& attempts = AddCounter(families, "calserve_refit_attempts_total",
-                                        "Automatic attempts to replace a version's calibrator, by how they ended");
+    MetricFamily& attempts =
+        AddCounter(families, "calserve_refit_attempts_total",
+                   "Automatic attempts to replace a version's calibrator, by how they ended");
     for (const RefitValues& refit : values_.refits) {
       const Labels of = {Label("model", refit.model), Label("version", absl::StrCat(refit.version))};
       Put(attempts, With(of, "outcome", "activated"), static_cast<double>(refit.activated));

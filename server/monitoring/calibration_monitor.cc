@@ -84,8 +84,8 @@ class Monitor final : public CalibrationMonitor {
   Store& store_;
   const Clock& clock_;
   const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
-  LabelScorer scorer_;              // Of the folder.
-  absl::Duration next_checkpoint_;  // Of the folder: steady time.
+  LabelScorer scorer_;                             // Of the folder.
+  absl::Duration next_checkpoint_;                 // Of the folder: steady time.
   std::shared_ptr<const ShadowList> shadow_list_;  // Of the folder.
 
   // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an

@@ -68,8 +68,7 @@ std::optional<WindowLabel> LabelScorer::ScoreAs(const ScoredLabel& row, const Ca
   if (classes != calibrator.classes() || row.label < 0 || row.label >= classes) return std::nullopt;
   WindowLabel scored;
   scored.time_micros = absl::ToUnixMicros(row.time);
-  served_probabilities_ =
-      ScoreProbabilities(calibrator, logits, row.label, &served_scratch_, scored.served);
+  served_probabilities_ = ScoreProbabilities(calibrator, logits, row.label, &served_scratch_, scored.served);
   uncalibrated_probabilities_ =
       ScoreProbabilities(Softmax(classes), logits, row.label, &uncalibrated_scratch_, scored.uncalibrated);
   if (served_probabilities_.empty() || uncalibrated_probabilities_.empty()) return std::nullopt;

@@ -38,8 +38,8 @@ class LabelScorer final {
   // Fails only as the lookup fails.
   absl::StatusOr<WindowLabel> Score(const ScoredLabel& row);
 
-  // As if `calibrator` had served it; nullopt for a row that cannot be told: without logits, of another number
-  // of classes, or with a label that is none of them.
+  // As if `calibrator` had served it; nullopt for a row that cannot be told: without logits, of another
+  // number of classes, or with a label that is none of them.
   std::optional<WindowLabel> ScoreAs(const ScoredLabel& row, const Calibrator& calibrator);
 
   // The probabilities that NLL and Brier of the row scored last are of; empty where it has none. Valid until

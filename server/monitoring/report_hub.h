@@ -42,9 +42,9 @@ bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, const KeyR
 // Gives every subscriber the newest reports, at the rate that it asked for. A subscriber is pulled, never
 // waited for: it is told once that something newer is there (`on_ready`, from the hub's thread, must not
 // wait) and takes the newest with Take() when it can; between the two nothing is queued. A fold is noticed
-// within 10 ms, another active calibrator too if ActiveChanged is called, else within 1 s; subscribers of the same window who take within 10 ms
-// share one report. Thread-safe. The hub outlives its subscribers, the monitor and
-// the clock outlive the hub.
+// within 10 ms, another active calibrator too if ActiveChanged is called, else within 1 s; subscribers of the
+// same window who take within 10 ms share one report. Thread-safe. The hub outlives its subscribers, the
+// monitor and the clock outlive the hub.
 class ReportHub {
  public:
   // Unsubscribes on destruction; after that neither on_ready nor the subscription's key is called again (the

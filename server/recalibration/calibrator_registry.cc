@@ -139,8 +139,8 @@ void Registry::FitUploaded(const CalibrationTarget& target, CalibrationMethod me
                            const FitOptions& options, LabelledLogits data, Progress progress, FitDone done) {
   if (const absl::Status status = CheckUploaded(target, data); !status.ok()) return std::move(done)(status);
   const auto rows = static_cast<int64_t>(data.labels.size());
-  auto read = [this, data = std::move(data)](
-                  const FitJob::ReadProgress&) mutable -> absl::StatusOr<LabelledLogits> {
+  auto read =
+      [this, data = std::move(data)](const FitJob::ReadProgress&) mutable -> absl::StatusOr<LabelledLogits> {
     // Where they come from is not known: no label that is there already may judge them.
     ASSIGN_OR_RETURN(const LogHead head, store_.Head());
     data.position = head.next_position - 1;
@@ -188,8 +188,9 @@ absl::StatusOr<CalibratorVersion> Registry::FitNow(const CalibrationTarget& targ
   told.progress = [this, go_on = std::move(go_on)](const std::string&, double) {
     return !stopping_.load(std::memory_order_relaxed) && go_on();
   };
-  ASSIGN_OR_RETURN(FitResult fit, FitCalibrator(method, LogitsView(absl::MakeConstSpan(data.logits), data.columns),
-                                                data.labels, told));
+  ASSIGN_OR_RETURN(
+      FitResult fit,
+      FitCalibrator(method, LogitsView(absl::MakeConstSpan(data.logits), data.columns), data.labels, told));
   return versions_.AddFitted(target, std::move(fit), data.position);
 }
 

@@ -97,8 +97,8 @@ class CalibratorRegistry {
   virtual std::shared_ptr<const ShadowList> Shadows() const = 0;
 
   // The two on the newest `max_rows` stored labels after the fits of both, by whichever calibrator they were
-  // served. Versions: 0 is plain softmax. NOT_FOUND. Runs on the caller's thread; `go_on`, asked now and then,
-  // false: CANCELLED.
+  // served. Versions: 0 is plain softmax. NOT_FOUND. Runs on the caller's thread; `go_on`, asked now and
+  // then, false: CANCELLED.
   virtual absl::StatusOr<PairedResult> Compare(const CalibrationTarget& target, int64_t incumbent,
                                                int64_t candidate, int64_t max_rows,
                                                const std::function<bool()>& go_on) = 0;

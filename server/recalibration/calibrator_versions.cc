@@ -88,8 +88,9 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const Calibratio
         absl::StrCat("the weights or class names of model ", target.model, " version ", target.model_version,
                      " were replaced while the calibrator was fitted; fit again"));
   }
-  ASSIGN_OR_RETURN(CalibratorVersion added, Add(target, CalibratorToJson({std::move(fit.spec), std::move(fit.report)}),
-                                                "fit", fit_position));
+  ASSIGN_OR_RETURN(
+      CalibratorVersion added,
+      Add(target, CalibratorToJson({std::move(fit.spec), std::move(fit.report)}), "fit", fit_position));
   NoteShadow(added);
   return added;
 }

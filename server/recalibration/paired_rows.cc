@@ -85,8 +85,7 @@ absl::StatusOr<PairedResult> CompareStored(Store& store, const CalibrationTarget
     }
     return go_on() ? absl::OkStatus() : Cancelled();
   };
-  RETURN_IF_ERROR(
-      VisitNewest(store, SelectionOf(target, labels.after_position), labels.max_rows, add_page));
+  RETURN_IF_ERROR(VisitNewest(store, SelectionOf(target, labels.after_position), labels.max_rows, add_page));
   return rows.Get();
 }
 
@@ -110,9 +109,9 @@ absl::StatusOr<SplitLabels> ReadSplit(Store& store, const CalibrationTarget& tar
     }
     return go_on() ? absl::OkStatus() : Cancelled();
   };
-  RETURN_IF_ERROR(VisitNewest(
-      store, SelectionOf(target, std::min(selection.fit_after, selection.judge_after)), selection.max_rows,
-      add_page));
+  RETURN_IF_ERROR(VisitNewest(store,
+                              SelectionOf(target, std::min(selection.fit_after, selection.judge_after)),
+                              selection.max_rows, add_page));
   return split;
 }
 

@@ -83,8 +83,9 @@ class Controller final : public RefitController {
   // Looks at every served version; returns when to look again without a label.
   absl::Time LookAtAll();
   absl::StatusOr<Look> LookAt(const CalibrationTarget& target);
-  absl::StatusOr<std::optional<RefitAttempt>> LastAttempt(const CalibrationTarget& target, int64_t incumbent,
-                                                          const std::optional<CalibratorActivation>& activation);
+  absl::StatusOr<std::optional<RefitAttempt>> LastAttempt(
+      const CalibrationTarget& target, int64_t incumbent,
+      const std::optional<CalibratorActivation>& activation);
   int64_t LabelsMissing(const Look& look) const;
   void Enqueue(const Look& look);
 
@@ -168,7 +169,8 @@ absl::Time Controller::LookAtAll() {
 }
 
 absl::StatusOr<std::optional<RefitAttempt>> Controller::LastAttempt(
-    const CalibrationTarget& target, int64_t incumbent, const std::optional<CalibratorActivation>& activation) {
+    const CalibrationTarget& target, int64_t incumbent,
+    const std::optional<CalibratorActivation>& activation) {
   ASSIGN_OR_RETURN(std::vector<RefitAttempt> attempts,
                    store_.ListRefitAttempts(target.model, target.model_version, incumbent, 1));
   if (attempts.empty()) return std::optional<RefitAttempt>();
@@ -267,8 +269,8 @@ void Controller::Attempt(const Look& look) {
   std::string failure;
   if (!status.ok() && GoOn()) {
     failure = std::string(status.message());
-    spdlog::warn("refit model={} version={} attempt={} failed: {}", look.target.model, look.target.model_version,
-                 look.step.attempt, failure);
+    spdlog::warn("refit model={} version={} attempt={} failed: {}", look.target.model,
+                 look.target.model_version, look.step.attempt, failure);
     Wait(look, look.policy.least_labels);
   }
   MutexLock lock(&shared_->mu);
@@ -291,8 +293,7 @@ absl::Status Controller::TryAttempt(const Look& look) {
   selection.max_rows = std::min(options_.max_rows, options_.max_bytes / row_bytes);
   ASSIGN_OR_RETURN(const SplitLabels split, ReadSplit(store_, look.target, selection, go_on));
   const auto fit_rows = static_cast<int64_t>(split.fit.labels.size());
-  const int64_t missing =
-      std::max(look.step.least_judge - split.judges, look.step.least_fit - fit_rows);
+  const int64_t missing = std::max(look.step.least_judge - split.judges, look.step.least_fit - fit_rows);
   if (missing > 0) {
     Wait(look, missing);
     return absl::OkStatus();
@@ -309,7 +310,8 @@ absl::Status Controller::TryAttempt(const Look& look) {
 
 absl::StatusOr<CalibratorVersion> Controller::Candidate(const Look& look, const SplitLabels& split) {
   if (look.step.kind == Kind::kRefit) {
-    return registry_.FitNow(look.target, look.policy.method, FitOptions(), split.fit, [this] { return GoOn(); });
+    return registry_.FitNow(look.target, look.policy.method, FitOptions(), split.fit,
+                            [this] { return GoOn(); });
   }
   if (look.previous != 0) return registry_.Get(look.target.model, look.target.model_version, look.previous);
   CalibratorVersion softmax;
@@ -342,8 +344,8 @@ absl::Status Controller::JudgeCandidate(const Look& look, const CalibratorVersio
   attempt.time = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   // Before any of them is looked at: they are spent whatever happens from here on.
   RETURN_IF_ERROR(store_.SaveRefitAttempt(attempt));
-  const absl::StatusOr<PairedResult> judged = CompareStored(store_, look.target, labels, *incumbent,
-                                                            *challenger, [this] { return GoOn(); });
+  const absl::StatusOr<PairedResult> judged =
+      CompareStored(store_, look.target, labels, *incumbent, *challenger, [this] { return GoOn(); });
   if (!judged.ok()) {
     if (!GoOn()) return judged.status();  // Noted at the next start.
     attempt.outcome = Outcome::kInterrupted;
@@ -361,8 +363,7 @@ absl::Status Controller::Conclude(const Look& look, const RefitVerdict& verdict,
   attempt.reason = verdict.reason;
   if (verdict.won) {
     const absl::Status activated =
-        registry_
-            .Activate(attempt.model, attempt.model_version, attempt.candidate, attempt.incumbent)
+        registry_.Activate(attempt.model, attempt.model_version, attempt.candidate, attempt.incumbent)
             .status();
     if (!activated.ok() && !absl::IsAborted(activated)) return activated;
     attempt.outcome = activated.ok() ? Outcome::kActivated : Outcome::kSuperseded;
@@ -371,9 +372,10 @@ absl::Status Controller::Conclude(const Look& look, const RefitVerdict& verdict,
   }
   RETURN_IF_ERROR(store_.SaveRefitAttempt(attempt));
   const bool rollback = attempt.kind == Kind::kRollback;
-  spdlog::info("refit model={} version={} kind={} attempt={} incumbent={} candidate={} activated={} reason=\"{}\"",
-               attempt.model, attempt.model_version, rollback ? "rollback" : "refit", attempt.attempt,
-               attempt.incumbent, attempt.candidate, attempt.outcome == Outcome::kActivated, attempt.reason);
+  spdlog::info(
+      "refit model={} version={} kind={} attempt={} incumbent={} candidate={} activated={} reason=\"{}\"",
+      attempt.model, attempt.model_version, rollback ? "rollback" : "refit", attempt.attempt,
+      attempt.incumbent, attempt.candidate, attempt.outcome == Outcome::kActivated, attempt.reason);
   MutexLock lock(&shared_->mu);
   RefitCounters& counters = shared_->counters[{look.target.model, look.target.model_version}];
   if (attempt.outcome == Outcome::kKept) ++counters.kept;
@@ -401,8 +403,8 @@ std::string Sentence(const Look& look, int64_t missing, absl::string_view failur
       return "the labels are not like all predictions (SELECTIVE_LABELS), or too few came since the start to "
              "tell";
     case RefitState::kGathering:
-      return absl::StrCat(look.step.kind == Kind::kRollback ? "a rollback" : "a refit", " waits for at least ",
-                          missing, " labels more", after);
+      return absl::StrCat(look.step.kind == Kind::kRollback ? "a rollback" : "a refit",
+                          " waits for at least ", missing, " labels more", after);
     case RefitState::kRunning:
       return "an attempt is under way";
   }
@@ -436,7 +438,8 @@ absl::StatusOr<RefitStatus> Controller::Status(const CalibrationTarget& target) 
 
 }  // namespace
 
-std::unique_ptr<RefitController> RefitController::Create(const Options& options, const RefitSettings& settings,
+std::unique_ptr<RefitController> RefitController::Create(const Options& options,
+                                                         const RefitSettings& settings,
                                                          CalibratorRegistry& registry,
                                                          CalibrationMonitor& monitor, Store& store,
                                                          const Clock& clock, Hooks hooks) {

@@ -31,9 +31,9 @@ struct RefitStatus {
   std::string reason;                                    // a sentence
   int64_t next_attempt = 1;                              // its number
   double next_level = 0;                                 // what it is tested at
-  int64_t labels_needed = 0;           // kGathering: at least so many labels more
-  std::optional<absl::Time> not_before;  // kCoolingDown, kWaiting for its time
-  std::vector<RefitAttempt> attempts;  // the newest first, at most kListedAttempts
+  int64_t labels_needed = 0;                             // kGathering: at least so many labels more
+  std::optional<absl::Time> not_before;                  // kCoolingDown, kWaiting for its time
+  std::vector<RefitAttempt> attempts;                    // the newest first, at most kListedAttempts
 };
 inline constexpr int64_t kListedAttempts = 20;
 

@@ -68,8 +68,7 @@ RefitStep NextStep(const RefitPolicy& policy, const RefitSituation& now) {
   const absl::Time cool =
       now.activation.has_value() ? now.activation->time + policy.cooldown : absl::InfinitePast();
   if (now.now < cool) {
-    return may_roll_back ? RollbackStep(policy, now, step)
-                         : Waiting(RefitState::kCoolingDown, cool, step);
+    return may_roll_back ? RollbackStep(policy, now, step) : Waiting(RefitState::kCoolingDown, cool, step);
   }
   int labels = policy.least_labels;
   step.fit_after = now.incumbent_fit_position;
@@ -118,8 +117,9 @@ RefitVerdict Judge(const RefitPolicy& policy, int64_t attempt, const PairedCompa
     return verdict;
   }
   if (paired.candidate_accuracy < paired.incumbent_accuracy - policy.guard) {
-    verdict.reason = absl::StrFormat("it loses more accuracy than guard, %.4f, allows: %.4f against %.4f; %s",
-                                     policy.guard, paired.candidate_accuracy, paired.incumbent_accuracy, figures);
+    verdict.reason =
+        absl::StrFormat("it loses more accuracy than guard, %.4f, allows: %.4f against %.4f; %s",
+                        policy.guard, paired.candidate_accuracy, paired.incumbent_accuracy, figures);
     return verdict;
   }
   verdict.won = true;

@@ -60,7 +60,7 @@ class RefitSettings final {
 // What the next step of a model version follows from.
 struct RefitSituation {
   absl::Time now;
-  int64_t log_end = 0;               // position of the last label, of any model
+  int64_t log_end = 0;  // position of the last label, of any model
   int64_t incumbent_fit_position = 0;
   std::optional<CalibratorActivation> activation;  // the last one
   bool activated_by_refit = false;                 // it was an attempt's of kind kRefit
@@ -85,11 +85,11 @@ struct RefitStep {
   absl::Time not_before = absl::InfiniteFuture();  // kWaiting, kCoolingDown: looked at again then
   // kGathering: an attempt at this, once there are labels enough.
   RefitAttempt::Kind kind = RefitAttempt::Kind::kRefit;
-  int64_t attempt = 1;       // its number
-  int64_t fit_after = 0;     // labels fitted on lie after this position,
-  int64_t judge_after = 0;   // those that judge after this one
-  int64_t least_fit = 0;     // so many are needed to fit on, 0 for a rollback
-  int64_t least_judge = 0;   // and so many to judge
+  int64_t attempt = 1;      // its number
+  int64_t fit_after = 0;    // labels fitted on lie after this position,
+  int64_t judge_after = 0;  // those that judge after this one
+  int64_t least_fit = 0;    // so many are needed to fit on, 0 for a rollback
+  int64_t least_judge = 0;  // and so many to judge
 };
 
 // Follows from its arguments alone. Labels before the alarm's estimated change point are not fitted on. Those

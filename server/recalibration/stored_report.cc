@@ -56,7 +56,8 @@ class Side {
   double brier_ = 0;
 };
 
-absl::StatusOr<std::optional<WindowLabel>> ScoreRow(const ScoredLabel& row, const StoredMetricsOptions& options,
+absl::StatusOr<std::optional<WindowLabel>> ScoreRow(const ScoredLabel& row,
+                                                    const StoredMetricsOptions& options,
                                                     LabelScorer& scorer) {
   if (options.shadow != nullptr) return scorer.ScoreAs(row, *options.shadow);
   ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));

@@ -30,8 +30,8 @@ struct StoredMetricsOptions {
   std::function<bool()> go_on = [] { return true; };  // asked now and then; false: CANCELLED
 };
 
-// Top-label metrics are of the confidence as served, NLL and Brier of the tickets' logits (LabelScorer). Waits
-// for the store; holds 10 bytes a row; with details 20, and about 70 more while it measures a side.
+// Top-label metrics are of the confidence as served, NLL and Brier of the tickets' logits (LabelScorer).
+// Waits for the store; holds 10 bytes a row; with details 20, and about 70 more while it measures a side.
 absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection,
                                             const StoredMetricsOptions& options, CalibratorLookup lookup);
 

@@ -137,7 +137,8 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
     grpc::CallbackServerContext*, const v1::GetCalibrationReportRequest* request,
     v1::GetCalibrationReportResponse* response) {
   WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
-  return RunLong(pool, [this, request, response](const GoOn& go_on) { return Report(*request, go_on, *response); });
+  return RunLong(pool,
+                 [this, request, response](const GoOn& go_on) { return Report(*request, go_on, *response); });
 }
 
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,

@@ -76,8 +76,8 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
                                                   const Snapshot& snapshot, const GoOn& go_on);
 
   const CalibrationBackends backends_;
-  // Last: their work uses the members above. Reports on stored labels read many rows; neither a rollback nor a
-  // report on a window waits behind them.
+  // Last: their work uses the members above. Reports on stored labels read many rows; neither a rollback nor
+  // a report on a window waits behind them.
   WorkerPool calibrator_thread_;
   WorkerPool report_thread_;
 };

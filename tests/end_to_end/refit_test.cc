@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -164,6 +165,45 @@ TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBel
   const auto rolled_back = api_->Rollback(rollback);
   ASSERT_TRUE(rolled_back.ok()) << rolled_back.status;
   EXPECT_EQ(rolled_back->calibrator().version(), 1);
+}
+
+// Wherever a kill falls, what is active is what the store says, no attempt is left under way, and no label
+// judges twice; and in the end the refit activates.
+TEST_F(RefitTest, KilledAtAnyPointItLeavesNothingHalfDoneAndGoesOn) {
+  Start(kOnAlarm);
+  CalibrateOnCleanImages();
+  std::uniform_int_distribution<int> milliseconds(0, 1500);
+  int64_t active = 1;
+  for (int kill = 0; kill < 5 && active == 1; ++kill) {
+    Stream(512, 50);
+    absl::SleepFor(absl::Milliseconds(milliseconds(generator_)));
+    server_->Signal(SIGKILL);
+    ASSERT_TRUE(server_->WaitForExit(absl::Seconds(30)).has_value());
+    StartServer();
+    const v1::GetRefitStatusResponse status = Status();
+    active = status.calibrator_version();
+    v1::ListCalibratorsRequest list;
+    list.set_model(kModel);
+    int actives = 0;
+    for (const v1::Calibrator& calibrator : api_->ListCalibrators(list)->calibrators()) {
+      if (calibrator.state() != v1::CALIBRATOR_STATE_ACTIVE) continue;
+      ++actives;
+      EXPECT_EQ(calibrator.version(), active);
+    }
+    EXPECT_EQ(actives, 1);
+    int64_t judged = INT64_MAX;
+    for (const v1::RefitAttempt& attempt : status.attempts()) {  // The newest first.
+      if (attempt.incumbent_version() != 1) continue;
+      EXPECT_LT(attempt.judged_position(), judged);
+      judged = attempt.judged_position();
+    }
+  }
+  for (int sent = 0; sent < 16384 && active == 1; sent += 512) {
+    Stream(512, 50);
+    absl::SleepFor(absl::Milliseconds(300));
+    active = Status().calibrator_version();
+  }
+  EXPECT_GT(active, 1) << Status().DebugString() << server_->log();
 }
 
 }  // namespace

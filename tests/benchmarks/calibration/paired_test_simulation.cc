@@ -136,8 +136,8 @@ void Delay(double incumbent, double candidate) {
   }
   std::sort(needed.begin(), needed.end());
   std::sort(t_needed.begin(), t_needed.end());
-  std::printf("| %g | %g | %d | %d | %d |\n", incumbent, candidate, needed[kLives / 2], needed[kLives * 9 / 10],
-              t_needed[kLives / 2]);
+  std::printf("| %g | %g | %d | %d | %d |\n", incumbent, candidate, needed[kLives / 2],
+              needed[kLives * 9 / 10], t_needed[kLives / 2]);
 }
 
 }  // namespace
@@ -146,7 +146,8 @@ void Delay(double incumbent, double candidate) {
 int main(int argc, char** argv) {
   using namespace calserve;
   const int lives = argc > 1 ? std::atoi(argv[1]) : 10'000;
-  std::printf("At the boundary of the null, %d labels, level %.3f %%, %d lives:\n\n", kRows, 100 * kAlpha, lives);
+  std::printf("At the boundary of the null, %d labels, level %.3f %%, %d lives:\n\n", kRows, 100 * kAlpha,
+              lives);
   std::printf("| candidate | T | T' | e-value wins | t-test wins |\n|---|---|---|---|---|\n");
   FalseWins("milder", 1, 2, lives);
   FalseWins("a little milder", 1, 1.1, lives);

@@ -80,8 +80,7 @@ TEST(PairedComparisonTest, MeanAndStandardErrorAreThoseOfThePairedDifferences) {
   }
   const double a = std::log(0.5 / 0.75), b = std::log(0.5 / 0.25), c = std::log(0.75 / 0.5);
   const double mean = (a + b + c) / 3;
-  const double variance =
-      ((a - mean) * (a - mean) + (b - mean) * (b - mean) + (c - mean) * (c - mean)) / 2;
+  const double variance = ((a - mean) * (a - mean) + (b - mean) * (b - mean) + (c - mean) * (c - mean)) / 2;
   const PairedComparison paired = accumulator.Get();
   EXPECT_EQ(paired.n, 3);
   EXPECT_NEAR(paired.nll_difference, mean, 1e-12);

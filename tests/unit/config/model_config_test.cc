@@ -219,7 +219,8 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("model.yaml:6: alarm.tolerance must be a number from 0 to 0.25; was \"0.3\""));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: sometimes}"),
               HasSubstr("refit.on must be never | alarm | every | schedule"));
-  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {method: none}"), HasSubstr("refit.method must be a method"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {method: none}"),
+              HasSubstr("refit.method must be a method"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {schedule: 1s}"), HasSubstr("refit.schedule must be"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tau: 0.01}"),
               HasSubstr("alarm.tau is not a known key"));

@@ -44,7 +44,9 @@ class ForwardingStore : public Store {
                                                                      int64_t model_version) override {
     return to_.LastActivation(model, model_version);
   }
-  absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override { return to_.SaveRefitAttempt(attempt); }
+  absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override {
+    return to_.SaveRefitAttempt(attempt);
+  }
   absl::StatusOr<std::vector<RefitAttempt>> ListRefitAttempts(const std::string& model, int64_t model_version,
                                                               std::optional<int64_t> incumbent,
                                                               int64_t limit) override {

@@ -173,7 +173,8 @@ class MemoryStore final : public Store {
       if (!incumbent.has_value() || attempt.incumbent == *incumbent) listed.push_back(attempt);
     }
     std::sort(listed.begin(), listed.end(), [](const RefitAttempt& a, const RefitAttempt& b) {
-      return std::tuple(b.time, b.judged_position, b.attempt) < std::tuple(a.time, a.judged_position, a.attempt);
+      return std::tuple(b.time, b.judged_position, b.attempt) <
+             std::tuple(a.time, a.judged_position, a.attempt);
     });
     if (static_cast<int64_t>(listed.size()) > limit) listed.resize(limit);
     return listed;
@@ -277,7 +278,8 @@ class MemoryStore final : public Store {
   std::map<Uuid, int32_t> labels_ ABSL_GUARDED_BY(mu_);
   std::vector<StoredCalibrator> calibrators_ ABSL_GUARDED_BY(mu_);
   std::map<std::tuple<std::string, int64_t, int64_t, int64_t>, RefitAttempt> refits_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<std::string, int64_t>, std::vector<CalibratorActivation>> activations_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<std::string, int64_t>, std::vector<CalibratorActivation>> activations_
+      ABSL_GUARDED_BY(mu_);
   std::map<std::tuple<int64_t, std::string, int64_t, int64_t>, Acknowledgement> acknowledgements_
       ABSL_GUARDED_BY(mu_);
   std::map<std::string, SavedCheckpoint> checkpoints_ ABSL_GUARDED_BY(mu_);

@@ -28,7 +28,8 @@ TEST_P(StoreConformanceTest, RefitAttemptsAreListedByIncumbentTheNewestFirst) {
   for (const RefitAttempt& each : {second, first, rollback}) {
     ASSERT_TRUE(store_->SaveRefitAttempt(each).ok());
   }
-  EXPECT_THAT(*store_->ListRefitAttempts("m'; --", 2, std::nullopt, 10), ElementsAre(rollback, second, first));
+  EXPECT_THAT(*store_->ListRefitAttempts("m'; --", 2, std::nullopt, 10),
+              ElementsAre(rollback, second, first));
   EXPECT_THAT(*store_->ListRefitAttempts("m'; --", 2, 0, 1), ElementsAre(second));
   EXPECT_THAT(*store_->ListRefitAttempts("m'; --", 3, std::nullopt, 10), IsEmpty());
 }

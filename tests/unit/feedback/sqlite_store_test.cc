@@ -167,8 +167,9 @@ TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
-  Outsider(file()).Execute(
-      absl::StrCat(kUndoVersion4, "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
+  Outsider(file()).Execute(absl::StrCat(
+      kUndoVersion4,
+      "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
       "1, 3, 'all of it');"
       "PRAGMA user_version = 1"));
   for (int start = 0; start < 2; ++start) {

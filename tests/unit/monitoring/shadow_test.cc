@@ -26,8 +26,8 @@ class ShadowTest : public ::testing::Test {
   void SetShadow(int64_t after_position) {
     {
       MutexLock lock(&mu_);
-      shadows_ = std::make_shared<ShadowList>(ShadowList{
-          {kShadow, after_position, std::make_shared<const Calibrator>(TemperatureOf(3))}});
+      shadows_ = std::make_shared<ShadowList>(
+          ShadowList{{kShadow, after_position, std::make_shared<const Calibrator>(TemperatureOf(3))}});
     }
     monitor_->Notify();
   }

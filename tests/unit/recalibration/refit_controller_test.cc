@@ -49,11 +49,11 @@ class RefitControllerTest : public ::testing::Test {
     settings_.Set(kTarget.model, policy_);
     registry_ = *CalibratorRegistry::Create({}, store_, clock_, [](const CalibratorVersion&) {});
     ASSERT_TRUE(registry_->AddModelVersion(kTarget, "").ok());
-    monitor_ = *CalibrationMonitor::Create(
-        {.windows = {"last_1000"}}, store_, clock_,
-        [this](const std::string& model, int64_t model_version, int64_t version) {
-          return registry_->Find(model, model_version, version);
-        });
+    monitor_ =
+        *CalibrationMonitor::Create({.windows = {"last_1000"}}, store_, clock_,
+                                    [this](const std::string& model, int64_t model_version, int64_t version) {
+                                      return registry_->Find(model, model_version, version);
+                                    });
     controller_ = RefitController::Create({.pause = absl::Milliseconds(1)}, settings_, *registry_, *monitor_,
                                           store_, clock_,
                                           {[] { return std::vector<CalibrationTarget>{kTarget}; },
@@ -72,11 +72,11 @@ class RefitControllerTest : public ::testing::Test {
   // Labels drawn from softmax(z / temperature), served with what is active.
   void Label(int rows, double temperature) {
     const CalibratorVersion active = registry_->Active("fashion", 3);
-    std::vector<ScoredLabel> labels =
-        ScoredLabels(OverconfidentLogits(rows, temperature, static_cast<unsigned>(next_)),
-                     *Calibrator::Create(active.spec.classes == kTarget.classes ? active.spec
-                                             : Calibrator::None(kTarget.classes).spec()),
-                     active.version, next_);
+    std::vector<ScoredLabel> labels = ScoredLabels(
+        OverconfidentLogits(rows, temperature, static_cast<unsigned>(next_)),
+        *Calibrator::Create(
+            active.spec.classes == kTarget.classes ? active.spec : Calibrator::None(kTarget.classes).spec()),
+        active.version, next_);
     next_ += rows;
     clock_.Advance(absl::Seconds(1));
     ASSERT_TRUE(store_.Append(absl::MakeSpan(labels), clock_.Now()).ok());
@@ -162,7 +162,8 @@ TEST_F(RefitControllerTest, LabelsThatJudgedNeverJudgeAgainForTheSameIncumbent) 
   WaitForAttempts(1);
   Restart();
   RefitStatus status = WaitUntilQuiet();
-  EXPECT_EQ(status.attempts.size(), 1u) << "the same labels make no second attempt, not after a restart either";
+  EXPECT_EQ(status.attempts.size(), 1u)
+      << "the same labels make no second attempt, not after a restart either";
   EXPECT_EQ(status.next_attempt, 2);
   EXPECT_DOUBLE_EQ(status.next_level, AttemptLevel(1e-9, 2));
   Label(2600, 1.25);

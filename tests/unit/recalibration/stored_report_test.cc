@@ -96,9 +96,9 @@ TEST_F(StoredReportTest, AShadowIsScoredAsIfItHadServed) {
   StoredMetricsOptions options{.max_rows = kRows};
   options.shadow = std::make_shared<const Calibrator>(
       *Calibrator::Create({CalibrationMethod::kTemperature, kTarget.classes, {{"temperature", {2.0}}}}));
-  const StoredMetrics shadow = *MeasureStored(
-      store_, {}, options,
-      [](const std::string&, int64_t, int64_t) { return std::make_shared<const Calibrator>(Served()); });
+  const StoredMetrics shadow = *MeasureStored(store_, {}, options, [](const std::string&, int64_t, int64_t) {
+    return std::make_shared<const Calibrator>(Served());
+  });
   const StoredMetrics served = Measure(kRows);
   EXPECT_EQ(shadow.served.n, kRows);
   EXPECT_LT(*shadow.served.nll, *served.served.nll) << "labels were drawn at a temperature of 2";
