@@ -412,27 +412,30 @@ std::string Sentence(const Look& look, int64_t missing, absl::string_view failur
 }
 
 absl::StatusOr<RefitStatus> Controller::Status(const CalibrationTarget& target) {
-  ASSIGN_OR_RETURN(Look look, LookAt(target));
+  const ModelVersion of{target.model, target.model_version};
   RefitStatus status;
+  bool running = false;
+  std::string failure;
+  {
+    MutexLock lock(&shared_->mu);
+    running = shared_->running && shared_->of == of;
+    const auto failed = shared_->failures.find(of);
+    if (failed != shared_->failures.end()) failure = failed->second;
+  }
+  // Before what is active: an attempt that has ended here has taken effect there.
+  ASSIGN_OR_RETURN(status.attempts, store_.ListRefitAttempts(target.model, target.model_version, std::nullopt,
+                                                             kListedAttempts));
+  ASSIGN_OR_RETURN(Look look, LookAt(target));
+  if (running) look.step.state = RefitState::kRunning;
   status.policy = look.policy;
   status.active = look.incumbent;
   status.kind = look.step.kind;
   status.next_attempt = look.step.attempt;
   status.next_level = AttemptLevel(look.policy.alpha, look.step.attempt);
-  if (look.step.state == RefitState::kGathering) status.labels_needed = LabelsMissing(look);
-  std::string failure;
-  {
-    const ModelVersion of{target.model, target.model_version};
-    MutexLock lock(&shared_->mu);
-    if (shared_->running && shared_->of == of) look.step.state = RefitState::kRunning;
-    const auto failed = shared_->failures.find(of);
-    if (failed != shared_->failures.end()) failure = failed->second;
-  }
   status.state = look.step.state;
+  if (status.state == RefitState::kGathering) status.labels_needed = LabelsMissing(look);
   if (look.step.not_before != absl::InfiniteFuture()) status.not_before = look.step.not_before;
   status.reason = Sentence(look, status.labels_needed, failure);
-  ASSIGN_OR_RETURN(status.attempts, store_.ListRefitAttempts(target.model, target.model_version, std::nullopt,
-                                                             kListedAttempts));
   return status;
 }
 

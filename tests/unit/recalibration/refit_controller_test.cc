@@ -45,6 +45,12 @@ class RefitControllerTest : public ::testing::Test {
   }
   ~RefitControllerTest() override { Stop(); }
 
+  // A strict level: labels that are only a little off do not meet it.
+  void UnprovableEvery1000Labels() {
+    policy_.on = RefitPolicy::On::kEvery;
+    policy_.every = 1000;
+    policy_.alpha = 1e-9;
+  }
   void Start() {
     settings_.Set(kTarget.model, policy_);
     registry_ = *CalibratorRegistry::Create({}, store_, clock_, [](const CalibratorVersion&) {});
@@ -142,8 +148,7 @@ TEST_F(RefitControllerTest, AnAlarmLeadsToAnActivationOnceThereAreLabelsEnough) 
 }
 
 TEST_F(RefitControllerTest, ARefitThatDoesNotWinStaysFittedWithItsReason) {
-  // A strict level, and labels that are only a little off: the alarm is raised, the proof is not made.
-  policy_.alpha = 1e-9;
+  UnprovableEvery1000Labels();
   Start();
   Label(4000, 1.25);
   const RefitStatus status = WaitForAttempts(1);
@@ -156,7 +161,7 @@ TEST_F(RefitControllerTest, ARefitThatDoesNotWinStaysFittedWithItsReason) {
 }
 
 TEST_F(RefitControllerTest, LabelsThatJudgedNeverJudgeAgainForTheSameIncumbent) {
-  policy_.alpha = 1e-9;
+  UnprovableEvery1000Labels();
   Start();
   Label(3000, 1.25);
   WaitForAttempts(1);
@@ -231,14 +236,14 @@ TEST_F(RefitControllerTest, AKillWhileItJudgesSpendsTheLabelsAndActivatesNothing
   Start();
   store_.killed_ = true;
   Label(3000, 2.5);
-  WaitFor([](const RefitStatus& status) {
-    return !status.attempts.empty() && status.state != RefitState::kRunning;
-  });
+  const absl::Time end = absl::Now() + kPatience;
+  while (controller_->counters().empty() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(2));
+  ASSERT_EQ(controller_->counters().at({"fashion", 3}).failed, 1);
   Stop();
   store_.killed_ = false;
   EXPECT_EQ(store_.ListRefitAttempts("fashion", 3, 0, 10)->front().outcome, Outcome::kJudging);
   Start();
-  RefitStatus status = WaitUntilQuiet();
+  const RefitStatus status = WaitForAttempts(1);
   EXPECT_EQ(status.attempts.front().outcome, Outcome::kInterrupted);
   EXPECT_EQ(status.active, 0);
   EXPECT_EQ(status.next_attempt, 2);
