@@ -185,7 +185,8 @@ TEST_F(RefitTest, KilledAtAnyPointItLeavesNothingHalfDoneAndGoesOn) {
     v1::ListCalibratorsRequest list;
     list.set_model(kModel);
     int actives = 0;
-    for (const v1::Calibrator& calibrator : api_->ListCalibrators(list)->calibrators()) {
+    const auto listed = api_->ListCalibrators(list);
+    for (const v1::Calibrator& calibrator : listed->calibrators()) {
       if (calibrator.state() != v1::CALIBRATOR_STATE_ACTIVE) continue;
       ++actives;
       EXPECT_EQ(calibrator.version(), active);
