@@ -84,8 +84,17 @@ class RefitTest : public ::testing::Test {
     Stream(2048, 0);
     const auto fitted = Fit(*api_, StoredFit(v1::CALIBRATION_METHOD_TEMPERATURE));
     ASSERT_TRUE(fitted.ok()) << fitted.status;
+    EXPECT_EQ(fitted->fit_position(), 2048);
+    Stream(256, 0);
+    const v1::WindowReport shadow = WaitForLabels(*api_, fitted->version(), 256);
+    EXPECT_TRUE(shadow.shadow());
+    EXPECT_EQ(shadow.shadow_after_position(), 2048);
+    EXPECT_EQ(shadow.served().n(), 256) << "served by softmax, scored as if by the new one";
     const auto activated = api_->Activate(ActivateRequest(fitted->version(), 0));
     ASSERT_TRUE(activated.ok()) << activated.status;
+    EXPECT_EQ(activated->comparison().n(), 256) << "labels that neither was fitted on";
+    EXPECT_EQ(activated->comparison().first_position(), 2049);
+    EXPECT_EQ(activated->comparison().last_position(), 2304);
   }
   v1::GetRefitStatusResponse Status() {
     v1::GetRefitStatusRequest request;
@@ -165,6 +174,8 @@ TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBel
   const auto rolled_back = api_->Rollback(rollback);
   ASSERT_TRUE(rolled_back.ok()) << rolled_back.status;
   EXPECT_EQ(rolled_back->calibrator().version(), 1);
+  EXPECT_EQ(rolled_back->comparison().incumbent_version(), 2);
+  EXPECT_GT(rolled_back->comparison().nll_difference(), 0) << "the answer says that it was better";
 }
 
 // Wherever a kill falls, what is active is what the store says, no attempt is left under way, and no label
