@@ -79,8 +79,10 @@ class RefitTest : public ::testing::Test {
       Label(*api_, labelled);
     }
   }
-  // Set up as somebody would who starts: fitted to clean images, and activated.
-  void CalibrateOnCleanImages() {
+  // Set up as somebody would who starts: fitted to clean images and activated by hand; then `refit` is put into
+  // model.yaml, and the server started again.
+  void CalibrateOnCleanImages(const std::string& refit) {
+    Start("");
     Stream(2048, 0);
     const auto fitted = Fit(*api_, StoredFit(v1::CALIBRATION_METHOD_TEMPERATURE));
     ASSERT_TRUE(fitted.ok()) << fitted.status;
@@ -95,6 +97,9 @@ class RefitTest : public ::testing::Test {
     EXPECT_EQ(activated->comparison().n(), 256) << "labels that neither was fitted on";
     EXPECT_EQ(activated->comparison().first_position(), 2049);
     EXPECT_EQ(activated->comparison().last_position(), 2304);
+    server_->Signal(SIGTERM);
+    ASSERT_TRUE(server_->WaitForExit(absl::Seconds(30)).has_value());
+    Start(refit);
   }
   v1::GetRefitStatusResponse Status() {
     v1::GetRefitStatusRequest request;
@@ -140,8 +145,7 @@ class RefitTest : public ::testing::Test {
 constexpr char kOnAlarm[] = "\nrefit: {on: alarm, least_labels: 1000, cooldown: 1s}\n";
 
 TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBelowItsBar) {
-  Start(kOnAlarm);
-  CalibrateOnCleanImages();
+  CalibrateOnCleanImages(kOnAlarm);
 
   // From here on nobody touches anything.
   Stream(2048, 0);
@@ -181,8 +185,7 @@ TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBel
 // Wherever a kill falls, what is active is what the store says, no attempt is left under way, and no label
 // judges twice; and in the end the refit activates.
 TEST_F(RefitTest, KilledAtAnyPointItLeavesNothingHalfDoneAndGoesOn) {
-  Start(kOnAlarm);
-  CalibrateOnCleanImages();
+  CalibrateOnCleanImages(kOnAlarm);
   std::uniform_int_distribution<int> milliseconds(0, 1500);
   int64_t active = 1;
   for (int kill = 0; kill < 5 && active == 1; ++kill) {
