@@ -79,8 +79,8 @@ class RefitTest : public ::testing::Test {
       Label(*api_, labelled);
     }
   }
-  // Set up as somebody would who starts: fitted to clean images and activated by hand; then `refit` is put into
-  // model.yaml, and the server started again.
+  // Set up as somebody would who starts: fitted to clean images and activated by hand; then `refit` is put
+  // into model.yaml, and the server started again.
   void CalibrateOnCleanImages(const std::string& refit) {
     Start("");
     Stream(2048, 0);
