@@ -142,7 +142,7 @@ class RefitTest : public ::testing::Test {
   int next_image_ = 0;
 };
 
-constexpr char kOnAlarm[] = "\nrefit: {on: alarm, least_labels: 1000, cooldown: 1s}\n";
+constexpr char kOnAlarm[] = "\nrefit: {on: alarm, least_labels: 2000, cooldown: 1s}\n";
 
 TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBelowItsBar) {
   CalibrateOnCleanImages(kOnAlarm);
@@ -152,7 +152,7 @@ TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBel
   EXPECT_LT(Window(1, "last_1000").served().ece(), kBar);
   EXPECT_EQ(Status().attempts_size(), 0);
 
-  const v1::GetRefitStatusResponse status = StreamUntilAttempts(1, 50, 8192);
+  const v1::GetRefitStatusResponse status = StreamUntilAttempts(1, 40, 8192);
   ASSERT_EQ(status.attempts_size(), 1) << status.DebugString() << server_->log();
   const v1::RefitAttempt& attempt = status.attempts(0);
   EXPECT_EQ(attempt.outcome(), v1::REFIT_OUTCOME_ACTIVATED) << attempt.reason();
@@ -162,7 +162,7 @@ TEST_F(RefitTest, ANoiseJumpRaisesTheAlarmTheRefitActivatesAndTheEceComesBackBel
   EXPECT_GT(before.served().ece(), kBar) << "the old version's windows stay readable";
   EXPECT_TRUE(before.alarm().has_since());
 
-  Stream(3072, 50);
+  Stream(3072, 40);
   const v1::WindowReport after = WaitForLabels(*api_, 2, 3072);
   EXPECT_LT(after.served().ece(), kBar);
   EXPECT_EQ(Status().calibrator_version(), 2);
