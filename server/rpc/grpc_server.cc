@@ -35,7 +35,7 @@ class GrpcServerImpl final : public GrpcServer {
       : options_(options),
         prediction_(b.predictor, calls_),
         feedback_(b.ingestor, calls_),
-        calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
+        calibration_({b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits, b.refits}),
         models_(b.table, b.registry, b.repository, calls_),
         kserve_({b.predictor, b.table, b.monitor, b.repository, calls_, ready_}) {}
 

@@ -13,6 +13,7 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_controller.h"
 
 namespace calserve {
 
@@ -34,6 +35,7 @@ struct GrpcBackends {
   ReportHub& hub;
   RecalibrationOptions limits;
   ModelRepository* repository = nullptr;  // null: what the table serves is all there is
+  RefitController* refits = nullptr;      // null: nothing is refitted by itself
 };
 
 // The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection. Plain
