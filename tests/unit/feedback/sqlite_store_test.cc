@@ -201,7 +201,7 @@ TEST_F(SqliteStoreTest, ASchemaWithoutInclusionProbabilitiesIsBroughtUpToDate) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
-  Outsider(file()).Execute("ALTER TABLE feedback DROP COLUMN inclusion_probability; PRAGMA user_version = 3");
+  Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   for (const ScoredLabel& row : *store_->Read({}, 10)) EXPECT_FALSE(row.inclusion_probability.has_value());
