@@ -82,6 +82,11 @@ class Registry final : public CalibratorRegistry {
  private:
   absl::StatusOr<int64_t> RowLimit(int64_t max_rows) const;
   absl::Status CheckUploaded(const CalibrationTarget& target, const LabelledLogits& data) const;
+  // What the logits leave of fit_max_bytes. At least 1: 0 is no limit.
+  int64_t BytesBesideLogits(const LabelledLogits& data) const {
+    const auto taken = static_cast<int64_t>(data.logits.size() * sizeof(float));
+    return std::max<int64_t>(1, options_.fit_max_bytes - taken);
+  }
   void Enqueue(FitJob job, FitDone done);
   absl::StatusOr<CalibratorVersion> Run(FitJob job);
 
@@ -174,9 +179,7 @@ absl::StatusOr<CalibratorVersion> Registry::Run(FitJob job) {
   ASSIGN_OR_RETURN(const LabelledLogits data, std::move(job.read)(read));
   rows = static_cast<int64_t>(data.labels.size());
   job.options.progress = go_on;
-  // What the logits leave of it. At least 1: 0 is no limit.
-  const auto taken = static_cast<int64_t>(data.logits.size() * sizeof(float));
-  job.options.max_bytes = std::max<int64_t>(1, options_.fit_max_bytes - taken);
+  job.options.max_bytes = BytesBesideLogits(data);
   ASSIGN_OR_RETURN(FitResult fit,
                    FitCalibrator(job.method, LogitsView(absl::MakeConstSpan(data.logits), data.columns),
                                  data.labels, job.options));
@@ -188,6 +191,7 @@ absl::StatusOr<CalibratorVersion> Registry::FitNow(const CalibrationTarget& targ
                                                    const FitOptions& options, const LabelledLogits& data,
                                                    std::function<bool()> go_on) {
   FitOptions told = options;
+  told.max_bytes = BytesBesideLogits(data);
   told.progress = [this, go_on = std::move(go_on)](const std::string&, double) {
     return !stopping_.load(std::memory_order_relaxed) && go_on();
   };

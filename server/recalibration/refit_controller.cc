@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <set>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
@@ -31,6 +32,17 @@ struct Look {
   int64_t previous = 0;  // active before the incumbent
   RefitStep step;
 };
+
+// Whoever asks the incumbent for prediction sets gets them of its successor too; without any, those that
+// FitCalibrator takes where nothing is said.
+FitOptions FitOptionsAfter(const Calibrator& incumbent) {
+  std::set<double> alphas;
+  for (const SetThreshold& threshold : incumbent.spec().set_thresholds) alphas.insert(threshold.alpha);
+  if (alphas.empty()) alphas = {0.05, 0.1};
+  FitOptions options;
+  options.set_alphas.assign(alphas.rbegin(), alphas.rend());
+  return options;
+}
 
 class Controller final : public RefitController {
  public:
@@ -310,7 +322,8 @@ absl::Status Controller::TryAttempt(const Look& look) {
 
 absl::StatusOr<CalibratorVersion> Controller::Candidate(const Look& look, const SplitLabels& split) {
   if (look.step.kind == Kind::kRefit) {
-    return registry_.FitNow(look.target, look.policy.method, FitOptions(), split.fit,
+    ASSIGN_OR_RETURN(const auto incumbent, CalibratorOf(look.target, look.incumbent));
+    return registry_.FitNow(look.target, look.policy.method, FitOptionsAfter(*incumbent), split.fit,
                             [this] { return GoOn(); });
   }
   if (look.previous != 0) return registry_.Get(look.target.model, look.target.model_version, look.previous);

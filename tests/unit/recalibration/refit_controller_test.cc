@@ -1,9 +1,11 @@
 #include "server/recalibration/refit_controller.h"
 
 #include <atomic>
+#include <set>
 
 #include "absl/strings/match.h"
 #include "absl/time/clock.h"
+#include "calibration_io/calibrator_json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/feedback/forwarding_store.h"
@@ -134,7 +136,9 @@ class RefitControllerTest : public ::testing::Test {
 TEST_F(RefitControllerTest, AnAlarmLeadsToAnActivationOnceThereAreLabelsEnough) {
   Start();
   Label(500, 2.5);
-  EXPECT_GT(WaitUntilQuiet().labels_needed, 0);
+  WaitFor([](const RefitStatus& status) {  // Its alarm is raised.
+    return status.state == RefitState::kGathering && status.labels_needed > 0;
+  });
   Label(2000, 2.5);
   const RefitStatus status = WaitForAttempts(1);
   const RefitAttempt& attempt = status.attempts.front();
@@ -145,6 +149,22 @@ TEST_F(RefitControllerTest, AnAlarmLeadsToAnActivationOnceThereAreLabelsEnough) 
   EXPECT_NEAR(registry_->Active("fashion", 3).spec.parameters[0].values[0], 2.5, 0.3);
   EXPECT_GT(registry_->Active("fashion", 3).fit_position, 2400);
   EXPECT_EQ(controller_->counters().at({"fashion", 3}).activated, 1);
+}
+
+TEST_F(RefitControllerTest, TheSuccessorHasPredictionSetsOfTheSameAlphas) {
+  policy_.cooldown = absl::ZeroDuration();
+  Start();
+  CalibratorDocument shipped{Calibrator::None(kTarget.classes).spec(), std::nullopt};
+  shipped.spec.set_thresholds = {{ConformalScore::kThr, 0.2, 0.7, 100}, {ConformalScore::kThr, 0.03, 0.9, 100}};
+  ASSERT_TRUE(registry_->AddModelVersion(kTarget, CalibratorToJson(shipped)).ok());
+  ASSERT_EQ(registry_->Active("fashion", 3).version, 1);
+  Label(2500, 2.5);
+  ASSERT_EQ(WaitForAttempts(1).active, 2);
+  std::set<double> alphas;
+  for (const SetThreshold& threshold : registry_->Active("fashion", 3).spec.set_thresholds) {
+    alphas.insert(threshold.alpha);
+  }
+  EXPECT_THAT(alphas, testing::ElementsAre(0.03, 0.2));
 }
 
 TEST_F(RefitControllerTest, ARefitThatDoesNotWinStaysFittedWithItsReason) {
