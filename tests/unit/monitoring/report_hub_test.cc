@@ -142,7 +142,7 @@ class ReportHubTest : public ::testing::Test {
  protected:
   Subscription Watch(std::vector<std::string> windows = {"last_1000"},
                      absl::Duration min_interval = absl::Milliseconds(10)) {
-    return {[] { return kKey; }, std::move(windows), min_interval};
+    return {[] { return kKey; }, nullptr, std::move(windows), min_interval};
   }
   std::unique_ptr<ReportHub::Subscriber> Subscribe(Bell& bell, Subscription subscription) {
     return *hub_->Subscribe(std::move(subscription), bell.Ring());
