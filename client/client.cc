@@ -162,6 +162,18 @@ absl::StatusOr<std::vector<CalibratorInfo>> Client::ListCalibrators(const std::s
   return out;
 }
 
+namespace {
+
+// The answer to an activation or a rollback.
+template <typename Response>
+CalibratorInfo Activated(const Response& response) {
+  CalibratorInfo out = FromProto(response.calibrator());
+  if (response.has_comparison()) out.comparison = FromProto(response.comparison());
+  return out;
+}
+
+}  // namespace
+
 absl::StatusOr<CalibratorInfo> Client::ActivateCalibrator(const std::string& model, int64_t model_version,
                                                           int64_t version,
                                                           int64_t expected_active_version) const {
@@ -174,7 +186,7 @@ absl::StatusOr<CalibratorInfo> Client::ActivateCalibrator(const std::string& mod
   const auto response =
       CallUnary(*connection_, stub, &v1::CalibrationService::Stub::ActivateCalibrator, request);
   if (!response.ok()) return response.status();
-  return FromProto(response->calibrator());
+  return Activated(*response);
 }
 
 absl::StatusOr<CalibratorInfo> Client::RollbackCalibrator(const std::string& model, int64_t model_version,
@@ -187,7 +199,7 @@ absl::StatusOr<CalibratorInfo> Client::RollbackCalibrator(const std::string& mod
   const auto response =
       CallUnary(*connection_, stub, &v1::CalibrationService::Stub::RollbackCalibrator, request);
   if (!response.ok()) return response.status();
-  return FromProto(response->calibrator());
+  return Activated(*response);
 }
 
 absl::StatusOr<ModelSlices> Client::ListSlices(const ReportRequest& request) const {

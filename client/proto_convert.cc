@@ -307,6 +307,7 @@ WindowReport FromProto(const v1::WindowReport& report) {
   if (report.has_uncalibrated_details()) {
     out.uncalibrated_details = DetailsFromProto(report.uncalibrated_details());
   }
+  if (report.shadow()) out.shadow_after = report.shadow_after_position();
   if (report.has_alarm()) out.alarm = AlarmInfoFromProto(report.alarm());
   if (report.has_selection()) out.selection = SelectionFromProto(report.selection());
   for (const v1::SetCoverage& coverage : report.set_coverage()) {
@@ -340,6 +341,25 @@ CalibratorInfo FromProto(const v1::Calibrator& calibrator) {
   if (calibrator.has_create_time()) out.created = ToTime(calibrator.create_time());
   if (calibrator.has_activate_time()) out.activated = ToTime(calibrator.activate_time());
   if (calibrator.has_report()) out.report = FitReportFromProto(calibrator.report());
+  out.fit_position = calibrator.fit_position();
+  out.note = calibrator.note();
+  return out;
+}
+
+CalibratorComparison FromProto(const v1::PairedComparison& comparison) {
+  CalibratorComparison out;
+  out.incumbent = comparison.incumbent_version();
+  out.candidate = comparison.candidate_version();
+  out.n = comparison.n();
+  out.nll_difference = comparison.nll_difference();
+  out.standard_error = comparison.standard_error();
+  out.incumbent_ece = comparison.incumbent_ece();
+  out.candidate_ece = comparison.candidate_ece();
+  out.incumbent_accuracy = comparison.incumbent_accuracy();
+  out.candidate_accuracy = comparison.candidate_accuracy();
+  out.log_e_value = comparison.log_e_value();
+  out.first_position = comparison.first_position();
+  out.last_position = comparison.last_position();
   return out;
 }
 

@@ -26,6 +26,7 @@ FeedbackResult FromProto(const v1::FeedbackResult& result);
 WindowReport FromProto(const v1::WindowReport& report);
 ModelAlarm FromProto(const v1::ModelAlarm& alarm);
 CalibratorInfo FromProto(const v1::Calibrator& calibrator);
+CalibratorComparison FromProto(const v1::PairedComparison& comparison);
 ModelInfo FromProto(const v1::Model& model);
 // The error that the same request would have met as a call of its own.
 absl::Status FromProto(const v1::Failure& failure);

@@ -175,6 +175,8 @@ struct WindowReport {
   // Of all labels of the calibrator version; unset for stored labels.
   std::optional<AlarmInfo> alarm;
   std::optional<LabelSelection> selection;  // unset also of a slice
+  // It never served: what it would have shown on labels after this position. alarm and selection are unset.
+  std::optional<int64_t> shadow_after;
   // How the prediction sets of the calibrator hold; and estimates for all predictions, of labels with an
   // inclusion probability.
   struct SetCoverage {
@@ -220,6 +222,17 @@ struct WatchRequest {
   std::optional<Slice> slice = std::nullopt;
 };
 
+// A calibrator that became active against the one before, on the same labels: those after the fits of both.
+struct CalibratorComparison {
+  int64_t incumbent = 0, candidate = 0;           // versions; 0: plain softmax
+  int64_t n = 0;                                  // labels compared
+  double nll_difference = 0, standard_error = 0;  // the candidate's less the incumbent's: below 0 is better
+  double incumbent_ece = 0, candidate_ece = 0;
+  double incumbent_accuracy = 0, candidate_accuracy = 0;
+  double log_e_value = 0;  // against "the candidate is no better"
+  int64_t first_position = 0, last_position = 0;
+};
+
 struct CalibratorInfo {
   enum class State { kUnknown, kFitted, kActive, kRetired };
   std::string model;
@@ -233,6 +246,9 @@ struct CalibratorInfo {
   std::string origin;  // "fit" or "shipped"
   std::optional<absl::Time> created, activated;
   std::optional<FitReport> report;
+  int64_t fit_position = 0;                        // of the log: the fit saw no label after it
+  std::string note;                                // why an automatic refit did not activate it
+  std::optional<CalibratorComparison> comparison;  // of an activation that changed what is active
 };
 
 // N×K logits and N class indices; both outlive the call. float64 is sent as float32.

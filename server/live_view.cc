@@ -107,6 +107,10 @@ ServerValues LiveView::Values() const {
   values.feedback = ValuesOf(ingestor_.counters());
   values.calibration = Calibration(served);
   values.slices = Slices(served);
+  for (const auto& [of, ended] : refits_.counters()) {
+    values.refits.push_back({of.first, of.second, ended.activated, ended.rolled_back, ended.kept,
+                             ended.superseded, ended.failed});
+  }
   return values;
 }
 

@@ -14,6 +14,7 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
+#include "server/recalibration/refit_controller.h"
 
 namespace calserve {
 
@@ -24,13 +25,14 @@ class LiveView final : public ServerView {
   // What it looks at outlives it. `windows` are those of the monitor; of slices the first one is shown.
   // `slice_metrics`: all | alarm | none.
   LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           const CalibrationMonitor& monitor, ReportHub& hub, std::vector<std::string> windows,
-           std::string slice_metrics)
+           const CalibrationMonitor& monitor, ReportHub& hub, const RefitController& refits,
+           std::vector<std::string> windows, std::string slice_metrics)
       : table_(table),
         predictor_(predictor),
         ingestor_(ingestor),
         monitor_(monitor),
         hub_(hub),
+        refits_(refits),
         windows_(std::move(windows)),
         slice_metrics_(std::move(slice_metrics)) {}
 
@@ -60,6 +62,7 @@ class LiveView final : public ServerView {
   const FeedbackIngestor& ingestor_;
   const CalibrationMonitor& monitor_;
   ReportHub& hub_;
+  const RefitController& refits_;
   const std::vector<std::string> windows_;
   const std::string slice_metrics_;
 

@@ -39,6 +39,8 @@
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_controller.h"
+#include "server/refit_hooks.h"
 #include "server/rpc/grpc_server.h"
 #include "server/security.h"
 #include "server/served_repository.h"
@@ -92,6 +94,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   ServingTable table;
   AlarmSettings alarms;
   SliceSettings slices;
+  RefitSettings refit_settings;
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
@@ -105,8 +108,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
-      config.repository,
-      ConnectRepository(config, **registry, class_names, table, alarms, slices, device_lost));
+      config.repository, ConnectRepository(config, **registry, class_names, table, alarms, slices,
+                                           refit_settings, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -121,14 +124,21 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
       [&alarms](const std::string& model) { return alarms.Of(model); },
       [&slices](const std::string& model) { return slices.Of(model); });
   if (!monitor.ok()) return Fail(kExitStore, monitor.status());
+  (*monitor)->SetShadows([&registry] { return (*registry)->Shadows(); });
   const std::unique_ptr<ReportHub> hub = ReportHub::Create(**monitor, clock);
+  std::unique_ptr<RefitController> refits = RefitController::Create(
+      {.max_rows = config.recalibration.fit_max_rows, .max_bytes = config.recalibration.fit_max_bytes},
+      refit_settings, **registry, **monitor, **store, clock, ConnectRefits(table, **monitor, *hub));
 
   absl::StatusOr<std::unique_ptr<FeedbackIngestor>> ingestor = FeedbackIngestor::Create(
       config.feedback, **tickets, **store, clock,
       [&class_names](const TicketContent& prediction, const std::string& label) {
         return class_names.Find(prediction.model, prediction.model_digest, label);
       },
-      [&monitor] { (*monitor)->Notify(); });
+      [&monitor, &refits] {
+        (*monitor)->Notify();
+        refits->Notify();
+      });
   if (!ingestor.ok()) return Fail(kExitStore, ingestor.status());
 
   const Periodic retention(absl::Hours(1), [&](const std::stop_token& stop) {
@@ -139,7 +149,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
   });
 
-  LiveView view(table, predictor, **ingestor, **monitor, *hub, config.monitoring.windows,
+  LiveView view(table, predictor, **ingestor, **monitor, *hub, *refits, config.monitoring.windows,
                 config.slice_metrics);
   std::unique_ptr<Dashboard> dashboard;
   std::unique_ptr<AdminServer> admin;
@@ -157,7 +167,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
-                    repository->get(), security->access.get(), security->audit.get(), security->tls.get()});
+                    repository->get(), security->access.get(), security->audit.get(), security->tls.get(), refits.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
   spdlog::info("serving address={}", (*server)->address());
@@ -174,6 +184,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   dashboard.reset();
   server->reset();
   ingestor->reset();  // Commits what is queued.
+  refits.reset();     // Cancels an attempt under way.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
     spdlog::warn("fold state not saved, the next start reads more of the log: {}",
                  std::string(status.message()));

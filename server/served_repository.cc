@@ -53,13 +53,15 @@ std::string DocumentOf(const ModelDirectory& directory) {
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
-             ServingTable& table, AlarmSettings& alarms, SliceSettings& slices, DeviceLostHook device_lost)
+             ServingTable& table, AlarmSettings& alarms, SliceSettings& slices, RefitSettings& refits,
+             DeviceLostHook device_lost)
       : config_(config),
         registry_(registry),
         class_names_(class_names),
         table_(table),
         alarms_(alarms),
         slices_(slices),
+        refits_(refits),
         device_lost_(std::move(device_lost)) {}
 
   absl::StatusOr<Listing> List() {
@@ -78,6 +80,7 @@ class Connection {
       if (directory.problems.empty()) {
         alarms_.Set(name, directory.config.alarm);
         slices_.Set(name, directory.config.attributes);
+        refits_.Set(name, directory.config.refit);
       }
       listing[name] = Listed(std::move(directory));
     }
@@ -144,6 +147,7 @@ class Connection {
   ServingTable& table_;
   AlarmSettings& alarms_;
   SliceSettings& slices_;
+  RefitSettings& refits_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
 };
@@ -197,9 +201,9 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
 
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
-                                  SliceSettings& slices, DeviceLostHook device_lost) {
+                                  SliceSettings& slices, RefitSettings& refits, DeviceLostHook device_lost) {
   const auto connection = std::make_shared<Connection>(config, registry, class_names, table, alarms, slices,
-                                                       std::move(device_lost));
+                                                       refits, std::move(device_lost));
   RepositoryHooks hooks;
   hooks.list = [connection] { return connection->List(); };
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {

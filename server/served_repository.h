@@ -11,15 +11,17 @@
 #include "server/prediction/served_version.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_policy.h"
 
 namespace calserve {
 
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
-// prediction loads and serves, recalibration has the calibrators, feedback keeps the class names, monitoring
-// is told of the alarms' options and of the slices. All outlive the repository.
+// prediction loads and serves, recalibration has the calibrators and is told of the refits' policies,
+// feedback keeps the class names, monitoring is told of the alarms' options and of the slices. All outlive
+// the repository.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
-                                  SliceSettings& slices, DeviceLostHook device_lost);
+                                  SliceSettings& slices, RefitSettings& refits, DeviceLostHook device_lost);
 
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.

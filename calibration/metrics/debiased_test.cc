@@ -47,7 +47,8 @@ int DebiasedTestBins(int64_t n) {
       std::clamp(std::round(std::pow(static_cast<double>(n), 0.4)), 1.0, static_cast<double>(kMaxBins)));
 }
 
-CalibrationTestResult DebiasedCalibrationTest(absl::Span<const ConfidenceGroup> groups, int bins, int draws) {
+CalibrationTestResult DebiasedCalibrationTest(absl::Span<const ConfidenceGroup> groups, int bins, int draws,
+                                              const std::function<bool()>& go_on) {
   const BinEdges edges(bins);
   std::vector<TestBin> all(bins);
   std::vector<double> right(bins), turned(bins);
@@ -73,7 +74,10 @@ CalibrationTestResult DebiasedCalibrationTest(absl::Span<const ConfidenceGroup> 
   const double least = observed - 1e-9 * (std::abs(observed) + 1);  // equal but for rounding is as large
   std::mt19937_64 generator(20220305);
   int as_large = 0;
-  for (int draw = 0; draw < draws; ++draw) as_large += Draw(filled, &generator) >= least ? 1 : 0;
+  for (int draw = 0; draw < draws; ++draw) {
+    if (go_on != nullptr && !go_on()) return {0, 1};
+    as_large += Draw(filled, &generator) >= least ? 1 : 0;
+  }
   return {observed / rows, static_cast<double>(1 + as_large) / (1 + draws)};
 }
 

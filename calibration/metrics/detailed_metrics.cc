@@ -13,6 +13,10 @@
 namespace calserve {
 namespace {
 
+constexpr int kTestDraws = 1000;
+
+bool GoesOn(const DetailOptions& options) { return options.go_on == nullptr || options.go_on(); }
+
 // What is computed of confidence and correctness alone.
 DetailedMetrics TopLabelDetails(absl::Span<const ConfidenceGroup> groups, const DetailOptions& options) {
   DetailedMetrics out;
@@ -25,7 +29,7 @@ DetailedMetrics TopLabelDetails(absl::Span<const ConfidenceGroup> groups, const 
   }
   out.n = gap.n();
   out.mce_least_count = options.mce_least_count;
-  if (out.n == 0) return out;
+  if (out.n == 0 || !GoesOn(options)) return out;
 
   const std::vector<ReliabilityBin> equal_width = EqualWidthBins(groups, options.bins);
   std::vector<ReliabilityBin> equal_mass = EqualMassBins(groups, options.bins);
@@ -38,11 +42,12 @@ DetailedMetrics TopLabelDetails(absl::Span<const ConfidenceGroup> groups, const 
   out.adaptive_ece = ExpectedCalibrationErrorWithInterval(std::move(equal_mass));
   out.ece_sweep = sweep.value;
   out.ece_sweep_bins = sweep.bins;
+  if (!GoesOn(options)) return out;
   out.smooth_ece = SmoothEce(groups);
   out.kolmogorov_smirnov = KolmogorovSmirnovTest(groups);
   out.kuiper = KuiperTest(groups);
   out.spiegelhalter = SpiegelhalterTest(groups);
-  out.debiased_test = DebiasedCalibrationTest(groups, DebiasedTestBins(out.n));
+  out.debiased_test = DebiasedCalibrationTest(groups, DebiasedTestBins(out.n), kTestDraws, options.go_on);
   out.auroc = ConfidenceAuroc(groups);
   return out;
 }
@@ -72,6 +77,7 @@ absl::StatusOr<DetailedMetrics> DetailedAccumulator::Metrics() const {
   const absl::StatusOr<std::vector<ConfidenceGroup>> groups = GroupByConfidence(confidences_, correct_);
   if (!groups.ok()) return groups.status();
   DetailedMetrics out = TopLabelDetails(*groups, options_);
+  if (!GoesOn(options_)) return absl::CancelledError("cancelled while details were computed");
   out.class_threshold = options_.class_threshold;
   out.n_with_logits = nll_.n();
   if (out.n_with_logits == 0) return out;

@@ -2,6 +2,7 @@
 #define CALSERVE_CALIBRATION_METRICS_DETAILED_METRICS_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -21,6 +22,8 @@ struct DetailOptions {
   int bins = kDefaultBins;        // of equal width, and of equal mass
   int64_t mce_least_count = 30;   // rows of a bin that counts in the MCE: where a share is nearly normal
   double class_threshold = 0.01;  // of the thresholded classwise ECE (Nixon et al., 2019)
+  // Asked now and then while it is computed, at 1,000,000 rows within a second; false: CANCELLED.
+  std::function<bool()> go_on = nullptr;
 };
 
 // What a live report has no room for: everything that needs the rows themselves, and 95 % intervals. The
@@ -61,7 +64,7 @@ class DetailedAccumulator {
   // row; rows of another K are left out.
   void AddProbabilities(absl::Span<const float> probabilities, int label);
 
-  // INVALID_ARGUMENT where a confidence was not in [0, 1].
+  // INVALID_ARGUMENT where a confidence was not in [0, 1]; CANCELLED.
   absl::StatusOr<DetailedMetrics> Metrics() const;
 
  private:

@@ -142,6 +142,31 @@ void PrintCalibrator(const client::CalibratorInfo& calibrator, Session& session)
   Print(absl::StrCat(calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version,
                      ": ", calibrator.method, " ", ParametersText(calibrator), ", ",
                      StateName(calibrator.state), "\n"));
+  if (!calibrator.note.empty()) Print(absl::StrCat("automatic refit: ", calibrator.note, "\n"));
+}
+
+// Below a calibrator that was just activated: what it replaced, on the same labels.
+void PrintComparison(const client::CalibratorInfo& calibrator, Session& session) {
+  if (session.json || !calibrator.comparison.has_value()) return;
+  const client::CalibratorComparison& paired = *calibrator.comparison;
+  if (paired.n == 0) {
+    Print(absl::StrCat("no label since both were fitted: nothing compares ", paired.candidate, " with ",
+                       paired.incumbent, "\n"));
+    return;
+  }
+  TextTable table({{"on the same labels"},
+                   {absl::StrCat("calibrator ", paired.incumbent), TextTable::Align::kRight},
+                   {absl::StrCat("calibrator ", paired.candidate), TextTable::Align::kRight}});
+  table.AddRow(
+      {"ECE", absl::StrFormat("%.4f", paired.incumbent_ece), absl::StrFormat("%.4f", paired.candidate_ece)});
+  table.AddRow({"accuracy", absl::StrFormat("%.4f", paired.incumbent_accuracy),
+                absl::StrFormat("%.4f", paired.candidate_accuracy)});
+  Print(table.ToString(session.terminal));
+  Print(
+      absl::StrFormat("NLL differs by %+.4f, standard error %.4f, over %d labels (positions %d to %d), log "
+                      "e-value %.2f\n",
+                      paired.nll_difference, paired.standard_error, paired.n, paired.first_position,
+                      paired.last_position, paired.log_e_value));
 }
 
 absl::Status WriteCalibrator(const client::CalibratorInfo& calibrator, const Target& target,
@@ -180,6 +205,7 @@ absl::Status Activate(const Options& options, Session& session) {
       target->model.name, target->version.version, options.version, ExpectedActive(options, *target));
   if (!active.ok()) return active.status();
   PrintCalibrator(*active, session);
+  PrintComparison(*active, session);
   return absl::OkStatus();
 }
 
@@ -190,6 +216,7 @@ absl::Status Rollback(const Options& options, Session& session) {
       target->model.name, target->version.version, ExpectedActive(options, *target));
   if (!active.ok()) return active.status();
   PrintCalibrator(*active, session);
+  PrintComparison(*active, session);
   return absl::OkStatus();
 }
 

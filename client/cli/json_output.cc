@@ -148,6 +148,7 @@ Json ToJson(const client::WindowReport& report) {
   if (report.uncalibrated_details.has_value()) {
     out["uncalibrated_details"] = DetailsToJsonValue(*report.uncalibrated_details);
   }
+  if (report.shadow_after.has_value()) out["shadow_after_position"] = *report.shadow_after;
   if (report.alarm.has_value()) out["alarm"] = ToJson(*report.alarm);
   if (report.selection.has_value()) out["selection"] = ToJson(*report.selection);
   for (const client::WindowReport::SetCoverage& coverage : report.set_coverage) {
@@ -208,11 +209,26 @@ Json ToJson(const client::ModelAlarm& alarm) {
 
 Json ToJson(const client::Slice& slice) { return {{"key", slice.key}, {"value", slice.value}}; }
 
+Json ToJson(const client::CalibratorComparison& comparison) {
+  return {{"incumbent", comparison.incumbent},
+          {"candidate", comparison.candidate},
+          {"n", comparison.n},
+          {"nll_difference", comparison.nll_difference},
+          {"standard_error", comparison.standard_error},
+          {"incumbent_ece", comparison.incumbent_ece},
+          {"candidate_ece", comparison.candidate_ece},
+          {"incumbent_accuracy", comparison.incumbent_accuracy},
+          {"candidate_accuracy", comparison.candidate_accuracy},
+          {"log_e_value", comparison.log_e_value},
+          {"first_position", comparison.first_position},
+          {"last_position", comparison.last_position}};
+}
+
 Json ToJson(const client::CalibratorInfo& calibrator) {
   CalibratorSpec spec;
   spec.parameters = calibrator.parameters;
   spec.set_thresholds = calibrator.set_thresholds;
-  return {
+  Json out = {
       {"model", calibrator.model},
       {"model_version", calibrator.model_version},
       {"version", calibrator.version},
@@ -224,7 +240,11 @@ Json ToJson(const client::CalibratorInfo& calibrator) {
       {"origin", calibrator.origin},
       {"create_time", TimeOrNull(calibrator.created)},
       {"activate_time", TimeOrNull(calibrator.activated)},
-      {"report", calibrator.report.has_value() ? FitReportToJsonValue(*calibrator.report) : Json(nullptr)}};
+      {"report", calibrator.report.has_value() ? FitReportToJsonValue(*calibrator.report) : Json(nullptr)},
+      {"fit_position", calibrator.fit_position},
+      {"note", calibrator.note}};
+  if (calibrator.comparison.has_value()) out["comparison"] = ToJson(*calibrator.comparison);
+  return out;
 }
 
 Json ToJson(const client::ModelInfo& model) {

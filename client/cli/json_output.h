@@ -20,6 +20,7 @@ nlohmann::ordered_json ToJson(const client::AlarmInfo& alarm);
 nlohmann::ordered_json ToJson(const client::LabelSelection& selection);
 nlohmann::ordered_json ToJson(const client::ModelAlarm& alarm);
 nlohmann::ordered_json ToJson(const client::Slice& slice);
+nlohmann::ordered_json ToJson(const client::CalibratorComparison& comparison);
 nlohmann::ordered_json ToJson(const client::CalibratorInfo& calibrator);
 nlohmann::ordered_json ToJson(const client::ModelInfo& model);
 // {"code": "NOT_FOUND", "reason": the server's UPPER_SNAKE or "", "message": a sentence}

@@ -221,6 +221,9 @@ void PrintReport(const client::WindowReport& report, const std::vector<NamedMetr
                  const Terminal& terminal) {
   Print(absl::StrCat(terminal.Bold(TitleOf(report)), ", as of label ", report.position, " (",
                      TimeText(report.time), ")\n\n", ReportText(columns, terminal)));
+  if (report.shadow_after.has_value()) {
+    Print(absl::StrCat("\na shadow: it never served; labels after position ", *report.shadow_after, "\n"));
+  }
   if (report.alarm.has_value()) Print(absl::StrCat("\n", AlarmLine(*report.alarm), "\n"));
   if (report.selection.has_value()) Print(absl::StrCat(SelectionLine(*report.selection), "\n"));
   Print(WindowExtrasLines(report));

@@ -14,6 +14,7 @@
 #include "server/imaging/image_input_spec.h"
 #include "server/model/version_policy.h"
 #include "server/monitoring/slice_keys.h"
+#include "server/recalibration/refit_policy.h"
 
 namespace calserve {
 
@@ -46,6 +47,7 @@ struct ModelConfig {
   std::vector<int> batch_buckets;    // ascending, the last is max_batch_size; empty: any number of rows
   AlarmOptions alarm;
   SliceKeys attributes;  // what predictions may carry; labels are counted by them
+  RefitPolicy refit;
   VersionPolicy policy;
   VersionRouting routing;
   std::vector<Version> versions;   // of every numbered folder, the newest last

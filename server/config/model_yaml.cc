@@ -29,6 +29,9 @@ constexpr int64_t kMostQueueBytes = int64_t{64} << 30;
 constexpr int kMaxPriorityLevels = 16;
 constexpr int kMaxInstances = 256;
 constexpr int kMaxIntraOpThreads = 1024;
+constexpr int kLeastRefitLabels = 100;  // so that both halves can support a fit and a judgement
+constexpr int kMostRefitLabels = 1'000'000;
+constexpr absl::Duration kMostRefitPause = absl::Hours(24 * 365);
 constexpr int64_t kMaxInputSize = int64_t{1} << 30;  // floats of one input; above it lies a typing error
 
 // [height, width].
@@ -118,6 +121,34 @@ void ReadAlarm(const std::string& path, const YamlValue& value, AlarmOptions* al
   Append(reader.Problems(), problems);
 }
 
+void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* refit, Problems* problems) {
+  using On = RefitPolicy::On;
+  MappingReader reader(path, "refit", value);
+  reader.Choice<On>(
+      "on",
+      {{"never", On::kNever}, {"alarm", On::kAlarm}, {"every", On::kEvery}, {"schedule", On::kSchedule}},
+      &refit->on);
+  reader.Integer("every", kLeastRefitLabels, kMostRefitLabels, &refit->every);
+  reader.Duration("schedule", kMostRefitPause, &refit->schedule);
+  if (refit->schedule < absl::Minutes(1)) reader.Fail("schedule", "must be at least 1m");
+  reader.Integer("least_labels", kLeastRefitLabels, kMostRefitLabels, &refit->least_labels);
+  reader.Number("holdout", 0.1, 0.9, &refit->holdout);
+  reader.Number("alpha", kLeastAlarmAlpha, kMostAlarmAlpha, &refit->alpha);
+  reader.Number("guard", 0, 1, &refit->guard);
+  reader.Duration("cooldown", kMostRefitPause, &refit->cooldown);
+  reader.Boolean("rollback", &refit->rollback);
+  std::string method = MethodName(refit->method);
+  reader.Text("method", &method);
+  const absl::StatusOr<CalibrationMethod> parsed = ParseMethod(method);
+  if (!parsed.ok() || *parsed == CalibrationMethod::kNone) {
+    reader.Fail("method", absl::StrCat("must be a method that is fitted, as temperature or auto; was \"",
+                                       method, "\""));
+  } else {
+    refit->method = *parsed;
+  }
+  Append(reader.Problems(), problems);
+}
+
 // A count, or auto, which is 0.
 void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
@@ -164,7 +195,7 @@ void ReadInstances(MappingReader* reader, int* instances) {
 
 // Keys that change who is served by what is loaded, or how its labels are judged, and not what is loaded.
 bool NeedsNoReload(absl::string_view key) {
-  return key == "versions" || key == "version_labels" || key == "traffic" || key == "alarm";
+  return key == "versions" || key == "version_labels" || key == "traffic" || key == "alarm" || key == "refit";
 }
 
 // One text for one meaning: without layout, comments, and the order of a mapping's keys.
@@ -218,10 +249,12 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   const YamlValue* const input = reader.Find("input");
   const YamlValue* const alarm = reader.Find("alarm");
   const YamlValue* const attributes = reader.Find("attributes");
+  const YamlValue* const refit = reader.Find("refit");
   Append(reader.Problems(), problems);
   if (input != nullptr) ReadInput(path, *input, config, problems);
   if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
   if (attributes != nullptr) ReadAttributeKeys(path, *attributes, &config->attributes, problems);
+  if (refit != nullptr) ReadRefit(path, *refit, &config->refit, problems);
 }
 
 }  // namespace calserve

@@ -223,7 +223,11 @@ constexpr Option kOptions[] = {
      "rows of one fit; bounds its time"},
     {"recalibration.fit_max_bytes", OptionKind::kBytes, "1KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.recalibration.fit_max_bytes; },
-     "logits of one fit; bounds memory"},
+     "logits of one fit, and what its method takes beside them (`vector_scaling`: twice as much again); bounds "
+     "memory"},
+    {"recalibration.shadows", OptionKind::kCount, "0 16", "calibrators",
+     [](ServerConfig& c) -> Field { return &c.recalibration.shadows; },
+     "newest FITTED ones of a model version that are scored on live labels without serving"},
     {"recalibration.max_queued_fits", OptionKind::kCount, "1 1000", "fits",
      [](ServerConfig& c) -> Field { return &c.recalibration.max_queued_fits; },
      "fits waiting for the fit thread; beyond it RESOURCE_EXHAUSTED"},

@@ -13,8 +13,8 @@ using sqlite::Connection;
 using sqlite::Statement;
 
 constexpr char kSelect[] =
-    "SELECT model, model_version, version, digest, content, origin, state, created, activated FROM "
-    "calibrators";
+    "SELECT model, model_version, version, digest, content, origin, state, created, activated, fit_position, "
+    "note FROM calibrators";
 
 CalibratorState StateOf(absl::string_view text) {
   if (text == "ACTIVE") return CalibratorState::kActive;
@@ -32,24 +32,9 @@ StoredCalibrator ReadRow(const Statement& row) {
   calibrator.state = StateOf(row.Blob(6));
   calibrator.created = absl::FromUnixMicros(row.Int(7));
   if (!row.IsNull(8)) calibrator.activated = absl::FromUnixMicros(row.Int(8));
+  calibrator.fit_position = row.Int(9);
+  calibrator.note = row.Text(10);
   return calibrator;
-}
-
-struct Activation {
-  int64_t version = 0, previous = 0;
-};
-
-// The newest of the model version; nullopt if there was none.
-absl::StatusOr<std::optional<Activation>> LastActivation(Connection& db, const std::string& model,
-                                                         int64_t model_version) {
-  ASSIGN_OR_RETURN(Statement row,
-                   db.Prepare("SELECT version, previous FROM activations"
-                              " WHERE model = ? AND model_version = ? ORDER BY id DESC LIMIT 1"));
-  row.Bind(1, model);
-  row.Bind(2, model_version);
-  ASSIGN_OR_RETURN(const bool found, row.Step());
-  if (!found) return std::optional<Activation>();
-  return std::optional<Activation>({row.Int(0), row.Int(1)});
 }
 
 absl::Status CheckBelongs(Connection& db, const std::string& model, int64_t model_version, int64_t version) {
@@ -77,6 +62,15 @@ absl::Status SetState(Connection& db, const std::string& model, int64_t version,
   return update.Run();
 }
 
+absl::Status SetFitPosition(Connection& db, const StoredCalibrator& calibrator) {
+  ASSIGN_OR_RETURN(Statement update,
+                   db.Prepare("UPDATE calibrators SET fit_position = ? WHERE model = ? AND version = ?"));
+  update.Bind(1, calibrator.fit_position);
+  update.Bind(2, calibrator.model);
+  update.Bind(3, calibrator.version);
+  return update.Run();
+}
+
 }  // namespace
 
 absl::StatusOr<StoredCalibrator> InsertCalibrator(Connection& db, StoredCalibrator calibrator) {
@@ -86,20 +80,30 @@ absl::StatusOr<StoredCalibrator> InsertCalibrator(Connection& db, StoredCalibrat
   known.Bind(2, calibrator.model_version);
   known.Bind(3, calibrator.digest);
   ASSIGN_OR_RETURN(const bool found, known.Step());
-  if (found) return ReadRow(known);
+  if (found) {
+    StoredCalibrator there = ReadRow(known);
+    if (calibrator.fit_position > there.fit_position) {
+      there.fit_position = calibrator.fit_position;
+      RETURN_IF_ERROR(SetFitPosition(db, there));
+    }
+    return there;
+  }
 
   ASSIGN_OR_RETURN(
       Statement insert,
       db.Prepare(
-          "INSERT INTO calibrators (model, model_version, version, digest, content, origin, state, created)"
+          "INSERT INTO calibrators (model, model_version, version, digest, content, origin, state, created,"
+          " fit_position, note)"
           " VALUES (?1, ?2, (SELECT coalesce(max(version), 0) + 1 FROM calibrators WHERE model = ?1),"
-          " ?3, ?4, ?5, 'FITTED', ?6) RETURNING version"));
+          " ?3, ?4, ?5, 'FITTED', ?6, ?7, ?8) RETURNING version"));
   insert.Bind(1, calibrator.model);
   insert.Bind(2, calibrator.model_version);
   insert.Bind(3, calibrator.digest);
   insert.Bind(4, calibrator.content);
   insert.Bind(5, calibrator.origin);
   insert.Bind(6, absl::ToUnixMicros(calibrator.created));
+  insert.Bind(7, calibrator.fit_position);
+  insert.Bind(8, calibrator.note);
   RETURN_IF_ERROR(insert.Step().status());
   calibrator.version = insert.Int(0);
   calibrator.state = CalibratorState::kFitted;
@@ -123,7 +127,8 @@ absl::StatusOr<std::vector<StoredCalibrator>> SelectCalibrators(Connection& db, 
 absl::Status SetActiveCalibrator(Connection& db, const std::string& model, int64_t model_version,
                                  int64_t version, int64_t expected_active, absl::Time now) {
   if (version != 0) RETURN_IF_ERROR(CheckBelongs(db, model, model_version, version));
-  ASSIGN_OR_RETURN(const std::optional<Activation> last, LastActivation(db, model, model_version));
+  ASSIGN_OR_RETURN(const std::optional<CalibratorActivation> last,
+                   SelectLastActivation(db, model, model_version));
   const int64_t active = last ? last->version : 0;
   if (active != expected_active) {
     return absl::AbortedError(absl::StrCat("calibrator version ", active, " is active for model ", model,
@@ -133,9 +138,10 @@ absl::Status SetActiveCalibrator(Connection& db, const std::string& model, int64
   if (version == active) return absl::OkStatus();
   if (active != 0) RETURN_IF_ERROR(SetState(db, model, active, "RETIRED", std::nullopt));
   if (version != 0) RETURN_IF_ERROR(SetState(db, model, version, "ACTIVE", now));
-  ASSIGN_OR_RETURN(Statement insert,
-                   db.Prepare("INSERT INTO activations (model, model_version, version, previous, time)"
-                              " VALUES (?, ?, ?, ?, ?)"));
+  ASSIGN_OR_RETURN(
+      Statement insert,
+      db.Prepare("INSERT INTO activations (model, model_version, version, previous, time, position)"
+                 " VALUES (?, ?, ?, ?, ?, (SELECT next_position - 1 FROM log_head))"));
   insert.Bind(1, model);
   insert.Bind(2, model_version);
   insert.Bind(3, version);
@@ -144,9 +150,24 @@ absl::Status SetActiveCalibrator(Connection& db, const std::string& model, int64
   return insert.Run();
 }
 
+absl::StatusOr<std::optional<CalibratorActivation>> SelectLastActivation(Connection& db,
+                                                                         const std::string& model,
+                                                                         int64_t model_version) {
+  ASSIGN_OR_RETURN(Statement row,
+                   db.Prepare("SELECT version, previous, position, time FROM activations"
+                              " WHERE model = ? AND model_version = ? ORDER BY id DESC LIMIT 1"));
+  row.Bind(1, model);
+  row.Bind(2, model_version);
+  ASSIGN_OR_RETURN(const bool found, row.Step());
+  if (!found) return std::optional<CalibratorActivation>();
+  return std::optional<CalibratorActivation>(
+      {row.Int(0), row.Int(1), row.Int(2), absl::FromUnixMicros(row.Int(3))});
+}
+
 absl::StatusOr<int64_t> SelectPreviousActive(Connection& db, const std::string& model,
                                              int64_t model_version) {
-  ASSIGN_OR_RETURN(const std::optional<Activation> last, LastActivation(db, model, model_version));
+  ASSIGN_OR_RETURN(const std::optional<CalibratorActivation> last,
+                   SelectLastActivation(db, model, model_version));
   if (last) return last->previous;
   return absl::FailedPreconditionError(absl::StrCat("no calibrator was ever activated for model ", model,
                                                     " version ", model_version,

@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_FEEDBACK_SQLITE_CALIBRATORS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ absl::StatusOr<std::vector<StoredCalibrator>> SelectCalibrators(sqlite::Connecti
                                                                 const std::string& model);
 absl::Status SetActiveCalibrator(sqlite::Connection& db, const std::string& model, int64_t model_version,
                                  int64_t version, int64_t expected_active, absl::Time now);
+absl::StatusOr<std::optional<CalibratorActivation>> SelectLastActivation(sqlite::Connection& db,
+                                                                         const std::string& model,
+                                                                         int64_t model_version);
 absl::StatusOr<int64_t> SelectPreviousActive(sqlite::Connection& db, const std::string& model,
                                              int64_t model_version);
 

@@ -10,7 +10,7 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 5;
+constexpr int64_t kSchemaVersion = 6;
 
 // What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
 // for whoever opens it with the sqlite3 command.
@@ -128,6 +128,25 @@ CREATE TABLE slice_acknowledgements (  -- the same of the alarms of slices
 ) WITHOUT ROWID;
 )sql";
 
+constexpr char kVersion6[] = R"sql(
+ALTER TABLE calibrators ADD COLUMN fit_position INTEGER NOT NULL DEFAULT 0;  -- the fit saw no label after it
+ALTER TABLE calibrators ADD COLUMN note TEXT NOT NULL DEFAULT '';  -- why a refit did not activate it
+ALTER TABLE activations ADD COLUMN position INTEGER NOT NULL DEFAULT 0;  -- of the last label before
+CREATE TABLE refits (  -- attempts to replace an active calibrator, the incumbent
+  model TEXT NOT NULL,
+  model_version INTEGER NOT NULL,
+  incumbent INTEGER NOT NULL,
+  attempt INTEGER NOT NULL,  -- of the incumbent, from 1
+  kind TEXT NOT NULL CHECK (kind IN ('REFIT', 'ROLLBACK')),
+  candidate INTEGER NOT NULL,
+  judged_position INTEGER NOT NULL,  -- of the log: no label up to it judges for this incumbent again
+  outcome TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  time INTEGER NOT NULL,
+  PRIMARY KEY (model, model_version, incumbent, attempt)
+) WITHOUT ROWID;
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -192,6 +211,7 @@ absl::Status PrepareSchema(sqlite::Connection& db) {
   if (version < 3) RETURN_IF_ERROR(db.Execute(kVersion3));
   if (version < 4) RETURN_IF_ERROR(db.Execute(kVersion4));
   if (version < 5) RETURN_IF_ERROR(db.Execute(kVersion5));
+  if (version < 6) RETURN_IF_ERROR(db.Execute(kVersion6));
   if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));

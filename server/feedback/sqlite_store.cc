@@ -10,6 +10,7 @@
 #include "server/feedback/sqlite_acknowledgements.h"
 #include "server/feedback/sqlite_calibrators.h"
 #include "server/feedback/sqlite_checkpoints.h"
+#include "server/feedback/sqlite_refits.h"
 #include "server/feedback/sqlite_schema.h"
 
 namespace calserve {
@@ -169,6 +170,23 @@ absl::Status SqliteStore::ActivateCalibrator(const std::string& model, int64_t m
 
 absl::StatusOr<int64_t> SqliteStore::PreviousActive(const std::string& model, int64_t model_version) {
   return ReadWith([&](Connection& db) { return SelectPreviousActive(db, model, model_version); });
+}
+
+absl::StatusOr<std::optional<CalibratorActivation>> SqliteStore::LastActivation(const std::string& model,
+                                                                                int64_t model_version) {
+  return ReadWith([&](Connection& db) { return SelectLastActivation(db, model, model_version); });
+}
+
+absl::Status SqliteStore::SaveRefitAttempt(const RefitAttempt& attempt) {
+  return Write([&](Writer& writer) { return ReplaceRefitAttempt(writer.db, attempt); });
+}
+
+absl::StatusOr<std::vector<RefitAttempt>> SqliteStore::ListRefitAttempts(const std::string& model,
+                                                                         int64_t model_version,
+                                                                         std::optional<int64_t> incumbent,
+                                                                         int64_t limit) {
+  return ReadWith(
+      [&](Connection& db) { return SelectRefitAttempts(db, model, model_version, incumbent, limit); });
 }
 
 absl::Status SqliteStore::AddAcknowledgement(const Acknowledgement& acknowledgement) {

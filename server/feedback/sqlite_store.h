@@ -37,6 +37,12 @@ class SqliteStore final : public Store {
   absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
                                   int64_t expected_active, absl::Time now) override;
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override;
+  absl::StatusOr<std::optional<CalibratorActivation>> LastActivation(const std::string& model,
+                                                                     int64_t model_version) override;
+  absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override;
+  absl::StatusOr<std::vector<RefitAttempt>> ListRefitAttempts(const std::string& model, int64_t model_version,
+                                                              std::optional<int64_t> incumbent,
+                                                              int64_t limit) override;
   absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override;
   absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) override;
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,

@@ -59,6 +59,34 @@ struct StoredCalibrator {
   CalibratorState state = CalibratorState::kFitted;
   absl::Time created;
   std::optional<absl::Time> activated;  // the last time it became active
+  int64_t fit_position = 0;             // of the log: no label after it was seen by the fit
+  std::string note;  // why an automatic refit did not activate it; empty where none fitted it
+};
+
+// A change of what is active for a model version.
+struct CalibratorActivation {
+  int64_t version = 0, previous = 0;  // 0: plain softmax
+  int64_t position = 0;               // of the last label committed before it
+  absl::Time time;
+  friend bool operator==(const CalibratorActivation&, const CalibratorActivation&) = default;
+};
+
+// An attempt to replace the active calibrator, the incumbent, by another that labels must prove better.
+struct RefitAttempt {
+  enum class Kind { kRefit, kRollback };  // the candidate is a new fit, or what was active before
+  enum class Outcome { kJudging, kActivated, kKept, kSuperseded, kInterrupted };
+
+  std::string model;
+  int64_t model_version = 0;
+  int64_t incumbent = 0;
+  int64_t attempt = 0;  // from 1, of the incumbent, whatever the kind
+  Kind kind = Kind::kRefit;
+  int64_t candidate = 0;
+  int64_t judged_position = 0;  // of the log: no label up to it may judge for this incumbent again
+  Outcome outcome = Outcome::kJudging;
+  std::string reason;
+  absl::Time time;  // to the microsecond
+  friend bool operator==(const RefitAttempt&, const RefitAttempt&) = default;
 };
 
 // What is kept under a name: a small head, and parts, each written only when it has changed.
@@ -116,8 +144,8 @@ class Store {
   // many: 0 when there are no more (retention.h has the loop). Positions are never reused.
   virtual absl::StatusOr<int64_t> DeleteBefore(absl::Time before) = 0;
 
-  // Stores a calibrator as FITTED and returns it with its version; the stored one if that digest is there
-  // already for the model version.
+  // Stores a calibrator as FITTED and returns it with its version; the stored one, with the later of the two
+  // fit_positions, if that digest is there already for the model version.
   virtual absl::StatusOr<StoredCalibrator> AddCalibrator(StoredCalibrator calibrator) = 0;
   // Newest first.
   virtual absl::StatusOr<std::vector<StoredCalibrator>> ListCalibrators(const std::string& model) = 0;
@@ -129,6 +157,19 @@ class Store {
   // What was active before the present one (0: plain softmax); FAILED_PRECONDITION if none was ever
   // activated. Going back to it is an activation too: doing so twice ends where it began.
   virtual absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) = 0;
+
+  // The newest change of what is active; nullopt where there never was one.
+  virtual absl::StatusOr<std::optional<CalibratorActivation>> LastActivation(const std::string& model,
+                                                                             int64_t model_version) = 0;
+
+  // Keeps it in the place of what is there of the same incumbent and number; its reason becomes the note of
+  // a candidate that never was active.
+  virtual absl::Status SaveRefitAttempt(const RefitAttempt& attempt) = 0;
+  // At most `limit` of a model version, of one incumbent or of all, the newest first.
+  virtual absl::StatusOr<std::vector<RefitAttempt>> ListRefitAttempts(const std::string& model,
+                                                                      int64_t model_version,
+                                                                      std::optional<int64_t> incumbent,
+                                                                      int64_t limit) = 0;
 
   // Keeps it; one of the same versions, slice and position that is there already stays.
   virtual absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) = 0;

@@ -42,6 +42,7 @@ class Collector final : public prometheus::Collectable {
     AddFeedback(families);
     AddCalibration(families);
     AddSlices(families);
+    AddRefits(families);
     AddProcess(families);
     std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
     return families;
@@ -289,6 +290,20 @@ class Collector final : public prometheus::Collectable {
       if (!slice.window.empty() && slice.labels > 0) {
         Put(ece, With(of(slice), "window", slice.window), slice.ece);
       }
+    }
+  }
+
+  void AddRefits(Families& families) const {
+    MetricFamily& attempts =
+        AddCounter(families, "calserve_refit_attempts_total",
+                   "Automatic attempts to replace a version's calibrator, by how they ended");
+    for (const RefitValues& refit : values_.refits) {
+      const Labels of = {Label("model", refit.model), Label("version", absl::StrCat(refit.version))};
+      Put(attempts, With(of, "outcome", "activated"), static_cast<double>(refit.activated));
+      Put(attempts, With(of, "outcome", "rolled_back"), static_cast<double>(refit.rolled_back));
+      Put(attempts, With(of, "outcome", "kept"), static_cast<double>(refit.kept));
+      Put(attempts, With(of, "outcome", "superseded"), static_cast<double>(refit.superseded));
+      Put(attempts, With(of, "outcome", "failed"), static_cast<double>(refit.failed));
     }
   }
 

@@ -80,6 +80,13 @@ struct SliceValues {
   double ece = 0;  // meaningful only where there are labels
 };
 
+// Automatic refits of a version since the start, by how they ended.
+struct RefitValues {
+  std::string model;
+  int64_t version = 0;
+  int64_t activated = 0, rolled_back = 0, kept = 0, superseded = 0, failed = 0;
+};
+
 struct FeedbackValues {
   int64_t accepted = 0, duplicate = 0, rejected = 0, label_conflict = 0;  // conflicts are rejected ones
   int64_t queued_labels = 0;                                              // now
@@ -93,6 +100,7 @@ struct ServerValues {
   FeedbackValues feedback;
   std::vector<CalibrationValues> calibration;
   std::vector<SliceValues> slices;
+  std::vector<RefitValues> refits;  // of versions that had one
 };
 
 // Thread-safe; what it is asked must not wait for a request.

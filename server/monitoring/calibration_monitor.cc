@@ -27,13 +27,27 @@ constexpr size_t kFoldChunk = 256;
 constexpr absl::Duration kMinBackoff = absl::Milliseconds(20);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
 
+// Labels before its first one that a new shadow is scored on, the newest: some 50 ms.
+constexpr int64_t kShadowRows = 10'000;
+
 struct ScoredRow {
   MonitorKey key;
   int64_t position = 0;
   WindowLabel label;
   absl::Time issued_at;
   const Attributes* attributes = nullptr;  // of the row that was read
+  std::vector<std::pair<MonitorKey, WindowLabel>> shadows;  // what others would have said
 };
+
+// What the counts of a window's sets are of.
+std::vector<WindowReport::SetCoverage> CoverageOf(absl::Span<const SetThreshold> thresholds,
+                                                  const WindowMetrics& metrics) {
+  std::vector<WindowReport::SetCoverage> coverage;
+  for (size_t slot = 0; slot < std::min<size_t>(thresholds.size(), LabelExtras::kSets); ++slot) {
+    if (metrics.sets[slot].n > 0) coverage.push_back({thresholds[slot], metrics.sets[slot]});
+  }
+  return coverage;
+}
 
 class Monitor final : public CalibrationMonitor {
  public:
@@ -53,9 +67,11 @@ class Monitor final : public CalibrationMonitor {
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override;
   AlarmStatus Alarm(const MonitorKey& key) const override;
   SliceTable Slices(const std::string& model) const override;
+  LabelArrivals::Summary Arrivals(const MonitorKey& key) const override;
   absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey& key) override;
   KeyRevision Revision(const MonitorKey& key) const override;
   MonitorState state() const override;
+  void SetShadows(ShadowSource source) override;
   void SetOnFold(std::function<void()> on_fold) override;
   bool WaitForPosition(int64_t position, absl::Duration timeout) override;
   absl::Status SaveCheckpoint() override;
@@ -65,6 +81,9 @@ class Monitor final : public CalibrationMonitor {
   // Folds the next rows; whether more may be waiting.
   absl::StatusOr<bool> FoldBatch();
   absl::StatusOr<std::vector<ScoredRow>> Score(const std::vector<ScoredLabel>& rows);
+  // Follows the source: lets shadows go, and reads what new ones have missed.
+  absl::Status FollowShadows();
+  absl::StatusOr<ShadowFold::Entry> ReadShadow(const ShadowCalibrator& shadow, int64_t position);
   void Fold(absl::Span<const ScoredRow> rows);
   void AdvanceTo(int64_t position);
   // Those that the store has, up to that position.
@@ -74,9 +93,8 @@ class Monitor final : public CalibrationMonitor {
   // now they come with that label.
   void FindThresholds(const std::vector<WindowFold::HeldKey>& held);
   void RememberThresholds(const MonitorKey& key, absl::Span<const SetThreshold> thresholds);
-  // What the counts of a window's sets are of.
-  std::vector<WindowReport::SetCoverage> CoverageOf(const MonitorKey& key, const WindowMetrics& metrics) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Empty where none are known.
+  absl::Span<const SetThreshold> ThresholdsOf(const MonitorKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellFolded();
   void CheckpointIfDue();
   // False once the monitor is being destroyed.
@@ -90,9 +108,10 @@ class Monitor final : public CalibrationMonitor {
   const Clock& clock_;
   const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   const CalibratorLookup lookup_;
-  LabelScorer scorer_;              // Of the folder.
-  MonitorKey thresholds_known_of_;  // Of the folder: the key that they were remembered of last.
-  absl::Duration next_checkpoint_;  // Of the folder: steady time.
+  LabelScorer scorer_;                             // Of the folder.
+  MonitorKey thresholds_known_of_;                 // Of the folder: the key that they were remembered of last.
+  absl::Duration next_checkpoint_;                 // Of the folder: steady time.
+  std::shared_ptr<const ShadowList> shadow_list_;  // Of the folder.
 
   // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an
   // older one never replaces a newer. Before mu_; reports do not take it.
@@ -109,6 +128,7 @@ class Monitor final : public CalibrationMonitor {
   std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
   // That counts of sets are of, of keys that are held; a calibrator version's never change.
   std::map<MonitorKey, std::vector<SetThreshold>> thresholds_ ABSL_GUARDED_BY(mu_);
+  ShadowFold shadows_ ABSL_GUARDED_BY(mu_);
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
@@ -118,6 +138,9 @@ class Monitor final : public CalibrationMonitor {
   CondVar wake_;   // for the folder
   bool notified_ ABSL_GUARDED_BY(wake_mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(wake_mu_) = false;
+
+  Mutex source_mu_;
+  ShadowSource shadow_source_ ABSL_GUARDED_BY(source_mu_);
 
   Mutex on_fold_mu_;  // Held while it is called.
   std::function<void()> on_fold_ ABSL_GUARDED_BY(on_fold_mu_);
@@ -185,6 +208,7 @@ absl::StatusOr<bool> Monitor::FoldBatch() {
     MutexLock lock(&wake_mu_);
     notified_ = false;  // What is appended from here on notifies again.
   }
+  RETURN_IF_ERROR(FollowShadows());
   LogSelection after;
   {
     MutexLock lock(&mu_);
@@ -217,9 +241,79 @@ absl::StatusOr<std::vector<ScoredRow>> Monitor::Score(const std::vector<ScoredLa
   for (const ScoredLabel& row : rows) {
     ASSIGN_OR_RETURN(const WindowLabel label, scorer_.Score(row));
     RememberThresholds(KeyOf(row), scorer_.set_thresholds());
-    scored.push_back({KeyOf(row), row.position, label, row.prediction.issued_at, &row.prediction.attributes});
+    scored.push_back(
+        {KeyOf(row), row.position, label, row.prediction.issued_at, &row.prediction.attributes, {}});
+    if (shadow_list_ == nullptr) continue;
+    for (const ShadowCalibrator& shadow : *shadow_list_) {
+      const MonitorKey& key = shadow.key;
+      if (row.position <= shadow.after_position || key.model != row.prediction.model ||
+          key.model_version != row.prediction.model_version) {
+        continue;
+      }
+      const std::optional<WindowLabel> as = scorer_.ScoreAs(row, *shadow.calibrator);
+      if (as.has_value()) scored.back().shadows.emplace_back(key, *as);
+    }
   }
   return scored;
+}
+
+void Monitor::SetShadows(ShadowSource source) {
+  {
+    MutexLock lock(&source_mu_);
+    shadow_source_ = std::move(source);
+  }
+  Notify();
+}
+
+absl::Status Monitor::FollowShadows() {
+  std::shared_ptr<const ShadowList> list;
+  {
+    MutexLock lock(&source_mu_);
+    if (shadow_source_ != nullptr) list = shadow_source_();
+  }
+  if (list == shadow_list_) return absl::OkStatus();
+  static const ShadowList none;
+  const ShadowList& shadows = list == nullptr ? none : *list;
+  ShadowList added;
+  int64_t position = 0;
+  {
+    MutexLock lock(&mu_);
+    shadows_.KeepOnly(shadows);
+    position = position_;
+    for (const ShadowCalibrator& shadow : shadows) {
+      if (shadows_.Find(shadow.key) == nullptr) added.push_back(shadow);
+    }
+  }
+  for (const ShadowCalibrator& shadow : added) {
+    ASSIGN_OR_RETURN(ShadowFold::Entry entry, ReadShadow(shadow, position));
+    MutexLock lock(&mu_);
+    shadows_.Add(std::move(entry));
+  }
+  shadow_list_ = std::move(list);
+  TellFolded();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ShadowFold::Entry> Monitor::ReadShadow(const ShadowCalibrator& shadow, int64_t position) {
+  ShadowFold::Entry entry;
+  entry.shadow = shadow;
+  {
+    MutexLock lock(&mu_);
+    ASSIGN_OR_RETURN(entry.windows, fold_->NewWindows(shadow.key));
+  }
+  LogSelection selection;
+  selection.after_position = shadow.after_position;
+  selection.model = shadow.key.model;
+  selection.model_version = shadow.key.model_version;
+  ASSIGN_OR_RETURN(const std::vector<ScoredLabel> rows, store_.ReadNewest(selection, kShadowRows));
+  entry.truncated = static_cast<int64_t>(rows.size()) == kShadowRows;
+  for (const ScoredLabel& row : rows) {
+    if (row.position > position) break;  // Folded with the others.
+    const std::optional<WindowLabel> label = scorer_.ScoreAs(row, *shadow.calibrator);
+    if (!label.has_value() || !entry.windows->Push(*label).ok()) continue;
+    entry.label_position = row.position;
+  }
+  return entry;
 }
 
 void Monitor::Fold(absl::Span<const ScoredRow> rows) {
@@ -230,6 +324,10 @@ void Monitor::Fold(absl::Span<const ScoredRow> rows) {
     const bool counted = fold_->Fold(row.key, row.position, row.label, *row.attributes).ok();
     if (counted) CountArrival(row);
     skipped_ += counted ? 0 : 1;
+    for (const auto& [key, label] : row.shadows) {
+      ShadowFold::Entry* const shadow = shadows_.Find(key);
+      if (shadow != nullptr && shadow->windows->Push(label).ok()) shadow->label_position = row.position;
+    }
   }
   position_ = rows.back().position;
   ReplayAcknowledgements(position_);
@@ -267,15 +365,11 @@ void Monitor::RememberThresholds(const MonitorKey& key, absl::Span<const SetThre
   thresholds_.insert_or_assign(key, std::vector<SetThreshold>(counted.begin(), counted.end()));
 }
 
-std::vector<WindowReport::SetCoverage> Monitor::CoverageOf(const MonitorKey& key,
-                                                           const WindowMetrics& metrics) const {
-  std::vector<WindowReport::SetCoverage> coverage;
-  const auto thresholds = thresholds_.find({key.model, key.model_version, key.calibrator_version});
-  if (thresholds == thresholds_.end()) return coverage;
-  for (size_t slot = 0; slot < thresholds->second.size(); ++slot) {
-    if (metrics.sets[slot].n > 0) coverage.push_back({thresholds->second[slot], metrics.sets[slot]});
-  }
-  return coverage;
+absl::Span<const SetThreshold> Monitor::ThresholdsOf(const MonitorKey& key) const {
+  const ShadowFold::Entry* const shadow = shadows_.Find(key);
+  if (shadow != nullptr) return shadow->shadow.calibrator->spec().set_thresholds;
+  const auto known = thresholds_.find({key.model, key.model_version, key.calibrator_version});
+  return known == thresholds_.end() ? absl::Span<const SetThreshold>() : known->second;
 }
 
 void Monitor::ReplayAcknowledgements(int64_t position) {
@@ -342,20 +436,24 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
   const int64_t clock_micros = absl::ToUnixMicros(clock_.Now());
   MutexLock lock(&mu_);
   const int64_t now_micros = std::max(clock_micros, fold_->last_time_micros());
-  WindowMetrics metrics = fold_->Report(key, static_cast<int>(it - options_.windows.begin()), now_micros);
+  const int window_index = static_cast<int>(it - options_.windows.begin());
+  ShadowFold::Entry* const shadow = shadows_.Find(key);
+  WindowMetrics metrics = shadow != nullptr ? shadow->windows->Report(window_index, now_micros)
+                                            : fold_->Report(key, window_index, now_micros);
   report.position = position_;
-  report.label_position = fold_->LabelPosition(key);
+  report.label_position = shadow != nullptr ? shadow->label_position : fold_->LabelPosition(key);
+  if (shadow != nullptr) report.shadow_after = shadow->shadow.after_position;
   report.alarm = fold_->Alarm(key);
   report.counted_since = counted_since_;
   const auto arrivals = arrivals_.find(key);
   if (arrivals != arrivals_.end()) report.arrivals = arrivals->second.summary();
   report.time = absl::FromUnixMicros(now_micros);
-  report.set_coverage = CoverageOf(key, metrics);
+  report.set_coverage = CoverageOf(ThresholdsOf(key), metrics);
   report.weighted = metrics.weighted;
   report.served = std::move(metrics.served);
   report.uncalibrated = std::move(metrics.uncalibrated);
   report.catching_up = position_ < end_at_start_;
-  report.truncated = metrics.truncated;
+  report.truncated = metrics.truncated || (shadow != nullptr && shadow->truncated);
   return report;
 }
 
@@ -367,6 +465,12 @@ AlarmStatus Monitor::Alarm(const MonitorKey& key) const {
 SliceTable Monitor::Slices(const std::string& model) const {
   MutexLock lock(&mu_);
   return fold_->Slices(model);
+}
+
+LabelArrivals::Summary Monitor::Arrivals(const MonitorKey& key) const {
+  MutexLock lock(&mu_);
+  const auto arrivals = arrivals_.find(key);
+  return arrivals == arrivals_.end() ? LabelArrivals::Summary() : arrivals->second.summary();
 }
 
 absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
@@ -403,6 +507,8 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
 
 KeyRevision Monitor::Revision(const MonitorKey& key) const {
   MutexLock lock(&mu_);
+  const ShadowFold::Entry* const shadow = shadows_.Find(key);
+  if (shadow != nullptr) return {shadow->label_position, 0};
   return {fold_->LabelPosition(key), fold_->Alarm(key).acknowledgements};
 }
 

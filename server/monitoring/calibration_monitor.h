@@ -20,6 +20,7 @@
 #include "server/monitoring/label_scoring.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/monitoring/monitoring_options.h"
+#include "server/monitoring/shadow_fold.h"
 #include "server/monitoring/slice_table.h"
 #include "server/monitoring/window_fold.h"
 
@@ -50,6 +51,9 @@ struct WindowReport {
   std::optional<WeightedEstimates> weighted;  // unset in a decaying window
   bool catching_up = false;
   bool truncated = false;
+  // What a calibrator that never served would have shown on labels after this position; alarm and arrivals
+  // say nothing then.
+  std::optional<int64_t> shadow_after;
 };
 
 // Reports on a key say the same while this stays, but for what ages and catching_up.
@@ -97,6 +101,7 @@ class CalibrationMonitor {
   virtual absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) = 0;
 
   virtual AlarmStatus Alarm(const MonitorKey& key) const = 0;
+  virtual LabelArrivals::Summary Arrivals(const MonitorKey& key) const = 0;
   // Takes the alarm of the key back, and returns what it says then; the store has it, so that it holds after
   // any restart. FAILED_PRECONDITION where none is raised; UNAVAILABLE while catching up; the store's error,
   // and nothing is changed. Nothing is folded meanwhile.
@@ -107,6 +112,10 @@ class CalibrationMonitor {
 
   virtual KeyRevision Revision(const MonitorKey& key) const = 0;
   virtual MonitorState state() const = 0;
+
+  // The calibrators that are scored without serving: set once, before the first label is committed; kept up
+  // to date with the next fold or Notify. A new one has at first the newest 10,000 labels after its fit.
+  virtual void SetShadows(ShadowSource source) = 0;
 
   // Called after rows were folded or an alarm was acknowledged; must not wait, nor set another. Null for
   // none; the one before is not called any more once this returns.

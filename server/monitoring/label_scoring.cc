@@ -92,6 +92,31 @@ void LabelScorer::ScoreSets(absl::Span<const float> logits, int label, LabelExtr
   }
 }
 
+std::optional<WindowLabel> LabelScorer::ScoreAs(const ScoredLabel& row, const Calibrator& calibrator) {
+  const std::vector<float> logits = Logits(row.prediction);
+  const int classes = static_cast<int>(logits.size());
+  served_probabilities_ = uncalibrated_probabilities_ = {};
+  set_thresholds_ = {};
+  if (classes != calibrator.classes() || row.label < 0 || row.label >= classes) return std::nullopt;
+  WindowLabel scored;
+  scored.time_micros = absl::ToUnixMicros(row.time);
+  served_probabilities_ = ScoreProbabilities(calibrator, logits, row.label, &served_scratch_, scored.served);
+  uncalibrated_probabilities_ =
+      ScoreProbabilities(Softmax(classes), logits, row.label, &uncalibrated_scratch_, scored.uncalibrated);
+  if (served_probabilities_.empty() || uncalibrated_probabilities_.empty()) return std::nullopt;
+  const int predicted = Calibrator::PredictedClass(served_probabilities_, logits);
+  scored.served.confidence = served_probabilities_[static_cast<size_t>(predicted)];
+  scored.served.correct = row.label == predicted;
+  scored.uncalibrated.confidence = row.prediction.uncalibrated_confidence;
+  scored.uncalibrated.correct = row.label == row.prediction.uncalibrated_class;
+  if (row.inclusion_probability.has_value()) {
+    scored.extras.SetInclusionProbability(*row.inclusion_probability);
+  }
+  set_thresholds_ = calibrator.spec().set_thresholds;
+  ScoreSets(logits, row.label, scored.extras);
+  return scored;
+}
+
 absl::StatusOr<const Calibrator*> LabelScorer::Served(const TicketContent& prediction) {
   MonitorKey key{prediction.model, prediction.model_version, prediction.calibrator_version};
   auto it = served_.find(key);

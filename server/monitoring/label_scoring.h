@@ -5,6 +5,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,11 +40,16 @@ class LabelScorer final {
   // Fails only as the lookup fails.
   absl::StatusOr<WindowLabel> Score(const ScoredLabel& row);
 
+  // As if `calibrator` had served it; nullopt for a row that cannot be told: without logits, of another
+  // number of classes, or with a label that is none of them.
+  std::optional<WindowLabel> ScoreAs(const ScoredLabel& row, const Calibrator& calibrator);
+
   // The probabilities that NLL and Brier of the row scored last are of; empty where it has none. Valid until
   // the next row.
   absl::Span<const float> served_probabilities() const { return served_probabilities_; }
   absl::Span<const float> uncalibrated_probabilities() const { return uncalibrated_probabilities_; }
-  // Set thresholds of the calibrator that served it; empty where it has none. Valid as long.
+  // Set thresholds of the calibrator that served it, or that it was scored as served by; empty where it has
+  // none. Valid as long, and no longer than that calibrator.
   absl::Span<const SetThreshold> set_thresholds() const { return set_thresholds_; }
 
  private:

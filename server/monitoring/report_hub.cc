@@ -50,6 +50,10 @@ struct Watch {
   std::optional<TakenReports> taken;  // nullopt: nothing yet
 };
 
+int64_t ActiveOf(const Watch& watch) {
+  return watch.subscription.active == nullptr ? 0 : watch.subscription.active();
+}
+
 class Hub final : public ReportHub {
  public:
   Hub(CalibrationMonitor& monitor, const Clock& clock, int max_subscribers)
@@ -61,6 +65,7 @@ class Hub final : public ReportHub {
 
   absl::StatusOr<std::unique_ptr<Subscriber>> Subscribe(Subscription subscription,
                                                         std::function<void()> on_ready) override;
+  void ActiveChanged() override { OnFold(); }
   absl::StatusOr<WindowReport> Newest(const MonitorKey& key, const std::string& window) override {
     return cache_.Get(key, window, SteadyNow() - ReportCache::kSharedFor);
   }
@@ -167,6 +172,7 @@ std::vector<WindowReport> Hub::Take(Watch& watch) {
   }
   TakenReports taken;
   taken.key = watch.subscription.key();
+  taken.active = ActiveOf(watch);
   std::vector<WindowReport> reports;
   for (size_t i = 0; i < watch.subscription.windows.size(); ++i) {
     absl::StatusOr<WindowReport> report = cache_.Get(taken.key, watch.subscription.windows[i], told);
@@ -248,7 +254,7 @@ void Hub::TellIfChanged(const std::shared_ptr<Watch>& watch, const Tick& tick, L
     calling_ = watch.get();
     taken = watch->taken;
   }
-  const bool changed = Changed(taken, watch->subscription.key(), looked);
+  const bool changed = Changed(taken, watch->subscription.key(), looked) || taken->active != ActiveOf(*watch);
   {
     MutexLock lock(&mu_);
     watch->armed = watch->armed && !changed;

@@ -17,6 +17,9 @@ namespace calserve {
 struct Subscription {
   // Asked anew for every report, so that it can follow the active calibrator. Must not wait.
   std::function<MonitorKey()> key;
+  // Which calibrator version is active, asked with the key: reports say whether theirs is. Null: they do not
+  // depend on it. Must not wait.
+  std::function<int64_t()> active = nullptr;
   std::vector<std::string> windows;
   absl::Duration min_interval = absl::Seconds(1);  // 10 ms to 1 h
 };
@@ -28,6 +31,7 @@ struct TakenReports {
   absl::Time time;
   bool ages = false;  // a last-T or decaying window held labels: its report changes by time alone
   bool catching_up = false;
+  int64_t active = 0;  // calibrator version, where the subscription asks
 };
 
 // Whether reports made now would say something else: another key is followed, a label was folded for it, its
@@ -38,9 +42,9 @@ bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, const KeyR
 // Gives every subscriber the newest reports, at the rate that it asked for. A subscriber is pulled, never
 // waited for: it is told once that something newer is there (`on_ready`, from the hub's thread, must not
 // wait) and takes the newest with Take() when it can; between the two nothing is queued. A fold is noticed
-// within 10 ms, another active calibrator within 1 s; subscribers of the same window who take within 10 ms
-// share one report. Thread-safe. The hub outlives its subscribers, the monitor and
-// the clock outlive the hub.
+// within 10 ms, another active calibrator too if ActiveChanged is called, else within 1 s; subscribers of the
+// same window who take within 10 ms share one report. Thread-safe. The hub outlives its subscribers, the
+// monitor and the clock outlive the hub.
 class ReportHub {
  public:
   // Unsubscribes on destruction; after that neither on_ready nor the subscription's key is called again (the
@@ -61,6 +65,9 @@ class ReportHub {
   // RESOURCE_EXHAUSTED beyond max_subscribers; INVALID_ARGUMENT for an unknown window or a bad interval.
   virtual absl::StatusOr<std::unique_ptr<Subscriber>> Subscribe(Subscription subscription,
                                                                 std::function<void()> on_ready) = 0;
+
+  // Another calibrator became active: subscribers are looked at as after a fold. Never waits.
+  virtual void ActiveChanged() = 0;
 
   // The report of one window as subscribers get it, at most 10 ms old; errors as CalibrationMonitor::Report.
   virtual absl::StatusOr<WindowReport> Newest(const MonitorKey& key, const std::string& window) = 0;

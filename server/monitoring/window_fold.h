@@ -61,6 +61,9 @@ class WindowFold final {
   // label, which then decides.
   WindowMetrics Report(const MonitorKey& key, int index, int64_t now_micros);
 
+  // Windows as the key's, without labels.
+  absl::StatusOr<std::unique_ptr<RollingWindows>> NewWindows(const MonitorKey& key) const;
+
   // As of the key's last label; of one without labels where it is not held.
   AlarmStatus Alarm(const MonitorKey& key) const;
   // Takes the alarm of the key back, after the last row folded; false where none is raised.
@@ -109,7 +112,6 @@ class WindowFold final {
   WindowFold(WindowFoldConfig config, std::unique_ptr<RollingWindows> empty)
       : config_(std::move(config)), empty_(std::move(empty)), last_(keys_.end()) {}
   int64_t BoundOf(const MonitorKey& key) const;
-  absl::StatusOr<std::unique_ptr<RollingWindows>> NewWindows(const MonitorKey& key) const;
   CalibrationAlarm NewAlarm(const MonitorKey& key, const SliceTable& table) const;
   absl::StatusOr<Keys::iterator> FindOrAdd(const MonitorKey& key);
   absl::Status FoldSlices(Keys::iterator whole, int64_t position, const WindowLabel& label,

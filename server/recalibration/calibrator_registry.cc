@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/recalibration/low_priority_worker.h"
 #include "server/recalibration/stored_report.h"
 #include "server/recalibration/stored_rows.h"
 
@@ -33,7 +32,7 @@ class Registry final : public CalibratorRegistry {
       : options_(options),
         store_(store),
         clock_(clock),
-        versions_(store, clock, std::move(on_activate)),
+        versions_(store, clock, std::move(on_activate), options.shadows),
         worker_(options.max_queued_fits) {}
   // The fits that wait find themselves cancelled.
   ~Registry() override { stopping_.store(true, std::memory_order_relaxed); }
@@ -46,6 +45,11 @@ class Registry final : public CalibratorRegistry {
                  LogSelection selection, int64_t max_rows, Progress progress, FitDone done) override;
   void FitUploaded(const CalibrationTarget& target, CalibrationMethod method, const FitOptions& options,
                    LabelledLogits data, Progress progress, FitDone done) override;
+
+  bool RunOnFitThread(LowPriorityWorker::Task&& work) override { return worker_.TryRun(std::move(work)); }
+  absl::StatusOr<CalibratorVersion> FitNow(const CalibrationTarget& target, CalibrationMethod method,
+                                           const FitOptions& options, const LabelledLogits& data,
+                                           std::function<bool()> go_on) override;
 
   absl::StatusOr<std::vector<CalibratorVersion>> List(const std::string& model) override {
     return versions_.List(model);
@@ -61,16 +65,28 @@ class Registry final : public CalibratorRegistry {
                                              int64_t expected_active) override {
     return versions_.Rollback(model, model_version, expected_active);
   }
+  absl::StatusOr<CalibratorVersion> Get(const std::string& model, int64_t model_version,
+                                        int64_t version) override {
+    return versions_.Get(model, model_version, version);
+  }
   absl::StatusOr<std::shared_ptr<const Calibrator>> Find(const std::string& model, int64_t model_version,
                                                          int64_t version) override {
     return versions_.Find(model, model_version, version);
   }
-  absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows, int bins,
-                                            bool detailed) override;
+  std::shared_ptr<const ShadowList> Shadows() const override { return versions_.Shadows(); }
+  absl::StatusOr<PairedResult> Compare(const CalibrationTarget& target, int64_t incumbent, int64_t candidate,
+                                       int64_t max_rows, const std::function<bool()>& go_on) override;
+  absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection,
+                                            StoredMetricsOptions options) override;
 
  private:
   absl::StatusOr<int64_t> RowLimit(int64_t max_rows) const;
   absl::Status CheckUploaded(const CalibrationTarget& target, const LabelledLogits& data) const;
+  // What the logits leave of fit_max_bytes. At least 1: 0 is no limit.
+  int64_t BytesBesideLogits(const LabelledLogits& data) const {
+    const auto taken = static_cast<int64_t>(data.logits.size() * sizeof(float));
+    return std::max<int64_t>(1, options_.fit_max_bytes - taken);
+  }
   void Enqueue(FitJob job, FitDone done);
   absl::StatusOr<CalibratorVersion> Run(FitJob job);
 
@@ -128,8 +144,11 @@ void Registry::FitUploaded(const CalibrationTarget& target, CalibrationMethod me
                            const FitOptions& options, LabelledLogits data, Progress progress, FitDone done) {
   if (const absl::Status status = CheckUploaded(target, data); !status.ok()) return std::move(done)(status);
   const auto rows = static_cast<int64_t>(data.labels.size());
-  auto read = [data =
-                   std::move(data)](const FitJob::ReadProgress&) mutable -> absl::StatusOr<LabelledLogits> {
+  auto read =
+      [this, data = std::move(data)](const FitJob::ReadProgress&) mutable -> absl::StatusOr<LabelledLogits> {
+    // Where they come from is not known: no label that is there already may judge them.
+    ASSIGN_OR_RETURN(const LogHead head, store_.Head());
+    data.position = head.next_position - 1;
     return std::move(data);
   };
   Enqueue({target, method, options, rows, std::move(read), std::move(progress)}, std::move(done));
@@ -160,24 +179,54 @@ absl::StatusOr<CalibratorVersion> Registry::Run(FitJob job) {
   ASSIGN_OR_RETURN(const LabelledLogits data, std::move(job.read)(read));
   rows = static_cast<int64_t>(data.labels.size());
   job.options.progress = go_on;
-  // What the logits leave of it. At least 1: 0 is no limit.
-  const auto taken = static_cast<int64_t>(data.logits.size() * sizeof(float));
-  job.options.max_bytes = std::max<int64_t>(1, options_.fit_max_bytes - taken);
+  job.options.max_bytes = BytesBesideLogits(data);
   ASSIGN_OR_RETURN(FitResult fit,
                    FitCalibrator(job.method, LogitsView(absl::MakeConstSpan(data.logits), data.columns),
                                  data.labels, job.options));
   if (!go_on("storing", 0)) return absl::CancelledError("the fit was cancelled before it was stored");
-  return versions_.AddFitted(job.target, std::move(fit));
+  return versions_.AddFitted(job.target, std::move(fit), data.position);
+}
+
+absl::StatusOr<CalibratorVersion> Registry::FitNow(const CalibrationTarget& target, CalibrationMethod method,
+                                                   const FitOptions& options, const LabelledLogits& data,
+                                                   std::function<bool()> go_on) {
+  FitOptions told = options;
+  told.max_bytes = BytesBesideLogits(data);
+  told.progress = [this, go_on = std::move(go_on)](const std::string&, double) {
+    return !stopping_.load(std::memory_order_relaxed) && go_on();
+  };
+  ASSIGN_OR_RETURN(
+      FitResult fit,
+      FitCalibrator(method, LogitsView(absl::MakeConstSpan(data.logits), data.columns), data.labels, told));
+  return versions_.AddFitted(target, std::move(fit), data.position);
+}
+
+absl::StatusOr<PairedResult> Registry::Compare(const CalibrationTarget& target, int64_t incumbent,
+                                               int64_t candidate, int64_t max_rows,
+                                               const std::function<bool()>& go_on) {
+  PairedLabels labels;
+  labels.max_rows = max_rows;
+  std::vector<Calibrator> both;
+  for (const int64_t version : {incumbent, candidate}) {
+    if (version == 0) {
+      both.push_back(Calibrator::None(target.classes));
+      continue;
+    }
+    ASSIGN_OR_RETURN(CalibratorVersion found, versions_.Get(target.model, target.model_version, version));
+    labels.after_position = std::max(labels.after_position, found.fit_position);
+    ASSIGN_OR_RETURN(Calibrator calibrator, Calibrator::Create(std::move(found.spec)));
+    both.push_back(std::move(calibrator));
+  }
+  return CompareStored(store_, target, labels, both[0], both[1], go_on);
 }
 
 absl::StatusOr<CalibratorRegistry::StoredReport> Registry::ReportStored(const LogSelection& selection,
-                                                                        int64_t max_rows, int bins,
-                                                                        bool detailed) {
-  ASSIGN_OR_RETURN(const int64_t rows, RowLimit(max_rows));
+                                                                        StoredMetricsOptions options) {
+  ASSIGN_OR_RETURN(options.max_rows, RowLimit(options.max_rows));
   const CalibratorLookup lookup = [this](const std::string& model, int64_t model_version, int64_t version) {
     return versions_.Find(model, model_version, version);
   };
-  ASSIGN_OR_RETURN(StoredMetrics metrics, MeasureStored(store_, selection, rows, bins, detailed, lookup));
+  ASSIGN_OR_RETURN(StoredMetrics metrics, MeasureStored(store_, selection, options, lookup));
   return StoredReport{metrics.position,
                       clock_.Now(),
                       std::move(metrics.served),

@@ -16,12 +16,16 @@
 #include "server/monitoring/calibration_monitor.h"
 #include "server/recalibration/calibrator_versions.h"
 #include "server/recalibration/labelled_logits.h"
+#include "server/recalibration/low_priority_worker.h"
+#include "server/recalibration/paired_rows.h"
+#include "server/recalibration/stored_report.h"
 
 namespace calserve {
 
 struct RecalibrationOptions {
   int64_t fit_max_rows = 1'000'000;            // rows of one fit
   int64_t fit_max_bytes = int64_t{512} << 20;  // of one fit: its logits and what its method takes beside
+  int shadows = 2;                             // newest FITTED of a model version scored on live labels
   int max_queued_fits = 4;                     // beside the one that runs; beyond it RESOURCE_EXHAUSTED
 };
 
@@ -67,6 +71,15 @@ class CalibratorRegistry {
                            const FitOptions& options, LabelledLogits data, Progress progress,
                            FitDone done) = 0;
 
+  // Runs `work` on the fit thread, after what waits for it; false, with `work` untouched, where too much
+  // does. It runs at destruction too, and must see for itself that it need not.
+  virtual bool RunOnFitThread(LowPriorityWorker::Task&& work) = 0;
+  // Fits and stores as FitUploaded, on the caller's thread: for work on the fit thread. data.position becomes
+  // the version's fit_position. `go_on`, asked now and then, false: CANCELLED.
+  virtual absl::StatusOr<CalibratorVersion> FitNow(const CalibrationTarget& target, CalibrationMethod method,
+                                                   const FitOptions& options, const LabelledLogits& data,
+                                                   std::function<bool()> go_on) = 0;
+
   // Newest first.
   virtual absl::StatusOr<std::vector<CalibratorVersion>> List(const std::string& model) = 0;
   // What is active for a model version that was added: plain softmax has version 0. Never waits for the
@@ -80,6 +93,21 @@ class CalibratorRegistry {
   virtual absl::StatusOr<CalibratorVersion> Rollback(const std::string& model, int64_t model_version,
                                                      int64_t expected_active) = 0;
 
+  // The newest FITTED versions of each model version, options.shadows at most: CalibrationMonitor's
+  // ShadowSource.
+  virtual std::shared_ptr<const ShadowList> Shadows() const = 0;
+
+  // The two on the newest `max_rows` stored labels after the fits of both, by whichever calibrator they were
+  // served. Versions: 0 is plain softmax. NOT_FOUND. Runs on the caller's thread; `go_on`, asked now and
+  // then, false: CANCELLED.
+  virtual absl::StatusOr<PairedResult> Compare(const CalibrationTarget& target, int64_t incumbent,
+                                               int64_t candidate, int64_t max_rows,
+                                               const std::function<bool()>& go_on) = 0;
+
+  // A version > 0 of a model version; NOT_FOUND listing what there is.
+  virtual absl::StatusOr<CalibratorVersion> Get(const std::string& model, int64_t model_version,
+                                                int64_t version) = 0;
+
   // The calibrator of a version > 0, remembered: CalibrationMonitor's CalibratorLookup. Null where there is
   // none.
   virtual absl::StatusOr<std::shared_ptr<const Calibrator>> Find(const std::string& model,
@@ -87,7 +115,7 @@ class CalibratorRegistry {
 
   // Metrics of stored labels (newest `max_rows` of the selection, 0: fit_max_rows): served and uncalibrated,
   // with intervals, and where asked for with details; also the position of the newest row read. Runs on the
-  // caller's thread: bounded by max_rows.
+  // caller's thread: bounded by max_rows; `go_on`, asked at least every few seconds, false: CANCELLED.
   struct StoredReport {
     int64_t position = 0;
     absl::Time time;
@@ -97,8 +125,8 @@ class CalibratorRegistry {
     std::vector<WindowReport::SetCoverage> set_coverage;
     std::optional<WeightedEstimates> weighted;
   };
-  virtual absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection, int64_t max_rows, int bins,
-                                                    bool detailed) = 0;
+  virtual absl::StatusOr<StoredReport> ReportStored(const LogSelection& selection,
+                                                    StoredMetricsOptions options) = 0;
 };
 
 }  // namespace calserve

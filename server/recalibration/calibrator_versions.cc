@@ -44,6 +44,8 @@ absl::StatusOr<CalibratorVersion> Decode(const StoredCalibrator& stored) {
   version.activated = stored.activated;
   version.spec = std::move(document->spec);
   version.report = std::move(document->report);
+  version.fit_position = stored.fit_position;
+  version.note = stored.note;
   return version;
 }
 
@@ -70,7 +72,7 @@ CalibratorDocument WithoutTimes(CalibratorDocument document) {
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarget& target,
                                                           const CalibratorDocument& document,
-                                                          const std::string& origin) {
+                                                          const std::string& origin, int64_t fit_position) {
   const std::string content = CalibratorToJson(document);
   // What could not be read back must not be stored.
   RETURN_IF_ERROR(CalibratorFromJson(content).status());
@@ -81,19 +83,23 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::Add(const CalibrationTarge
   stored.content = content;
   stored.origin = origin;
   stored.created = Now();
+  stored.fit_position = fit_position;
   ASSIGN_OR_RETURN(const StoredCalibrator added, store_.AddCalibrator(std::move(stored)));
   return Decode(added);
 }
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::AddFitted(const CalibrationTarget& target,
-                                                                FitResult fit) {
+                                                                FitResult fit, int64_t fit_position) {
   ASSIGN_OR_RETURN(const bool replaced, ContentChanged(target));
   if (replaced) {
     return absl::FailedPreconditionError(
         absl::StrCat("the weights or class names of model ", target.model, " version ", target.model_version,
                      " were replaced while the calibrator was fitted; fit again"));
   }
-  return Add(target, {std::move(fit.spec), std::move(fit.report)}, "fit");
+  ASSIGN_OR_RETURN(CalibratorVersion added,
+                   Add(target, {std::move(fit.spec), std::move(fit.report)}, "fit", fit_position));
+  NoteShadow(added);
+  return added;
 }
 
 absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const CalibrationTarget& target,
@@ -105,7 +111,9 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
     ASSIGN_OR_RETURN(const CalibratorDocument document, CalibratorFromJson(json));
     RETURN_IF_ERROR(CheckClasses(target, document.spec));
     // Written anew, so that layout does not make another version of it.
-    ASSIGN_OR_RETURN(const CalibratorVersion added, Add(target, document, "shipped"));
+    // Whatever it was fitted to, it was there before any label that is still to come.
+    ASSIGN_OR_RETURN(const LogHead head, store_.Head());
+    ASSIGN_OR_RETURN(const CalibratorVersion added, Add(target, document, "shipped", head.next_position - 1));
     shipped = added.version;
   }
   ASSIGN_OR_RETURN(const std::vector<StoredCalibrator> versions, store_.ListCalibrators(target.model));
@@ -143,6 +151,13 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
                      target.classes, ": a model with other classes is another version"));
   }
   SetActive(active);
+  for (const StoredCalibrator& stored : versions) {
+    // Those of other weights say nothing of these.
+    if (changed || stored.model_version != target.model_version) continue;
+    if (stored.state != CalibratorState::kFitted || stored.version == active.version) continue;
+    const absl::StatusOr<CalibratorVersion> fitted = Decode(stored);
+    if (fitted.ok()) NoteShadow(*fitted);
+  }
   if (install != nullptr) install(active);
   return active;
 }
@@ -217,6 +232,7 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::ActivateLocked(const std::
   next.state = CalibratorState::kActive;
   if (version != 0) next.activated = now;
   SetActive(next);
+  NoteShadow(next);
   on_activate_(next);
   return next;
 }
@@ -224,6 +240,25 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::ActivateLocked(const std::
 void CalibratorVersions::SetActive(const CalibratorVersion& version) {
   MutexLock lock(&mu_);
   active_.insert_or_assign({version.model, version.model_version}, version);
+}
+
+void CalibratorVersions::NoteShadow(const CalibratorVersion& version) {
+  const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(version.spec);
+  MutexLock lock(&mu_);
+  std::map<int64_t, ShadowCalibrator>& fitted = shadows_[{version.model, version.model_version}];
+  if (version.state == CalibratorState::kFitted && calibrator.ok()) {
+    fitted[version.version] = {{version.model, version.model_version, version.version},
+                               version.fit_position,
+                               std::make_shared<const Calibrator>(*calibrator)};
+  } else if (fitted.erase(version.version) == 0) {
+    return;
+  }
+  while (static_cast<int>(fitted.size()) > max_shadows_) fitted.erase(fitted.begin());
+  auto list = std::make_shared<ShadowList>();
+  for (const auto& [model_version, shadows] : shadows_) {
+    for (const auto& [number, shadow] : shadows) list->push_back(shadow);
+  }
+  shadow_list_ = std::move(list);
 }
 
 absl::StatusOr<std::shared_ptr<const Calibrator>> CalibratorVersions::Find(const std::string& model,

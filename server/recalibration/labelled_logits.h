@@ -21,6 +21,8 @@ struct LabelledLogits {
   int columns = 0;
   std::vector<float> logits;
   std::vector<int32_t> labels;
+  // Of the log: of the newest label among them; of data from elsewhere, of the newest when they came.
+  int64_t position = 0;
 };
 
 }  // namespace calserve

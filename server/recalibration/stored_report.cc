@@ -16,8 +16,8 @@ namespace {
 // One side of a report, row by row.
 class Side {
  public:
-  Side(int bins, bool detailed) : bins_(bins) {
-    if (detailed) details_.emplace(DetailOptions{.bins = bins});
+  explicit Side(const StoredMetricsOptions& options) : bins_(options.bins) {
+    if (options.detailed) details_.emplace(DetailOptions{.bins = options.bins, .go_on = options.go_on});
   }
 
   // `probabilities` may be empty.
@@ -57,19 +57,29 @@ class Side {
   double brier_ = 0;
 };
 
+absl::StatusOr<std::optional<WindowLabel>> ScoreRow(const ScoredLabel& row,
+                                                    const StoredMetricsOptions& options,
+                                                    LabelScorer& scorer) {
+  if (options.shadow != nullptr) return scorer.ScoreAs(row, *options.shadow);
+  ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
+  return std::optional<WindowLabel>(label);
+}
+
 }  // namespace
 
-absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection, int64_t max_rows,
-                                            int bins, bool detailed, CalibratorLookup lookup) {
+absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection,
+                                            const StoredMetricsOptions& options, CalibratorLookup lookup) {
   LabelScorer scorer(std::move(lookup));
-  Side served(bins, detailed), uncalibrated(bins, detailed);
-  const BinEdges edges(bins);
-  ExtraSums extras(bins);
+  Side served(options), uncalibrated(options);
+  const BinEdges edges(options.bins);
+  ExtraSums extras(options.bins);
   std::vector<SetThreshold> thresholds;
   StoredMetrics metrics;
   const auto add_page = [&](absl::Span<const ScoredLabel> rows) -> absl::Status {
     for (const ScoredLabel& row : rows) {
-      ASSIGN_OR_RETURN(const WindowLabel label, scorer.Score(row));
+      ASSIGN_OR_RETURN(const std::optional<WindowLabel> scored, ScoreRow(row, options, scorer));
+      if (!scored.has_value()) continue;
+      const WindowLabel& label = *scored;
       const ScoreUnits units(PackedScore::From(label.served), edges);
       extras.Add(label.extras, units.bin, units.confidence, units.correct);
       if (thresholds.empty()) {
@@ -79,9 +89,9 @@ absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& se
       uncalibrated.Add(label.uncalibrated, scorer.uncalibrated_probabilities(), row.label);
       metrics.position = std::max(metrics.position, row.position);
     }
-    return absl::OkStatus();
+    return options.go_on() ? absl::OkStatus() : absl::CancelledError("cancelled while labels were read");
   };
-  RETURN_IF_ERROR(VisitNewest(store, selection, max_rows, add_page));
+  RETURN_IF_ERROR(VisitNewest(store, selection, options.max_rows, add_page));
   metrics.weighted = extras.Weighted();
   for (size_t slot = 0; slot < std::min<size_t>(thresholds.size(), LabelExtras::kSets); ++slot) {
     if (extras.sets()[slot].n > 0) metrics.set_coverage.push_back({thresholds[slot], extras.sets()[slot]});

@@ -2,6 +2,8 @@
 #define CALSERVE_SERVER_RECALIBRATION_STORED_REPORT_H_
 
 #include <cstdint>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <vector>
 
@@ -24,11 +26,19 @@ struct StoredMetrics {
   std::optional<WeightedEstimates> weighted;
 };
 
-// Over the newest `max_rows` rows of the selection. Top-label metrics are of the confidence as served, NLL
-// and Brier of the tickets' logits (LabelScorer). `detailed`: the DetailedMetrics too. Waits for the store;
-// holds 10 bytes a row; with details 20, and about 70 more while it measures a side.
-absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection, int64_t max_rows,
-                                            int bins, bool detailed, CalibratorLookup lookup);
+struct StoredMetricsOptions {
+  int64_t max_rows = 0;  // the newest of the selection
+  int bins = kDefaultBins;
+  bool detailed = false;  // the DetailedMetrics too
+  // Served is as if it had served the rows; null: as they were.
+  std::shared_ptr<const Calibrator> shadow = nullptr;
+  std::function<bool()> go_on = [] { return true; };  // asked now and then; false: CANCELLED
+};
+
+// Top-label metrics are of the confidence as served, NLL and Brier of the tickets' logits (LabelScorer).
+// Waits for the store; holds 10 bytes a row; with details 20, and about 70 more while it measures a side.
+absl::StatusOr<StoredMetrics> MeasureStored(Store& store, const LogSelection& selection,
+                                            const StoredMetricsOptions& options, CalibratorLookup lookup);
 
 }  // namespace calserve
 

@@ -73,6 +73,7 @@ absl::StatusOr<LabelledLogits> ReadLabelledLogits(Store& store, const Calibratio
       }
     }
     seen += static_cast<int64_t>(rows.size());
+    if (!rows.empty()) data.position = std::max(data.position, rows.back().position);
     const auto bytes = static_cast<int64_t>(data.logits.size() * sizeof(float));
     if (bytes > limits.bytes) {
       return absl::InvalidArgumentError(absl::StrCat(

@@ -136,6 +136,8 @@ v1::Calibrator ToProto(const CalibratorVersion& calibrator) {
   if (calibrator.version != 0) *out.mutable_create_time() = ToProto(calibrator.created);
   if (calibrator.activated.has_value()) *out.mutable_activate_time() = ToProto(*calibrator.activated);
   if (calibrator.report.has_value()) *out.mutable_report() = FitReportToProto(*calibrator.report);
+  out.set_fit_position(calibrator.fit_position);
+  out.set_note(calibrator.note);
   return out;
 }
 
@@ -181,6 +183,11 @@ v1::WindowReport ToProto(const WindowReport& report, const Serving& serving) {
   }
   if (report.weighted.has_value()) *out.mutable_weighted() = WeightedToProto(*report.weighted);
   if (!report.key.slice.whole()) *out.mutable_slice() = ToProto(report.key.slice);
+  if (report.shadow_after.has_value()) {
+    out.set_shadow(true);
+    out.set_shadow_after_position(*report.shadow_after);
+    return out;
+  }
   if (report.window.empty()) return out;  // Stored labels are no window.
   *out.mutable_alarm() = AlarmToProto(report.alarm, serving.active);
   if (!report.key.slice.whole()) return out;

@@ -1,5 +1,7 @@
 #include "server/rpc/calibration_service.h"
 
+#include <spdlog/spdlog.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -14,6 +16,7 @@
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/fit_stream.h"
 #include "server/rpc/page.h"
+#include "server/rpc/refit_convert.h"
 #include "server/rpc/report_mask.h"
 #include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
@@ -22,9 +25,15 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kDefaultReportRows = 100'000;
+constexpr int64_t kComparedRows = 10'000;  // of an activation's comparison: some 50 ms
 
 MonitorKey KeyOf(const Snapshot& snapshot) {
   return {snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
+}
+
+CalibrationTarget TargetOf(const Snapshot& snapshot) {
+  const ServedModel& model = *snapshot.model;
+  return {model.name, model.version, model.classes(), model.digest};
 }
 
 // Of what is active.
@@ -69,11 +78,19 @@ CalibrationService::CalibrationService(CalibrationBackends backends)
 
 grpc::ServerUnaryReactor* CalibrationService::Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
                                                   absl::AnyInvocable<absl::Status(Admission&) &&> work) {
+  return RunLong(std::move(admission), pool, [work = std::move(work)](Admission& of_call, const GoOn&) mutable {
+    return std::move(work)(of_call);
+  });
+}
+
+grpc::ServerUnaryReactor* CalibrationService::RunLong(
+    absl::StatusOr<Admission> admission, WorkerPool& pool,
+    absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work) {
   auto* call = new UnaryCall(backends_.calls, std::move(admission));
   if (!call->accepted()) return call;
   auto answer = [call, work = std::move(work)]() mutable {
-    call->Reply(call->cancel()->cancelled() ? absl::CancelledError("cancelled by the client")
-                                            : std::move(work)(call->admission()));
+    const GoOn go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
+    call->Reply(go_on() ? std::move(work)(call->admission(), go_on) : absl::CancelledError("cancelled by the client"));
   };
   if (!pool.TrySubmit(std::move(answer), 1)) call->Reply(TooManyCalls());
   return call;
@@ -106,45 +123,56 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
                                                                  const v1::ActivateCalibratorRequest* request,
                                                                  v1::ActivateCalibratorResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kActivateCalibrator);
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+  const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     NoteBefore(snapshot, backends_.registry, admission);
+    const int64_t before = request->expected_active_version();
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Activate(snapshot.model->name, snapshot.model->version,
-                                                 request->version(), request->expected_active_version()));
+                                                 request->version(), before));
     admission.Note("after", absl::StrCat(active.version));
+    backends_.hub.ActiveChanged();
     *response->mutable_calibrator() = ToProto(active);
+    const auto comparison = CompareWith(before, active, snapshot, go_on);
+    if (comparison.has_value()) *response->mutable_comparison() = *comparison;
     return absl::OkStatus();
-  });
+  };
+  return RunLong(std::move(caller), calibrator_thread_, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext* context,
                                                                  const v1::RollbackCalibratorRequest* request,
                                                                  v1::RollbackCalibratorResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kRollbackCalibrator);
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+  const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     NoteBefore(snapshot, backends_.registry, admission);
+    const int64_t before = request->expected_active_version();
     ASSIGN_OR_RETURN(const CalibratorVersion active,
-                     backends_.registry.Rollback(snapshot.model->name, snapshot.model->version,
-                                                 request->expected_active_version()));
+                     backends_.registry.Rollback(snapshot.model->name, snapshot.model->version, before));
     admission.Note("after", absl::StrCat(active.version));
+    backends_.hub.ActiveChanged();
     *response->mutable_calibrator() = ToProto(active);
+    const auto comparison = CompareWith(before, active, snapshot, go_on);
+    if (comparison.has_value()) *response->mutable_comparison() = *comparison;
     return absl::OkStatus();
-  });
+  };
+  return RunLong(std::move(caller), calibrator_thread_, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
     grpc::CallbackServerContext* context, const v1::GetCalibrationReportRequest* request,
     v1::GetCalibrationReportResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
-  return Run(std::move(caller), report_thread_,
-             [=, this](Admission&) { return Report(*request, *response); });
+  WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
+  return RunLong(std::move(caller), pool, [=, this](Admission&, const GoOn& go_on) {
+    return Report(*request, go_on, *response);
+  });
 }
 
-absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,
+absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,
                                         v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
   if (request.detailed() && !request.has_stored()) {
@@ -153,37 +181,18 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
         "detailed");
   }
   ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
-  WindowReport report;
-  report.key = {
+  MonitorKey key = {
       snapshot.model->name, snapshot.model->version,
       request.has_calibrator_version() ? request.calibrator_version() : snapshot.calibrator->version};
-  ASSIGN_OR_RETURN(report.key.slice, SliceFromProto(request.has_slice(), request.slice()));
-  RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, report.key));
-  RETURN_IF_ERROR(CheckSlice(backends_.monitor, report.key));
+  ASSIGN_OR_RETURN(key.slice, SliceFromProto(request.has_slice(), request.slice()));
+  RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, key));
+  RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
+  WindowReport report;
   if (request.has_stored()) {
-    ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
-    selection.model = report.key.model;
-    selection.model_version = report.key.model_version;
-    selection.calibrator_version = report.key.calibrator_version;
-    if (!report.key.slice.whole()) {
-      selection.attributes.push_back(backends_.monitor.Slices(report.key.model).RuleOf(report.key.slice));
-    }
-    const int64_t asked = request.stored().max_rows() > 0 ? request.stored().max_rows() : kDefaultReportRows;
-    ASSIGN_OR_RETURN(
-        const CalibratorRegistry::StoredReport stored,
-        backends_.registry.ReportStored(selection, std::min(asked, backends_.limits.fit_max_rows),
-                                        kDefaultBins, request.detailed()));
-    report.position = stored.position;
-    report.time = stored.time;
-    report.served = stored.served;
-    report.uncalibrated = stored.uncalibrated;
-    report.served_details = stored.served_details;
-    report.uncalibrated_details = stored.uncalibrated_details;
-    report.set_coverage = stored.set_coverage;
-    report.weighted = stored.weighted;
+    ASSIGN_OR_RETURN(report, StoredReport(request, key, go_on));
   } else {
     const std::string window = request.window().empty() ? "last_1000" : request.window();
-    ASSIGN_OR_RETURN(report, backends_.monitor.Report(report.key, window));
+    ASSIGN_OR_RETURN(report, backends_.monitor.Report(key, window));
     if (mask.names_fields()) {
       mask.AddIntervals(report);
     } else {
@@ -194,6 +203,62 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
   *response.mutable_report() = ToProto(report, ServingOf(report.key, backends_.table));
   mask.Trim(*response.mutable_report());
   return absl::OkStatus();
+}
+
+absl::StatusOr<WindowReport> CalibrationService::StoredReport(const v1::GetCalibrationReportRequest& request,
+                                                              const MonitorKey& key, const GoOn& go_on) {
+  ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
+  selection.model = key.model;
+  selection.model_version = key.model_version;
+  if (!key.slice.whole()) {
+    selection.attributes.push_back(backends_.monitor.Slices(key.model).RuleOf(key.slice));
+  }
+  const int64_t asked = request.stored().max_rows() > 0 ? request.stored().max_rows() : kDefaultReportRows;
+  StoredMetricsOptions options;
+  options.max_rows = std::min(asked, backends_.limits.fit_max_rows);
+  options.detailed = request.detailed();
+  options.go_on = go_on;
+  WindowReport report;
+  report.key = key;
+  CalibratorVersion version;
+  if (key.calibrator_version != 0) {
+    ASSIGN_OR_RETURN(version, backends_.registry.Get(key.model, key.model_version, key.calibrator_version));
+  }
+  if (key.calibrator_version != 0 && version.state == CalibratorState::kFitted) {
+    // It never served: what it would have shown on the labels after its fit.
+    selection.after_position = version.fit_position;
+    report.shadow_after = version.fit_position;
+    ASSIGN_OR_RETURN(options.shadow,
+                     backends_.registry.Find(key.model, key.model_version, key.calibrator_version));
+  } else {
+    selection.calibrator_version = key.calibrator_version;
+  }
+  ASSIGN_OR_RETURN(const CalibratorRegistry::StoredReport stored,
+                   backends_.registry.ReportStored(selection, std::move(options)));
+  report.position = stored.position;
+  report.time = stored.time;
+  report.served = stored.served;
+  report.uncalibrated = stored.uncalibrated;
+  report.served_details = stored.served_details;
+  report.uncalibrated_details = stored.uncalibrated_details;
+  report.set_coverage = stored.set_coverage;
+  report.weighted = stored.weighted;
+  return report;
+}
+
+std::optional<v1::PairedComparison> CalibrationService::CompareWith(int64_t before,
+                                                                    const CalibratorVersion& active,
+                                                                    const Snapshot& snapshot,
+                                                                    const GoOn& go_on) {
+  if (before == active.version) return std::nullopt;
+  const absl::StatusOr<PairedResult> result =
+      backends_.registry.Compare(TargetOf(snapshot), before, active.version, kComparedRows, go_on);
+  if (!result.ok()) {
+    spdlog::warn("model={} version={} calibrators {} and {} not compared: {}", active.model,
+                 active.model_version, before, active.version, std::string(result.status().message()));
+    return std::nullopt;
+  }
+  return ToProto(*result, before, active.version);
 }
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* CalibrationService::WatchCalibration(
@@ -266,6 +331,21 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
     }
     ASSIGN_OR_RETURN(const AlarmStatus alarm, backends_.monitor.AcknowledgeAlarm(key));
     *response->mutable_alarm() = ModelAlarmOf(key, alarm);
+    return absl::OkStatus();
+  });
+}
+
+grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServerContext* context,
+                                                             const v1::GetRefitStatusRequest* request,
+                                                             v1::GetRefitStatusResponse* response) {
+  auto caller = backends_.gate.Authorize(*context, method::kGetRefitStatus);
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
+    if (backends_.refits == nullptr) return absl::UnimplementedError("this server refits nothing by itself");
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
+    const CalibrationTarget target = TargetOf(snapshot);
+    ASSIGN_OR_RETURN(const RefitStatus status, backends_.refits->Status(target));
+    *response = ToProto(target, status);
     return absl::OkStatus();
   });
 }

@@ -1,12 +1,16 @@
 #ifndef CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_
 #define CALSERVE_SERVER_RPC_CALIBRATION_SERVICE_H_
 
+#include <functional>
+#include <optional>
+
 #include "calserve/v1/calibration.grpc.pb.h"
 #include "server/base/worker_pool.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_controller.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 
@@ -22,6 +26,7 @@ struct CalibrationBackends {
   ReportHub& hub;
   CallTracker& calls;
   RecalibrationOptions limits;
+  RefitController* refits = nullptr;  // null: nothing is refitted by itself
 };
 
 // calserve.v1.CalibrationService. What reads the store runs on two threads of the service's own: gRPC's never
@@ -55,6 +60,9 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   grpc::ServerUnaryReactor* AcknowledgeAlarm(grpc::CallbackServerContext* context,
                                              const v1::AcknowledgeAlarmRequest* request,
                                              v1::AcknowledgeAlarmResponse* response) override;
+  grpc::ServerUnaryReactor* GetRefitStatus(grpc::CallbackServerContext* context,
+                                           const v1::GetRefitStatusRequest* request,
+                                           v1::GetRefitStatusResponse* response) override;
 
  private:
   // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
@@ -62,11 +70,22 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   // What `work` notes in the admission is for the audit log.
   grpc::ServerUnaryReactor* Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
                                 absl::AnyInvocable<absl::Status(Admission&) &&> work);
-  absl::Status Report(const v1::GetCalibrationReportRequest& request,
+  // The same for work that takes long: it is given what it is to ask now and then, false once the client has
+  // gone or a drain has run out of time.
+  using GoOn = std::function<bool()>;
+  grpc::ServerUnaryReactor* RunLong(absl::StatusOr<Admission> admission, WorkerPool& pool,
+                                    absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work);
+  absl::Status Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,
                       v1::GetCalibrationReportResponse& response);
+  absl::StatusOr<WindowReport> StoredReport(const v1::GetCalibrationReportRequest& request,
+                                            const MonitorKey& key, const GoOn& go_on);
+  // What was active before against what is now; unset where it cannot be told.
+  std::optional<v1::PairedComparison> CompareWith(int64_t before, const CalibratorVersion& active,
+                                                  const Snapshot& snapshot, const GoOn& go_on);
 
   const CalibrationBackends backends_;
-  // Last: their work uses the members above. Reports read many rows; a rollback does not wait behind them.
+  // Last: their work uses the members above. Reports on stored labels read many rows; neither a rollback nor
+  // a report on a window waits behind them.
   WorkerPool calibrator_thread_;
   WorkerPool report_thread_;
 };

@@ -86,6 +86,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   }
 
   void Fitted(const absl::StatusOr<CalibratorVersion>& calibrator) {
+    if (calibrator.ok()) backends_.monitor.Notify();  // It is a shadow from now on.
     MutexLock lock(&mu_);
     work_ = Work::kNone;
     if (calibrator.ok()) {

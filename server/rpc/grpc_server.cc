@@ -55,7 +55,7 @@ class GrpcServerImpl final : public GrpcServer {
         gate_(b.access, b.audit, client_certificates_),
         prediction_(gate_, b.predictor, calls_),
         feedback_(gate_, b.ingestor, calls_),
-        calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits}),
+        calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits, b.refits}),
         models_(gate_, b.table, b.registry, b.repository, calls_),
         kserve_({gate_, b.predictor, b.table, b.monitor, b.repository, calls_, ready_}),
         credentials_(b.tls == nullptr ? grpc::InsecureServerCredentials()

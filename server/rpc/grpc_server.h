@@ -16,6 +16,7 @@
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_controller.h"
 
 namespace calserve {
 
@@ -41,6 +42,7 @@ struct GrpcBackends {
   AccessControl* access = nullptr;        // null: everybody may do everything
   const AuditLog* audit = nullptr;        // null: nothing is audited
   const TlsFiles* tls = nullptr;          // null: plain text
+  RefitController* refits = nullptr;      // null: nothing is refitted by itself
 };
 
 // The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection, over TLS

@@ -38,6 +38,7 @@ inline constexpr RpcMethod kGetCalibrationReport{"calserve.v1.CalibrationService
 inline constexpr RpcMethod kWatchCalibration{"calserve.v1.CalibrationService/WatchCalibration", Role::kRead};
 inline constexpr RpcMethod kListAlarms{"calserve.v1.CalibrationService/ListAlarms", Role::kRead};
 inline constexpr RpcMethod kListSlices{"calserve.v1.CalibrationService/ListSlices", Role::kRead};
+inline constexpr RpcMethod kGetRefitStatus{"calserve.v1.CalibrationService/GetRefitStatus", Role::kRead};
 inline constexpr RpcMethod kAcknowledgeAlarm{"calserve.v1.CalibrationService/AcknowledgeAlarm", Role::kAdmin};
 
 // Whoever may do anything may know which models there are: clients ask before they predict.

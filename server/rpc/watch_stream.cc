@@ -75,6 +75,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
       }
       return key;
     };
+    subscription.active = [&table = backends_.table, fixed] {
+      const absl::StatusOr<Snapshot> now = table.Find(fixed.model, fixed.model_version);
+      return now.ok() ? now->calibrator->version : 0;
+    };
     ASSIGN_OR_RETURN(std::unique_ptr<ReportHub::Subscriber> subscriber,
                      backends_.hub.Subscribe(std::move(subscription), [this] { Ready(); }));
     MutexLock lock(&mu_);

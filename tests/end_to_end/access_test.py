@@ -33,7 +33,8 @@ ANY_ROLE = {"ListModels", "GetModel", "ServerMetadata", "ModelReady", "ModelMeta
 # The roles of which one is enough. A method that is in none of these is one whose access nobody has thought of.
 NEEDS = {**{name: {"predict"} for name in ("Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer")},
          **{name: {"feedback"} for name in ("SubmitFeedback", "StreamFeedback")},
-         **{name: {"read"} for name in ("ListCalibrators", "GetCalibrationReport", "WatchCalibration", "ListAlarms", "ListSlices",
+         **{name: {"read"} for name in ("ListCalibrators", "GetCalibrationReport", "WatchCalibration", "ListAlarms",
+                                         "ListSlices", "GetRefitStatus",
                                         "ModelStatistics", "RepositoryIndex")},
          **{name: {"admin"} for name in ("FitCalibrator", "ActivateCalibrator", "RollbackCalibrator",
                                          "AcknowledgeAlarm", "RepositoryModelLoad", "RepositoryModelUnload")},

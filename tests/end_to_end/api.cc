@@ -279,6 +279,9 @@ Reply<v1::ActivateCalibratorResponse> Api::Activate(const v1::ActivateCalibrator
 Reply<v1::RollbackCalibratorResponse> Api::Rollback(const v1::RollbackCalibratorRequest& request) const {
   return Call(stubs_->calibration, &v1::CalibrationService::Stub::RollbackCalibrator, request, timeout_);
 }
+Reply<v1::GetRefitStatusResponse> Api::RefitStatus(const v1::GetRefitStatusRequest& request) const {
+  return Call(stubs_->calibration, &v1::CalibrationService::Stub::GetRefitStatus, request, timeout_);
+}
 Reply<v1::GetCalibrationReportResponse> Api::Report(const v1::GetCalibrationReportRequest& request) const {
   return Call(stubs_->calibration, &v1::CalibrationService::Stub::GetCalibrationReport, request, timeout_);
 }

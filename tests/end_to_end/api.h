@@ -78,6 +78,7 @@ class Api {
   Reply<v1::ListCalibratorsResponse> ListCalibrators(const v1::ListCalibratorsRequest& request) const;
   Reply<v1::ActivateCalibratorResponse> Activate(const v1::ActivateCalibratorRequest& request) const;
   Reply<v1::RollbackCalibratorResponse> Rollback(const v1::RollbackCalibratorRequest& request) const;
+  Reply<v1::GetRefitStatusResponse> RefitStatus(const v1::GetRefitStatusRequest& request) const;
   Reply<v1::GetCalibrationReportResponse> Report(const v1::GetCalibrationReportRequest& request) const;
   Reply<v1::ListSlicesResponse> ListSlices(const v1::ListSlicesRequest& request) const;
   Reply<v1::ListAlarmsResponse> ListAlarms() const;

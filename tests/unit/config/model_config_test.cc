@@ -103,6 +103,16 @@ batch_buckets: [2, 8]
 dtype: bf16
 device: cuda:1
 alarm: {tolerance: 0.02, alpha: 1e-3}
+refit:
+  on: every
+  every: 5000
+  method: vector_scaling
+  least_labels: 2000
+  holdout: 0.25
+  alpha: 0.05
+  guard: 0
+  cooldown: 2h
+  rollback: false
 )");
   Write("labels.txt", "no\nyes\n");
   const ModelConfig config = ReadOrDie();
@@ -128,6 +138,17 @@ alarm: {tolerance: 0.02, alpha: 1e-3}
   EXPECT_EQ(config.dtype, "bf16");
   EXPECT_EQ(config.device, "cuda:1");
   EXPECT_EQ(config.alarm, (AlarmOptions{0.02, 0.001}));
+  RefitPolicy refit;
+  refit.on = RefitPolicy::On::kEvery;
+  refit.every = 5000;
+  refit.method = CalibrationMethod::kVectorScaling;
+  refit.least_labels = 2000;
+  refit.holdout = 0.25;
+  refit.alpha = 0.05;
+  refit.guard = 0;
+  refit.cooldown = absl::Hours(2);
+  refit.rollback = false;
+  EXPECT_EQ(config.refit, refit);
 }
 
 TEST_F(ModelConfigTest, AttributesAreReadInTheOrderOfTheFile) {
@@ -223,6 +244,11 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("max_queue_delay must be a duration"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tolerance: 0.3}"),
               HasSubstr("model.yaml:6: alarm.tolerance must be a number from 0 to 0.25; was \"0.3\""));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: sometimes}"),
+              HasSubstr("refit.on must be never | alarm | every | schedule"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {method: none}"),
+              HasSubstr("refit.method must be a method"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {schedule: 1s}"), HasSubstr("refit.schedule must be"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tau: 0.01}"),
               HasSubstr("alarm.tau is not a known key"));
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"}) {
@@ -356,7 +382,7 @@ TEST_F(ModelConfigTest, EverythingThatIsWrongIsSaidAtOnce) {
 TEST_F(ModelConfigTest, SettingsDifferWhereAReloadIsDue) {
   const std::string settings = ReadOrDie().settings;
   WriteYaml(absl::StrCat("# a comment\n", kImageModel, "versions: all\nversion_labels: {stable: 1}\n",
-                         "traffic: {stable: 1}\nalarm: {alpha: 0.001}\n"));
+                         "traffic: {stable: 1}\nalarm: {alpha: 0.001}\nrefit: {on: alarm}\n"));
   EXPECT_EQ(ReadOrDie().settings, settings) << "who is served by what is loaded, and how it is judged";
   WriteYaml(absl::StrReplaceAll(kImageModel, {{"16", "17"}}));
   EXPECT_NE(ReadOrDie().settings, settings);

@@ -40,6 +40,18 @@ class ForwardingStore : public Store {
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
     return to_.PreviousActive(model, model_version);
   }
+  absl::StatusOr<std::optional<CalibratorActivation>> LastActivation(const std::string& model,
+                                                                     int64_t model_version) override {
+    return to_.LastActivation(model, model_version);
+  }
+  absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override {
+    return to_.SaveRefitAttempt(attempt);
+  }
+  absl::StatusOr<std::vector<RefitAttempt>> ListRefitAttempts(const std::string& model, int64_t model_version,
+                                                              std::optional<int64_t> incumbent,
+                                                              int64_t limit) override {
+    return to_.ListRefitAttempts(model, model_version, incumbent, limit);
+  }
   absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override {
     return to_.AddAcknowledgement(acknowledgement);
   }

@@ -86,9 +86,12 @@ class MemoryStore final : public Store {
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
     calibrator.version = 1;
-    for (const StoredCalibrator& other : calibrators_) {
+    for (StoredCalibrator& other : calibrators_) {
       if (other.model != calibrator.model) continue;
-      if (other.model_version == calibrator.model_version && other.digest == calibrator.digest) return other;
+      if (other.model_version == calibrator.model_version && other.digest == calibrator.digest) {
+        other.fit_position = std::max(other.fit_position, calibrator.fit_position);
+        return other;
+      }
       calibrator.version = std::max(calibrator.version, other.version + 1);
     }
     calibrator.state = CalibratorState::kFitted;
@@ -116,8 +119,8 @@ class MemoryStore final : public Store {
     if (version != 0 && next == nullptr) {
       return absl::NotFoundError(absl::StrCat("no calibrator version ", version, " of model ", model));
     }
-    std::vector<int64_t>& history = activations_[{model, model_version}];
-    const int64_t active = history.empty() ? 0 : history.back();
+    std::vector<CalibratorActivation>& history = activations_[{model, model_version}];
+    const int64_t active = history.empty() ? 0 : history.back().version;
     if (active != expected_active)
       return absl::AbortedError(absl::StrCat("calibrator version ", active, " is active"));
     if (version == active) return absl::OkStatus();
@@ -126,16 +129,55 @@ class MemoryStore final : public Store {
       next->state = CalibratorState::kActive;
       next->activated = absl::FromUnixMicros(absl::ToUnixMicros(now));
     }
-    history.push_back(version);
+    history.push_back(
+        {version, active, head_.next_position - 1, absl::FromUnixMicros(absl::ToUnixMicros(now))});
     return absl::OkStatus();
   }
 
   absl::StatusOr<int64_t> PreviousActive(const std::string& model, int64_t model_version) override {
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
-    const std::vector<int64_t>& history = activations_[{model, model_version}];
+    const std::vector<CalibratorActivation>& history = activations_[{model, model_version}];
     if (history.empty()) return absl::FailedPreconditionError("none was ever activated");
-    return history.size() == 1 ? 0 : history[history.size() - 2];
+    return history.back().previous;
+  }
+
+  absl::StatusOr<std::optional<CalibratorActivation>> LastActivation(const std::string& model,
+                                                                     int64_t model_version) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    const std::vector<CalibratorActivation>& history = activations_[{model, model_version}];
+    if (history.empty()) return std::optional<CalibratorActivation>();
+    return std::optional<CalibratorActivation>(history.back());
+  }
+
+  absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    RefitAttempt saved = attempt;
+    saved.time = absl::FromUnixMicros(absl::ToUnixMicros(saved.time));
+    refits_[std::tuple(saved.model, saved.model_version, saved.incumbent, saved.attempt)] = saved;
+    StoredCalibrator* const candidate = Find(saved.model, saved.model_version, saved.candidate);
+    if (candidate != nullptr && !candidate->activated.has_value()) candidate->note = saved.reason;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::vector<RefitAttempt>> ListRefitAttempts(const std::string& model, int64_t model_version,
+                                                              std::optional<int64_t> incumbent,
+                                                              int64_t limit) override {
+    MutexLock lock(&mu_);
+    if (!failure_.ok()) return failure_;
+    std::vector<RefitAttempt> listed;
+    for (const auto& [key, attempt] : refits_) {
+      if (attempt.model != model || attempt.model_version != model_version) continue;
+      if (!incumbent.has_value() || attempt.incumbent == *incumbent) listed.push_back(attempt);
+    }
+    std::sort(listed.begin(), listed.end(), [](const RefitAttempt& a, const RefitAttempt& b) {
+      return std::tuple(b.time, b.judged_position, b.attempt) <
+             std::tuple(a.time, a.judged_position, a.attempt);
+    });
+    if (static_cast<int64_t>(listed.size()) > limit) listed.resize(limit);
+    return listed;
   }
 
   absl::Status AddAcknowledgement(const Acknowledgement& acknowledgement) override {
@@ -237,7 +279,9 @@ class MemoryStore final : public Store {
   std::vector<ScoredLabel> rows_ ABSL_GUARDED_BY(mu_);
   std::map<Uuid, int32_t> labels_ ABSL_GUARDED_BY(mu_);
   std::vector<StoredCalibrator> calibrators_ ABSL_GUARDED_BY(mu_);
-  std::map<std::pair<std::string, int64_t>, std::vector<int64_t>> activations_ ABSL_GUARDED_BY(mu_);
+  std::map<std::tuple<std::string, int64_t, int64_t, int64_t>, RefitAttempt> refits_ ABSL_GUARDED_BY(mu_);
+  std::map<std::pair<std::string, int64_t>, std::vector<CalibratorActivation>> activations_
+      ABSL_GUARDED_BY(mu_);
   std::map<std::tuple<int64_t, std::string, int64_t, int64_t, std::string, std::string>, Acknowledgement>
       acknowledgements_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, SavedCheckpoint> checkpoints_ ABSL_GUARDED_BY(mu_);

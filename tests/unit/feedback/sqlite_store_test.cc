@@ -138,18 +138,41 @@ TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
   store_.reset();
   Outsider(file()).Execute("PRAGMA user_version = 99");
   EXPECT_THAT(Open(),
-              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 4")));
+              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 6")));
+}
+
+constexpr char kUndoToVersion3[] =
+    "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements;"
+    "DROP TABLE refits; ALTER TABLE activations DROP COLUMN position;"
+    "ALTER TABLE calibrators DROP COLUMN note; ALTER TABLE calibrators DROP COLUMN fit_position;";
+
+TEST_F(SqliteStoreTest, TheThirdSchemaIsBroughtUpToDateWithItsCalibrators) {
+  ASSERT_TRUE(Open().ok());
+  StoredCalibrator calibrator;
+  calibrator.model = "m";
+  calibrator.model_version = 1;
+  calibrator.digest = "d";
+  calibrator.content = "{}";
+  calibrator.origin = "fit";
+  ASSERT_TRUE(store_->AddCalibrator(calibrator).ok());
+  ASSERT_TRUE(store_->ActivateCalibrator("m", 1, 1, 0, kStart).ok());
+  store_.reset();
+  Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
+  ASSERT_TRUE(Open().ok());
+  EXPECT_EQ(store_->ListCalibrators("m")->front().fit_position, 0);
+  EXPECT_EQ(*store_->LastActivation("m", 1), (CalibratorActivation{1, 0, 0, kStart}));
+  EXPECT_TRUE(store_->SaveRefitAttempt({.model = "m", .model_version = 1, .attempt = 1}).ok());
 }
 
 TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
-  Outsider(file()).Execute(
-      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements; DROP TABLE "
-      "acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
+  Outsider(file()).Execute(absl::StrCat(
+      kUndoToVersion3,
+      "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
       "1, 3, 'all of it');"
-      "PRAGMA user_version = 1");
+      "PRAGMA user_version = 1"));
   for (int start = 0; start < 2; ++start) {
     ASSERT_TRUE(Open().ok());
     ExpectLogIsWhole();
@@ -166,8 +189,7 @@ TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
   ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
   store_.reset();
   Outsider(file()).Execute(
-      "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements; DROP TABLE "
-      "acknowledgements; PRAGMA user_version = 2");
+      absl::StrCat(kUndoToVersion3, "DROP TABLE acknowledgements; PRAGMA user_version = 2"));
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
@@ -179,7 +201,7 @@ TEST_F(SqliteStoreTest, ASchemaWithoutInclusionProbabilitiesIsBroughtUpToDate) {
   ASSERT_TRUE(Open().ok());
   ASSERT_TRUE(Append(3).ok());
   store_.reset();
-  Outsider(file()).Execute("ALTER TABLE feedback DROP COLUMN inclusion_probability; PRAGMA user_version = 3");
+  Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
   for (const ScoredLabel& row : *store_->Read({}, 10)) EXPECT_FALSE(row.inclusion_probability.has_value());

@@ -11,6 +11,7 @@
 #include "tests/unit/feedback/acknowledgement_conformance.h"
 #include "tests/unit/feedback/checkpoint_conformance.h"
 #include "tests/unit/feedback/conformance_fixture.h"
+#include "tests/unit/feedback/refit_conformance.h"
 
 // What every Store must do, whatever it is made of. An engine's test includes this and instantiates the
 // suite:

@@ -55,6 +55,8 @@ class PuppetMonitor final : public CalibrationMonitor {
     report.catching_up = catching_up_;
     return report;
   }
+  void SetShadows(ShadowSource) override {}
+  LabelArrivals::Summary Arrivals(const MonitorKey&) const override { return {}; }
   AlarmStatus Alarm(const MonitorKey&) const override {
     MutexLock lock(&mu_);
     AlarmStatus alarm;
@@ -140,7 +142,7 @@ class ReportHubTest : public ::testing::Test {
  protected:
   Subscription Watch(std::vector<std::string> windows = {"last_1000"},
                      absl::Duration min_interval = absl::Milliseconds(10)) {
-    return {[] { return kKey; }, std::move(windows), min_interval};
+    return {[] { return kKey; }, nullptr, std::move(windows), min_interval};
   }
   std::unique_ptr<ReportHub::Subscriber> Subscribe(Bell& bell, Subscription subscription) {
     return *hub_->Subscribe(std::move(subscription), bell.Ring());
@@ -248,6 +250,19 @@ TEST_F(ReportHubTest, FollowsTheActiveCalibrator) {
   const WindowReport report = subscriber->Take()[0];
   EXPECT_EQ(report.key.calibrator_version, 2);
   EXPECT_EQ(report.served.n, 0);
+}
+
+TEST_F(ReportHubTest, TellsAWatchOfOneCalibratorThatAnotherBecameActive) {
+  std::atomic<int64_t> active{2};
+  Bell bell;
+  Subscription subscription = Watch();
+  subscription.active = [&] { return active.load(); };
+  const auto subscriber = Subscribe(bell, std::move(subscription));
+  ASSERT_TRUE(bell.Wait(1));
+  subscriber->Take();
+  active = 3;
+  hub_->ActiveChanged();
+  EXPECT_TRUE(bell.Wait(2));
 }
 
 TEST_F(ReportHubTest, TellsWhenCatchingUpHasEnded) {

@@ -231,7 +231,7 @@ TEST_F(CalibratorRegistryTest, RequestsBeyondItsBoundsAreRefusedWithTheBound) {
   EXPECT_THAT(FitStored(101).status(),
               StatusIs(code, HasSubstr("0 (the most) to 100 (fit_max_rows); was 101")));
   EXPECT_THAT(FitStored(-1).status(), StatusIs(code, HasSubstr("was -1")));
-  EXPECT_THAT(registry_->ReportStored({}, 101, kDefaultBins, false).status(),
+  EXPECT_THAT(registry_->ReportStored({}, {.max_rows = 101}).status(),
               StatusIs(code, HasSubstr("fit_max_rows")));
   EXPECT_THAT(FitUploaded(OverconfidentLogits(101, 2)).status(), StatusIs(code, HasSubstr("fit_max_rows")));
   EXPECT_THAT(FitUploaded(OverconfidentLogits(100, 2)).status(), StatusIs(code, HasSubstr("fit_max_bytes")));
@@ -264,7 +264,7 @@ TEST_F(CalibratorRegistryTest, ReportOfStoredLabelsIsThatOfTheServedProbabilitie
 
   LogSelection selection;
   selection.calibrator_version = fitted.version;
-  const CalibratorRegistry::StoredReport report = *registry_->ReportStored(selection, 0, kDefaultBins, false);
+  const CalibratorRegistry::StoredReport report = *registry_->ReportStored(selection, {});
   EXPECT_EQ(report.position, 4000);
   EXPECT_EQ(report.time, kStart);
   const CalibrationMetrics exact = *Evaluate(calibrator, LogitsView(data.logits, 4), data.labels);
@@ -282,7 +282,7 @@ TEST_F(CalibratorRegistryTest, ReportOfStoredLabelsIsThatOfTheServedProbabilitie
 
 TEST_F(CalibratorRegistryTest, ReportOfNothingIsEmpty) {
   Create();
-  const CalibratorRegistry::StoredReport report = *registry_->ReportStored({}, 0, kDefaultBins, false);
+  const CalibratorRegistry::StoredReport report = *registry_->ReportStored({}, {});
   EXPECT_EQ(report.position, 0);
   EXPECT_EQ(report.served.n, 0);
   EXPECT_FALSE(report.served.nll.has_value());

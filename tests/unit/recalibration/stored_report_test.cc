@@ -20,7 +20,7 @@ class StoredReportTest : public ::testing::Test {
   }
   StoredMetrics Measure(int64_t max_rows, const LogSelection& selection = {}, bool detailed = false) {
     return *MeasureStored(
-        store_, selection, max_rows, kDefaultBins, detailed,
+        store_, selection, {.max_rows = max_rows, .detailed = detailed},
         [](const std::string&, int64_t, int64_t) { return std::make_shared<const Calibrator>(Served()); });
   }
 
@@ -90,6 +90,30 @@ TEST_F(StoredReportTest, OfNoRowsIsEmpty) {
   EXPECT_EQ(found.position, 0);
   EXPECT_EQ(found.served.n, 0);
   EXPECT_FALSE(found.served.ece_low.has_value());
+}
+
+TEST_F(StoredReportTest, AShadowIsScoredAsIfItHadServed) {
+  StoredMetricsOptions options{.max_rows = kRows};
+  options.shadow = std::make_shared<const Calibrator>(
+      *Calibrator::Create({CalibrationMethod::kTemperature, kTarget.classes, {{"temperature", {2.0}}}}));
+  const StoredMetrics shadow = *MeasureStored(store_, {}, options, [](const std::string&, int64_t, int64_t) {
+    return std::make_shared<const Calibrator>(Served());
+  });
+  const StoredMetrics served = Measure(kRows);
+  EXPECT_EQ(shadow.served.n, kRows);
+  EXPECT_LT(*shadow.served.nll, *served.served.nll) << "labels were drawn at a temperature of 2";
+  EXPECT_DOUBLE_EQ(*shadow.uncalibrated.nll, *served.uncalibrated.nll);
+}
+
+TEST_F(StoredReportTest, AReportThatNobodyWaitsForEnds) {
+  int asked = 0;
+  StoredMetricsOptions options{.max_rows = kRows, .detailed = true};
+  options.go_on = [&] { return ++asked < 5; };
+  const auto found = [](const std::string&, int64_t, int64_t) {
+    return std::make_shared<const Calibrator>(Served());
+  };
+  EXPECT_EQ(MeasureStored(store_, {}, options, found).status().code(), absl::StatusCode::kCancelled);
+  EXPECT_LE(asked, 8) << "it ends within a step or two";
 }
 
 }  // namespace

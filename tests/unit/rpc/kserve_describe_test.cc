@@ -20,6 +20,8 @@ class FakeMonitor final : public CalibrationMonitor {
     if (window != "last_1000") return absl::InvalidArgumentError("no such window");
     return report;
   }
+  void SetShadows(ShadowSource) override {}
+  LabelArrivals::Summary Arrivals(const MonitorKey&) const override { return {}; }
   AlarmStatus Alarm(const MonitorKey&) const override { return {}; }
   absl::StatusOr<AlarmStatus> AcknowledgeAlarm(const MonitorKey&) override { return AlarmStatus(); }
   SliceTable Slices(const std::string&) const override { return {}; }
