@@ -151,10 +151,12 @@ class GapFamily {
     double q = 0;
     for (size_t b = 0; b < bins_.size(); ++b) q += std::pow(bins_[b].gap - mean, 2) / variance[b];
     const double freedom = static_cast<double>(bins_.size() - 1);
-    const double excess = std::max(0.0, q - freedom);
+    // One bin is its own mean: what is left of q is rounding.
+    const double excess = freedom > 0 ? std::max(0.0, q - freedom) : 0;
     const double deviations = excess > 0 ? excess / std::sqrt(2 * freedom) : 0;
     individual_ = std::clamp((deviations - kSharedUpTo) / (kIndividualFrom - kSharedUpTo), 0.0, 1.0);
-    const double between = excess > 0 ? excess / (weights - squares / weights) : 0;
+    const double unequal = weights - squares / weights;
+    const double between = excess > 0 && unequal > 0 ? excess / unequal : 0;
     double sum = 0, sum_of_weights = 0;
     for (size_t b = 0; b < bins_.size(); ++b) {
       sum += bins_[b].gap / (variance[b] + between);

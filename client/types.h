@@ -187,7 +187,7 @@ struct WindowReport {
   };
   std::vector<SetCoverage> set_coverage;
   std::optional<WeightedEstimates> weighted;
-  std::optional<Slice> slice;               // unset: all labels
+  std::optional<Slice> slice;  // unset: all labels
 };
 
 // An attribute by whose values labels are counted apart.

@@ -108,8 +108,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
-      config.repository, ConnectRepository(config, **registry, class_names, table, alarms, slices,
-                                           refit_settings, device_lost));
+      config.repository,
+      ConnectRepository(config, **registry, class_names, table, alarms, slices, refit_settings, device_lost));
   if (!repository.ok()) return Fail(kExitModel, repository.status());
 
   DecodingOptions decoding = config.decoding;
@@ -165,9 +165,10 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     spdlog::info("admin address={}", admin->address());
   }
 
-  absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
-      config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
-                    repository->get(), security->access.get(), security->audit.get(), security->tls.get(), refits.get()});
+  absl::StatusOr<std::unique_ptr<GrpcServer>> server =
+      GrpcServer::Start(config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub,
+                                      config.recalibration, repository->get(), security->access.get(),
+                                      security->audit.get(), security->tls.get(), refits.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
   spdlog::info("serving address={}", (*server)->address());

@@ -63,11 +63,11 @@ std::string WatchScreen(const std::map<std::string, client::WindowReport>& newes
     if (largest == nullptr || report.served.n > largest->served.n) largest = &report;
   }
   if (largest == nullptr) return "";
-  std::string out = absl::StrCat(terminal.Bold(absl::StrCat(largest->model, "/", largest->model_version,
-                                                           largest->slice.has_value() ? " " : "",
-                                                           SliceText(largest->slice))),
-                                 "  ", TimeText(largest->time), largest->catching_up ? "  catching up" : "",
-                                 "\n\n", WindowsTable(newest, terminal), "\n");
+  std::string out = absl::StrCat(
+      terminal.Bold(absl::StrCat(largest->model, "/", largest->model_version,
+                                 largest->slice.has_value() ? " " : "", SliceText(largest->slice))),
+      "  ", TimeText(largest->time), largest->catching_up ? "  catching up" : "", "\n\n",
+      WindowsTable(newest, terminal), "\n");
   if (largest->alarm.has_value()) {
     const std::string line = AlarmLine(*largest->alarm);
     const bool raised = largest->alarm->state == client::AlarmInfo::State::kRaised;

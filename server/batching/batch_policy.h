@@ -33,9 +33,9 @@ struct BatchDecision {
 BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const BatchCandidate> queue,
                           absl::Duration run_time);
 
-// A low estimate of how long a task that is queued now waits for its batch to begin, with so many full batches
-// queued before it. `busy_for`: how much longer each instance is expected to compute; `full_batch`: how long a
-// batch of max_batch_size rows takes.
+// A low estimate of how long a task that is queued now waits for its batch to begin, with so many full
+// batches queued before it. `busy_for`: how much longer each instance is expected to compute; `full_batch`:
+// how long a batch of max_batch_size rows takes.
 absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
                             absl::Duration full_batch);
 

@@ -54,10 +54,11 @@ int RowsOf(const std::vector<QueuedTask>& batch) {
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
 
 absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
-  return WithReason(absl::ResourceExhaustedError(absl::StrCat(
-                        "what runs and the ", rows_ahead, " rows queued before need about ",
-                        absl::FormatDuration(wait), " and may need longer than queue_timeout; retry with backoff")),
-                    "QUEUE_TIMEOUT");
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "what runs and the ", rows_ahead, " rows queued before need about ", absl::FormatDuration(wait),
+          " and may need longer than queue_timeout; retry with backoff")),
+      "QUEUE_TIMEOUT");
 }
 
 class InstanceBatcher final : public Batcher {
@@ -99,7 +100,7 @@ class InstanceBatcher final : public Batcher {
 
   // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
   std::optional<Work> NextWork(int instance, bool busy) ABSL_LOCKS_EXCLUDED(mu_);
-  void Answer(int instance, FinishedBatch batch, bool more_under_way) ABSL_LOCKS_EXCLUDED(mu_);
+  void Answer(int instance, FinishedBatch batch, int rows_under_way) ABSL_LOCKS_EXCLUDED(mu_);
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
 
@@ -119,7 +120,8 @@ class InstanceBatcher final : public Batcher {
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
-  std::vector<absl::Time> busy_until_ ABSL_GUARDED_BY(mu_);  // expected of each instance; the past: it is idle
+  std::vector<absl::Time> busy_until_
+      ABSL_GUARDED_BY(mu_);                       // expected of each instance; the past: it is idle
   Counters counters_ ABSL_GUARDED_BY(mu_);        // Without what is so now.
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;          // instances, for work
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
@@ -240,9 +242,9 @@ absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Time now, absl:
   const int rows = std::min(ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
   const absl::Duration done = wait + times_.Expected(rows);
   if (done <= slack) return absl::OkStatus();
-  absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
-      "the deadline is in ", absl::FormatDuration(slack), " and what runs and the ", ahead,
-      " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
+  absl::Status late = absl::ResourceExhaustedError(
+      absl::StrCat("the deadline is in ", absl::FormatDuration(slack), " and what runs and the ", ahead,
+                   " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
   return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
 }
 
@@ -272,7 +274,7 @@ void InstanceBatcher::InstanceLoop(int instance) {
   InstancePipeline pipeline(runner_, clock_, options_.max_batch_size, instance);
   const auto finish = [&] {
     FinishedBatch batch = pipeline.Finish();
-    Answer(instance, std::move(batch), /*more_under_way=*/!pipeline.empty());
+    Answer(instance, std::move(batch), pipeline.rows_of_oldest());
   };
   while (std::optional<Work> work = NextWork(instance, /*busy=*/!pipeline.empty())) {
     CompleteAll(std::move(work->dropped));
@@ -307,12 +309,13 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, boo
   return std::nullopt;
 }
 
-void InstanceBatcher::Answer(int instance, FinishedBatch batch, bool more_under_way) {
+void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_way) {
   {
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
     times_.Observe(batch.rows, ran);
-    if (!more_under_way) busy_until_[instance] = absl::InfinitePast();
+    busy_until_[instance] =
+        rows_under_way > 0 ? clock_.Now() + times_.Expected(rows_under_way) : absl::InfinitePast();
     ++counters_.batches;
     counters_.tasks += static_cast<int64_t>(batch.tasks.size());
     counters_.rows += batch.rows;

@@ -30,6 +30,7 @@ class InstancePipeline final {
   InstancePipeline(const BatchRunner& runner, const MonotonicClock& clock, int max_batch_size, int instance);
 
   bool empty() const { return under_way_.empty(); }
+  int rows_of_oldest() const { return empty() ? 0 : under_way_.front().rows; }
   bool full() const { return static_cast<int>(under_way_.size()) >= runner_.slots; }
 
   // Only while it is not full.

@@ -8,8 +8,8 @@ namespace calserve {
 // other computes).
 int ChooseInstances(int configured, bool on_cpu, int cores);
 
-// LibTorch's threads in one forward pass: `configured`, or where that is 0 the cores shared by all `instances`
-// of all models, at least 1.
+// LibTorch's threads in one forward pass: `configured`, or where that is 0 the cores shared by all
+// `instances` of all models, at least 1.
 int ChooseIntraOpThreads(int configured, int instances, int cores);
 
 }  // namespace calserve

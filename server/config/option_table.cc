@@ -204,7 +204,7 @@ constexpr Option kOptions[] = {
      "(model, version, calibrator version) with windows; the one longest without a label goes first"},
     {"monitoring.slice_max_labels", OptionKind::kCount, "1 1000000000", "labels",
      [](ServerConfig& c) -> Field { return &c.monitoring.slice_max_labels; },
-     "labels held for the windows of one slice, 32 bytes each, or as many as the longest last_N window "
+     "labels held for the windows of one slice, 40 bytes each, or as many as the longest last_N window "
      "needs; "
      "a last_T "
      "window that has more says truncated"},
@@ -223,7 +223,8 @@ constexpr Option kOptions[] = {
      "rows of one fit; bounds its time"},
     {"recalibration.fit_max_bytes", OptionKind::kBytes, "1KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.recalibration.fit_max_bytes; },
-     "logits of one fit, and what its method takes beside them (`vector_scaling`: twice as much again); bounds "
+     "logits of one fit, and what its method takes beside them (`vector_scaling`: twice as much again); "
+     "bounds "
      "memory"},
     {"recalibration.shadows", OptionKind::kCount, "0 16", "calibrators",
      [](ServerConfig& c) -> Field { return &c.recalibration.shadows; },

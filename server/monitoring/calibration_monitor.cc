@@ -35,7 +35,7 @@ struct ScoredRow {
   int64_t position = 0;
   WindowLabel label;
   absl::Time issued_at;
-  const Attributes* attributes = nullptr;  // of the row that was read
+  const Attributes* attributes = nullptr;                   // of the row that was read
   std::vector<std::pair<MonitorKey, WindowLabel>> shadows;  // what others would have said
 };
 
@@ -108,9 +108,9 @@ class Monitor final : public CalibrationMonitor {
   const Clock& clock_;
   const absl::Time counted_since_ = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
   const CalibratorLookup lookup_;
-  LabelScorer scorer_;                             // Of the folder.
-  MonitorKey thresholds_known_of_;                 // Of the folder: the key that they were remembered of last.
-  absl::Duration next_checkpoint_;                 // Of the folder: steady time.
+  LabelScorer scorer_;              // Of the folder.
+  MonitorKey thresholds_known_of_;  // Of the folder: the key that they were remembered of last.
+  absl::Duration next_checkpoint_;  // Of the folder: steady time.
   std::shared_ptr<const ShadowList> shadow_list_;  // Of the folder.
 
   // Held while rows are folded, and while a checkpoint is written: so all of it is of one position, and an

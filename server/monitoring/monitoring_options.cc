@@ -17,7 +17,7 @@ absl::Status CheckKeyBytes(const MonitoringOptions& options, const WindowFold& f
       "window_max_labels = ", options.window_max_labels,
       " with windows = ", absl::StrJoin(options.windows, ","), " takes up to ", fold.max_key_bytes(),
       " bytes a key, of which the store keeps at most ", kMaxCheckpointRowBytes,
-      " in a row: lower window_max_labels or the labels of windows, at 32 bytes a label"));
+      " in a row: lower window_max_labels or the labels of windows, at 40 bytes a label"));
 }
 
 }  // namespace

@@ -22,8 +22,8 @@ struct MonitoringOptions {
   // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
   // are 768 MB, or 960.
   int max_keys = 24;
-  // Of one slice's ring, 32 bytes each, or what the longest last-N window needs. A key has at most 8 times 33
-  // slices: 84 MB where all of them are full.
+  // Of one slice's ring, at most 40 bytes each, or what the longest last-N window needs. A key has at most 8
+  // times 33 slices: 84 MB where all of them are full.
   int64_t slice_max_labels = 10'000;
   absl::Duration checkpoint_interval = absl::Minutes(1);  // bounds what a start after a crash folds again
   int read_batch = 4096;                                  // rows read from the log at a time

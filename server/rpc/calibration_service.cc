@@ -78,9 +78,9 @@ CalibrationService::CalibrationService(CalibrationBackends backends)
 
 grpc::ServerUnaryReactor* CalibrationService::Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
                                                   absl::AnyInvocable<absl::Status(Admission&) &&> work) {
-  return RunLong(std::move(admission), pool, [work = std::move(work)](Admission& of_call, const GoOn&) mutable {
-    return std::move(work)(of_call);
-  });
+  return RunLong(
+      std::move(admission), pool,
+      [work = std::move(work)](Admission& of_call, const GoOn&) mutable { return std::move(work)(of_call); });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RunLong(
@@ -90,7 +90,8 @@ grpc::ServerUnaryReactor* CalibrationService::RunLong(
   if (!call->accepted()) return call;
   auto answer = [call, work = std::move(work)]() mutable {
     const GoOn go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
-    call->Reply(go_on() ? std::move(work)(call->admission(), go_on) : absl::CancelledError("cancelled by the client"));
+    call->Reply(go_on() ? std::move(work)(call->admission(), go_on)
+                        : absl::CancelledError("cancelled by the client"));
   };
   if (!pool.TrySubmit(std::move(answer), 1)) call->Reply(TooManyCalls());
   return call;
@@ -167,9 +168,8 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
     v1::GetCalibrationReportResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
   WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
-  return RunLong(std::move(caller), pool, [=, this](Admission&, const GoOn& go_on) {
-    return Report(*request, go_on, *response);
-  });
+  return RunLong(std::move(caller), pool,
+                 [=, this](Admission&, const GoOn& go_on) { return Report(*request, go_on, *response); });
 }
 
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,

@@ -76,8 +76,8 @@ grpc::Status WatchOneReport(Call& call);
 
 // Every rpc of calserve.v1.
 std::vector<Rpc> CalserveRpcs();
-// Every rpc of KServe v2 that has a call object: ServerLive, ServerReady, ModelReady and what is not supported
-// are answered on the spot, also during a drain.
+// Every rpc of KServe v2 that has a call object: ServerLive, ServerReady, ModelReady and what is not
+// supported are answered on the spot, also during a drain.
 std::vector<Rpc> KserveRpcs();
 
 }  // namespace calserve::integration

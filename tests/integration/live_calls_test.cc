@@ -1,5 +1,7 @@
-// However a call ends, nothing of it stays: for every rpc of both services, the objects of calls under way are
-// counted while it is held and gone after success, error, cancellation, deadline and shutdown.
+// However a call ends, nothing of it stays: for every rpc of both services, the objects of calls under way
+// are counted while it is held and gone after success, error, cancellation, deadline and shutdown.
+#include "tests/integration/live_calls.h"
+
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -13,7 +15,6 @@
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/integration/held_store.h"
 #include "tests/integration/in_process_server.h"
-#include "tests/integration/live_calls.h"
 
 namespace calserve::integration {
 namespace {

@@ -204,7 +204,7 @@ TEST_F(BatcherTest, AnUnsteadyModelRefusesEarlierForTheQueueTimeout) {
     ASSERT_TRUE(measured->Await().ok());
   }
   OccupyAnInstance();
-  Submit(4);  // 24 ms to wait, 24 * (1 + 2 * 0.2) = 33.6
+  Submit(4);              // 24 ms to wait, 24 * (1 + 2 * 0.2) = 33.6
   auto next = Submit(1);  // 48 ms
   EXPECT_EQ(ErrorReason(next->Await().status()), "QUEUE_TIMEOUT");
   model_->FinishAll();

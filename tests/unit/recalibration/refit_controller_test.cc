@@ -155,7 +155,8 @@ TEST_F(RefitControllerTest, TheSuccessorHasPredictionSetsOfTheSameAlphas) {
   policy_.cooldown = absl::ZeroDuration();
   Start();
   CalibratorDocument shipped{Calibrator::None(kTarget.classes).spec(), std::nullopt};
-  shipped.spec.set_thresholds = {{ConformalScore::kThr, 0.2, 0.7, 100}, {ConformalScore::kThr, 0.03, 0.9, 100}};
+  shipped.spec.set_thresholds = {{ConformalScore::kThr, 0.2, 0.7, 100},
+                                 {ConformalScore::kThr, 0.03, 0.9, 100}};
   ASSERT_TRUE(registry_->AddModelVersion(kTarget, CalibratorToJson(shipped)).ok());
   ASSERT_EQ(registry_->Active("fashion", 3).version, 1);
   Label(2500, 2.5);
