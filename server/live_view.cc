@@ -106,6 +106,7 @@ ServerValues LiveView::Values() const {
   values.queued_images = predictor_.queued_images();
   values.feedback = ValuesOf(ingestor_.counters());
   values.calibration = Calibration(served);
+  values.alarms = Alarms(served);
   values.slices = Slices(served);
   for (const auto& [of, ended] : refits_.counters()) {
     values.refits.push_back({of.first, of.second, ended.activated, ended.rolled_back, ended.kept,
@@ -153,6 +154,17 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
     }
   }
   intervals_ = std::move(intervals);
+  return all;
+}
+
+std::vector<AlarmFigures> LiveView::Alarms(const std::vector<Snapshot>& served) const {
+  std::vector<AlarmFigures> all;
+  for (const Snapshot& snapshot : served) {
+    const MonitorKey key{snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
+    const AlarmStatus status = monitor_.Alarm(key);
+    all.push_back({key.model, key.model_version, key.calibrator_version, status.raised.has_value(),
+                   status.e_overconfident, status.e_underconfident, status.threshold});
+  }
   return all;
 }
 

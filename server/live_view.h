@@ -54,6 +54,7 @@ class LiveView final : public ServerView {
 
   // Of the versions that are served; drops what was kept of others.
   std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
+  std::vector<AlarmFigures> Alarms(const std::vector<Snapshot>& served) const;
   std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
   static Interval IntervalOf(const WindowReport& report, const Intervals& kept);
 

@@ -41,6 +41,7 @@ class Collector final : public prometheus::Collectable {
     AddBatching(families);
     AddFeedback(families);
     AddCalibration(families);
+    AddAlarms(families);
     AddSlices(families);
     AddRefits(families);
     AddProcess(families);
@@ -264,6 +265,24 @@ class Collector final : public prometheus::Collectable {
              Label("method", sets.method), Label("alpha", absl::StrCat(sets.alpha))},
             value(sets));
       }
+    }
+  }
+
+  void AddAlarms(Families& families) const {
+    MetricFamily& raised = AddGauge(families, "calserve_calibration_alarm_raised",
+                                    "1 where the alarm of a version's active calibrator is raised, else 0");
+    MetricFamily& evidence = AddGauge(
+        families, "calserve_calibration_alarm_e_value",
+        "Evidence since the alarm's start that the mean gap is beyond its tolerance, in a direction");
+    MetricFamily& threshold = AddGauge(families, "calserve_calibration_alarm_threshold",
+                                       "E-value that raises the alarm of a version's active calibrator");
+    for (const AlarmFigures& alarm : values_.alarms) {
+      const Labels of = {Label("model", alarm.model), Label("version", absl::StrCat(alarm.version)),
+                         Label("calibrator", absl::StrCat(alarm.calibrator))};
+      Put(raised, of, alarm.raised ? 1 : 0);
+      Put(evidence, With(of, "direction", "overconfident"), alarm.e_overconfident);
+      Put(evidence, With(of, "direction", "underconfident"), alarm.e_underconfident);
+      Put(threshold, of, alarm.threshold);
     }
   }
 

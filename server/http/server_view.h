@@ -69,6 +69,15 @@ struct CalibrationValues {
   std::optional<Weighted> weighted;
 };
 
+// The alarm of a version's active calibrator: it has no window, all its labels count.
+struct AlarmFigures {
+  std::string model;
+  int64_t version = 0, calibrator = 0;
+  bool raised = false;
+  double e_overconfident = 1, e_underconfident = 1;
+  double threshold = 0;  // one of the two at or above it raises the alarm
+};
+
 // A slice of the labels of a version's active calibrator, in one window.
 struct SliceValues {
   std::string model;
@@ -99,6 +108,7 @@ struct ServerValues {
   int64_t queued_images = 0;                    // now, for a decoder
   FeedbackValues feedback;
   std::vector<CalibrationValues> calibration;
+  std::vector<AlarmFigures> alarms;
   std::vector<SliceValues> slices;
   std::vector<RefitValues> refits;  // of versions that had one
 };

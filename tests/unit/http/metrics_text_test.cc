@@ -169,6 +169,25 @@ TEST(MetricsTextTest, ShowsSlicesByKeyAndValue) {
                 of("no\\\"rth") + window + "0.25\n");
 }
 
+TEST(MetricsTextTest, AnAlarmHasItsEvidenceInBothDirections) {
+  ServerValues values;
+  values.alarms = {{.model = "shoes",
+                    .version = 3,
+                    .calibrator = 1,
+                    .raised = true,
+                    .e_overconfident = 450,
+                    .e_underconfident = 0.25,
+                    .threshold = 200}};
+  const std::string text = Text(values);
+  const std::string of = "{model=\"shoes\",version=\"3\",calibrator=\"1\"";
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_alarm_raised" + of + "} 1\n"));
+  EXPECT_THAT(text,
+              HasSubstr("\ncalserve_calibration_alarm_e_value" + of + ",direction=\"overconfident\"} 450\n"));
+  EXPECT_THAT(
+      text, HasSubstr("\ncalserve_calibration_alarm_e_value" + of + ",direction=\"underconfident\"} 0.25\n"));
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_alarm_threshold" + of + "} 200\n"));
+}
+
 TEST(MetricsTextTest, NamesAreEscapedAndFamiliesWithoutASeriesLeftOut) {
   ServerValues values = OneModel();
   values.models[0].model = "a\"b\\c\nd";
