@@ -31,7 +31,7 @@ run "$BENCHMARKS/load/fairness_benchmark"
 for model in "${@:2}"; do
   run "$BENCHMARKS/load/load_benchmark" "$model" 5
   [[ -z "${CALSERVE_PHOTO:-}" ]] || run "$BENCHMARKS/load/load_benchmark" --photo "$CALSERVE_PHOTO" "$model" 5
-  run "$BENCHMARKS/load/overload_benchmark" "$model" 30 --batching-queue-timeout 400ms
+  run "$BENCHMARKS/load/overload_benchmark" "$model" 30 --batching-queue-timeout 350ms
 done
 
 for program in "$BENCHMARKS"/*/*_benchmark; do
