@@ -166,6 +166,10 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
   // A damaged checkpoint costs a fold from scratch; a store that cannot be read now is the caller's to know.
   const absl::StatusOr<int64_t> restored = stored_.Restore(log_end, *fold);
   if (absl::IsUnavailable(restored.status())) return restored.status();
+  if (!restored.ok()) {
+    const absl::Status slices = stored_.RestoreSlices(log_end, *fold);
+    if (absl::IsUnavailable(slices)) return slices;
+  }
   ASSIGN_OR_RETURN(const std::vector<Acknowledgement> acknowledgements,
                    store_.ListAcknowledgements(restored.value_or(0)));
   const std::vector<WindowFold::HeldKey> held = fold->held();
@@ -549,7 +553,7 @@ absl::Status Monitor::SaveCheckpoint() {
   {
     MutexLock lock(&mu_);
     if (!checkpoint_pending()) return absl::OkStatus();
-    head = {position_, fold_->SerializeHead(), fold_->held()};
+    head = {position_, fold_->SerializeHead(), fold_->SerializeSlices(), fold_->held()};
   }
   const absl::Status status = stored_.Save(head, [this](const MonitorKey& key) {
     MutexLock lock(&mu_);

@@ -12,6 +12,8 @@ namespace {
 constexpr char kName[] = "monitoring";
 // Of the fold's bytes, and of what a label counts as: raise it when either changes.
 constexpr int32_t kSchemaVersion = 4;
+constexpr char kSlicesName[] = "slices";
+constexpr int32_t kSlicesSchemaVersion = 1;
 
 // The numbers first, and no '/' in a model's name nor '=' in the key of a slice: whatever they are called, no
 // two keys have the same name.
@@ -43,8 +45,27 @@ absl::StatusOr<int64_t> FoldCheckpoint::Restore(int64_t log_end, WindowFold& fol
   return checkpoint->position;
 }
 
+absl::Status FoldCheckpoint::RestoreSlices(int64_t log_end, WindowFold& fold) {
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> slices, store_.LoadCheckpoint(kSlicesName));
+  // Of a longer log: another one than this.
+  if (!slices.has_value() || slices->position > log_end) return absl::OkStatus();
+  if (slices->schema_version != kSlicesSchemaVersion) {
+    return absl::FailedPreconditionError(absl::StrCat("the numbers of slices have schema version ",
+                                                      slices->schema_version, "; this server knows ",
+                                                      kSlicesSchemaVersion));
+  }
+  return fold.RestoreSlices(slices->state);
+}
+
 absl::Status FoldCheckpoint::Save(const Head& head,
                                   absl::FunctionRef<WindowsState(const MonitorKey&)> state_of) {
+  // Before what is folded with them: numbers that are ahead of the windows are those that the log gives
+  // again.
+  if (head.slices != stored_slices_) {
+    const Checkpoint slices{kSlicesSchemaVersion, head.position, head.slices};
+    RETURN_IF_ERROR(store_.SaveCheckpoint(kSlicesName, slices, {}));
+    stored_slices_ = head.slices;
+  }
   std::vector<CheckpointPart> parts;
   std::map<MonitorKey, int64_t> stored;
   for (const auto& [key, label_position] : head.held) {

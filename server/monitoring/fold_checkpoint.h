@@ -26,10 +26,15 @@ class FoldCheckpoint final {
   // from; the fold is empty then.
   absl::StatusOr<int64_t> Restore(int64_t log_end, WindowFold& fold);
 
+  // Where that could not be: the numbers of slices alone, which are the same whatever windows are configured,
+  // so that what was given a slice keeps it when the log is folded again. OK where there are none.
+  absl::Status RestoreSlices(int64_t log_end, WindowFold& fold);
+
   // The fold at one position, but for the windows.
   struct Head {
     int64_t position = 0;
-    std::string state;  // WindowFold::SerializeHead
+    std::string state;   // WindowFold::SerializeHead
+    std::string slices;  // WindowFold::SerializeSlices
     std::vector<WindowFold::HeldKey> held;
   };
   // Replaces the last one. `state_of` gives the windows of a key as they are at the head's position: nothing
@@ -38,6 +43,7 @@ class FoldCheckpoint final {
 
  private:
   Store& store_;
+  std::string stored_slices_;             // as far as is known; empty: not
   std::map<MonitorKey, int64_t> stored_;  // label positions of the parts in the store, as far as is known
 };
 

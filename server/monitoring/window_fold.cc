@@ -169,11 +169,7 @@ std::string WindowFold::SerializeHead() const {
   FoldWriter writer;
   writer.Text(config_.Fingerprint());
   writer.Integer(last_time_micros_);
-  writer.Integer(static_cast<int64_t>(tables_.size()));
-  for (const auto& [model, table] : tables_) {
-    writer.Text(model);
-    table.Write(writer);
-  }
+  WriteTables(writer);
   writer.Integer(static_cast<int64_t>(keys_.size()));
   for (const auto& [key, state] : keys_) {
     writer.Text(key.model);
@@ -185,6 +181,28 @@ std::string WindowFold::SerializeHead() const {
     writer.Text(state.alarm.Serialize());
   }
   return std::move(writer).Finish();
+}
+
+std::string WindowFold::SerializeSlices() const {
+  FoldWriter writer;
+  WriteTables(writer);
+  return std::move(writer).Finish();
+}
+
+absl::Status WindowFold::RestoreSlices(absl::string_view slices) {
+  FoldReader reader(slices);
+  ASSIGN_OR_RETURN(auto tables, ReadTables(reader));
+  RETURN_IF_ERROR(reader.Finish());
+  tables_ = std::move(tables);
+  return absl::OkStatus();
+}
+
+void WindowFold::WriteTables(FoldWriter& writer) const {
+  writer.Integer(static_cast<int64_t>(tables_.size()));
+  for (const auto& [model, table] : tables_) {
+    writer.Text(model);
+    table.Write(writer);
+  }
 }
 
 WindowsState WindowFold::StateOf(const MonitorKey& key) const { return keys_.at(key).windows->State(); }
@@ -236,6 +254,10 @@ absl::Status WindowFold::Restore(
   ASSIGN_OR_RETURN(auto tables, ReadTables(reader));
   ASSIGN_OR_RETURN(Keys keys, ReadKeys(reader));
   RETURN_IF_ERROR(reader.Finish());
+  for (const auto& [key, state] : keys) {
+    if (!key.slice.whole() && !keys.contains({key.model, key.model_version, key.calibrator_version}))
+      return absl::DataLossError("a slice without the whole model's windows");
+  }
   std::erase_if(keys, [&](const auto& held) {
     const MonitorKey& key = held.first;
     return !key.slice.whole() && !tables[key.model].NumberOf(key.slice).has_value();
@@ -260,7 +282,10 @@ void WindowFold::Link() {
   for (auto& [key, state] : keys_) {
     SliceTable& table = tables_[key.model];
     const std::optional<AlarmOptions> model = config_.alarm_options(key.model);
-    if (model.has_value() && ShareOf(key.slice, table, *model) != state.alarm.options()) {
+    const bool changed = model.has_value() && ShareOf(key.slice, table, *model) != state.alarm.options();
+    const bool share_alone = changed && key.slice.whole() &&
+                             state.alarm.options() == ShareOfWhole(*model, /*sliced=*/table.empty());
+    if (changed && !(share_alone && state.alarm.Status().raised.has_value())) {
       state.alarm = NewAlarm(key, table);
     }
     if (key.slice.whole()) {

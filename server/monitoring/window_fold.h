@@ -89,14 +89,20 @@ class WindowFold final {
   std::vector<HeldKey> held() const;
   std::string SerializeHead() const;
   WindowsState StateOf(const MonitorKey& key) const;  // of one that is held
+  // The numbers of slices alone, which must outlive what else is folded: of other windows, or gone damaged.
+  std::string SerializeSlices() const;
   int64_t max_key_bytes() const { return empty_->max_serialized_bytes(); }
 
   // Back into a fold that was just created; `windows_of` gives the bytes of each key that the head names, or
-  // why it cannot. An alarm whose options are not what the lookup says now begins anew; slices of a key that
-  // is declared otherwise now are dropped. FAILED_PRECONDITION for the state of another configuration,
-  // DATA_LOSS for damaged bytes; the fold is empty then.
+  // why it cannot. An alarm whose options are not what the lookup says now begins anew; a raised one of the
+  // whole model does not where only its share has changed, since there are slices now, or none any more.
+  // Slices of a key that is declared otherwise now are dropped. FAILED_PRECONDITION for the state of another
+  // configuration, DATA_LOSS for damaged bytes; the fold is empty then.
   absl::Status Restore(absl::string_view head,
                        absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of);
+  // The numbers alone, into a fold that was just created; DATA_LOSS for damaged bytes, and nothing is
+  // changed.
+  absl::Status RestoreSlices(absl::string_view slices);
 
  private:
   struct KeyState {
@@ -118,6 +124,7 @@ class WindowFold final {
                           const Attributes& attributes);
   absl::StatusOr<KeyState*> FindOrAddSlice(Keys::iterator whole, int64_t number);
   void MakeRoom();
+  void WriteTables(FoldWriter& writer) const;
   absl::StatusOr<std::map<std::string, SliceTable>> ReadTables(FoldReader& reader) const;
   absl::StatusOr<Keys> ReadKeys(FoldReader& reader) const;  // of the model's tables, without windows
   void Link();

@@ -203,6 +203,37 @@ TEST_F(SlicesTest, AttributesDeclaredOtherwiseTakeEffectAtTheNextStart) {
   EXPECT_EQ(monitor_->Alarm(kKey).options.alpha, AlarmOptions().alpha);
 }
 
+TEST_F(SlicesTest, OtherWindowsLeaveValuesInTheirSlicesThoughTheirRowsAreDeleted) {
+  Start();
+  for (int value = 0; value < 33; ++value) Append({Row({{"camera", absl::StrCat("c", value)}})});
+  const std::vector<Slice> before = monitor_->Slices("fashion").slices();
+  ASSERT_TRUE(monitor_->SaveCheckpoint().ok());
+  clock_.Advance(absl::Hours(1));
+  ASSERT_TRUE(store_.DeleteBefore(clock_.Now()).ok());
+  options_.windows = {"last_7", "last_100"};
+  Start();
+  EXPECT_FALSE(monitor_->state().restored.ok());
+  Append({Row({{"camera", "c32"}}), Row({{"camera", "c0"}})});
+  EXPECT_EQ(monitor_->Slices("fashion").slices(), before);
+  EXPECT_EQ(Count(Of(kKey, "camera", "other")), 1);
+  EXPECT_EQ(Count(Of(kKey, "camera", "c0")), 1);
+  EXPECT_EQ(Count(Of(kKey, "camera", "c1")), 0);
+}
+
+TEST_F(SlicesTest, ARaisedAlarmStaysRaisedWhenAttributesAreDeclared) {
+  slices_.Set("fashion", {});
+  Start();
+  std::vector<ScoredLabel> rows;
+  for (int i = 0; i < 200; ++i) rows.push_back(Row({}));
+  Append(rows);
+  const AlarmStatus raised = monitor_->Alarm(kKey);
+  ASSERT_TRUE(raised.raised.has_value());
+  ASSERT_TRUE(monitor_->SaveCheckpoint().ok());
+  slices_.Set("fashion", {{"camera", {}}});
+  Start();
+  EXPECT_EQ(monitor_->Alarm(kKey), raised);
+}
+
 TEST_F(SlicesTest, ASliceHoldsNoMoreLabelsThanItMay) {
   options_.slice_max_labels = 150;
   Start();
