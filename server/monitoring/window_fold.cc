@@ -184,6 +184,9 @@ std::string WindowFold::SerializeHead() const {
 }
 
 std::string WindowFold::SerializeSlices() const {
+  const bool none = std::all_of(tables_.begin(), tables_.end(),
+                                [](const auto& table) { return table.second.next_number() == 0; });
+  if (none) return "";
   FoldWriter writer;
   WriteTables(writer);
   return std::move(writer).Finish();

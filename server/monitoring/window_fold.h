@@ -90,6 +90,7 @@ class WindowFold final {
   std::string SerializeHead() const;
   WindowsState StateOf(const MonitorKey& key) const;  // of one that is held
   // The numbers of slices alone, which must outlive what else is folded: of other windows, or gone damaged.
+  // Empty where none has been issued.
   std::string SerializeSlices() const;
   int64_t max_key_bytes() const { return empty_->max_serialized_bytes(); }
 

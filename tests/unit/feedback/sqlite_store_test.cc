@@ -204,7 +204,8 @@ TEST_F(SqliteStoreTest, ASchemaWithoutInclusionProbabilitiesIsBroughtUpToDate) {
   Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
   ASSERT_TRUE(Open().ok());
   ExpectLogIsWhole();
-  for (const ScoredLabel& row : *store_->Read({}, 10)) EXPECT_FALSE(row.inclusion_probability.has_value());
+  const std::vector<ScoredLabel> rows = *store_->Read({}, 10);
+  for (const ScoredLabel& row : rows) EXPECT_FALSE(row.inclusion_probability.has_value());
 }
 
 TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefusedUntouched) {
