@@ -1,5 +1,6 @@
 #include "calibration_io/file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,10 +28,23 @@ absl::Status FileError(absl::string_view what, absl::string_view name) {
 // What messages call the file of a command line.
 std::string NameOf(const std::string& path) { return path == "-" ? "standard input" : path; }
 
+absl::StatusOr<File> OpenRegular(const std::string& path) {
+  // O_NONBLOCK: the opening of a named pipe would else wait until somebody writes to it.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  File file(descriptor < 0 ? nullptr : fdopen(descriptor, "rb"), &Close);
+  struct stat info;
+  if (file == nullptr || fstat(descriptor, &info) != 0) return FileError("cannot open", path);
+  if (S_ISREG(info.st_mode)) return file;
+  return absl::InvalidArgumentError(
+      absl::StrCat(path, S_ISDIR(info.st_mode) ? " is a folder" : " is a device or a pipe",
+                   "; a regular file is needed"));
+}
+
 absl::StatusOr<File> OpenToRead(const std::string& path) {
-  File file(path == "-" ? stdin : std::fopen(path.c_str(), "rb"), &Close);
-  if (file == nullptr) return FileError("cannot open", path);
-  return file;
+  if (path == "-") return File(stdin, &Close);
+  absl::StatusOr<File> file = OpenRegular(path);
+  if (!absl::IsInvalidArgument(file.status())) return file;
+  return absl::InvalidArgumentError(absl::StrCat(file.status().message(), ", or - for standard input"));
 }
 
 // The bytes of a regular file; nullopt of what does not say.
@@ -41,10 +55,28 @@ std::optional<int64_t> SizeOf(std::FILE* file) {
 }
 
 std::string SizeText(int64_t bytes) {
-  for (const auto& [shift, unit] : {std::pair(30, " GiB"), std::pair(20, " MiB")}) {
+  for (const auto& [shift, unit] : {std::pair(30, " GiB"), std::pair(20, " MiB"), std::pair(10, " KiB")}) {
     if (bytes >> shift << shift == bytes) return absl::StrCat(bytes >> shift, unit);
   }
   return absl::StrCat(bytes, " bytes");
+}
+
+absl::StatusOr<std::string> ReadAll(const File& file, const std::string& name, int64_t max_bytes) {
+  constexpr size_t kChunk = 1 << 20;
+  std::string content;
+  if (const std::optional<int64_t> bytes = SizeOf(file.get())) {
+    if (*bytes > max_bytes) return LargerThan(name, max_bytes);
+    content.reserve(static_cast<size_t>(*bytes) + kChunk);
+  }
+  size_t size = 0;
+  do {
+    content.resize(size + kChunk);
+    size += std::fread(content.data() + size, 1, kChunk, file.get());
+    if (static_cast<int64_t>(size) > max_bytes) return LargerThan(name, max_bytes);
+  } while (size == content.size());
+  if (std::ferror(file.get())) return FileError("cannot read", name);
+  content.resize(size);
+  return content;
 }
 
 }  // namespace
@@ -56,21 +88,13 @@ absl::Status LargerThan(absl::string_view name, int64_t max_bytes) {
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes) {
   const absl::StatusOr<File> file = OpenToRead(path);
   if (!file.ok()) return file.status();
-  constexpr size_t kChunk = 1 << 20;
-  std::string content;
-  if (const std::optional<int64_t> bytes = SizeOf(file->get())) {
-    if (*bytes > max_bytes) return LargerThan(NameOf(path), max_bytes);
-    content.reserve(static_cast<size_t>(*bytes) + kChunk);
-  }
-  size_t size = 0;
-  do {
-    content.resize(size + kChunk);
-    size += std::fread(content.data() + size, 1, kChunk, file->get());
-    if (static_cast<int64_t>(size) > max_bytes) return LargerThan(NameOf(path), max_bytes);
-  } while (size == content.size());
-  if (std::ferror(file->get())) return FileError("cannot read", NameOf(path));
-  content.resize(size);
-  return content;
+  return ReadAll(*file, NameOf(path), max_bytes);
+}
+
+absl::StatusOr<std::string> ReadRegularFile(const std::string& path, int64_t max_bytes) {
+  const absl::StatusOr<File> file = OpenRegular(path);
+  if (!file.ok()) return file.status();
+  return ReadAll(*file, path, max_bytes);
 }
 
 absl::StatusOr<LineReader> LineReader::Open(const std::string& path) {

@@ -14,16 +14,18 @@
 
 namespace calserve {
 
-// What is read is bounded: a device or a pipe may never end.
+// What is read is bounded: standard input may never end.
 inline constexpr int64_t kMaxDataFileBytes = int64_t{1} << 30;    // logits: 100,000 rows of 1,000 float64
 inline constexpr int64_t kMaxImageFileBytes = int64_t{64} << 20;  // JPEG, PNG or WebP
 inline constexpr int64_t kMaxListFileBytes = int64_t{64} << 20;   // a million image files with their labels
 inline constexpr int64_t kMaxLineBytes = int64_t{16} << 20;       // of text: a row of a million numbers
 
-// The whole file, or standard input for "-". NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT (a folder, an
-// unreadable file, more than `max_bytes`), naming the file. Memory stays below twice max_bytes, and a regular
-// file that is larger is refused unread.
+// The whole file, or standard input for "-". NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT (a folder, a
+// device, a pipe, more than `max_bytes`), naming the file. Memory stays below twice max_bytes, and a file that
+// is larger is refused unread.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes = kMaxDataFileBytes);
+// The same without standard input: "-" is a file of that name.
+absl::StatusOr<std::string> ReadRegularFile(const std::string& path, int64_t max_bytes);
 
 // Reads a text of any length line by line.
 class LineReader {

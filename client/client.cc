@@ -86,8 +86,7 @@ absl::Status CheckSecurity(const ClientOptions& options) {
         absl::StrCat("a token is not sent to ", options.target,
                      " in plain text, where anybody on the way could take it: use TLS"));
   }
-  if (options.token_file.empty()) return absl::OkStatus();
-  return TokenSource::ReadFile(options.token_file).status();
+  return absl::OkStatus();
 }
 
 absl::Status CheckOptions(const ClientOptions& options) {
@@ -111,7 +110,10 @@ absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   const absl::StatusOr<ChannelFiles> files = ReadChannelFiles(options);
   if (!files.ok()) return files.status();
-  return Client(std::make_shared<Connection>(options, *files));
+  absl::StatusOr<std::unique_ptr<TokenSource>> token =
+      TokenSource::Create(options.token_file, options.token);
+  if (!token.ok()) return token.status();
+  return Client(std::make_shared<Connection>(options, *files, *std::move(token)));
 }
 
 const ClientOptions& Client::options() const { return connection_->options(); }

@@ -33,7 +33,7 @@ struct ClientOptions {
   std::string certificate_file;  // PEM, the client's own, with its key_file, where the server asks for one
   std::string key_file;
   std::string token_file;  // its first line goes with every call; read again while it is used
-  std::string token;       // the same, where there is no file
+  std::string token;       // the same, where there is no file; one word of printable ASCII
   // A token is else sent in plain text to this machine only: anybody on the way could take it.
   bool send_token_in_plain_text = false;
 };

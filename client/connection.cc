@@ -5,14 +5,13 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "calibration_io/file.h"
 #include "client/errors.h"
 
 namespace calserve::client {
@@ -20,10 +19,12 @@ namespace {
 
 absl::StatusOr<std::string> ReadPem(absl::string_view option, const std::string& file) {
   if (file.empty()) return std::string();
-  std::ifstream in(file, std::ios::binary);
-  std::string pem{std::istreambuf_iterator<char>(in), {}};
-  if (!in.good() || !absl::StrContains(pem, "-----BEGIN ")) {
-    return absl::FailedPreconditionError(absl::StrCat(option, ": ", file, " cannot be read or is not PEM"));
+  constexpr int64_t kMaxPemBytes = 16 << 20;  // a system's whole bundle has a quarter of a MiB
+  absl::StatusOr<std::string> pem = ReadRegularFile(file, kMaxPemBytes);
+  if (!pem.ok()) return absl::FailedPreconditionError(absl::StrCat(option, ": ", pem.status().message()));
+  if (!absl::StrContains(*pem, "-----BEGIN ")) {
+    return absl::FailedPreconditionError(
+        absl::StrCat(option, ": ", file, " must be PEM; has no -----BEGIN line"));
   }
   return pem;
 }
@@ -75,8 +76,9 @@ double RandomFraction() {
   return std::uniform_real_distribution<double>(0, 1)(engine);
 }
 
-Connection::Connection(const ClientOptions& options, const ChannelFiles& files)
-    : options_(options), token_(std::make_unique<TokenSource>(options.token_file, options.token)) {
+Connection::Connection(const ClientOptions& options, const ChannelFiles& files,
+                       std::unique_ptr<TokenSource> token)
+    : options_(options), token_(std::move(token)) {
   // gRPC 1.51 stops when its last object goes, and then now and then aborts the process: its poller may still
   // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
   static const bool kept = (grpc_init(), true);

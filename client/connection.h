@@ -30,7 +30,7 @@ bool IsLoopback(absl::string_view target);
 // errors become ours. Thread-safe.
 class Connection {
  public:
-  Connection(const ClientOptions& options, const ChannelFiles& files);
+  Connection(const ClientOptions& options, const ChannelFiles& files, std::unique_ptr<TokenSource> token);
 
   const ClientOptions& options() const { return options_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }

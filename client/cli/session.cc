@@ -4,8 +4,10 @@
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
+#include <utility>
 
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -18,6 +20,19 @@ namespace {
 constexpr char kUsageMark[] = "calserve/usage";
 
 std::atomic<int> output_errno = 0;  // of the first print that failed
+
+// "--server: " of a message about ClientOptions::target: messages begin with the field's name.
+std::string GivenBy(absl::string_view message) {
+  constexpr std::pair<absl::string_view, absl::string_view> kGivenBy[] = {
+      {"target", "--server"},
+      {"timeout", "--timeout"},
+      {"token", "CALSERVE_TOKEN"},
+  };
+  for (const auto& [field, name] : kGivenBy) {
+    if (absl::StartsWith(message, absl::StrCat(field, " "))) return absl::StrCat(name, ": ");
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -33,7 +48,7 @@ absl::StatusOr<Client> Session::Connect() const {
   }
   absl::StatusOr<Client> client = Client::Connect(options);
   if (absl::IsFailedPrecondition(client.status())) return client;  // A file says no.
-  if (!client.ok()) return UsageError(absl::StrCat("--server, --timeout: ", client.status().message()));
+  if (!client.ok()) return UsageError(absl::StrCat(GivenBy(client.status().message()), client.status().message()));
   return client;
 }
 

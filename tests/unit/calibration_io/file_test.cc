@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <filesystem>
 #include <utility>
@@ -24,14 +25,27 @@ TEST(FileTest, ReplacesAFileWholeAndReadsItBack) {
   std::filesystem::remove(path);
 }
 
-TEST(FileTest, RefusesWhatNeverEndsAndWhatIsTooLarge) {
-  EXPECT_EQ(ReadWholeFile("/dev/zero", 3 << 20).status().message(),
-            "/dev/zero is larger than the limit of 3 MiB");
+TEST(FileTest, RefusesWhatIsTooLarge) {
   const std::string path = ::testing::TempDir() + "/file_test_sparse";
   ASSERT_TRUE(WriteWholeFile(path, "").ok());
   std::filesystem::resize_file(path, uintmax_t{100} << 30);  // takes no room on the disk
   EXPECT_EQ(ReadWholeFile(path).status().message(), path + " is larger than the limit of 1 GiB");
   std::filesystem::remove(path);
+}
+
+// A named pipe without a writer would keep whoever opens it waiting.
+TEST(FileTest, RefusesDevicesAndPipesUnread) {
+  const std::string pipe = ::testing::TempDir() + "/file_test_pipe";
+  std::filesystem::remove(pipe);
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  for (const std::string& path : {pipe, std::string("/dev/zero")}) {
+    const std::string rule = path + " is a device or a pipe; a regular file is needed";
+    EXPECT_EQ(ReadRegularFile(path, 9).status(), absl::InvalidArgumentError(rule));
+    EXPECT_EQ(ReadWholeFile(path).status().message(), rule + ", or - for standard input");
+    EXPECT_EQ(LineReader::Open(path).status().message(), rule + ", or - for standard input");
+  }
+  EXPECT_TRUE(absl::IsNotFound(ReadRegularFile("-", 9).status()));
+  std::filesystem::remove(pipe);
 }
 
 std::vector<std::string> Lines(const std::string& path) {
@@ -57,12 +71,17 @@ TEST(FileTest, GivesTheLinesOfAFile) {
 }
 
 TEST(FileTest, RefusesALineThatNeverEndsAndALineOfAFolder) {
-  absl::StatusOr<LineReader> endless = LineReader::Open("/dev/zero");
+  const std::string path = ::testing::TempDir() + "/file_test_endless";
+  ASSERT_TRUE(WriteWholeFile(path, "").ok());
+  std::filesystem::resize_file(path, uintmax_t{1} << 30);
+  absl::StatusOr<LineReader> endless = LineReader::Open(path);
   ASSERT_TRUE(endless.ok());
-  EXPECT_EQ(endless->Next().status().message(), "line 1 of /dev/zero is larger than the limit of 16 MiB");
-  EXPECT_EQ(endless->Place(), "/dev/zero:1");
+  EXPECT_EQ(endless->Next().status().message(),
+            "line 1 of " + path + " is larger than the limit of 16 MiB");
+  EXPECT_EQ(endless->Place(), path + ":1");
+  std::filesystem::remove(path);
   EXPECT_TRUE(absl::IsNotFound(LineReader::Open("/no/such/file").status()));
-  EXPECT_THAT(LineReader::Open("/tmp")->Next().status().message(), HasSubstr("/tmp"));
+  EXPECT_THAT(LineReader::Open("/tmp").status().message(), HasSubstr("/tmp is a folder"));
 }
 
 TEST(FileTest, WritesThroughALinkAndKeepsAFilesMode) {

@@ -36,6 +36,19 @@ TEST(ClientTest, RefusesOptionsOutOfRange) {
   }
 }
 
+// gRPC ends the process, printing it, where a header holds anything else.
+TEST(ClientTest, RefusesATokenThatNoHeaderCanHold) {
+  for (const char* token : {"a secret", "a\nsecret", "secr\xc3\xa9t", "secret\x7f"}) {
+    const absl::Status status = Client::Connect({.token = token}).status();
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("token must be one word of printable ASCII; its byte "));
+    EXPECT_THAT(status.message(), ::testing::Not(HasSubstr("secr")));
+  }
+  EXPECT_TRUE(Client::Connect({.token = " secret\n"}).ok());
+  EXPECT_TRUE(Client::Connect({.token = std::string(16384, 'a')}).ok());
+  EXPECT_FALSE(Client::Connect({.token = std::string(16385, 'a')}).ok());
+}
+
 TEST(ClientTest, NobodyThereIsUnreachable) {
   const Client client = Nowhere();
   for (const absl::Status& status :

@@ -1,6 +1,7 @@
 // `calserve fit` and `calserve report` without a server, as a training pipeline calls them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cstdio>
@@ -266,20 +267,53 @@ TEST_F(OfflineCommandTest, DataThatSayNoExitWith1) {
 
 TEST_F(OfflineCommandTest, WhatNeverEndsOrIsTooLargeIsRefusedWithTheLimit) {
   const std::string data = Write({1, 2, 3, 4}, 2, {0, 1});
-  fs::create_symlink("/dev/zero", Path("endless.csv"));
   std::ofstream(Path("large.npy"));
   fs::resize_file(Path("large.npy"), uintmax_t{100} << 30);  // takes no room on the disk
   const std::pair<std::string, std::string> cases[] = {
-      {"fit --logits " + Path("endless.csv") + " --labels " + Path("Y.npy"), "1 GiB"},
+      {"fit --logits - --labels " + Path("Y.npy") + " </dev/zero", "1 GiB"},
       {"fit --logits " + Path("L.npy") + " --labels " + Path("large.npy"), "1 GiB"},
       {"report --logits " + Path("large.npy") + " --labels " + Path("Y.npy"), "1 GiB"},
-      {"report --calibrator /dev/zero" + data, "16 MiB"},
+      {"report --calibrator " + Path("large.npy") + data, "16 MiB"},
   };
   for (const auto& [arguments, limit] : cases) {
     const Result result = Calserve(arguments + " 2>&1");
     EXPECT_EQ(result.exit_code, 1) << arguments;
     EXPECT_THAT(result.output, HasSubstr(" is larger than the limit of " + limit)) << arguments;
   }
+}
+
+TEST_F(OfflineCommandTest, ADeviceAndAPipeWithoutAWriterAreRefusedAtOnce) {
+  const std::string data = Write({1, 2, 3, 4}, 2, {0, 1});
+  fs::create_symlink("/dev/zero", Path("endless.csv"));
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
+  for (const std::string& path : {Path("endless.csv"), Path("pipe")}) {
+    for (const std::string& arguments :
+         {"fit --logits " + path + " --labels " + Path("Y.npy"), "report --calibrator " + path + data,
+          "report --class-names " + path + data}) {
+      const Result result = Calserve(arguments + " 2>&1");
+      EXPECT_EQ(result.exit_code, 1) << arguments;
+      EXPECT_THAT(result.output, HasSubstr(path + " is a device or a pipe; a regular file is needed"));
+    }
+    const Result result = Calserve("models --server 127.0.0.1:1 --token-file " + path + " 2>&1");
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_THAT(result.output, HasSubstr(path + " is a device or a pipe; a regular file is needed"));
+  }
+  const Result large =
+      Calserve("models --server 127.0.0.1:1 --token-file " + Path("large") + " 2>&1",
+               "head -c 16385 /dev/zero | tr '\\0' a > " + Path("large") + "; ");
+  EXPECT_EQ(large.exit_code, 1);
+  EXPECT_THAT(large.output, HasSubstr("is larger than the limit of 16 KiB"));
+}
+
+TEST_F(OfflineCommandTest, ATokenThatNoCallCanCarryIsRefusedAndNotShown) {
+  for (const char* token : {"secret\nsecret", "secret\303\251", "sec\001ret", "secret two"}) {
+    const std::string variable = "CALSERVE_TOKEN=\"$(printf '" + std::string(token) + "')\" ";
+    const Result result = Calserve("models --server 127.0.0.1:1 2>&1", variable);
+    EXPECT_EQ(result.exit_code, 2) << token << "\n" << result.output;
+    EXPECT_THAT(result.output, HasSubstr("CALSERVE_TOKEN: token must be one word of printable ASCII"));
+    EXPECT_THAT(result.output, ::testing::Not(HasSubstr("sec"))) << token;
+  }
+  EXPECT_EQ(Calserve("models --timeout 1s --server 127.0.0.1:1 2>&1", "CALSERVE_TOKEN=' good ' ").exit_code, 3);
 }
 
 #ifndef __SANITIZE_ADDRESS__  // It takes terabytes of addresses.
@@ -414,7 +448,7 @@ TEST_F(OfflineCommandTest, HelpAndVersionExitWith0) {
 
 TEST_F(OfflineCommandTest, NobodyThereExitsWith3) {
   for (const char* arguments :
-       {"models", "health", "predict /dev/null", "watch", "fit --model m", "report"}) {
+       {"models", "health", "predict no.png", "watch", "fit --model m", "report"}) {
     const Result result = Calserve("--server 127.0.0.1:1 --timeout 2s " + std::string(arguments) + " 2>&1");
     EXPECT_EQ(result.exit_code, 3) << arguments << "\n" << result.output;
     EXPECT_THAT(result.output, HasSubstr("cannot reach 127.0.0.1:1"));
