@@ -8,6 +8,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -75,7 +76,7 @@ absl::Status Acknowledge(const Options& options, Session& session) {
   if (session.json) {
     session.answer = ToJson(*alarm);
   } else {
-    Print(absl::StrCat(alarm->model, "/", alarm->model_version, " calibrator ", alarm->calibrator_version,
+    Print(absl::StrCat(Printable(alarm->model), "/", alarm->model_version, " calibrator ", alarm->calibrator_version,
                        alarm->slice.has_value() ? " " : "", SliceText(alarm->slice), ": acknowledged, ",
                        AlarmLine(alarm->alarm), "\n"));
   }

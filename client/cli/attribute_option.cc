@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 
 namespace calserve::cli {
 
@@ -32,7 +33,7 @@ std::optional<client::Slice> ParseSlice(const std::string& text) {
 }
 
 std::string SliceText(const std::optional<client::Slice>& slice) {
-  return slice.has_value() ? absl::StrCat(slice->key, "=", slice->value) : "";
+  return slice.has_value() ? Printable(absl::StrCat(slice->key, "=", slice->value)) : "";
 }
 
 }  // namespace calserve::cli

@@ -20,7 +20,7 @@ std::vector<std::pair<std::string, std::string>> ParseAttributes(const std::vect
 // nullopt of an empty text: all labels.
 std::optional<client::Slice> ParseSlice(const std::string& text);
 
-// "camera=north"; "" of all labels.
+// "camera=north", Printable; "" of all labels.
 std::string SliceText(const std::optional<client::Slice>& slice);
 
 }  // namespace calserve::cli

@@ -12,6 +12,7 @@
 #include "client/cli/metrics_table.h"
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -139,10 +140,11 @@ void PrintCalibrator(const client::CalibratorInfo& calibrator, Session& session)
     session.answer = ToJson(calibrator);
     return;
   }
-  Print(absl::StrCat(calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version,
-                     ": ", calibrator.method, " ", ParametersText(calibrator), ", ",
-                     StateName(calibrator.state), "\n"));
-  if (!calibrator.note.empty()) Print(absl::StrCat("automatic refit: ", calibrator.note, "\n"));
+  const std::string line =
+      absl::StrCat(calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version, ": ",
+                   calibrator.method, " ", ParametersText(calibrator), ", ", StateName(calibrator.state));
+  Print(absl::StrCat(Printable(line), "\n"));
+  if (!calibrator.note.empty()) Print(absl::StrCat("automatic refit: ", Printable(calibrator.note), "\n"));
 }
 
 // Below a calibrator that was just activated: what it replaced, on the same labels.

@@ -41,8 +41,8 @@ std::string ComparisonTable(const FitReport& report, CalibrationMethod chosen, c
   }
   TextTable table(std::move(columns));
   for (const MethodComparison& row : report.comparison) {
-    std::vector<std::string> cells = ComparisonCells(row);
-    cells.insert(cells.begin(), row.method == chosen && row.failure.empty() ? "*" : "");
+    std::vector<TextTable::Cell> cells = {row.method == chosen && row.failure.empty() ? "*" : ""};
+    for (const std::string& cell : ComparisonCells(row)) cells.emplace_back(cell);
     table.AddRow(std::move(cells));
   }
   return absl::StrCat(table.ToString(terminal), ComparisonNote(report.selected_optimistic, "*"), "\n");

@@ -11,6 +11,7 @@
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 
 namespace calserve::cli {
 namespace {
@@ -70,7 +71,7 @@ class Sender {
       if (session_.json) Show(ToJson(result));
       if (result.outcome != client::FeedbackResult::Outcome::kRejected) continue;
       if (first_rejection_.empty()) first_rejection_ = absl::StrCat(result.reason, ": ", result.message);
-      if (!session_.json) std::cerr << "rejected, " << result.reason << ": " << result.message << "\n";
+      if (!session_.json) std::cerr << Printable(absl::StrCat("rejected, ", result.reason, ": ", result.message)) << "\n";
     }
   }
 

@@ -20,6 +20,7 @@
 #include "client/cli/model_choice.h"
 #include "client/cli/offline_columns.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 
@@ -84,7 +85,7 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
     }
     for (const double value : parameter.values) absl::StrAppend(&parameters, " ", FormatMetric(value));
   }
-  Print(absl::StrCat(session.terminal.Bold(name), "  ", parameters, "\n",
+  Print(absl::StrCat(session.terminal.Bold(Printable(name)), "  ", Printable(parameters), "\n",
                      MetricsTable(FitColumns(report), session.terminal)));
   Print(ComparisonTable(report, spec.method, session.terminal));
   if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");

@@ -3,14 +3,15 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
 #include <new>
 #include <sstream>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
+#include "client/cli/printable.h"
 #include "client/cli/security_options.h"
 
 namespace calserve::cli {
@@ -27,7 +28,7 @@ void Complain(const absl::Status& status) {
   const std::string code = ExitCodeOf(status) == kRefused
                                ? absl::StrCat(absl::StatusCodeToString(status.code()), ": ")
                                : std::string();
-  std::fputs(absl::StrCat("calserve: ", code, status.message(), "\n").c_str(), stderr);
+  std::fputs(absl::StrCat("calserve: ", code, Printable(status.message()), "\n").c_str(), stderr);
 }
 
 void PrintAnswer(nlohmann::ordered_json answer, const absl::Status& result) {
@@ -37,9 +38,12 @@ void PrintAnswer(nlohmann::ordered_json answer, const absl::Status& result) {
 
 // What is printed after a parse error or a request for help.
 absl::Status ExplainUsage(const CLI::App& app, const CLI::ParseError& e, bool json) {
-  std::ostringstream out;
-  const bool helped = app.exit(e, out, std::cerr) == 0;
+  std::ostringstream out, err;
+  const bool helped = app.exit(e, out, err) == 0;
   Print(out.str());
+  for (const absl::string_view line : absl::StrSplit(err.str(), '\n', absl::SkipEmpty())) {
+    std::fputs(absl::StrCat(Printable(line), "\n").c_str(), stderr);
+  }
   if (helped) return absl::OkStatus();
   if (json) PrintAnswer({}, UsageError(e.what()));
   return UsageError(e.what());

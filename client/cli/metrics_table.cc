@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/cli/details_table.h"
+#include "client/cli/printable.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -68,7 +69,7 @@ std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal&
     if (terminal.interactive) {
       int width = CellWidth(rows, 0);
       for (end = first; end <= columns.size(); ++end) {
-        width += 2 + std::max(DisplayWidth(columns[end - 1].name), CellWidth(rows, end));
+        width += 2 + std::max(DisplayWidth(Printable(columns[end - 1].name)), CellWidth(rows, end));
         if (width > terminal.width && end > first) break;
       }
     }
@@ -76,8 +77,8 @@ std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal&
     for (size_t c = first; c < end; ++c) headers.push_back({columns[c - 1].name, TextTable::Align::kRight});
     TextTable table(std::move(headers));
     for (const std::vector<std::string>& row : rows) {
-      std::vector<std::string> cells = {row[0]};
-      for (size_t c = first; c < end; ++c) cells.push_back(row[c]);
+      std::vector<TextTable::Cell> cells = {row[0]};
+      for (size_t c = first; c < end; ++c) cells.emplace_back(row[c]);
       table.AddRow(std::move(cells));
     }
     absl::StrAppend(&out, first == 1 ? "" : "\n", table.ToString(terminal));

@@ -7,6 +7,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -33,7 +34,7 @@ absl::Status Models(Session& session) {
                    {"calibrator"}});
   std::string reasons;
   for (const client::ModelInfo& model : *models) {
-    for (const std::string& why : WhyNotReady(model)) absl::StrAppend(&reasons, why, "\n");
+    for (const std::string& why : WhyNotReady(model)) absl::StrAppend(&reasons, Printable(why), "\n");
     if (model.versions.empty()) table.AddRow({model.name});
     for (const client::ModelVersionInfo& version : model.versions) {
       const client::CalibratorInfo& active = version.active_calibrator;

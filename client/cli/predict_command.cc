@@ -126,8 +126,8 @@ absl::Status Run(const Options& options, Session& session) {
                     absl::StrFormat("%.3f", prediction.uncalibrated_confidence), AnswerLine(prediction)});
     } else {
       const std::string message = absl::StrCat(options.files[i], ": ", answer.status().message());
-      table.AddRow({options.files[i], session.terminal.Red("refused"), "", "",
-                    std::string(answer.status().message())});
+      table.AddRow({options.files[i], TextTable::Cell::Styled(session.terminal.Red("refused")), "", "",
+                    answer.status().message()});
       if (first_error.ok()) first_error = absl::Status(answer.status().code(), message);
     }
   }

@@ -81,15 +81,15 @@ std::string ReliabilityText(const CalibrationMetrics& metrics, const Terminal& t
   TextTable table(std::move(columns));
   const std::vector<const ReliabilityBin*> bins = BinsToShow(metrics, max_bins);
   for (const ReliabilityBin* bin : bins) {
-    std::vector<std::string> cells = {absl::StrFormat("%.3f-%.3f", bin->lower, bin->upper)};
-    if (!narrow) cells.push_back(absl::StrFormat("%.0f", bin->count));
-    if (!narrow) cells.push_back(absl::StrFormat("%.3f", bin->confidence));
-    cells.push_back(absl::StrFormat("%.3f", bin->accuracy));
+    std::vector<TextTable::Cell> cells = {absl::StrFormat("%.3f-%.3f", bin->lower, bin->upper)};
+    if (!narrow) cells.emplace_back(absl::StrFormat("%.0f", bin->count));
+    if (!narrow) cells.emplace_back(absl::StrFormat("%.3f", bin->confidence));
+    cells.emplace_back(absl::StrFormat("%.3f", bin->accuracy));
     if (wide) {
       const Estimate accuracy = BinAccuracy(*bin, metrics);
-      cells.push_back(absl::StrFormat("%.3f-%.3f", *accuracy.low, *accuracy.high));
+      cells.emplace_back(absl::StrFormat("%.3f-%.3f", *accuracy.low, *accuracy.high));
     }
-    cells.push_back(Bar(*bin, width, glyphs, terminal));
+    cells.push_back(TextTable::Cell::Styled(Bar(*bin, width, glyphs, terminal)));
     table.AddRow(std::move(cells));
   }
   const auto left_out = std::count_if(metrics.bins.begin(), metrics.bins.end(),

@@ -19,6 +19,7 @@
 #include "client/cli/model_choice.h"
 #include "client/cli/offline_columns.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 #include "client/cli/selection_text.h"
@@ -186,7 +187,10 @@ absl::Status ReportOffline(const Options& options, Session& session) {
     session.answer = ColumnsToJson(*columns);
   } else {
     Print(ReportText(*columns, session.terminal));
-    if (columns->size() > 1) Print(absl::StrCat("\n", absl::StrJoin(measured, "\n"), "\n"));
+    if (columns->size() > 1) Print("\n");
+    for (const std::string& line : measured) {
+      if (columns->size() > 1) Print(absl::StrCat(Printable(line), "\n"));
+    }
   }
   return WriteReportFiles(options.files, options.logits, *columns, measured);
 }
@@ -219,7 +223,7 @@ std::string TitleOf(const client::WindowReport& report) {
 
 void PrintReport(const client::WindowReport& report, const std::vector<NamedMetrics>& columns,
                  const Terminal& terminal) {
-  Print(absl::StrCat(terminal.Bold(TitleOf(report)), ", as of label ", report.position, " (",
+  Print(absl::StrCat(terminal.Bold(Printable(TitleOf(report))), ", as of label ", report.position, " (",
                      TimeText(report.time), ")\n\n", ReportText(columns, terminal)));
   if (report.shadow_after.has_value()) {
     Print(absl::StrCat("\na shadow: it never served; labels after position ", *report.shadow_after, "\n"));
@@ -249,7 +253,7 @@ absl::Status ShowVersions(const Options& options, const std::vector<client::Wind
   if (session.json) {
     session.answer = {{"reports", std::move(all)}};
   } else {
-    Print(absl::StrCat(session.terminal.Bold(title), "\n\n", ReportText(columns, session.terminal), "\n",
+    Print(absl::StrCat(session.terminal.Bold(Printable(title)), "\n\n", ReportText(columns, session.terminal), "\n",
                        measured[0], "\n"));
   }
   return WriteReportFiles(options.files, title, columns, measured);

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "calibration_io/file.h"
+#include "client/cli/printable.h"
 #include "client/cli/reliability_svg.h"
 #include "client/cli/reliability_text.h"
 
@@ -21,7 +22,7 @@ absl::Status WriteReportFiles(const ReportFiles& files, const std::string& title
 }
 
 std::string ReportText(absl::Span<const NamedMetrics> columns, const Terminal& terminal) {
-  return absl::StrCat(MetricsTable(columns, terminal), "\n", terminal.Bold(columns[0].name), "\n",
+  return absl::StrCat(MetricsTable(columns, terminal), "\n", terminal.Bold(Printable(columns[0].name)), "\n",
                       ReliabilityText(columns[0].metrics, terminal));
 }
 

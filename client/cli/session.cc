@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/errors.h"
 
 namespace calserve::cli {
@@ -78,7 +79,9 @@ absl::Status OutputStatus() {
 }
 
 void PrintJson(const nlohmann::ordered_json& document) {
-  Print(absl::StrCat(document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace), "\n"));
+  // JSON lets DEL, C1 and bidirectional controls stand in a string as they are; a terminal obeys them.
+  const std::string text = document.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+  Print(absl::StrCat(Printable(text), "\n"));
 }
 
 absl::StatusOr<int32_t> ClassIndex(const client::ModelInfo& model, const std::string& label) {

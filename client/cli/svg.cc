@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_replace.h"
+#include "client/cli/printable.h"
 
 namespace calserve::cli {
 namespace {
@@ -39,13 +40,9 @@ std::string Number(double value) {
 }  // namespace
 
 std::string EscapeXml(absl::string_view text) {
-  std::string out = absl::StrReplaceAll(
-      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
-  // Control characters are not allowed in XML at all.
-  out.erase(std::remove_if(out.begin(), out.end(),
-                           [](unsigned char c) { return c < 0x20 && c != '\n' && c != '\t'; }),
-            out.end());
-  return out;
+  // XML allows no control characters at all.
+  return absl::StrReplaceAll(
+      Printable(text), {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"\"", "&quot;"}, {"'", "&#39;"}});
 }
 
 std::string KeepStart(absl::string_view text, size_t characters) {

@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "client/cli/printable.h"
 
 namespace calserve::cli {
 namespace {
@@ -63,8 +64,8 @@ int DisplayWidth(absl::string_view text) {
   return width;
 }
 
-ProgressLine::ProgressLine(std::string title, bool quiet)
-    : title_(std::move(title)), quiet_(quiet), terminal_(Terminal::Detect(stderr)), started_(absl::Now()) {}
+ProgressLine::ProgressLine(absl::string_view title, bool quiet)
+    : title_(Printable(title)), quiet_(quiet), terminal_(Terminal::Detect(stderr)), started_(absl::Now()) {}
 
 ProgressLine::~ProgressLine() {
   if (line_open_) std::fputc('\n', stderr);
@@ -72,13 +73,14 @@ ProgressLine::~ProgressLine() {
 
 void ProgressLine::Update(int64_t done, int64_t total, absl::string_view note) {
   constexpr absl::Duration kMoment = absl::Milliseconds(500);
+  const std::string shown_note = Printable(note);
   if (quiet_ || total <= 0 || (!line_open_ && shown_tenth_ < 0 && absl::Now() - started_ < kMoment)) return;
   if (terminal_.interactive) {
     constexpr int kWidth = 24;
     const int filled = static_cast<int>(kWidth * done / total);
     const std::string bar = absl::StrCat(Repeat(terminal_.utf8 ? "━" : "=", filled),
                                          terminal_.Dim(Repeat(terminal_.utf8 ? "─" : "-", kWidth - filled)));
-    const std::string line = absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", note);
+    const std::string line = absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", shown_note);
     if (line != shown_) std::fputs(line.c_str(), stderr);
     shown_ = line;
     line_open_ = true;
@@ -88,7 +90,7 @@ void ProgressLine::Update(int64_t done, int64_t total, absl::string_view note) {
   if (tenth < shown_tenth_) shown_tenth_ = -1;
   if (tenth <= shown_tenth_) return;
   shown_tenth_ = tenth;
-  std::fputs(absl::StrCat(title_, "  ", done, "/", total, note.empty() ? "" : "  ", note, "\n").c_str(),
+  std::fputs(absl::StrCat(title_, "  ", done, "/", total, note.empty() ? "" : "  ", shown_note, "\n").c_str(),
              stderr);
 }
 

@@ -36,7 +36,7 @@ int DisplayWidth(absl::string_view text);
 class ProgressLine {
  public:
   // Nothing is shown where `quiet`, nor of what is done within a moment.
-  ProgressLine(std::string title, bool quiet);
+  ProgressLine(absl::string_view title, bool quiet);
   ~ProgressLine();
   // `note` follows the bar. Where `done` falls, another stage has begun.
   void Update(int64_t done, int64_t total, absl::string_view note = "");

@@ -7,7 +7,11 @@
 
 namespace calserve::cli {
 
-void TextTable::AddRow(std::vector<std::string> cells) {
+TextTable::TextTable(std::vector<Column> columns) : columns_(std::move(columns)) {
+  for (Column& column : columns_) column.header = Printable(column.header);
+}
+
+void TextTable::AddRow(std::vector<Cell> cells) {
   cells.resize(columns_.size());
   rows_.push_back(std::move(cells));
 }
@@ -16,7 +20,7 @@ std::string TextTable::ToString(const Terminal& terminal) const {
   std::vector<int> widths;
   for (size_t c = 0; c < columns_.size(); ++c) {
     int width = DisplayWidth(columns_[c].header);
-    for (const std::vector<std::string>& row : rows_) width = std::max(width, DisplayWidth(row[c]));
+    for (const std::vector<Cell>& row : rows_) width = std::max(width, DisplayWidth(row[c].text()));
     widths.push_back(width);
   }
   const auto line = [&](const auto& cell_of) {
@@ -33,8 +37,8 @@ std::string TextTable::ToString(const Terminal& terminal) const {
   std::string out;
   const std::string header = line([&](size_t c) -> const std::string& { return columns_[c].header; });
   if (!header.empty()) absl::StrAppend(&out, terminal.Bold(header), "\n");
-  for (const std::vector<std::string>& row : rows_) {
-    absl::StrAppend(&out, line([&](size_t c) -> const std::string& { return row[c]; }), "\n");
+  for (const std::vector<Cell>& row : rows_) {
+    absl::StrAppend(&out, line([&](size_t c) -> const std::string& { return row[c].text(); }), "\n");
   }
   return out;
 }

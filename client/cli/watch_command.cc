@@ -14,6 +14,7 @@
 #include "client/cli/metrics_table.h"
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
+#include "client/cli/printable.h"
 #include "client/cli/watch_screen.h"
 
 namespace calserve::cli {
@@ -38,8 +39,8 @@ std::string AlarmNote(const client::WindowReport& report) {
 std::string Line(const client::WindowReport& report) {
   return absl::StrFormat(
       "%s %s/%d calibrator %d %s%s%s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s%s\n",
-      TimeText(report.time), report.model, report.model_version, report.calibrator_version,
-      SliceText(report.slice), report.slice.has_value() ? " " : "", report.window, report.served.n,
+      TimeText(report.time), Printable(report.model), report.model_version, report.calibrator_version,
+      SliceText(report.slice), report.slice.has_value() ? " " : "", Printable(report.window), report.served.n,
       FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
       FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
       FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));

@@ -9,6 +9,7 @@
 #include "client/cli/attribute_option.h"
 #include "client/cli/json_output.h"
 #include "client/cli/metrics_table.h"
+#include "client/cli/printable.h"
 #include "client/cli/reliability_text.h"
 #include "client/cli/text_table.h"
 
@@ -44,9 +45,9 @@ std::string WindowsTable(const std::map<std::string, client::WindowReport>& newe
   }
   TextTable table(std::move(headers));
   for (const auto& [window, report] : newest) {
-    std::vector<std::string> cells;
+    std::vector<TextTable::Cell> cells;
     for (const Column& column : kColumns) {
-      if (terminal.width >= column.needs) cells.push_back(column.cell(report));
+      if (terminal.width >= column.needs) cells.emplace_back(column.cell(report));
     }
     table.AddRow(std::move(cells));
   }
@@ -64,7 +65,7 @@ std::string WatchScreen(const std::map<std::string, client::WindowReport>& newes
   }
   if (largest == nullptr) return "";
   std::string out = absl::StrCat(
-      terminal.Bold(absl::StrCat(largest->model, "/", largest->model_version,
+      terminal.Bold(absl::StrCat(Printable(largest->model), "/", largest->model_version,
                                  largest->slice.has_value() ? " " : "", SliceText(largest->slice))),
       "  ", TimeText(largest->time), largest->catching_up ? "  catching up" : "", "\n\n",
       WindowsTable(newest, terminal), "\n");
@@ -73,7 +74,7 @@ std::string WatchScreen(const std::map<std::string, client::WindowReport>& newes
     const bool raised = largest->alarm->state == client::AlarmInfo::State::kRaised;
     absl::StrAppend(&out, raised ? terminal.Bold(line) : line, "\n\n");
   }
-  absl::StrAppend(&out, terminal.Bold(largest->window), "\n");
+  absl::StrAppend(&out, terminal.Bold(Printable(largest->window)), "\n");
   constexpr int kAroundTheBins = 4;  // headers, legend, a line left out, and the one with the cursor
   const int bins = std::max(3, terminal.height - Lines(out) - kAroundTheBins);
   return absl::StrCat(out, ReliabilityText(largest->served, terminal, bins));

@@ -6,11 +6,13 @@
 #include <utility>
 
 #include "absl/algorithm/container.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "calibration/class_order.h"
 #include "calibration/conformal.h"
 #include "calibration/row_kernels.h"
+#include "server/base/control_characters.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -48,6 +50,21 @@ absl::Status CheckAttributeKey(const std::string& key, const Attributes& attribu
   return absl::OkStatus();
 }
 
+// What is stored is shown later: in tables on terminals, on pages, in logs.
+absl::Status CheckAttributeValue(const std::string& key, const std::string& value) {
+  if (value.size() > kMaxAttributeValue) {
+    return absl::InvalidArgumentError(absl::StrCat("the value of attribute '", key, "' must be at most ",
+                                                   kMaxAttributeValue, " bytes; has ", value.size()));
+  }
+  if (HasControlCharacter(value)) {
+    return absl::InvalidArgumentError(absl::StrCat("the value of attribute '", key,
+                                                   "' must have no control characters (C0, DEL, C1, line "
+                                                   "separators, bidirectional controls); was \"",
+                                                   absl::CHexEscape(value), "\""));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckAttributes(const Attributes& attributes, const ServedModel& model) {
   if (attributes.size() > kMaxAttributes) {
     return WithField(absl::InvalidArgumentError(absl::StrCat("at most ", kMaxAttributes,
@@ -58,11 +75,8 @@ absl::Status CheckAttributes(const Attributes& attributes, const ServedModel& mo
     if (absl::Status status = CheckAttributeKey(key, attributes, model); !status.ok()) {
       return WithField(std::move(status), "attributes.key");
     }
-    if (value.size() > kMaxAttributeValue) {
-      return WithField(
-          absl::InvalidArgumentError(absl::StrCat("an attribute's value must be at most ", kMaxAttributeValue,
-                                                  " bytes; was ", value.size())),
-          "attributes.value");
+    if (absl::Status status = CheckAttributeValue(key, value); !status.ok()) {
+      return WithField(std::move(status), "attributes.value");
     }
   }
   return absl::OkStatus();

@@ -438,6 +438,16 @@ class Sliced(LiveServerTest):
         self.assertIn("camera=south: acknowledged", self.calserve("acknowledge", "--slice", "camera=south")[0])
         self.assertEqual(self.slices()["south"]["alarm"]["state"], "QUIET")
 
+        hostile = "camera=\x1b[2J\u009b8m\u202e"
+        for arguments in (["predict", "--attribute", hostile, self.images[0]], ["report", "--slice", hostile],
+                          ["acknowledge", "--slice", hostile]):
+            for output in (*self.calserve(*arguments, exits=REFUSED),
+                           self.calserve("--json", *arguments, exits=REFUSED)[0]):
+                self.assertFalse(set("\x1b\u009b\u202e") & set(output), output)
+        error = self.json("predict", "--attribute", hostile, self.images[0], exits=REFUSED)["error"]
+        self.assertEqual(error["code"], "INVALID_ARGUMENT")
+        self.assertIn("the value of attribute 'camera' must have no control characters", error["message"])
+
         error = self.json("report", "--slice", "site=z", exits=REFUSED)["error"]
         self.assertEqual(error["code"], "NOT_FOUND")
         self.assertIn("everything else is in site=other", error["message"])

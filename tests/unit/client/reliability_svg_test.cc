@@ -43,6 +43,11 @@ bool IsWellFormed(const std::string& xml) {
   return open.empty();
 }
 
+TEST(SvgTest, TextIsEscapedForHtmlAndForWhoReadsIt) {
+  EXPECT_EQ(EscapeXml("<b title=\"'\">\x1b\u202e&"),
+            "&lt;b title=&quot;&#39;&quot;&gt;\\u001b\\u202e&amp;");
+}
+
 TEST(ReliabilitySvgTest, IsWellFormedAndSaysWhatItShows) {
   const Svg chart = ReliabilitySvg(Metrics(), "before");
   for (const std::string& svg : {chart.Inline(), chart.Standalone()}) {
@@ -75,7 +80,7 @@ TEST(ReliabilitySvgTest, ABinOfADecayingWindowCountsItsEffectiveRows) {
 TEST(ReliabilitySvgTest, EscapesTheTitle) {
   const std::string svg = ReliabilitySvg(Metrics(), "<script>\"&'\x01").Inline();
   EXPECT_TRUE(IsWellFormed(svg));
-  EXPECT_THAT(svg, HasSubstr("&lt;script&gt;&quot;&amp;&#39;<"));
+  EXPECT_THAT(svg, HasSubstr("&lt;script&gt;&quot;&amp;&#39;\\u0001<"));
   EXPECT_THAT(svg, Not(HasSubstr("<script")));
 }
 

@@ -32,9 +32,15 @@ TEST(TextTableTest, AlignsColumnsByWhatIsSeen) {
   TextTable table({{"name"}, {"n", TextTable::Align::kRight}});
   table.AddRow({"é", "1"});
   table.AddRow({"long name", "1000"});
-  table.AddRow({"\x1b[31mred\x1b[0m", "22"});
+  table.AddRow({TextTable::Cell::Styled("\x1b[31mred\x1b[0m"), "22"});
   EXPECT_EQ(table.ToString(Plain()),
             "name          n\né             1\nlong name  1000\n\x1b[31mred\x1b[0m          22\n");
+}
+
+TEST(TextTableTest, ShowsWhatATerminalWouldObey) {
+  TextTable table({{"a\x1b[2J"}, {"b", TextTable::Align::kRight}});
+  table.AddRow({"\u009b8m\u202e", "1\n"});
+  EXPECT_EQ(table.ToString(Plain()), "a\\u001b[2J            b\n\\u009b8m\\u202e  1\\u000a\n");
 }
 
 TEST(TextTableTest, LeavesOutAnEmptyHeader) {

@@ -49,6 +49,15 @@ TEST(WatchScreenTest, ShowsTheWindowsAndTheDiagramOfTheLargest) {
   EXPECT_EQ(WatchScreen({}, TerminalOf(80, 24)), "");
 }
 
+TEST(WatchScreenTest, ShowsWhatATerminalWouldObey) {
+  std::map<std::string, client::WindowReport> newest = Newest();
+  newest["last_1000"].model = "a\x1b[2J";
+  newest["last_1000"].slice = client::Slice{"camera", "\u009b8m"};
+  const std::string screen = WatchScreen(newest, TerminalOf(100, 40));
+  EXPECT_THAT(screen, HasSubstr("a\\u001b[2J/0 camera=\\u009b8m"));
+  EXPECT_EQ(screen.find('\x1b'), std::string::npos);
+}
+
 TEST(WatchScreenTest, FitsATerminalOfAnyUsefulSize) {
   for (const int width : {40, 59, 80, 99, 200}) {
     for (const int height : {18, 24, 50}) {

@@ -80,7 +80,12 @@ std::vector<Fault> Faults() {
        [](Request& r) {
          r.inputs[1].attributes = {{"camera", std::string(65, 'v')}};
        },
-       "inputs[1].attributes.value", "at most 64 bytes; was 65"},
+       "inputs[1].attributes.value", "'camera' must be at most 64 bytes; has 65"},
+      {"AttributeValueThatATerminalWouldObey",
+       [](Request& r) {
+         r.inputs[1].attributes = {{"camera", "\x1b[2J"}};
+       },
+       "inputs[1].attributes.value", "'camera' must have no control characters"},
       {"UnlistedAttributeKey",
        [](Request& r) {
          r.inputs[1].attributes = {{"camera", "north"}, {"camra", "south"}};
