@@ -16,6 +16,7 @@
 #include "calibration/method.h"
 #include "calibration/metrics_accumulator.h"
 #include "calibration/out_of_fold.h"
+#include "calibration/set_alphas.h"
 
 namespace calserve {
 namespace {
@@ -39,28 +40,6 @@ absl::Status CheckFolds(const char* name, int folds) {
       absl::StrCat(name, " must be 0 or in [", kMinFolds, ", ", kMaxFolds, "]; was ", folds));
 }
 
-absl::Status CheckSetAlphas(const FitOptions& options) {
-  constexpr size_t kMost = kMaxSetThresholds / 2;
-  const std::vector<double>& alphas = options.set_alphas;
-  if (alphas.size() > kMost) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("set_alphas may have ", kMost, " values; has ", alphas.size()));
-  }
-  for (size_t i = 0; i < alphas.size(); ++i) {
-    if (!(alphas[i] > 0 && alphas[i] < 1)) {
-      return absl::InvalidArgumentError(absl::StrCat("set_alphas must be in (0, 1); was ", alphas[i]));
-    }
-    if (std::find(alphas.begin(), alphas.begin() + i, alphas[i]) != alphas.begin() + i) {
-      return absl::InvalidArgumentError(absl::StrCat("set_alphas has ", alphas[i], " twice"));
-    }
-  }
-  if (!alphas.empty() && options.folds == 0 && options.holdout == 0) {
-    return absl::InvalidArgumentError(
-        "set_alphas need rows left out of a fit: folds or holdout must be above 0");
-  }
-  return absl::OkStatus();
-}
-
 absl::Status CheckOptions(CalibrationMethod id, const FitOptions& options) {
   if (absl::Status status = CheckFolds("folds", options.folds); !status.ok()) return status;
   if (absl::Status status = CheckFolds("outer_folds", options.outer_folds); !status.ok()) return status;
@@ -79,7 +58,11 @@ absl::Status CheckOptions(CalibrationMethod id, const FitOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("outer_folds judge a choice: only with auto; was ", MethodName(id)));
   }
-  return CheckSetAlphas(options);
+  if (!options.set_alphas.empty() && options.folds == 0 && options.holdout == 0) {
+    return absl::InvalidArgumentError(
+        "set_alphas need rows left out of a fit: folds or holdout must be above 0");
+  }
+  return CheckSetAlphas(options.set_alphas);
 }
 
 absl::Status CheckSupport(absl::Span<const int32_t> labels, int64_t min_rows) {
@@ -93,6 +76,15 @@ absl::Status CheckSupport(absl::Span<const int32_t> labels, int64_t min_rows) {
                                                       " rows are of class ", labels[0]));
   }
   return absl::OkStatus();
+}
+
+// Rows are held out by a hash: of few that are expected, none may come, and then nothing judges.
+absl::Status CheckHoldout(int64_t rows, double holdout) {
+  constexpr double kLeast = 10;
+  if (holdout == 0 || holdout * static_cast<double>(rows) >= kLeast) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("a holdout of ", holdout, " of ", rows, " rows leaves fewer than ", kLeast,
+                   " to judge on: take at least ", kLeast / static_cast<double>(rows), ", or folds"));
 }
 
 // A choice by folds needs every class in each of them: names those that cannot be.
@@ -233,6 +225,7 @@ absl::StatusOr<FitResult> FitCalibrator(CalibrationMethod id, LogitsView logits,
   if (absl::Status status = CheckOptions(id, options); !status.ok()) return status;
   if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
   if (absl::Status status = CheckSupport(labels, options.min_rows); !status.ok()) return status;
+  if (absl::Status status = CheckHoldout(logits.rows(), options.holdout); !status.ok()) return status;
   if (choose && options.holdout == 0) {
     const absl::Status status = CheckClassesFillFolds(labels, logits.classes(), options.folds);
     if (!status.ok()) return status;
@@ -281,6 +274,7 @@ absl::Status VisitOutOfFold(CalibrationMethod id, LogitsView logits, absl::Span<
   }
   if (absl::Status status = CheckLabelledLogits(logits, labels); !status.ok()) return status;
   if (absl::Status status = CheckSupport(labels, options.min_rows); !status.ok()) return status;
+  if (absl::Status status = CheckHoldout(logits.rows(), options.holdout); !status.ok()) return status;
   const absl::StatusOr<const Method*> method = MethodFor(id, logits.classes());
   if (!method.ok()) return method.status();
   const LabelledRows data = InContentOrder(AllRows(logits, labels));

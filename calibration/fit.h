@@ -20,17 +20,18 @@
 namespace calserve {
 
 struct FitOptions {
-  int folds = 5;            // of the cross-validation, 2 to 20; 0 leaves it out
-  double holdout = 0;       // > 0: instead of folds, judge on about this share of the rows, at most 0.9
+  int folds = 5;  // of the cross-validation, 2 to 20; 0 leaves it out
+  // > 0: instead of folds, judge on about this share of the rows, at most 0.9; at least 10 rows are expected
+  // of it
+  double holdout = 0;
   int outer_folds = 0;      // of kAuto: judge the choosing too, on folds around it, 2 to 20; 0 leaves it out
   int bins = kDefaultBins;  // of the reports
   int64_t min_rows = 30;    // fewer labels cannot support a fit
   // What the method may take beside the logits (BytesOfFit); 0: no limit. A method that would take more is
   // out of kAuto's comparison, and FAILED_PRECONDITION by itself.
   int64_t max_bytes = 0;
-  // Of prediction sets, at most kMaxSetThresholds / 2, each in (0, 1): thresholds of both scores, from the
-  // rows left out of the folds' (or the holdout's) fits. Needs folds or holdout. docs/calibration.md has what
-  // that promises.
+  // Of prediction sets, as CheckSetAlphas takes them: thresholds of both scores, from the rows left out of
+  // the folds' (or the holdout's) fits. Needs folds or holdout. docs/calibration.md has what that promises.
   std::vector<double> set_alphas = {};
   // Told the stage ("comparing" for kAuto, "fitting", "cross-validating") and its fraction; returning false
   // cancels the fit (CANCELLED).

@@ -21,13 +21,13 @@ absl::Status CheckLabelledLogits(LogitsView logits, absl::Span<const int32_t> la
     logits.Row(i, row.data());
     for (int k = single; k < classes; ++k) {
       if (!(std::abs(row[k]) <= std::numeric_limits<float>::max())) {
-        return absl::InvalidArgumentError(absl::StrCat("logit at row ", i, ", column ", k - single,
-                                                       " must be finite and within float32; was ", row[k]));
+        return absl::InvalidArgumentError(absl::StrCat("logits[", i, ", ", k - single,
+                                                       "] must be finite and within float32; was ", row[k]));
       }
     }
     if (labels[i] < 0 || labels[i] >= classes) {
       return absl::InvalidArgumentError(
-          absl::StrCat("label of row ", i, " must be in [0, ", classes, "); was ", labels[i]));
+          absl::StrCat("labels[", i, "] must be in [0, ", classes, "); was ", labels[i]));
     }
   }
   return absl::OkStatus();

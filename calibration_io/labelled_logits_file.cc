@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "calibration/labelled_rows.h"
 #include "calibration_io/csv.h"
 #include "calibration_io/file.h"
 #include "calibration_io/npy.h"
@@ -87,12 +88,14 @@ absl::StatusOr<LabelledLogitsFile> ReadLabelledLogits(const std::string& logits_
   for (size_t i = 0; i < labels->size(); ++i) {
     const int64_t label = (*labels)[i];
     if (label < 0 || label >= out.view().classes()) {
-      return absl::InvalidArgumentError(absl::StrCat(labels_path, ": labels must be in [0, ",
-                                                     out.view().classes() - 1,
-                                                     "], the classes of the logits; row ", i, " is ", label));
+      return absl::InvalidArgumentError(
+          absl::StrCat(labels_path, ": labels must be in [0, ", out.view().classes() - 1,
+                       "], the classes of the logits; labels[", i, "] is ", label));
     }
     out.labels.push_back(static_cast<int32_t>(label));
   }
+  const absl::Status checked = CheckLabelledLogits(out.view(), out.labels);
+  if (!checked.ok()) return absl::Status(checked.code(), absl::StrCat(logits_path, ": ", checked.message()));
   return out;
 }
 

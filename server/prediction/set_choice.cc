@@ -5,15 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "calibration/set_alphas.h"
 #include "server/base/error_info.h"
 
 namespace calserve {
 namespace {
 
-constexpr double kSameAlpha = 1e-9;
-
 std::string Named(const SetThreshold& threshold) {
-  return absl::StrCat(ScoreName(threshold.score), " at alpha ", threshold.alpha);
+  return absl::StrCat(ScoreName(threshold.score), " at alpha ", SetAlphaText(threshold.alpha));
 }
 
 }  // namespace
@@ -25,13 +24,13 @@ absl::StatusOr<SetThreshold> FindThreshold(const SetChoice& choice, const Served
                      "options.prediction_set.method");
   }
   if (!(choice.alpha > 0 && choice.alpha < 1)) {
-    return WithField(absl::InvalidArgumentError(
-                         absl::StrCat("alpha of a prediction set must be in (0, 1); was ", choice.alpha)),
+    return WithField(absl::InvalidArgumentError(absl::StrCat(
+                         "alpha of a prediction set must be in (0, 1); was ", SetAlphaText(choice.alpha))),
                      "options.prediction_set.alpha");
   }
   const std::vector<SetThreshold>& thresholds = calibrator.calibrator.spec().set_thresholds;
   for (const SetThreshold& threshold : thresholds) {
-    if (threshold.score == *choice.score && std::abs(threshold.alpha - choice.alpha) <= kSameAlpha)
+    if (threshold.score == *choice.score && std::abs(threshold.alpha - choice.alpha) <= kSameSetAlpha)
       return threshold;
   }
   const std::string asked = Named({*choice.score, choice.alpha});

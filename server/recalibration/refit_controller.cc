@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <iterator>
 #include <set>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "calibration/set_alphas.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/recalibration/paired_rows.h"
@@ -38,7 +40,7 @@ struct Look {
 FitOptions FitOptionsAfter(const Calibrator& incumbent) {
   std::set<double> alphas;
   for (const SetThreshold& threshold : incumbent.spec().set_thresholds) alphas.insert(threshold.alpha);
-  if (alphas.empty()) alphas = {0.05, 0.1};
+  if (alphas.empty()) alphas.insert(std::begin(kDefaultSetAlphas), std::end(kDefaultSetAlphas));
   FitOptions options;
   options.set_alphas.assign(alphas.rbegin(), alphas.rend());
   return options;

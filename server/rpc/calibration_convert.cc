@@ -1,9 +1,12 @@
 #include "server/rpc/calibration_convert.h"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "calibration/set_alphas.h"
 #include "calibration_io/alarm_proto.h"
 #include "calibration_io/calibration_proto.h"
 #include "server/base/error_info.h"
@@ -224,20 +227,13 @@ absl::StatusOr<FitOptions> FitOptionsFromProto(const v1::FitSpecification& speci
                          "outer_folds must be 2 to 20 with method AUTO, else 0; was ", options.outer_folds)),
                      "specification.outer_folds");
   }
-  constexpr int kMost = kMaxSetThresholds / 2;
-  if (specification.set_alphas_size() > kMost) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat("at most ", kMost, " set_alphas; there are ",
-                                                             specification.set_alphas_size())),
-                     "specification.set_alphas");
-  }
-  for (const double alpha : specification.set_alphas()) {
-    if (!(alpha > 0 && alpha < 1)) {
-      return WithField(absl::InvalidArgumentError(absl::StrCat("set_alphas must be in (0, 1); was ", alpha)),
-                       "specification.set_alphas");
-    }
+  if (absl::Status status = CheckSetAlphas(specification.set_alphas()); !status.ok()) {
+    return WithField(std::move(status), "specification.set_alphas");
   }
   options.set_alphas.assign(specification.set_alphas().begin(), specification.set_alphas().end());
-  if (options.set_alphas.empty()) options.set_alphas = {0.1, 0.05};
+  if (options.set_alphas.empty()) {
+    options.set_alphas.assign(std::begin(kDefaultSetAlphas), std::end(kDefaultSetAlphas));
+  }
   return options;
 }
 

@@ -191,7 +191,7 @@ TEST(ChooseMethodTest, RowsThatAreAllAlikeSayThatNothingIsLeftToJudgeBy) {
   Labelled data{2, {}, std::vector<int32_t>(100, 0)};
   for (int i = 0; i < 100; ++i) data.logits.insert(data.logits.end(), {0, 1});
   data.labels[0] = 1;
-  ExpectError(Auto(data, {.holdout = 1e-9}), absl::StatusCode::kFailedPrecondition, "rows to judge by");
+  ExpectError(Auto(data, {.holdout = 0.1}), absl::StatusCode::kFailedPrecondition, "rows to judge by");
 }
 
 TEST(ChooseMethodTest, RefusesOptionsThatDoNotBelongToIt) {
@@ -201,6 +201,8 @@ TEST(ChooseMethodTest, RefusesOptionsThatDoNotBelongToIt) {
   for (const double holdout : {-0.1, 0.95, std::nan("")}) {
     ExpectError(Auto(data, {.holdout = holdout}), absl::StatusCode::kInvalidArgument, "holdout must be in");
   }
+  ExpectError(Auto(data, {.holdout = 0.05}), absl::StatusCode::kFailedPrecondition,
+              "a holdout of 0.05 of 100 rows leaves fewer than 10 to judge on: take at least 0.1, or folds");
   ExpectError(FitCalibrator(kTemperature, data.view(), data.labels, {.outer_folds = 3}),
               absl::StatusCode::kInvalidArgument, "only with auto");
   ExpectError(Calibrator::Create({kAuto, 3, {}}), absl::StatusCode::kInvalidArgument, "method auto");

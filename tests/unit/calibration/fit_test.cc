@@ -240,10 +240,10 @@ TEST(FitTest, HugeLogitsGiveNoNan) {
 TEST(FitTest, BadValuesAreNamed) {
   Labelled data = RandomLabelled(50, 3, 1, 8);
   data.logits[3 * 17 + 1] = std::numeric_limits<float>::quiet_NaN();
-  ExpectError(Fit(kTemperature, data), absl::StatusCode::kInvalidArgument, "row 17, column 1");
+  ExpectError(Fit(kTemperature, data), absl::StatusCode::kInvalidArgument, "logits[17, 1]");
   data.logits[3 * 17 + 1] = 0;
   data.labels[40] = 3;
-  ExpectError(Fit(kTemperature, data), absl::StatusCode::kInvalidArgument, "label of row 40");
+  ExpectError(Fit(kTemperature, data), absl::StatusCode::kInvalidArgument, "labels[40]");
   data.labels.pop_back();
   ExpectError(Fit(kTemperature, data), absl::StatusCode::kInvalidArgument, "have 50 and 49");
 }

@@ -144,13 +144,13 @@ TEST(MetricsTest, EvaluateNamesRowColumnAndValue) {
   Labelled data{3, {0, 1, 2, 3, 4, kNan}, {0, 1}};
   const Calibrator calibrator = Calibrator::None(3);
   ExpectError(Evaluate(calibrator, data.view(), data.labels), absl::StatusCode::kInvalidArgument,
-              "row 1, column 2 must be finite and within float32; was nan");
+              "logits[1, 2] must be finite and within float32; was nan");
   data.logits[5] = -std::numeric_limits<float>::infinity();
   ExpectError(Evaluate(calibrator, data.view(), data.labels), absl::StatusCode::kInvalidArgument, "was -inf");
   data.logits[5] = 5;
   data.labels[1] = 3;
   ExpectError(Evaluate(calibrator, data.view(), data.labels), absl::StatusCode::kInvalidArgument,
-              "label of row 1 must be in [0, 3); was 3");
+              "labels[1] must be in [0, 3); was 3");
   data.labels[1] = -1;
   ExpectError(Evaluate(calibrator, data.view(), data.labels), absl::StatusCode::kInvalidArgument, "was -1");
   data.labels.pop_back();
@@ -160,7 +160,7 @@ TEST(MetricsTest, EvaluateNamesRowColumnAndValue) {
               "2 classes as the calibrator does; have 3");
   const std::vector<double> single = {0.5, 1e300};
   ExpectError(Evaluate(Calibrator::None(2), LogitsView(absl::MakeConstSpan(single), 1), {0, 1}),
-              absl::StatusCode::kInvalidArgument, "row 1, column 0");
+              absl::StatusCode::kInvalidArgument, "logits[1, 0]");
 }
 
 TEST(MetricsTest, EvaluateOfAllRightAndAllWrongIsFinite) {

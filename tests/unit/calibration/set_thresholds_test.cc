@@ -117,6 +117,8 @@ TEST(SetThresholdsTest, BadAlphasAreNamed) {
     return FitCalibrator(CalibrationMethod::kTemperature, data.view(), data.labels, options);
   };
   ExpectError(fit(WithSets({0})), absl::StatusCode::kInvalidArgument, "set_alphas must be in (0, 1); was 0");
+  ExpectError(fit(WithSets({0.1, 0.1234567, 0.1234567})), absl::StatusCode::kInvalidArgument,
+              "set_alphas has 0.1234567 twice");
   ExpectError(fit(WithSets({0.1, 0.1})), absl::StatusCode::kInvalidArgument, "0.1 twice");
   ExpectError(fit(WithSets(std::vector<double>(9, 0.1))), absl::StatusCode::kInvalidArgument, "may have 8");
   FitOptions no_folds = WithSets({0.1});

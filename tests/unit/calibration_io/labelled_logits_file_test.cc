@@ -60,8 +60,8 @@ TEST(LabelledLogitsFileTest, TakesOneLogitAsTwoClasses) {
 TEST(LabelledLogitsFileTest, SaysWhatIsWrong) {
   EXPECT_THAT(Error(Logits("(2, 3)", 6), Labels({0})), HasSubstr("as many rows; "));
   EXPECT_THAT(Error(Logits("(2, 3)", 6), Labels({0, 3})),
-              HasSubstr("must be in [0, 2], the classes of the logits; row 1 is 3"));
-  EXPECT_THAT(Error(Logits("(2, 3)", 6), Labels({-1, 0})), HasSubstr("row 0 is -1"));
+              HasSubstr("must be in [0, 2], the classes of the logits; labels[1] is 3"));
+  EXPECT_THAT(Error(Logits("(2, 3)", 6), Labels({-1, 0})), HasSubstr("labels[0] is -1"));
   EXPECT_THAT(Error(Logits("(2, 3)", 6), Path("l.npy")),
               HasSubstr("labels must be N class indices of an integer type; has dtype <f4, shape (2, 3)"));
   EXPECT_THAT(Error(Labels({0, 1}), Labels({0, 1})),
