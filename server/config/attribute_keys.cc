@@ -6,9 +6,11 @@
 
 #include "absl/algorithm/container.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/base/control_characters.h"
 #include "server/config/mapping_reader.h"
 
 namespace calserve {
@@ -24,10 +26,16 @@ bool IsKey(absl::string_view key) {
 
 // Why the item cannot be one of the values; empty where it can.
 std::string Problem(const YamlValue& item, const std::set<std::string>& before) {
-  if (item.scalar() == nullptr) return "must list texts";
+  if (item.scalar() == nullptr) {
+    return absl::StrCat("must list texts; has ", item.list() != nullptr ? "a list" : "a section or nothing");
+  }
   const std::string& value = *item.scalar();
   if (value.size() > kMaxValueBytes) {
-    return absl::StrCat("must list values of at most ", kMaxValueBytes, " bytes; one has ", value.size());
+    return absl::StrCat("must list values of at most ", kMaxValueBytes, " bytes; \"", absl::CHexEscape(value),
+                        "\" has ", value.size());
+  }
+  if (HasControlCharacter(value)) {
+    return absl::StrCat("must list values without control characters; has \"", absl::CHexEscape(value), "\"");
   }
   if (value == kOtherSlice) {
     return absl::StrCat("must not list \"", kOtherSlice, "\", which counts the values that are not listed");
@@ -47,7 +55,11 @@ void ReadKey(const YamlEntry& entry, MappingReader* reader, SliceKeys* keys) {
   if (entry.value.scalar() == nullptr || *entry.value.scalar() != "any") {
     if (entry.value.list() == nullptr || entry.value.list()->empty()) {
       return reader->Fail(
-          key, absl::StrCat("must be a list of values, or any (the first ", kMaxSliceValues, " that come)"));
+          key,
+          absl::StrCat("must be a list of values, or any (the first ", kMaxSliceValues, " that come); was ",
+                       entry.value.scalar() != nullptr
+                           ? absl::StrCat("\"", absl::CHexEscape(*entry.value.scalar()), "\"")
+                           : std::string("empty, or a section")));
     }
     if (entry.value.list()->size() > kMaxSliceValues) {
       return reader->Fail(key, absl::StrCat("must list at most ", kMaxSliceValues, " values; lists ",

@@ -104,6 +104,11 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     return absl::InvalidArgumentError(absl::StrCat(e.what(), "; see --help"));
   }
   if (!app.remaining().empty()) return UnknownArgument(app.remaining().front(), app);
+  for (const CLI::Option* const option : app.get_options()) {
+    if (option->count() <= 1) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(option->get_name(), " must be given once; is there ", option->count(), " times"));
+  }
   if (version) line.text = "calserve-server " CALSERVE_VERSION "\n";
   if (config_option->count() > 0) line.config_file = config_file;
   if (check_option->count() > 0) line.check = check;

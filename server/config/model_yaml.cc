@@ -124,13 +124,22 @@ void ReadAlarm(const std::string& path, const YamlValue& value, AlarmOptions* al
 void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* refit, Problems* problems) {
   using On = RefitPolicy::On;
   MappingReader reader(path, "refit", value);
+  reader.Require("on");
   reader.Choice<On>(
       "on",
       {{"never", On::kNever}, {"alarm", On::kAlarm}, {"every", On::kEvery}, {"schedule", On::kSchedule}},
       &refit->on);
   reader.Integer("every", kLeastRefitLabels, kMostRefitLabels, &refit->every);
   reader.Duration("schedule", kMostRefitPause, &refit->schedule);
-  if (refit->schedule < absl::Minutes(1)) reader.Fail("schedule", "must be at least 1m");
+  if (refit->schedule < absl::Minutes(1)) {
+    reader.Fail("schedule", absl::StrCat("must be at least 1m; was ", absl::FormatDuration(refit->schedule)));
+  }
+  // never is a policy put to rest: its keys may stay.
+  for (const auto& [key, on] : {std::pair("every", On::kEvery), std::pair("schedule", On::kSchedule)}) {
+    if (reader.Find(key) == nullptr || refit->on == on || refit->on == On::kNever) continue;
+    reader.Fail(key,
+                absl::StrCat("counts only with refit.on: ", key, "; that is ", *reader.Find("on")->scalar()));
+  }
   reader.Integer("least_labels", kLeastRefitLabels, kMostRefitLabels, &refit->least_labels);
   reader.Number("holdout", 0.1, 0.9, &refit->holdout);
   reader.Number("alpha", kLeastAlarmAlpha, kMostAlarmAlpha, &refit->alpha);

@@ -96,7 +96,9 @@ class Converter {
             path_, line, absl::StrCat(key.Scalar(), " is given twice, first on line ", before->second)));
         continue;
       }
-      mapping.push_back({key.Scalar(), line, Convert(entry.second)});
+      YamlValue value = Convert(entry.second);
+      if (entry.second.IsNull()) value.line = line;  // What is not there has no mark.
+      mapping.push_back({key.Scalar(), line, std::move(value)});
     }
     return mapping;
   }

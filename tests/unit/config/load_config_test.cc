@@ -227,6 +227,10 @@ TEST_F(LoadConfigTest, VariablesThatOthersSetAreNotOurs) {
 
 TEST_F(LoadConfigTest, ABadOrUnknownFlagIsNamed) {
   EXPECT_THAT(ErrorOf({"--listn=a:1"}), HasSubstr("unknown flag --listn; did you mean --listen?"));
+  EXPECT_THAT(ErrorOf({"--listen=a:1", "--listen=a:2"}),
+              HasSubstr("--listen: At Most 1 required but received 2"));
+  EXPECT_THAT(ErrorOf({"--insecure", "--insecure"}),
+              HasSubstr("--insecure must be given once; is there 2 times"));
   EXPECT_THAT(ErrorOf({"--log-level=loud"}), HasSubstr("--log-level: log_level must be"));
   EXPECT_THAT(ErrorOf({"--listen"}), HasSubstr("--listen"));
   EXPECT_THAT(ErrorOf({"--listen=a:1", "--listen=b:1"}), HasSubstr("--listen"));

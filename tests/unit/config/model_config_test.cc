@@ -162,13 +162,15 @@ TEST_F(ModelConfigTest, AWrongAttributeIsNamedWithWhatIsAllowed) {
     return ErrorOf(absl::StrCat(kImageModel, "attributes: ", text, "\n"));
   };
   EXPECT_THAT(error("any"), HasSubstr("model.yaml:7: attributes must hold lines"));
-  EXPECT_THAT(error("{camera: all}"), HasSubstr("attributes.camera must be a list of values, or any"));
+  EXPECT_THAT(
+      error("{camera: all}"),
+      HasSubstr("attributes.camera must be a list of values, or any (the first 32 that come); was \"all\""));
+  EXPECT_THAT(error("{camera: [\"\\e[2J\"]}"), HasSubstr("without control characters; has \"\\x1b[2J\""));
   EXPECT_THAT(error("{camera: []}"), HasSubstr("must be a list of values, or any (the first 32 that come)"));
   EXPECT_THAT(error("{camera: [a, b, a]}"), HasSubstr("each value once; \"a\" is there twice"));
   EXPECT_THAT(error("{camera: [a, other]}"), HasSubstr("must not list \"other\""));
   EXPECT_THAT(error("{camera: [[a]]}"), HasSubstr("must list texts"));
-  EXPECT_THAT(error(absl::StrCat("{camera: [", std::string(65, 'v'), "]}")),
-              HasSubstr("at most 64 bytes; one has 65"));
+  EXPECT_THAT(error(absl::StrCat("{camera: [", std::string(65, 'v'), "]}")), HasSubstr("vvv\" has 65"));
   EXPECT_THAT(error("{ca=mera: any}"), HasSubstr("1 to 32 letters, digits, '_', '-' and '.'"));
   EXPECT_THAT(error(absl::StrCat("{", std::string(33, 'k'), ": any}")), HasSubstr("1 to 32 letters"));
   std::string keys, values;
@@ -246,9 +248,15 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("model.yaml:6: alarm.tolerance must be a number from 0 to 0.25; was \"0.3\""));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: sometimes}"),
               HasSubstr("refit.on must be never | alarm | every | schedule"));
-  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {method: none}"),
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: never, method: none}"),
               HasSubstr("refit.method must be a method"));
-  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {schedule: 1s}"), HasSubstr("refit.schedule must be"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: schedule, schedule: 1s}"),
+              HasSubstr("refit.schedule must be at least 1m; was 1s"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {every: 5000}"),
+              HasSubstr("model.yaml:6: refit lacks on"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit: {on: alarm, every: 5000}"),
+              HasSubstr("refit.every counts only with refit.on: every; that is alarm"));
+  EXPECT_THAT(ErrorWith("max_batch_size: 16", "refit:"), HasSubstr("model.yaml:6: refit must hold lines"));
   EXPECT_THAT(ErrorWith("max_batch_size: 16", "alarm: {tau: 0.01}"),
               HasSubstr("alarm.tau is not a known key"));
   for (const char* device : {"gpu", "cuda:", "cuda:x", "cuda:-1", "CPU"}) {
