@@ -5,8 +5,8 @@
 
 namespace calserve {
 
-// Whether UTF-8 text has a character that would not be shown but obeyed where it is shown: C0, DEL, C1, line and
-// paragraph separators, bidirectional controls.
+// Whether UTF-8 text has a character that would not be shown but obeyed where it is shown: C0, DEL, C1, line
+// and paragraph separators, bidirectional controls.
 bool HasControlCharacter(absl::string_view text);
 
 }  // namespace calserve

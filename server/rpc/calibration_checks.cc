@@ -1,10 +1,15 @@
 #include "server/rpc/calibration_checks.h"
 
 #include <memory>
+#include <string>
+#include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/monitoring/slice_keys.h"
 
 namespace calserve {
 
@@ -24,6 +29,28 @@ absl::Status CheckSlice(const CalibrationMonitor& monitor, const MonitorKey& key
   if (status.ok()) return status;
   return WithField(absl::Status(status.code(), absl::StrCat("model '", key.model, "': ", status.message())),
                    "slice");
+}
+
+absl::Status CheckSelection(const LogSelection& selection, const ServedModel& model) {
+  const auto refused = [](std::string message) {
+    return WithField(absl::InvalidArgumentError(std::move(message)), "stored.attributes");
+  };
+  for (const AttributeRule& rule : selection.attributes) {
+    if (!absl::c_linear_search(model.attribute_keys, rule.key)) {
+      return refused(absl::StrCat(
+          "model '", model.name, "' has no attribute '", rule.key, "': its model.yaml ",
+          model.attribute_keys.empty() ? std::string("lists none")
+                                       : absl::StrCat("lists ", absl::StrJoin(model.attribute_keys, ", "))));
+    }
+    if (absl::c_linear_search(rule.values, kOtherSlice)) {
+      return refused(
+          absl::StrCat("'", kOtherSlice, "' is no value of attribute '", rule.key,
+                       "' but the slice of the values that have none of their own: name the values, "
+                       "or ask for a report of the slice ",
+                       rule.key, "=", kOtherSlice));
+    }
+  }
+  return absl::OkStatus();
 }
 
 absl::Status TooManyCalls() {

@@ -189,7 +189,7 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
   RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
   WindowReport report;
   if (request.has_stored()) {
-    ASSIGN_OR_RETURN(report, StoredReport(request, key, go_on));
+    ASSIGN_OR_RETURN(report, StoredReport(request, *snapshot.model, key, go_on));
   } else {
     const std::string window = request.window().empty() ? "last_1000" : request.window();
     ASSIGN_OR_RETURN(report, backends_.monitor.Report(key, window));
@@ -206,8 +206,10 @@ absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& r
 }
 
 absl::StatusOr<WindowReport> CalibrationService::StoredReport(const v1::GetCalibrationReportRequest& request,
-                                                              const MonitorKey& key, const GoOn& go_on) {
+                                                              const ServedModel& model, const MonitorKey& key,
+                                                              const GoOn& go_on) {
   ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(request.stored()));
+  RETURN_IF_ERROR(CheckSelection(selection, model));
   selection.model = key.model;
   selection.model_version = key.model_version;
   if (!key.slice.whole()) {

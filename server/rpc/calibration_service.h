@@ -78,7 +78,8 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   absl::Status Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,
                       v1::GetCalibrationReportResponse& response);
   absl::StatusOr<WindowReport> StoredReport(const v1::GetCalibrationReportRequest& request,
-                                            const MonitorKey& key, const GoOn& go_on);
+                                            const ServedModel& model, const MonitorKey& key,
+                                            const GoOn& go_on);
   // What was active before against what is now; unset where it cannot be told.
   std::optional<v1::PairedComparison> CompareWith(int64_t before, const CalibratorVersion& active,
                                                   const Snapshot& snapshot, const GoOn& go_on);

@@ -9,6 +9,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/labelled_set.h"
 #include "server/rpc/status.h"
@@ -120,6 +121,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
       return absl::OkStatus();
     }
     ASSIGN_OR_RETURN(LogSelection selection, SelectionFromProto(specification.stored()));
+    RETURN_IF_ERROR(CheckSelection(selection, *snapshot.model));
     const int64_t max_rows = specification.stored().max_rows();
     if (!Start(Work::kFitting)) return absl::OkStatus();
     backends_.registry.FitStored(*target_, method_, options_, std::move(selection),

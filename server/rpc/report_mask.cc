@@ -19,8 +19,9 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::util::FieldMaskUtil;
 
 constexpr int kMaxPaths = 100;
-constexpr const char* kAlways[] = {"model", "model_version", "calibrator_version", "window",
-                                   "as_of", "catching_up",   "truncated"};
+constexpr const char* kAlways[] = {
+    "model", "model_version", "calibrator_version", "window", "slice",
+    "as_of", "catching_up",   "truncated",          "shadow", "shadow_after_position"};
 
 std::string FieldsOf(const Descriptor& message) {
   std::vector<std::string> names;

@@ -21,6 +21,9 @@ v1::WindowReport Full() {
   report.set_model("pets");
   report.set_window("last_1000");
   report.mutable_as_of()->set_position(7);
+  report.mutable_slice()->set_key("camera");
+  report.set_shadow(true);
+  report.set_shadow_after_position(3);
   report.mutable_served()->set_ece(0.1);
   report.mutable_served()->set_n(50);
   report.mutable_served()->add_bins()->set_count(3);
@@ -49,6 +52,9 @@ TEST(ReportMaskTest, KeepsWhatIsNamedAndWhatSaysWhatItIsOf) {
   expected.set_model("pets");
   expected.set_window("last_1000");
   expected.mutable_as_of()->set_position(7);
+  expected.mutable_slice()->set_key("camera");
+  expected.set_shadow(true);
+  expected.set_shadow_after_position(3);
   expected.mutable_served()->set_ece(0.1);
   expected.mutable_alarm()->set_labels(5);
   EXPECT_EQ(Trimmed(*mask).DebugString(), expected.DebugString());
