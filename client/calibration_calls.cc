@@ -46,7 +46,7 @@ class GrpcWatch final : public CalibrationWatch {
       const std::optional<absl::Duration> delay =
           NextRetryDelay(connection_->options().retry, status, ++failures_, absl::Now(),
                          absl::InfiniteFuture(), RandomFraction());
-      if (!delay.has_value()) return status;
+      if (!delay.has_value()) return connection_->Explain(status);
       Pause(*delay);
     }
     return std::optional<std::vector<WindowReport>>();

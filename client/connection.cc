@@ -78,7 +78,7 @@ double RandomFraction() {
 
 Connection::Connection(const ClientOptions& options, const ChannelFiles& files,
                        std::unique_ptr<TokenSource> token)
-    : options_(options), token_(std::move(token)) {
+    : options_(options), files_(files), token_(std::move(token)) {
   // gRPC 1.51 stops when its last object goes, and then now and then aborts the process: its poller may still
   // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
   static const bool kept = (grpc_init(), true);
@@ -104,9 +104,24 @@ absl::Status Connection::CallUntil(absl::Time deadline,
     if (status.ok()) return status;
     const std::optional<absl::Duration> delay =
         NextRetryDelay(options_.retry, status, attempts, absl::Now(), deadline, RandomFraction());
-    if (!delay.has_value()) return status;
+    if (!delay.has_value()) return Explain(status);
     absl::SleepFor(*delay);
   }
+}
+
+absl::Status Connection::Explain(absl::Status status) const {
+  constexpr absl::Duration kAgain = absl::Seconds(1), kTimeout = absl::Seconds(2);
+  // A name that does not resolve is said already, and would be looked up again.
+  if (!IsUnreachable(status) || absl::StrContains(status.message(), "DNS resolution failed")) return status;
+  const std::lock_guard<std::mutex> lock(explained_mu_);
+  if (absl::Now() - explained_ > kAgain) {
+    explanation_ = WhyNoConnection(options_, files_, kTimeout);
+    explained_ = absl::Now();
+  }
+  if (explanation_.empty()) return status;
+  absl::Status explained(status.code(), absl::StrCat("cannot reach ", options_.target, ": ", explanation_));
+  MarkUnreachable(&explained);
+  return explained;
 }
 
 absl::Status Connection::ToStatus(const grpc::Status& from) const {

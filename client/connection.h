@@ -6,20 +6,18 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "client/client.h"
+#include "client/connection_probe.h"
 #include "client/token_source.h"
 
 namespace calserve::client {
 
-// What the files of ClientOptions hold, in PEM.
-struct ChannelFiles {
-  std::string ca, certificate, key;
-};
 // FAILED_PRECONDITION that names the file.
 absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options);
 
@@ -48,10 +46,18 @@ class Connection {
   // reached.
   absl::Status ToStatus(const grpc::Status& status) const;
 
+  // A last error, for a caller: one that says that the target cannot be reached also says why, where that can
+  // be told, and what to change. May then take two seconds, once in a second.
+  absl::Status Explain(absl::Status status) const;
+
  private:
   const ClientOptions options_;
+  const ChannelFiles files_;
   std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<TokenSource> token_;
+  mutable std::mutex explained_mu_;  // of the two below
+  mutable std::string explanation_;
+  mutable absl::Time explained_ = absl::InfinitePast();
 };
 
 // Uniform in [0, 1), for jitter. Thread-safe.

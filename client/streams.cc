@@ -48,14 +48,15 @@ class GrpcPredictStream final : public PredictStream {
  public:
   GrpcPredictStream(const std::shared_ptr<Connection>& connection, const StreamLimits& limits,
                     OnAnswer on_answer)
-      : stream_(limits, connection->options().retry, MakeHooks(connection, std::move(on_answer))) {}
+      : connection_(connection),
+        stream_(limits, connection->options().retry, MakeHooks(connection, std::move(on_answer))) {}
 
   absl::Status Send(int64_t sequence, const PredictRequest& request) override {
     v1::StreamPredictRequest message;
     *message.mutable_request() = ToProto(request);
     return stream_.Send(sequence, std::move(message));
   }
-  absl::Status Finish() override { return stream_.Finish(); }
+  absl::Status Finish() override { return connection_->Explain(stream_.Finish()); }
 
  private:
   using Stream = ResumingStream<v1::StreamPredictRequest, v1::StreamPredictResponse>;
@@ -82,6 +83,7 @@ class GrpcPredictStream final : public PredictStream {
     return hooks;
   }
 
+  const std::shared_ptr<Connection> connection_;
   Stream stream_;
 };
 
@@ -89,7 +91,8 @@ class GrpcFeedbackStream final : public FeedbackStream {
  public:
   GrpcFeedbackStream(const std::shared_ptr<Connection>& connection, const StreamLimits& limits,
                      OnAnswer on_answer)
-      : stream_(limits, connection->options().retry, MakeHooks(connection, std::move(on_answer))) {}
+      : connection_(connection),
+        stream_(limits, connection->options().retry, MakeHooks(connection, std::move(on_answer))) {}
 
   absl::Status Send(int64_t sequence, absl::Span<const Feedback> items, const std::string& source) override {
     v1::StreamFeedbackRequest message;
@@ -97,7 +100,7 @@ class GrpcFeedbackStream final : public FeedbackStream {
     message.set_source(source);
     return stream_.Send(sequence, std::move(message));
   }
-  absl::Status Finish() override { return stream_.Finish(); }
+  absl::Status Finish() override { return connection_->Explain(stream_.Finish()); }
 
  private:
   using Stream = ResumingStream<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>;
@@ -121,6 +124,7 @@ class GrpcFeedbackStream final : public FeedbackStream {
     return hooks;
   }
 
+  const std::shared_ptr<Connection> connection_;
   Stream stream_;
 };
 

@@ -8,6 +8,8 @@ find_package(PkgConfig REQUIRED)
 if(CALSERVE_BUILD_SERVER OR CALSERVE_BUILD_CLIENT)
   find_package(Protobuf REQUIRED)
   find_package(gRPC CONFIG REQUIRED)
+  # What gRPC and cpp-httplib do TLS with.
+  find_package(OpenSSL REQUIRED)
   find_package(nlohmann_json REQUIRED)
   find_package(CLI11 CONFIG QUIET)
   if(NOT CLI11_FOUND)
@@ -24,8 +26,6 @@ if(CALSERVE_BUILD_SERVER)
   pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
   # JWTs, with the JSON library that its interface is made of.
   pkg_check_modules(RHONABWY REQUIRED IMPORTED_TARGET librhonabwy jansson)
-  # What gRPC and cpp-httplib do TLS with.
-  find_package(OpenSSL REQUIRED)
   pkg_check_modules(TURBOJPEG REQUIRED IMPORTED_TARGET libturbojpeg)
   pkg_check_modules(SPNG REQUIRED IMPORTED_TARGET spng)
   pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET libwebp)

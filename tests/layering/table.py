@@ -35,7 +35,7 @@ ROOMS: Dict[str, Room] = {
     "http": Room(("base", "telemetry", "access"), ("httplib", "openssl", "prometheus", "json", "spdlog")),
     "config": Room(SERVER + ("calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
     "main": Room(SERVER + ("calibration", "calibration_io"), ("spdlog",)),
-    "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "cli", "json")),
+    "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "openssl", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
     "tests": Room(EVERYTHING + ("main", "tests"), ("*",)),
 }
