@@ -35,9 +35,8 @@ absl::StatusOr<File> OpenRegular(const std::string& path) {
   struct stat info;
   if (file == nullptr || fstat(descriptor, &info) != 0) return FileError("cannot open", path);
   if (S_ISREG(info.st_mode)) return file;
-  return absl::InvalidArgumentError(
-      absl::StrCat(path, S_ISDIR(info.st_mode) ? " is a folder" : " is a device or a pipe",
-                   "; a regular file is needed"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      path, S_ISDIR(info.st_mode) ? " is a folder" : " is a device or a pipe", "; a regular file is needed"));
 }
 
 absl::StatusOr<File> OpenToRead(const std::string& path) {
@@ -127,7 +126,7 @@ absl::Status WriteWholeFile(const std::string& path, absl::string_view content) 
   const bool replace = !std::filesystem::exists(before) || std::filesystem::is_regular_file(before);
   const std::string temporary = replace ? absl::StrCat(path, ".", getpid(), ".tmp") : path;
   File file(std::fopen(temporary.c_str(), "wb"), &Close);
-  if (file == nullptr) return FileError("cannot create", temporary);
+  if (file == nullptr) return FileError("cannot create", path);
   bool written = std::fwrite(content.data(), 1, content.size(), file.get()) == content.size();
   written = std::fflush(file.get()) == 0 && written;
   if (written && replace) {

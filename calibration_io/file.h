@@ -21,8 +21,8 @@ inline constexpr int64_t kMaxListFileBytes = int64_t{64} << 20;   // a million i
 inline constexpr int64_t kMaxLineBytes = int64_t{16} << 20;       // of text: a row of a million numbers
 
 // The whole file, or standard input for "-". NOT_FOUND, PERMISSION_DENIED or INVALID_ARGUMENT (a folder, a
-// device, a pipe, more than `max_bytes`), naming the file. Memory stays below twice max_bytes, and a file that
-// is larger is refused unread.
+// device, a pipe, more than `max_bytes`), naming the file. Memory stays below twice max_bytes, and a file
+// that is larger is refused unread.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes = kMaxDataFileBytes);
 // The same without standard input: "-" is a file of that name.
 absl::StatusOr<std::string> ReadRegularFile(const std::string& path, int64_t max_bytes);

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 
 namespace calserve {
 namespace {
@@ -50,7 +51,9 @@ absl::StatusOr<Json> ParseJson(absl::string_view text) {
     }
     return json;
   } catch (const Json::exception& e) {
-    return absl::InvalidArgumentError(absl::StrCat("malformed JSON: ", e.what()));
+    // Begins with the name of the library's exception, in brackets.
+    const std::vector<std::string> parts = absl::StrSplit(e.what(), absl::MaxSplits("] ", 1));
+    return absl::InvalidArgumentError(absl::StrCat("malformed JSON: ", parts.back()));
   }
 }
 

@@ -17,6 +17,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "client/connection.h"
 #include "client/proto_convert.h"
+#include "client/refit_convert.h"
 #include "client/token_source.h"
 
 namespace calserve::client {
@@ -82,9 +83,9 @@ absl::Status CheckSecurity(const ClientOptions& options) {
   }
   const bool has_token = !options.token_file.empty() || !options.token.empty();
   if (has_token && !options.tls && !options.send_token_in_plain_text && !IsLoopback(options.target)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a token is not sent to ", options.target,
-                     " in plain text, where anybody on the way could take it: use TLS"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a token is not sent to ", options.target,
+        " in plain text, where anybody on the way could take it: use TLS (--tls, or --ca-file FILE)"));
   }
   return absl::OkStatus();
 }
@@ -110,8 +111,7 @@ absl::StatusOr<Client> Client::Connect(const ClientOptions& options) {
   if (absl::Status status = CheckOptions(options); !status.ok()) return status;
   const absl::StatusOr<ChannelFiles> files = ReadChannelFiles(options);
   if (!files.ok()) return files.status();
-  absl::StatusOr<std::unique_ptr<TokenSource>> token =
-      TokenSource::Create(options.token_file, options.token);
+  absl::StatusOr<std::unique_ptr<TokenSource>> token = TokenSource::Create(options.token_file, options.token);
   if (!token.ok()) return token.status();
   return Client(std::make_shared<Connection>(options, *files, *std::move(token)));
 }
@@ -245,6 +245,16 @@ absl::StatusOr<ModelAlarm> Client::AcknowledgeAlarm(const std::string& model, in
       CallUnary(*connection_, stub, &v1::CalibrationService::Stub::AcknowledgeAlarm, request);
   if (!response.ok()) return response.status();
   return FromProto(response->alarm());
+}
+
+absl::StatusOr<RefitStatus> Client::GetRefitStatus(const std::string& model, int64_t model_version) const {
+  v1::CalibrationService::Stub stub(connection_->channel());
+  v1::GetRefitStatusRequest request;
+  request.set_model(model);
+  request.set_model_version(model_version);
+  const auto response = CallUnary(*connection_, stub, &v1::CalibrationService::Stub::GetRefitStatus, request);
+  if (!response.ok()) return response.status();
+  return FromProto(*response);
 }
 
 absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {

@@ -90,6 +90,9 @@ class Client final {
                                               int64_t calibrator_version,
                                               const std::optional<Slice>& slice = std::nullopt) const;
 
+  // model_version 0: the model's default version.
+  absl::StatusOr<RefitStatus> GetRefitStatus(const std::string& model, int64_t model_version = 0) const;
+
   absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
   absl::StatusOr<ModelInfo> GetModel(const std::string& model) const;
 

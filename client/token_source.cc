@@ -18,8 +18,8 @@ constexpr int64_t kMaxTokenFileBytes = 16 << 10;  // twice what a server takes o
 // gRPC ends the process, printing the header, where one holds anything else.
 absl::StatusOr<std::string> Parse(absl::string_view text, absl::string_view name) {
   const absl::string_view token = absl::StripAsciiWhitespace(text);
-  const auto bad = std::find_if_not(token.begin(), token.end(),
-                                    [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
+  const auto bad = std::find_if_not(
+      token.begin(), token.end(), [](char c) { return absl::ascii_isgraph(static_cast<unsigned char>(c)); });
   if (bad != token.end()) {
     return absl::InvalidArgumentError(absl::StrCat(name, " must be one word of printable ASCII; its byte ",
                                                    bad - token.begin() + 1, " of ", token.size(), " is not"));
@@ -32,7 +32,8 @@ absl::StatusOr<std::string> ReadToken(const std::string& file) {
   const std::string name = absl::StrCat("the token of ", file);
   const absl::StatusOr<std::string> content = ReadRegularFile(file, kMaxTokenFileBytes);
   absl::StatusOr<std::string> token =
-      content.ok() ? Parse(absl::string_view(*content).substr(0, content->find('\n')), name) : content.status();
+      content.ok() ? Parse(absl::string_view(*content).substr(0, content->find('\n')), name)
+                   : content.status();
   if (!token.ok()) {
     return absl::FailedPreconditionError(absl::StrCat("token_file: ", token.status().message()));
   }

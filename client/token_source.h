@@ -20,7 +20,8 @@ class TokenSource final {
   // white space around it. INVALID_ARGUMENT for a token that is not one word of printable ASCII,
   // FAILED_PRECONDITION for a file that has none, is no regular file, or larger than 16 KiB. No message holds
   // any of a token.
-  static absl::StatusOr<std::unique_ptr<TokenSource>> Create(const std::string& file, absl::string_view token);
+  static absl::StatusOr<std::unique_ptr<TokenSource>> Create(const std::string& file,
+                                                             absl::string_view token);
 
   // "Bearer TOKEN"; empty where there is none. A file that cannot be read any more leaves the last token.
   std::string Header();

@@ -16,4 +16,10 @@ Tensor Tensor::Uint8(std::vector<int64_t> shape, absl::Span<const uint8_t> value
           std::string(reinterpret_cast<const char*>(values.data()), values.size())};
 }
 
+absl::StatusOr<CalibratorSpec> CalibratorInfo::Spec(int classes) const {
+  const absl::StatusOr<CalibrationMethod> parsed = ParseMethod(method);
+  if (!parsed.ok()) return parsed.status();
+  return CalibratorSpec{*parsed, classes, parameters, set_thresholds};
+}
+
 }  // namespace calserve::client

@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "calibration/calibration_alarm.h"
@@ -249,6 +250,39 @@ struct CalibratorInfo {
   int64_t fit_position = 0;                        // of the log: the fit saw no label after it
   std::string note;                                // why an automatic refit did not activate it
   std::optional<CalibratorComparison> comparison;  // of an activation that changed what is active
+
+  // What it is made of, for a model of so many classes. INVALID_ARGUMENT for a method that this client does
+  // not know.
+  absl::StatusOr<CalibratorSpec> Spec(int classes) const;
+};
+
+// Where the automatic refit of a model version stands, by the policy in its model.yaml.
+struct RefitStatus {
+  enum class State { kUnknown, kOff, kWaiting, kCoolingDown, kSelectiveLabels, kGathering, kRunning };
+  enum class Kind { kUnknown, kRefit, kRollback };
+  enum class Outcome { kUnknown, kJudging, kActivated, kKept, kSuperseded, kInterrupted };
+  struct Attempt {
+    Kind kind = Kind::kUnknown;
+    int64_t incumbent = 0, candidate = 0;  // calibrator versions
+    int64_t number = 0;                    // of the incumbent, from 1
+    Outcome outcome = Outcome::kUnknown;
+    std::string reason;  // a sentence, with the figures
+    absl::Time time;
+    int64_t judged_position = 0;  // no label up to it judges for this incumbent again
+  };
+
+  std::string model;
+  int64_t model_version = 0;
+  std::string trigger;             // refit.on of model.yaml
+  int64_t calibrator_version = 0;  // the incumbent: what is active
+  State state = State::kUnknown;
+  Kind kind = Kind::kUnknown;            // what kGathering gathers for
+  std::string reason;                    // a sentence
+  int64_t labels_needed = 0;             // kGathering: at least so many more
+  std::optional<absl::Time> not_before;  // kCoolingDown, or kWaiting for its time
+  int64_t next_attempt = 0;              // number of the incumbent's next one
+  double next_level = 0;                 // the chance at which it is tested
+  std::vector<Attempt> attempts;         // the newest first, at most 20
 };
 
 // N×K logits and N class indices; both outlive the call. float64 is sent as float32.
@@ -277,7 +311,7 @@ struct FitRequest {
   int folds = 0;                               // of the cross-validation; 0: 5
   double holdout = 0;                          // > 0: judge on this share of the rows instead
   int outer_folds = 0;                         // of kAuto: folds around the choosing; 0: none
-  std::vector<double> set_alphas = {};         // of prediction sets; empty: 0.1 and 0.05
+  std::vector<double> set_alphas = {};         // of prediction sets; empty: kDefaultSetAlphas
   absl::Duration timeout = absl::Minutes(10);  // of the whole fit, upload included
   std::function<bool(const FitProgress& progress)>
       on_progress;  // may be empty; returning false cancels the fit

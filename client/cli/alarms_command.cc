@@ -62,7 +62,8 @@ absl::StatusOr<client::ModelAlarm> Find(const Client& client, const Options& opt
     if (options.calibrator_version >= 0) alarm.calibrator_version = options.calibrator_version;
     return alarm;
   }
-  return absl::NotFoundError(absl::StrCat(model->name, " has no version ", wanted, " that is ready"));
+  return absl::NotFoundError(absl::StrCat(model->name, " has no version ", wanted,
+                                          " that is ready; `calserve models` shows what there is"));
 }
 
 absl::Status Acknowledge(const Options& options, Session& session) {
@@ -76,9 +77,9 @@ absl::Status Acknowledge(const Options& options, Session& session) {
   if (session.json) {
     session.answer = ToJson(*alarm);
   } else {
-    Print(absl::StrCat(Printable(alarm->model), "/", alarm->model_version, " calibrator ", alarm->calibrator_version,
-                       alarm->slice.has_value() ? " " : "", SliceText(alarm->slice), ": acknowledged, ",
-                       AlarmLine(alarm->alarm), "\n"));
+    Print(absl::StrCat(Printable(alarm->model), "/", alarm->model_version, " calibrator ",
+                       alarm->calibrator_version, alarm->slice.has_value() ? " " : "",
+                       SliceText(alarm->slice), ": acknowledged, ", AlarmLine(alarm->alarm), "\n"));
   }
   return absl::OkStatus();
 }
@@ -88,13 +89,14 @@ absl::Status Acknowledge(const Options& options, Session& session) {
 void AddAlarms(CLI::App* app, Session* session) {
   const auto options = std::make_shared<Options>();
   CLI::App* const alarms = app->add_subcommand("alarms", "List the alarms of the active calibrators");
-  alarms->add_option("--model", options->model, "else of every model")->check(Utf8());
+  alarms->add_option("--model", options->model, "else of every model")->check(Name());
   alarms->callback([=] { session->result = List(*options, *session); });
 
   CLI::App* const acknowledge =
       app->add_subcommand("acknowledge", "Take the alarm of the active calibrator back");
-  acknowledge->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  acknowledge->add_option("--model-version", options->model_version, "0: the model's default version");
+  acknowledge->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
+  acknowledge->add_option("--model-version", options->model_version, "0: the model's default version")
+      ->check(WholeNumber(0));
   acknowledge
       ->add_option("--calibrator", options->calibrator_version,
                    "whose alarm was seen; else what is active, a moment before")

@@ -13,6 +13,7 @@
 #include "client/cli/model_choice.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/printable.h"
+#include "client/cli/set_thresholds_text.h"
 #include "client/cli/text_table.h"
 
 namespace calserve::cli {
@@ -45,7 +46,8 @@ absl::StatusOr<Target> FindTarget(const Options& options, const Session& session
   return absl::NotFoundError(absl::StrCat(model->name, " has no ",
                                           options.model_version == 0
                                               ? std::string("version that is ready")
-                                              : absl::StrCat("version ", options.model_version)));
+                                              : absl::StrCat("version ", options.model_version),
+                                          "; `calserve models` shows what there is"));
 }
 
 std::string CrossValidatedNll(const client::CalibratorInfo& calibrator) {
@@ -140,9 +142,10 @@ void PrintCalibrator(const client::CalibratorInfo& calibrator, Session& session)
     session.answer = ToJson(calibrator);
     return;
   }
-  const std::string line =
-      absl::StrCat(calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version, ": ",
-                   calibrator.method, " ", ParametersText(calibrator), ", ", StateName(calibrator.state));
+  const std::string parameters = ParametersText(calibrator);
+  const std::string line = absl::StrCat(
+      calibrator.model, "/", calibrator.model_version, " calibrator ", calibrator.version, ": ",
+      calibrator.method, parameters.empty() ? "" : " ", parameters, ", ", StateName(calibrator.state));
   Print(absl::StrCat(Printable(line), "\n"));
   if (!calibrator.note.empty()) Print(absl::StrCat("automatic refit: ", Printable(calibrator.note), "\n"));
 }
@@ -173,10 +176,9 @@ void PrintComparison(const client::CalibratorInfo& calibrator, Session& session)
 
 absl::Status WriteCalibrator(const client::CalibratorInfo& calibrator, const Target& target,
                              const std::string& path) {
-  const absl::StatusOr<CalibrationMethod> method = ParseMethod(calibrator.method);
-  if (!method.ok()) return method.status();
-  const CalibratorSpec spec{*method, static_cast<int>(target.model.labels.size()), calibrator.parameters};
-  return WriteWholeFile(path, CalibratorToJson({spec, calibrator.report}));
+  const absl::StatusOr<CalibratorSpec> spec = calibrator.Spec(static_cast<int>(target.model.labels.size()));
+  if (!spec.ok()) return spec.status();
+  return WriteWholeFile(path, CalibratorToJson({*spec, calibrator.report}));
 }
 
 absl::Status Show(const Options& options, Session& session) {
@@ -193,6 +195,7 @@ absl::Status Show(const Options& options, Session& session) {
     }
     Print(MetricsTable(columns, session.terminal));
   }
+  if (!session.json) Print(SetThresholdsText(calibrator->set_thresholds));
   return options.out.empty() ? absl::OkStatus() : WriteCalibrator(*calibrator, *target, options.out);
 }
 
@@ -230,8 +233,9 @@ void AddCalibrators(CLI::App* app, Session* session) {
   verbs->require_subcommand(1);
   const auto options = std::make_shared<Options>();
   verbs->fallthrough();
-  verbs->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  verbs->add_option("--model-version", options->model_version, "0: the model's default version");
+  verbs->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
+  verbs->add_option("--model-version", options->model_version, "0: the model's default version")
+      ->check(WholeNumber(0));
   const auto add = [&](const char* name, const char* help, absl::Status (*run)(const Options&, Session&)) {
     CLI::App* const command = verbs->add_subcommand(name, help);
     command->callback([=] { session->result = run(*options, *session); });
@@ -245,10 +249,14 @@ void AddCalibrators(CLI::App* app, Session* session) {
   };
   add("list", "the newest first; 0 is plain softmax", List);
   CLI::App* const show = add("show", "one calibrator and the report of its fit", Show);
-  show->add_option("version", options->version, "calibrator version")->required();
-  show->add_option("--out", options->out, "also write it there as a calibrator.json");
+  show->add_option("version", options->version, "calibrator version; 0 is plain softmax")
+      ->required()
+      ->check(WholeNumber(0));
+  show->add_option("--out", options->out, "also write it there as a calibrator.json")->check(OutputFile());
   CLI::App* const activate = add("activate", "answer predictions with it, from the next one on", Activate);
-  activate->add_option("version", options->version, "calibrator version; 0 is plain softmax")->required();
+  activate->add_option("version", options->version, "calibrator version; 0 is plain softmax")
+      ->required()
+      ->check(WholeNumber(0));
   add_expect(activate);
   add_expect(add("rollback", "activate what was active before", Rollback));
 }

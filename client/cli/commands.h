@@ -20,6 +20,7 @@ void AddAlarms(CLI::App* app, Session* session);       // alarms, acknowledge
 void AddFit(CLI::App* app, Session* session);          // fit, with a server or offline
 void AddReport(CLI::App* app, Session* session);       // report, with a server or offline
 void AddSlices(CLI::App* app, Session* session);       // slices
+void AddRefits(CLI::App* app, Session* session);       // refits
 void AddModels(CLI::App* app, Session* session);       // models, health
 
 }  // namespace calserve::cli

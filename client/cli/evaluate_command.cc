@@ -172,13 +172,16 @@ void AddEvaluate(CLI::App* app, Session* session) {
   command
       ->add_option("images", options->images,
                    "a folder with one sub-folder per class, or a CSV list: path,label")
-      ->required();
-  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  command->add_option("--model-version", options->model_version, "0: the model's default version");
+      ->required()
+      ->check(InputFile());
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
+  command->add_option("--model-version", options->model_version, "0: the model's default version")
+      ->check(WholeNumber(0));
   command->add_option("--source", options->source, "who labelled")->check(Utf8())->capture_default_str();
   command->add_flag("--no-feedback", options->no_feedback, "only predict and report");
-  command->add_option("--svg", options->files.svg, "write the reliability diagram there");
-  command->add_option("--html", options->files.html, "write the report as a page there");
+  command->add_option("--svg", options->files.svg, "write the reliability diagram there")
+      ->check(OutputFile());
+  command->add_option("--html", options->files.html, "write the report as a page there")->check(OutputFile());
   command->callback([options, session] { session->result = Run(*options, *session); });
 }
 

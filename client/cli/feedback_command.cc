@@ -71,7 +71,8 @@ class Sender {
       if (session_.json) Show(ToJson(result));
       if (result.outcome != client::FeedbackResult::Outcome::kRejected) continue;
       if (first_rejection_.empty()) first_rejection_ = absl::StrCat(result.reason, ": ", result.message);
-      if (!session_.json) std::cerr << Printable(absl::StrCat("rejected, ", result.reason, ": ", result.message)) << "\n";
+      if (!session_.json)
+        std::cerr << Printable(absl::StrCat("rejected, ", result.reason, ": ", result.message)) << "\n";
     }
   }
 
@@ -142,8 +143,9 @@ void AddFeedback(CLI::App* app, Session* session) {
                                                 "one of digits, a number an index; and where it is known "
                                                 "\"inclusion_probability\"");
   const auto options = std::make_shared<Options>();
-  CLI::Option* const file =
-      command->add_option("file", options->file, "JSON lines; - is standard input")->capture_default_str();
+  CLI::Option* const file = command->add_option("file", options->file, "JSON lines; - is standard input")
+                                ->check(InputFile())
+                                ->capture_default_str();
   CLI::Option* const ticket = command->add_option("--ticket", options->ticket, "one ticket, in base64");
   ticket->excludes(file);
   CLI::Option* const label =

@@ -1,3 +1,4 @@
+#include <iterator>
 #include <memory>
 #include <string>
 #include <utility>
@@ -5,8 +6,10 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "calibration/fit.h"
 #include "calibration/method.h"
+#include "calibration/set_alphas.h"
 #include "calibration_io/calibrator_json.h"
 #include "calibration_io/file.h"
 #include "calibration_io/json_values.h"
@@ -23,6 +26,7 @@
 #include "client/cli/printable.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
+#include "client/cli/set_thresholds_text.h"
 
 namespace calserve::cli {
 namespace {
@@ -45,6 +49,10 @@ struct Options {
   bool activate = false;
 
   bool offline() const { return !logits.empty() && model.empty(); }
+  std::vector<double> alphas() const {
+    if (!set_alphas.empty()) return set_alphas;
+    return {std::begin(kDefaultSetAlphas), std::end(kDefaultSetAlphas)};
+  }
 };
 
 std::vector<std::string> FittedMethods() {
@@ -88,6 +96,7 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
   Print(absl::StrCat(session.terminal.Bold(Printable(name)), "  ", Printable(parameters), "\n",
                      MetricsTable(FitColumns(report), session.terminal)));
   Print(ComparisonTable(report, spec.method, session.terminal));
+  Print(SetThresholdsText(spec.set_thresholds));
   if (report.at_bound) Print("at a bound: the data do not determine every parameter\n");
   if (!report.converged) Print("the fit did not converge\n");
   if (report.changed_predictions > 0) {
@@ -99,12 +108,11 @@ void PrintFit(const std::string& name, const CalibratorSpec& spec, const FitRepo
 absl::StatusOr<FitResult> FitWithProgress(CalibrationMethod method, const LabelledLogitsFile& data,
                                           const Options& options, bool quiet) {
   ProgressLine progress(options.method, quiet);
-  const std::vector<double> default_alphas = {0.1, 0.05};
   return FitCalibrator(method, data.view(), data.labels,
                        {.folds = options.folds,
                         .holdout = options.holdout,
                         .outer_folds = options.outer_folds,
-                        .set_alphas = options.set_alphas.empty() ? default_alphas : options.set_alphas,
+                        .set_alphas = options.alphas(),
                         .progress = [&](const std::string& stage, double fraction) {
                           progress.Update(static_cast<int64_t>(100 * fraction), 100, stage);
                           return true;
@@ -231,7 +239,7 @@ absl::Status FitOnServer(const Options& options, Session& session) {
   request.folds = options.folds;
   request.holdout = options.holdout;
   request.outer_folds = options.outer_folds;
-  request.set_alphas = options.set_alphas;
+  request.set_alphas = options.alphas();
   Upload upload;
   if (absl::Status status = FillData(options, *model, &upload, &request); !status.ok()) return status;
   absl::StatusOr<client::CalibratorInfo> fitted =
@@ -241,23 +249,22 @@ absl::Status FitOnServer(const Options& options, Session& session) {
     fitted = ActivateFitted(*client, *fitted);
     if (!fitted.ok()) return fitted.status();
   }
-  const absl::StatusOr<CalibrationMethod> fitted_method = ParseMethod(fitted->method);
-  if (!fitted_method.ok()) return fitted_method.status();
-  const CalibratorSpec spec{*fitted_method, static_cast<int>(model->labels.size()), fitted->parameters};
+  const absl::StatusOr<CalibratorSpec> spec = fitted->Spec(static_cast<int>(model->labels.size()));
+  if (!spec.ok()) return spec.status();
   const FitReport report = fitted->report.value_or(FitReport());
   if (session.json) {
     nlohmann::ordered_json json = ToJson(*fitted);
     json.erase("report");  // The same keys as offline instead.
-    json.update(FitToJsonValue(spec, report));
+    json.update(FitToJsonValue(*spec, report));
     session.answer = json;
   } else {
     PrintFit(
         absl::StrCat("calibrator ", fitted->version, ", ", fitted->method, ", ", StateName(fitted->state)),
-        spec, report, session);
+        *spec, report, session);
   }
   return WriteFitFiles(
       options.files, absl::StrCat(fitted->model, "/", fitted->model_version, " calibrator ", fitted->version),
-      spec, report, FitColumns(report));
+      *spec, report, FitColumns(report));
 }
 
 absl::Status Run(const Options& options, Session& session) {
@@ -279,7 +286,7 @@ void AddFit(CLI::App* app, Session* session) {
                                  ->check(WholeNumber(2, 20))
                                  ->capture_default_str();
   command->add_option("--holdout", options->holdout, "judge on this share of the rows instead of by folds")
-      ->check(CLI::Range(0.0, 0.9))
+      ->check(NumberWithin(0, 0.9))
       ->excludes(folds);
   CLI::Option* const outer_folds =
       command
@@ -288,29 +295,36 @@ void AddFit(CLI::App* app, Session* session) {
           ->check(WholeNumber(2, 20));
   command
       ->add_option("--set-alpha", options->set_alphas,
-                   "of prediction sets: share of true classes that they may miss, at most 8; 0.1 and 0.05 if "
-                   "none is given")
+                   absl::StrCat("of prediction sets: share of true classes that they may miss, at most 8; ",
+                                absl::StrJoin(kDefaultSetAlphas, " and "), " if none is given"))
       ->check(Share(Upto::kBelowOne))
       ->expected(1, kMaxSetThresholds / 2);
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB");
+      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
+          ->check(InputFile());
   CLI::Option* const labels =
-      command->add_option("--labels", options->labels, "N class indices, .npy or .csv");
+      command->add_option("--labels", options->labels, "N class indices, .npy or .csv")->check(InputFile());
   logits->needs(labels);
   labels->needs(logits);
-  CLI::Option* const images = command->add_option(
-      "--images", options->images, "a folder with one sub-folder per class, or a CSV list: path,label");
+  CLI::Option* const images =
+      command
+          ->add_option("--images", options->images,
+                       "a folder with one sub-folder per class, or a CSV list: path,label")
+          ->check(InputFile());
   images->excludes(logits);
 
-  command->add_option("--html", options->files.html, "write the fit's report as a page there");
-  CLI::Option* const out =
-      command->add_option("--out", options->out, "write calibrator.json there")->group("Offline");
+  command->add_option("--html", options->files.html, "write the fit's report as a page there")
+      ->check(OutputFile());
+  CLI::Option* const out = command->add_option("--out", options->out, "write calibrator.json there")
+                               ->check(OutputFile())
+                               ->group("Offline");
 
   command->add_option("--model", options->model, "fit on the server, for this model")
-      ->check(Utf8())
+      ->check(Name())
       ->group("Server");
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version, "0: the model's default version")
+          ->check(WholeNumber(0))
           ->group("Server");
   CLI::Option* const activate =
       command->add_flag("--activate", options->activate, "answer predictions with it at once")
@@ -319,11 +333,11 @@ void AddFit(CLI::App* app, Session* session) {
   const std::string stored_group = "Server, stored feedback";
   CLI::Option* const source =
       command->add_option("--source", options->sources, "only labels of these sources")
-          ->check(Utf8())
+          ->check(Name())
           ->group(stored_group);
   CLI::Option* const exclude_source =
       command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
-          ->check(Utf8())
+          ->check(Name())
           ->group(stored_group);
   CLI::Option* const attribute =
       command
@@ -346,6 +360,10 @@ void AddFit(CLI::App* app, Session* session) {
          {stored,
           "a fit of stored feedback: leave out --logits and --images",
           {source, exclude_source, attribute, max_rows}}});
+    // Before the data are read or sent.
+    if (const absl::Status alphas = CheckSetAlphas(options->set_alphas); !alphas.ok()) {
+      session->result.Update(UsageError(absl::StrCat("--set-alpha: ", alphas.message())));
+    }
     if (session->result.ok()) session->result = Run(*options, *session);
   });
 }

@@ -16,6 +16,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// What `predict --json` prints beside a ticket.
+constexpr const char* kKeysOfPredictions[] = {
+    "file",          "prediction_id",           "top_classes",
+    "confidence",    "uncalibrated_confidence", "probabilities",
+    "logits",        "prediction_set",          "model",
+    "model_version", "calibrator_version",      "calibrator_method"};
+
 Json TimeOrNull(const std::optional<absl::Time>& time) {
   return time.has_value() ? Json(TimeText(*time)) : Json(nullptr);
 }
@@ -305,6 +312,8 @@ absl::StatusOr<client::Feedback> FeedbackFromJson(absl::string_view line) {
         absl::StrCat("label must be a class name or index; was ", label.dump()));
   }
   out.inclusion_probability = reader.OptionalNumber("inclusion_probability");
+  for (const char* const key : kKeysOfPredictions) reader.Optional(key);
+  reader.RefuseOtherKeys();
   if (!error.ok()) return error;
   return out;
 }

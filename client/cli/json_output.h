@@ -26,8 +26,8 @@ nlohmann::ordered_json ToJson(const client::ModelInfo& model);
 // {"code": "NOT_FOUND", "reason": the server's UPPER_SNAKE or "", "message": a sentence}
 nlohmann::ordered_json ToJson(const absl::Status& error);
 
-// A line of the file that `calserve feedback` reads: {"ticket": BASE64, "label": INDEX or NAME}. Other keys
-// may stand beside them, so that a line of `predict --json` with a label added will do.
+// A line of the file that `calserve feedback` reads: {"ticket": BASE64, "label": INDEX or NAME} and
+// "inclusion_probability"; what `predict --json` prints may stand beside them. Any other key is an error.
 absl::StatusOr<client::Feedback> FeedbackFromJson(absl::string_view line);
 absl::StatusOr<std::string> TicketFromBase64(absl::string_view text);
 

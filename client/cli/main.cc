@@ -5,10 +5,12 @@
 #include <cstdlib>
 #include <new>
 #include <sstream>
+#include <string>
+#include <vector>
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/printable.h"
@@ -36,17 +38,37 @@ void PrintAnswer(nlohmann::ordered_json answer, const absl::Status& result) {
   if (!answer.is_null()) PrintJson(answer);
 }
 
+// The commands of the last command that the arguments name.
+std::vector<std::string> CommandsOf(const CLI::App& app) {
+  const CLI::App* last = &app;
+  while (!last->get_subcommands().empty()) last = last->get_subcommands().front();
+  std::vector<std::string> names;
+  for (const CLI::App* const command : last->get_subcommands({})) names.push_back(command->get_name());
+  return names;
+}
+
+// What is wrong with the arguments. Of an unknown command, too, CLI11 says only that a command is required.
+std::string FaultOf(const CLI::App& app, const CLI::ParseError& e) {
+  const std::vector<std::string> commands = CommandsOf(app);
+  if (e.get_name() != "RequiredError" || commands.empty()) return e.what();
+  const std::vector<std::string> unknown = app.remaining(/*recurse=*/true);
+  return absl::StrCat(
+      unknown.empty() ? "a command is needed" : absl::StrCat("there is no command or option ", unknown[0]),
+      "; there are ", absl::StrJoin(commands, ", "));
+}
+
 // What is printed after a parse error or a request for help.
 absl::Status ExplainUsage(const CLI::App& app, const CLI::ParseError& e, bool json) {
-  std::ostringstream out, err;
-  const bool helped = app.exit(e, out, err) == 0;
-  Print(out.str());
-  for (const absl::string_view line : absl::StrSplit(err.str(), '\n', absl::SkipEmpty())) {
-    std::fputs(absl::StrCat(Printable(line), "\n").c_str(), stderr);
+  if (e.get_exit_code() == 0) {
+    std::ostringstream out;
+    app.exit(e, out, out);
+    Print(out.str());
+    return absl::OkStatus();
   }
-  if (helped) return absl::OkStatus();
-  if (json) PrintAnswer({}, UsageError(e.what()));
-  return UsageError(e.what());
+  const std::string fault = FaultOf(app, e);
+  std::fputs(absl::StrCat(Printable(fault), "\nRun with --help for more information.\n").c_str(), stderr);
+  if (json) PrintAnswer({}, UsageError(fault));
+  return UsageError(fault);
 }
 
 // Runs the command that the arguments name. Throws CLI::ParseError.
@@ -57,6 +79,14 @@ absl::Status RunCommand(CLI::App& app, int argc, char** argv, const Session& ses
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("there is not enough memory for what was given");
   }
+}
+
+// CLI11 takes the last of a flag that is given twice, and says nothing.
+void TakeEachFlagOnce(CLI::App* app) {
+  for (CLI::Option* const option : app->get_options()) {
+    if (option->get_items_expected_max() == 0) option->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+  }
+  for (CLI::App* const command : app->get_subcommands({})) TakeEachFlagOnce(command);
 }
 
 ExitCode Main(int argc, char** argv) {
@@ -84,7 +114,9 @@ ExitCode Main(int argc, char** argv) {
   AddFit(&app, &session);
   AddReport(&app, &session);
   AddSlices(&app, &session);
+  AddRefits(&app, &session);
   AddModels(&app, &session);
+  TakeEachFlagOnce(&app);
   absl::Status result;
   try {
     result = RunCommand(app, argc, argv, session);

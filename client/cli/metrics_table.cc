@@ -45,6 +45,10 @@ std::string FormatMetric(std::optional<double> value) {
   return value.has_value() ? absl::StrFormat("%.4f", *value) : "-";
 }
 
+std::string FormatMetric(const CalibrationMetrics& metrics, std::optional<double> value) {
+  return metrics.n > 0 ? FormatMetric(value) : "-";
+}
+
 std::vector<std::vector<std::string>> MetricsRows(absl::Span<const NamedMetrics> columns) {
   std::vector<std::vector<std::string>> rows;
   for (const Metric& metric : kMetrics) {

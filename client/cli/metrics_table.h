@@ -30,6 +30,8 @@ std::string MetricsTable(absl::Span<const NamedMetrics> columns, const Terminal&
 
 // Four decimals; "-" where unset.
 std::string FormatMetric(std::optional<double> value);
+// The same, of `metrics`; "-" also where they are of no label: zeros would look like perfect calibration.
+std::string FormatMetric(const CalibrationMetrics& metrics, std::optional<double> value);
 
 }  // namespace calserve::cli
 

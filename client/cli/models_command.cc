@@ -53,6 +53,10 @@ absl::Status Health(const std::string& service, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::Health> health = client->CheckHealth(service);
+  if (absl::IsNotFound(health.status()) && !service.empty()) {
+    return absl::NotFoundError(absl::StrCat("the server has no gRPC service '", service,
+                                            "'; `calserve health` without one asks for the whole server"));
+  }
   if (!health.ok()) return health.status();
   const char* const name = *health == client::Health::kServing      ? "SERVING"
                            : *health == client::Health::kNotServing ? "NOT_SERVING"

@@ -24,6 +24,39 @@ CLI::Validator Utf8() {
       "", "Utf8");
 }
 
+CLI::Validator Name() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (text.empty()) return std::string("must not be empty; leave the option out for its default");
+        return Utf8()(text);
+      },
+      "", "Name");
+}
+
+CLI::Validator InputFile() {
+  return CLI::Validator([](std::string& text) { return text.empty() ? "must name a file; was empty" : ""; },
+                        "", "InputFile");
+}
+
+CLI::Validator OutputFile() {
+  return CLI::Validator(
+      [](std::string& text) {
+        if (text == "-") return "must name a file; standard output has what the command prints";
+        return text.empty() ? "must name a file; was empty" : "";
+      },
+      "", "OutputFile");
+}
+
+CLI::Validator NumberWithin(double least, double most) {
+  return CLI::Validator(
+      [least, most](std::string& text) {
+        double number = 0;
+        if (absl::SimpleAtod(text, &number) && number >= least && number <= most) return std::string();
+        return absl::StrCat("must be a number from ", least, " to ", most, "; was ", text);
+      },
+      "", "NumberWithin");
+}
+
 CLI::Validator WholeNumber(int64_t least, int64_t most) {
   return CLI::Validator(
       [least, most](std::string& text) {

@@ -145,25 +145,28 @@ void AddPredict(CLI::App* app, Session* session) {
   CLI::App* const command =
       app->add_subcommand("predict", "Predict image files (JPEG, PNG, WebP; - is standard input)");
   const auto options = std::make_shared<Options>();
-  command->add_option("files", options->files, "image files")->required();
-  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
+  command->add_option("files", options->files, "image files")->required()->check(InputFile());
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
   CLI::Option* const model_version =
-      command->add_option("--model-version", options->model_version,
-                          "0: the newest ready one, or where the model splits its traffic, one of the sides");
+      command
+          ->add_option("--model-version", options->model_version,
+                       "0: the newest ready one, or where the model splits its traffic, one of the sides")
+          ->check(WholeNumber(0));
   command
       ->add_option("--version-label", options->version_label,
                    "the version that the model calls so: stable, canary")
-      ->check(Utf8())
+      ->check(Name())
       ->excludes(model_version);
   command
       ->add_option("--routing-key", options->routing_key,
                    "user, session or camera: the same key is answered by the same side of a traffic split")
-      ->check(Utf8());
+      ->check(Name());
   command->add_option("--priority", options->priority, "1 is the most urgent; 0: the model's default")
       ->check(WholeNumber(0, std::numeric_limits<int>::max()));
   command
       ->add_option("--top-k", options->top_k,
                    "most probable classes to show; 0: five, or all where there are fewer")
+      ->check(WholeNumber(0, std::numeric_limits<int>::max()))
       ->capture_default_str();
   command
       ->add_option("--attribute", options->attributes,

@@ -6,20 +6,16 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
-#include "calibration/calibrator.h"
 #include "calibration/method.h"
-#include "calibration_io/calibrator_json.h"
-#include "calibration_io/labelled_logits_file.h"
 #include "client/cli/alarm_text.h"
 #include "client/cli/attribute_option.h"
-#include "client/cli/columns_json.h"
 #include "client/cli/commands.h"
 #include "client/cli/json_output.h"
 #include "client/cli/model_choice.h"
-#include "client/cli/offline_columns.h"
+#include "client/cli/offline_report.h"
 #include "client/cli/option_rules.h"
 #include "client/cli/printable.h"
+#include "client/cli/report_options.h"
 #include "client/cli/report_output.h"
 #include "client/cli/requirements.h"
 #include "client/cli/selection_text.h"
@@ -28,27 +24,6 @@
 namespace calserve::cli {
 namespace {
 
-struct Options {
-  ReportFiles files;
-  bool details = false;
-  // Offline:
-  std::string logits, labels;
-  std::vector<std::string> calibrators, methods;
-  int folds = 5;
-  int bins = kDefaultBins;
-  std::string class_names;
-  // With a server:
-  std::string model;
-  int64_t model_version = 0;
-  std::vector<int64_t> calibrator_versions;
-  std::string window = "last_1000";
-  bool stored = false;
-  std::vector<std::string> sources, excluded_sources;
-  int64_t max_rows = 0;
-  std::string slice;
-  std::vector<std::string> attributes;
-};
-
 std::vector<std::string> MethodsToCompare() {
   std::vector<std::string> names;
   for (const Method& method : AllMethods()) names.emplace_back(method.name);
@@ -56,146 +31,7 @@ std::vector<std::string> MethodsToCompare() {
   return names;
 }
 
-// The columns of an offline report: methods, then files, then versions of the server; plain softmax where
-// nothing is asked for.
-class OfflineReport {
- public:
-  OfflineReport(const Options& options, const LabelledLogitsFile& file, const Session& session)
-      : options_(options),
-        session_(session),
-        progress_("report", session.json),
-        data_{file.view(), file.labels, options.bins, options.details, {}} {}
-
-  absl::StatusOr<std::vector<NamedMetrics>> Columns() {
-    if (!options_.class_names.empty()) {
-      absl::StatusOr<std::vector<std::string>> names = ReadClassNames(options_.class_names, classes());
-      if (!names.ok()) return names.status();
-      data_.class_names = *std::move(names);
-    }
-    if (absl::Status status = AddMethods(); !status.ok()) return status;
-    for (const std::string& path : options_.calibrators) {
-      if (absl::Status status = AddFile(path); !status.ok()) return status;
-    }
-    if (absl::Status status = AddVersions(); !status.ok()) return status;
-    return std::move(columns_);
-  }
-
- private:
-  int classes() const { return data_.logits.classes(); }
-
-  absl::Status AddMethods() {
-    std::vector<std::string> names = options_.methods;
-    if (names.empty() && options_.calibrators.empty() && options_.calibrator_versions.empty()) {
-      names = {MethodName(CalibrationMethod::kNone)};
-    }
-    const absl::StatusOr<std::vector<CalibrationMethod>> methods = MethodsNamed(names, classes());
-    if (!methods.ok()) return methods.status();
-    for (size_t m = 0; m < methods->size(); ++m) {
-      const auto told = [&](double fraction) {
-        const double done = (static_cast<double>(m) + fraction) / static_cast<double>(methods->size());
-        progress_.Update(static_cast<int64_t>(100 * done), 100, MethodName((*methods)[m]));
-      };
-      if (absl::Status status = Add(ColumnOfMethod((*methods)[m], options_.folds, data_, told)); !status.ok())
-        return status;
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status AddFile(const std::string& path) {
-    const absl::StatusOr<CalibratorDocument> document = ReadCalibratorFile(path, classes());
-    if (!document.ok()) return document.status();
-    const absl::StatusOr<Calibrator> calibrator = Calibrator::Create(document->spec);
-    if (!calibrator.ok()) return calibrator.status();
-    const std::string method = MethodName(calibrator->spec().method);
-    // One of several is told by its file.
-    const bool alone =
-        options_.calibrators.size() == 1 && options_.methods.empty() && options_.calibrator_versions.empty();
-    return Add(
-        ColumnOfCalibrator(*calibrator, alone ? method : absl::StrCat(method, " (", path, ")"), data_));
-  }
-
-  absl::Status AddVersions() {
-    if (options_.calibrator_versions.empty()) return absl::OkStatus();
-    const absl::StatusOr<Client> client = session_.Connect();
-    if (!client.ok()) return client.status();
-    const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options_.model);
-    if (!model.ok()) return model.status();
-    const absl::StatusOr<std::vector<client::CalibratorInfo>> stored = client->ListCalibrators(model->name);
-    if (!stored.ok()) return stored.status();
-    for (const int64_t version : options_.calibrator_versions) {
-      const absl::StatusOr<Calibrator> calibrator = Stored(*model, *stored, version);
-      if (!calibrator.ok()) return calibrator.status();
-      const std::string name =
-          absl::StrCat(MethodName(calibrator->spec().method), " (", model->name, " ", version, ")");
-      if (absl::Status status = Add(ColumnOfCalibrator(*calibrator, name, data_)); !status.ok())
-        return status;
-    }
-    return absl::OkStatus();
-  }
-
-  // Version 0 is plain softmax.
-  static absl::StatusOr<Calibrator> Stored(const client::ModelInfo& model,
-                                           const std::vector<client::CalibratorInfo>& stored,
-                                           int64_t version) {
-    const int classes = static_cast<int>(model.labels.size());
-    if (version == 0) return Calibrator::None(classes);
-    for (const client::CalibratorInfo& one : stored) {
-      if (one.version != version) continue;
-      const absl::StatusOr<CalibrationMethod> method = ParseMethod(one.method);
-      if (!method.ok()) return method.status();
-      return Calibrator::Create({*method, classes, one.parameters});
-    }
-    return absl::NotFoundError(absl::StrCat("model ", model.name, " has no calibrator ", version,
-                                            "; `calserve calibrators list` shows what there is"));
-  }
-
-  absl::Status Add(absl::StatusOr<NamedMetrics> column) {
-    if (!column.ok()) return column.status();
-    columns_.push_back(*std::move(column));
-    return absl::OkStatus();
-  }
-
-  const Options& options_;
-  const Session& session_;
-  ProgressLine progress_;
-  OfflineData data_;
-  std::vector<NamedMetrics> columns_;
-};
-
-// What the figures of the columns are of.
-std::vector<std::string> WhatIsMeasured(const Options& options, const LabelledLogitsFile& data) {
-  std::vector<std::string> out = {absl::StrCat(data.labels.size(), " rows of ", data.view().classes(),
-                                               " classes: logits ", options.logits, ", labels ",
-                                               options.labels, ".")};
-  if (!options.methods.empty()) {
-    out.push_back(absl::StrCat("Methods are fitted here, ", options.folds,
-                               " times: each row is judged by a fit to the other folds."));
-  }
-  if (!options.calibrators.empty() || !options.calibrator_versions.empty()) {
-    out.push_back("Calibrators are applied to every row, also to rows that they were fitted to.");
-  }
-  return out;
-}
-
-absl::Status ReportOffline(const Options& options, Session& session) {
-  const absl::StatusOr<LabelledLogitsFile> data = ReadLabelledLogits(options.logits, options.labels);
-  if (!data.ok()) return data.status();
-  const absl::StatusOr<std::vector<NamedMetrics>> columns = OfflineReport(options, *data, session).Columns();
-  if (!columns.ok()) return columns.status();
-  const std::vector<std::string> measured = WhatIsMeasured(options, *data);
-  if (session.json) {
-    session.answer = ColumnsToJson(*columns);
-  } else {
-    Print(ReportText(*columns, session.terminal));
-    if (columns->size() > 1) Print("\n");
-    for (const std::string& line : measured) {
-      if (columns->size() > 1) Print(absl::StrCat(Printable(line), "\n"));
-    }
-  }
-  return WriteReportFiles(options.files, options.logits, *columns, measured);
-}
-
-client::ReportRequest MakeRequest(const Options& options, const std::string& model,
+client::ReportRequest MakeRequest(const ReportOptions& options, const std::string& model,
                                   std::optional<int64_t> calibrator_version) {
   client::ReportRequest request;
   request.model = model;
@@ -235,7 +71,7 @@ void PrintReport(const client::WindowReport& report, const std::vector<NamedMetr
 }
 
 // Several versions side by side, each on the labels of what it served.
-absl::Status ShowVersions(const Options& options, const std::vector<client::WindowReport>& reports,
+absl::Status ShowVersions(const ReportOptions& options, const std::vector<client::WindowReport>& reports,
                           Session& session) {
   std::vector<NamedMetrics> columns;
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
@@ -253,13 +89,13 @@ absl::Status ShowVersions(const Options& options, const std::vector<client::Wind
   if (session.json) {
     session.answer = {{"reports", std::move(all)}};
   } else {
-    Print(absl::StrCat(session.terminal.Bold(Printable(title)), "\n\n", ReportText(columns, session.terminal), "\n",
-                       measured[0], "\n"));
+    Print(absl::StrCat(session.terminal.Bold(Printable(title)), "\n\n", ReportText(columns, session.terminal),
+                       "\n", measured[0], "\n"));
   }
   return WriteReportFiles(options.files, title, columns, measured);
 }
 
-absl::Status ReportOfServer(const Options& options, Session& session) {
+absl::Status ReportOfServer(const ReportOptions& options, Session& session) {
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   const absl::StatusOr<client::ModelInfo> model = FindModel(*client, options.model);
@@ -288,7 +124,7 @@ absl::Status ReportOfServer(const Options& options, Session& session) {
                           {absl::StrCat("As of label ", report.position, ", ", TimeText(report.time), ".")});
 }
 
-absl::Status Run(const Options& options, Session& session) {
+absl::Status Run(const ReportOptions& options, Session& session) {
   return options.logits.empty() ? ReportOfServer(options, session) : ReportOffline(options, session);
 }
 
@@ -297,9 +133,10 @@ absl::Status Run(const Options& options, Session& session) {
 void AddReport(CLI::App* app, Session* session) {
   CLI::App* const command = app->add_subcommand(
       "report", "Report calibration: offline from --logits and --labels, else of the server's labels");
-  const auto options = std::make_shared<Options>();
-  command->add_option("--svg", options->files.svg, "write the reliability diagram there");
-  command->add_option("--html", options->files.html, "write the report as a page there");
+  const auto options = std::make_shared<ReportOptions>();
+  command->add_option("--svg", options->files.svg, "write the reliability diagram there")
+      ->check(OutputFile());
+  command->add_option("--html", options->files.html, "write the report as a page there")->check(OutputFile());
 
   CLI::Option* const details = command->add_flag(
       "--details", options->details, "every metric, offline or with --stored: docs/metrics.md lists them");
@@ -307,15 +144,19 @@ void AddReport(CLI::App* app, Session* session) {
   const std::string offline_group = "Offline";
   CLI::Option* const logits =
       command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
+          ->check(InputFile())
           ->group(offline_group);
   CLI::Option* const labels =
-      command->add_option("--labels", options->labels, "N class indices, .npy or .csv")->group(offline_group);
+      command->add_option("--labels", options->labels, "N class indices, .npy or .csv")
+          ->check(InputFile())
+          ->group(offline_group);
   logits->needs(labels);
   labels->needs(logits);
   CLI::Option* const calibrator =
       command
           ->add_option("--calibrator", options->calibrators,
                        "a calibrator.json to apply, else plain softmax; several stand side by side")
+          ->check(InputFile())
           ->group(offline_group);
   CLI::Option* const method =
       command
@@ -329,6 +170,7 @@ void AddReport(CLI::App* app, Session* session) {
                                  ->group(offline_group);
   CLI::Option* const class_names =
       command->add_option("--class-names", options->class_names, "labels.txt: a class a line, for --html")
+          ->check(InputFile())
           ->group(offline_group);
   CLI::Option* const bins = command->add_option("--bins", options->bins, "of equal width")
                                 ->check(WholeNumber(1, kMaxBins))
@@ -338,10 +180,11 @@ void AddReport(CLI::App* app, Session* session) {
   const std::string server_group = "Server";
   CLI::Option* const model =
       command->add_option("--model", options->model, "model; the only one if there is one")
-          ->check(Utf8())
+          ->check(Name())
           ->group(server_group);
   CLI::Option* const model_version =
       command->add_option("--model-version", options->model_version, "0: the model's default version")
+          ->check(WholeNumber(0))
           ->group(server_group);
   command
       ->add_option("--calibrator-version", options->calibrator_versions,
@@ -349,7 +192,7 @@ void AddReport(CLI::App* app, Session* session) {
       ->check(WholeNumber(0))
       ->group(server_group);
   CLI::Option* const window = command->add_option("--window", options->window, "a live window")
-                                  ->check(Utf8())
+                                  ->check(Name())
                                   ->capture_default_str()
                                   ->group(server_group);
   CLI::Option* const stored =
@@ -371,11 +214,11 @@ void AddReport(CLI::App* app, Session* session) {
           ->group(stored_group);
   CLI::Option* const source =
       command->add_option("--source", options->sources, "only labels of these sources")
-          ->check(Utf8())
+          ->check(Name())
           ->group(stored_group);
   CLI::Option* const exclude_source =
       command->add_option("--exclude-source", options->excluded_sources, "no labels of these sources")
-          ->check(Utf8())
+          ->check(Name())
           ->group(stored_group);
   CLI::Option* const max_rows = command->add_option("--max-rows", options->max_rows, "only the newest labels")
                                     ->check(WholeNumber(0))

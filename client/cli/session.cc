@@ -49,7 +49,8 @@ absl::StatusOr<Client> Session::Connect() const {
   }
   absl::StatusOr<Client> client = Client::Connect(options);
   if (absl::IsFailedPrecondition(client.status())) return client;  // A file says no.
-  if (!client.ok()) return UsageError(absl::StrCat(GivenBy(client.status().message()), client.status().message()));
+  if (!client.ok())
+    return UsageError(absl::StrCat(GivenBy(client.status().message()), client.status().message()));
   return client;
 }
 

@@ -34,7 +34,8 @@ ExitCode ExitCodeOf(const absl::Status& status);
 // An error in how the command was called.
 absl::Status UsageError(absl::string_view message);
 
-// Prints text, of which what came from outside is Printable, or, as one document a line, JSON to standard output.
+// Prints text, of which what came from outside is Printable, or, as one document a line, JSON to standard
+// output.
 void Print(absl::string_view text);
 // OK, or why standard output did not take all that was printed (a full disk).
 absl::Status OutputStatus();

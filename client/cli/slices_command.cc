@@ -39,9 +39,9 @@ std::string SlicesTable(const client::ModelSlices& slices, const Terminal& termi
                    {"alarm"}});
   for (const client::WindowReport& report : slices.reports) {
     const CalibrationMetrics& served = report.served;
-    table.AddRow({SliceText(report.slice), absl::StrCat(served.n), FormatMetric(served.accuracy),
-                  FormatMetric(served.mean_confidence), FormatMetric(served.ece),
-                  FormatMetric(served.noise_floor),
+    table.AddRow({SliceText(report.slice), absl::StrCat(served.n), FormatMetric(served, served.accuracy),
+                  FormatMetric(served, served.mean_confidence), FormatMetric(served, served.ece),
+                  FormatMetric(served, served.noise_floor),
                   report.alarm.has_value() ? AlarmLine(*report.alarm) : ""});
   }
   return table.ToString(terminal);
@@ -73,11 +73,12 @@ void AddSlices(CLI::App* app, Session* session) {
   CLI::App* const command =
       app->add_subcommand("slices", "List the slices of a model's labels, by the attributes of predictions");
   const auto options = std::make_shared<Options>();
-  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  command->add_option("--model-version", options->model_version, "0: the model's default version");
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
+  command->add_option("--model-version", options->model_version, "0: the model's default version")
+      ->check(WholeNumber(0));
   command->add_option("--calibrator-version", options->calibrator_version, "else the active one")
       ->check(WholeNumber(0));
-  command->add_option("--window", options->window, "a live window")->check(Utf8())->capture_default_str();
+  command->add_option("--window", options->window, "a live window")->check(Name())->capture_default_str();
   command->callback([options, session] { session->result = Run(*options, *session); });
 }
 

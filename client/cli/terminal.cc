@@ -80,7 +80,8 @@ void ProgressLine::Update(int64_t done, int64_t total, absl::string_view note) {
     const int filled = static_cast<int>(kWidth * done / total);
     const std::string bar = absl::StrCat(Repeat(terminal_.utf8 ? "━" : "=", filled),
                                          terminal_.Dim(Repeat(terminal_.utf8 ? "─" : "-", kWidth - filled)));
-    const std::string line = absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", shown_note);
+    const std::string line =
+        absl::StrCat("\r\x1b[K", title_, "  ", bar, "  ", done, "/", total, "  ", shown_note);
     if (line != shown_) std::fputs(line.c_str(), stderr);
     shown_ = line;
     line_open_ = true;

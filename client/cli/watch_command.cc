@@ -37,13 +37,14 @@ std::string AlarmNote(const client::WindowReport& report) {
 }
 
 std::string Line(const client::WindowReport& report) {
+  const CalibrationMetrics& served = report.served;
   return absl::StrFormat(
       "%s %s/%d calibrator %d %s%s%s n %d ECE %s (floor %s) accuracy %s confidence %s NLL %s%s%s\n",
       TimeText(report.time), Printable(report.model), report.model_version, report.calibrator_version,
-      SliceText(report.slice), report.slice.has_value() ? " " : "", Printable(report.window), report.served.n,
-      FormatMetric(report.served.ece), FormatMetric(report.served.noise_floor),
-      FormatMetric(report.served.accuracy), FormatMetric(report.served.mean_confidence),
-      FormatMetric(report.served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));
+      SliceText(report.slice), report.slice.has_value() ? " " : "", Printable(report.window), served.n,
+      FormatMetric(served, served.ece), FormatMetric(served, served.noise_floor),
+      FormatMetric(served, served.accuracy), FormatMetric(served, served.mean_confidence),
+      FormatMetric(served, served.nll), report.catching_up ? " (catching up)" : "", AlarmNote(report));
 }
 
 // The newest report of each window: drawn anew on a terminal, whatever size it has by then; else a line each.
@@ -142,14 +143,15 @@ absl::Status Run(const Options& options, const Session& session) {
 void AddWatch(CLI::App* app, Session* session) {
   CLI::App* const command = app->add_subcommand("watch", "Show live calibration as labels come in");
   const auto options = std::make_shared<Options>();
-  command->add_option("--model", options->model, "model; the only one if there is one")->check(Utf8());
-  command->add_option("--model-version", options->model_version, "0: the model's default version");
+  command->add_option("--model", options->model, "model; the only one if there is one")->check(Name());
+  command->add_option("--model-version", options->model_version, "0: the model's default version")
+      ->check(WholeNumber(0));
   command
       ->add_option("--calibrator", options->calibrator_version,
                    "calibrator version; else the active one, whichever")
       ->check(WholeNumber(0));
   command->add_option("--window", options->windows, "last_1000, last_1h, decay_1h, ...; several may be given")
-      ->check(Utf8());
+      ->check(Name());
   command->add_option("--slice", options->slice, "only labels with this attribute")->check(KeyValue());
   command->add_option("--interval", options->interval, "smallest time between updates")
       ->capture_default_str();

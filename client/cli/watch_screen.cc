@@ -31,12 +31,14 @@ std::string WindowsTable(const std::map<std::string, client::WindowReport>& newe
       {"window", 0, [](const Report& r) { return r.window; }},
       {"calibrator", kFullWidth, [](const Report& r) { return absl::StrCat(r.calibrator_version); }},
       {"n", 0, [](const Report& r) { return absl::StrCat(r.served.n); }},
-      {"accuracy", 0, [](const Report& r) { return FormatMetric(r.served.accuracy); }},
-      {"confidence", kShortWidth, [](const Report& r) { return FormatMetric(r.served.mean_confidence); }},
-      {"ECE", 0, [](const Report& r) { return FormatMetric(r.served.ece); }},
-      {"floor", kShortWidth, [](const Report& r) { return FormatMetric(r.served.noise_floor); }},
-      {"uncalibrated", kFullWidth, [](const Report& r) { return FormatMetric(r.uncalibrated.ece); }},
-      {"NLL", kFullWidth, [](const Report& r) { return FormatMetric(r.served.nll); }},
+      {"accuracy", 0, [](const Report& r) { return FormatMetric(r.served, r.served.accuracy); }},
+      {"confidence", kShortWidth,
+       [](const Report& r) { return FormatMetric(r.served, r.served.mean_confidence); }},
+      {"ECE", 0, [](const Report& r) { return FormatMetric(r.served, r.served.ece); }},
+      {"floor", kShortWidth, [](const Report& r) { return FormatMetric(r.served, r.served.noise_floor); }},
+      {"uncalibrated", kFullWidth,
+       [](const Report& r) { return FormatMetric(r.uncalibrated, r.uncalibrated.ece); }},
+      {"NLL", kFullWidth, [](const Report& r) { return FormatMetric(r.served, r.served.nll); }},
   };
   std::vector<TextTable::Column> headers;
   for (const Column& column : kColumns) {

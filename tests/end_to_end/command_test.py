@@ -439,10 +439,11 @@ class Sliced(LiveServerTest):
         self.assertEqual(self.slices()["south"]["alarm"]["state"], "QUIET")
 
         hostile = "camera=\x1b[2J\u009b8m\u202e"
-        for arguments in (["predict", "--attribute", hostile, self.images[0]], ["report", "--slice", hostile],
-                          ["acknowledge", "--slice", hostile]):
-            for output in (*self.calserve(*arguments, exits=REFUSED),
-                           self.calserve("--json", *arguments, exits=REFUSED)[0]):
+        for exits, arguments in ((REFUSED, ["predict", "--attribute", hostile, self.images[0]]),
+                                 (REFUSED, ["acknowledge", "--slice", hostile]), (DONE, ["report", "--slice", hostile]),
+                                 (DONE, ["watch", "--count", "1", "--slice", hostile])):
+            for output in (*self.calserve(*arguments, exits=exits),
+                           self.calserve("--json", *arguments, exits=exits)[0]):
                 self.assertFalse(set("\x1b\u009b\u202e") & set(output), output)
         error = self.json("predict", "--attribute", hostile, self.images[0], exits=REFUSED)["error"]
         self.assertEqual(error["code"], "INVALID_ARGUMENT")

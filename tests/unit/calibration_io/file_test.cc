@@ -76,8 +76,7 @@ TEST(FileTest, RefusesALineThatNeverEndsAndALineOfAFolder) {
   std::filesystem::resize_file(path, uintmax_t{1} << 30);
   absl::StatusOr<LineReader> endless = LineReader::Open(path);
   ASSERT_TRUE(endless.ok());
-  EXPECT_EQ(endless->Next().status().message(),
-            "line 1 of " + path + " is larger than the limit of 16 MiB");
+  EXPECT_EQ(endless->Next().status().message(), "line 1 of " + path + " is larger than the limit of 16 MiB");
   EXPECT_EQ(endless->Place(), path + ":1");
   std::filesystem::remove(path);
   EXPECT_TRUE(absl::IsNotFound(LineReader::Open("/no/such/file").status()));

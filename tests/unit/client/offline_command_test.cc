@@ -255,14 +255,31 @@ TEST_F(OfflineCommandTest, DataThatSayNoExitWith1) {
   std::vector<double> logits(200, 0.5);
   EXPECT_THAT(Calserve("fit 2>&1" + Write(logits, 2, std::vector<int64_t>(100, 1))).output,
               HasSubstr("at least 2 classes"));
+  EXPECT_THAT(
+      Calserve("report 2>&1" + Write({1, 2, 3, 4}, 2, {0, 2})).output,
+      HasSubstr(Path("Y.npy") + ": labels must be in [0, 1], the classes of the logits; labels[1] is 2"));
   logits[101] = std::numeric_limits<double>::quiet_NaN();
   std::vector<int64_t> labels(100, 1);
   labels[0] = 0;
   const Result nan = Calserve("report 2>&1" + Write(logits, 2, labels));
   EXPECT_EQ(nan.exit_code, 1);
-  EXPECT_THAT(nan.output, HasSubstr("50"));  // the row
+  EXPECT_THAT(nan.output,
+              HasSubstr(Path("L.npy") + ": logits[50, 1] must be finite and within float32; was nan"));
   EXPECT_THAT(Calserve("report 2>&1 --logits " + Path("absent.npy") + " --labels " + Path("Y.npy")).output,
               HasSubstr("absent.npy"));
+}
+
+TEST_F(OfflineCommandTest, AHoldoutThatHoldsNothingOutIsRefused) {
+  const Result result = Calserve("fit --holdout 0.00001 2>&1" + WriteOracle(Oracle(0)));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.output, HasSubstr("a holdout of 1e-05 of "));
+  EXPECT_THAT(result.output, HasSubstr("leaves fewer than 10 to judge on: take at least "));
+}
+
+TEST_F(OfflineCommandTest, AFitShowsItsThresholdsOfPredictionSets) {
+  const Result fit = Calserve("fit --set-alpha 0.25" + WriteOracle(Oracle(0)));
+  EXPECT_THAT(fit.output, HasSubstr("prediction sets: THR at alpha 0.25, threshold "));
+  EXPECT_THAT(fit.output, HasSubstr("prediction sets: APS at alpha 0.25, threshold "));
 }
 
 TEST_F(OfflineCommandTest, WhatNeverEndsOrIsTooLargeIsRefusedWithTheLimit) {
@@ -298,9 +315,8 @@ TEST_F(OfflineCommandTest, ADeviceAndAPipeWithoutAWriterAreRefusedAtOnce) {
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_THAT(result.output, HasSubstr(path + " is a device or a pipe; a regular file is needed"));
   }
-  const Result large =
-      Calserve("models --server 127.0.0.1:1 --token-file " + Path("large") + " 2>&1",
-               "head -c 16385 /dev/zero | tr '\\0' a > " + Path("large") + "; ");
+  const Result large = Calserve("models --server 127.0.0.1:1 --token-file " + Path("large") + " 2>&1",
+                                "head -c 16385 /dev/zero | tr '\\0' a > " + Path("large") + "; ");
   EXPECT_EQ(large.exit_code, 1);
   EXPECT_THAT(large.output, HasSubstr("is larger than the limit of 16 KiB"));
 }
@@ -313,7 +329,8 @@ TEST_F(OfflineCommandTest, ATokenThatNoCallCanCarryIsRefusedAndNotShown) {
     EXPECT_THAT(result.output, HasSubstr("CALSERVE_TOKEN: token must be one word of printable ASCII"));
     EXPECT_THAT(result.output, ::testing::Not(HasSubstr("sec"))) << token;
   }
-  EXPECT_EQ(Calserve("models --timeout 1s --server 127.0.0.1:1 2>&1", "CALSERVE_TOKEN=' good ' ").exit_code, 3);
+  EXPECT_EQ(Calserve("models --timeout 1s --server 127.0.0.1:1 2>&1", "CALSERVE_TOKEN=' good ' ").exit_code,
+            3);
 }
 
 #ifndef __SANITIZE_ADDRESS__  // It takes terabytes of addresses.
@@ -415,6 +432,35 @@ TEST_F(OfflineCommandTest, AValueThatCannotBeSentIsWrongUsageAndNamesTheOption) 
       {"evaluate x --model " + bad, "--model:" + rule},
       {"feedback --ticket AAAA --label " + bad, "--label:" + rule},
       {"feedback --source " + bad, "--source:" + rule},
+      {"bogus", "there is no command or option bogus"},
+      {"calibrators bogus", "there is no command or option bogus; there are list, show, activate, rollback"},
+      {"calibrators", "a command is needed; there are list, show, activate, rollback"},
+      {"--bogus", "there is no command or option --bogus"},
+      {"fit --holdout nan", "--holdout: must be a number from 0 to 0.9; was nan"},
+      {"fit --holdout 2", "--holdout: must be a number from 0 to 0.9; was 2"},
+      {"fit --set-alpha nan", "--set-alpha: must be in (0, 1); was nan"},
+      {"fit --set-alpha 0.1 --set-alpha 0.10", "--set-alpha: set_alphas has 0.1 twice"},
+      {"fit --html ''", "--html: must name a file; was empty"},
+      {"fit --html -", "--html: must name a file; standard output has what the command prints"},
+      {"fit --out -", "--out: must name a file; standard output"},
+      {"report --svg ''", "--svg: must name a file; was empty"},
+      {"report --html -", "--html: must name a file; standard output"},
+      {"report --logits '' --labels ''", "--logits: must name a file; was empty"},
+      {"fit --images ''", "--images: must name a file; was empty"},
+      {"evaluate ''", "images: must name a file; was empty"},
+      {"predict ''", "files: must name a file; was empty"},
+      {"calibrators show 1 --out ''", "--out: must name a file; was empty"},
+      {"models --json --json", "--json: At Most 1 required but received 2"},
+      {"fit --activate --activate", "--activate: At Most 1 required but received 2"},
+      {"watch --model a --model b", "--model: At Most 1 required but received 2"},
+      {"watch --model ''", "--model: must not be empty; leave the option out for its default"},
+      {"calibrators show x", "version: must be a whole number, 0 or more; was x"},
+      {"calibrators activate -1", "version: must be a whole number, 0 or more; was -1"},
+      {"predict x --top-k x", "--top-k: must be a whole number, 0 to 2147483647; was x"},
+      {"predict x --model-version x", "--model-version: must be a whole number, 0 or more; was x"},
+      {"slices --model-version 1.5", "--model-version: must be a whole number, 0 or more; was 1.5"},
+      {"acknowledge --model-version x", "--model-version: must be a whole number, 0 or more; was x"},
+      {"refits --model-version x", "--model-version: must be a whole number, 0 or more; was x"},
       {"watch --window " + bad, "--window:" + rule},
       {"watch --model " + bad, "--model:" + rule},
       {"calibrators list --model " + bad, "--model:" + rule},
@@ -447,11 +493,11 @@ TEST_F(OfflineCommandTest, HelpAndVersionExitWith0) {
 }
 
 TEST_F(OfflineCommandTest, NobodyThereExitsWith3) {
-  for (const char* arguments :
-       {"models", "health", "predict no.png", "watch", "fit --model m", "report"}) {
+  for (const char* arguments : {"models", "health", "predict no.png", "watch", "fit --model m", "report"}) {
     const Result result = Calserve("--server 127.0.0.1:1 --timeout 2s " + std::string(arguments) + " 2>&1");
     EXPECT_EQ(result.exit_code, 3) << arguments << "\n" << result.output;
-    EXPECT_THAT(result.output, HasSubstr("cannot reach 127.0.0.1:1"));
+    EXPECT_THAT(result.output,
+                HasSubstr("cannot reach 127.0.0.1:1: Connection refused: is calserve-server running there?"));
   }
 }
 

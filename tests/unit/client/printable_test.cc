@@ -22,7 +22,9 @@ TEST(PrintableTest, LeavesAllOtherTextAndIsDoneOnce) {
 
 // A terminal that is not set to UTF-8 takes such bytes for C1.
 TEST(PrintableTest, EscapesBytesThatAreNotUtf8) {
-  EXPECT_EQ(Printable("\x9b" "2J"), "\\x9b2J");
+  EXPECT_EQ(Printable("\x9b"
+                      "2J"),
+            "\\x9b2J");
   EXPECT_EQ(Printable("\xe2\x80"), "\\xe2\\x80");
   EXPECT_EQ(Printable("\xc0\x9b"), "\\xc0\\x9b");
   EXPECT_EQ(Printable("\xe2(\x9b"), "\\xe2(\\x9b");

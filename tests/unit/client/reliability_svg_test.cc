@@ -44,8 +44,7 @@ bool IsWellFormed(const std::string& xml) {
 }
 
 TEST(SvgTest, TextIsEscapedForHtmlAndForWhoReadsIt) {
-  EXPECT_EQ(EscapeXml("<b title=\"'\">\x1b\u202e&"),
-            "&lt;b title=&quot;&#39;&quot;&gt;\\u001b\\u202e&amp;");
+  EXPECT_EQ(EscapeXml("<b title=\"'\">\x1b\u202e&"), "&lt;b title=&quot;&#39;&quot;&gt;\\u001b\\u202e&amp;");
 }
 
 TEST(ReliabilitySvgTest, IsWellFormedAndSaysWhatItShows) {

@@ -4,6 +4,7 @@
 #include "absl/strings/str_split.h"
 #include "client/cli/metrics_table.h"
 #include "client/cli/reliability_text.h"
+#include "client/cli/set_thresholds_text.h"
 #include "client/cli/terminal.h"
 #include "client/cli/text_table.h"
 
@@ -63,6 +64,12 @@ TEST(MetricsTableTest, ShowsUnsetAsADash) {
   EXPECT_THAT(table, HasSubstr("n                       30      0\n"));
   EXPECT_THAT(table, HasSubstr("NLL (nats)          0.1235      -\n"));
   EXPECT_THAT(table, HasSubstr("ECE                 0.2500      -\n"));
+}
+
+TEST(SetThresholdsTextTest, HasALineForEachAndSaysWhereThereIsNone) {
+  EXPECT_EQ(SetThresholdsText({{ConformalScore::kAps, 0.1234567, 0.75, 300}}),
+            "prediction sets: APS at alpha 0.1234567, threshold 0.75 of 300 rows\n");
+  EXPECT_THAT(SetThresholdsText({}), ::testing::StartsWith("prediction sets: none; "));
 }
 
 TEST(ReliabilityTextTest, DrawsTheGapOnItsSide) {

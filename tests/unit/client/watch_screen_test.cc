@@ -58,6 +58,14 @@ TEST(WatchScreenTest, ShowsWhatATerminalWouldObey) {
   EXPECT_EQ(screen.find('\x1b'), std::string::npos);
 }
 
+TEST(WatchScreenTest, AWindowWithoutALabelHasDashes) {
+  std::map<std::string, client::WindowReport> newest = Newest();
+  newest["last_24h"].window = "last_24h";
+  const std::string screen = WatchScreen(newest, TerminalOf(100, 40));
+  EXPECT_THAT(screen, ::testing::ContainsRegex("last_24h +0 +0 +- +- +- +- +- +-\n"));
+  EXPECT_THAT(screen, Not(HasSubstr("last_24h  0.0000")));
+}
+
 TEST(WatchScreenTest, FitsATerminalOfAnyUsefulSize) {
   for (const int width : {40, 59, 80, 99, 200}) {
     for (const int height : {18, 24, 50}) {
