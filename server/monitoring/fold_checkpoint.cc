@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kName[] = "monitoring";
 // Of the fold's bytes, and of what a label counts as: raise it when either changes.
-constexpr int32_t kSchemaVersion = 4;
+constexpr int32_t kSchemaVersion = 5;
 constexpr char kSlicesName[] = "slices";
 constexpr int32_t kSlicesSchemaVersion = 1;
 

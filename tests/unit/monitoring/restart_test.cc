@@ -147,7 +147,7 @@ TEST_F(CheckpointTest, IsWrittenAtDestructionAndGoneOnFrom) {
 }
 
 TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
-  for (const int32_t schema_version : {3, 5}) {
+  for (const int32_t schema_version : {4, 6}) {
     Checkpoint head = Saved();
     head.schema_version = schema_version;
     ASSERT_TRUE(Save(head, part_).ok());
@@ -158,7 +158,7 @@ TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
 // Before there were parts, all of it was in the head.
 TEST_F(CheckpointTest, OfTheFirstSchemaIsDiscarded) {
   ASSERT_TRUE(store_.SaveCheckpoint("monitoring", {1, 50, std::string(10'000, 'x')}, {}).ok());
-  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 4");
+  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 5");
 }
 
 TEST_F(CheckpointTest, WithADamagedHeadIsDiscarded) {
