@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,7 +36,8 @@ bool Hold(const std::vector<AttributeRule>& rules, const Attributes& attributes)
 
 // Which rows of the log to read.
 struct LogSelection {
-  int64_t after_position = 0;
+  int64_t after_position = 0;                                       // position > after_position
+  int64_t before_position = std::numeric_limits<int64_t>::max();  // position < before_position
   std::optional<std::string> model;
   std::optional<int64_t> model_version;
   std::optional<int64_t> calibrator_version;
@@ -135,7 +137,8 @@ class Store {
                                                             absl::Time now) = 0;
 
   virtual absl::StatusOr<LogHead> Head() = 0;
-  // At most `limit` rows in the order of position.
+  // At most `limit` rows in the order of position. Both look at every row between the selection's positions
+  // until they have enough, and stop for nothing: where few may be selected, log_pages.h has the loop.
   virtual absl::StatusOr<std::vector<ScoredLabel>> Read(const LogSelection& selection, int64_t limit) = 0;
   // The newest `limit` rows, in the order of position.
   virtual absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection,
