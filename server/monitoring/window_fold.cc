@@ -253,7 +253,7 @@ absl::StatusOr<WindowFold::Keys> WindowFold::ReadKeys(FoldReader& reader) const 
 }
 
 absl::Status WindowFold::Restore(
-    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of) {
+    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of) {
   FoldReader reader(head);
   ASSIGN_OR_RETURN(const absl::string_view fingerprint, reader.Text());
   if (fingerprint != config_.Fingerprint()) {
@@ -277,7 +277,7 @@ absl::Status WindowFold::Restore(
     return known(key) && GoesOn(key, tables[key.model], alarm);
   });
   for (auto& [key, state] : keys) {
-    ASSIGN_OR_RETURN(const std::string windows, windows_of(key));
+    ASSIGN_OR_RETURN(const std::string windows, windows_of({key, state.label_position}));
     ASSIGN_OR_RETURN(state.windows,
                      RollingWindows::Deserialize(windows, config_.windows, config_.bins, BoundOf(key)));
   }

@@ -102,7 +102,7 @@ class WindowFold final {
   // Slices of a key that is declared otherwise now are dropped. FAILED_PRECONDITION for the state of another
   // configuration, DATA_LOSS for damaged bytes; the fold is empty then.
   absl::Status Restore(absl::string_view head,
-                       absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of);
+                       absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of);
   // The numbers alone, into a fold that was just created; DATA_LOSS for damaged bytes, and nothing is
   // changed.
   absl::Status RestoreSlices(absl::string_view slices);

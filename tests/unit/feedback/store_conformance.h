@@ -300,7 +300,7 @@ TEST_P(StoreConformanceTest, EverythingIsThereAfterOpeningAgain) {
   EXPECT_EQ(StateOf(1), CalibratorState::kActive);
   EXPECT_EQ(Add("cc").version, 3);
   EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "head");
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a"), "part");
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a", 1), "part");
 }
 
 TEST_P(StoreConformanceTest, EachStoreHasADeploymentIdOfItsOwn) {

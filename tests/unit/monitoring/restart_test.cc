@@ -22,7 +22,8 @@ std::vector<std::string> StateOf(CalibrationMonitor& monitor, Store& store) {
   std::vector<std::string> state = {(*store.LoadCheckpoint("monitoring"))->state};
   for (const MonitorKey& key : Keys()) {
     const std::string name = absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
-    state.push_back(store.LoadCheckpointPart("monitoring", name).value_or("none"));
+    state.push_back(store.LoadCheckpointPart("monitoring", name, monitor.Revision(key).label_position)
+                        .value_or("none"));
   }
   EXPECT_EQ(std::count(state.begin(), state.end(), "none"), 1) << "of four keys, three are held";
   return state;
@@ -115,7 +116,7 @@ class CheckpointTest : public ::testing::Test {
     return *CalibrationMonitor::Create(options, store_, clock_, LookUpTemperature);
   }
   Checkpoint Saved() { return **store_.LoadCheckpoint("monitoring"); }
-  std::string SavedPart() { return *store_.LoadCheckpointPart("monitoring", kPart); }
+  std::string SavedPart() { return *store_.LoadCheckpointPart("monitoring", kPart, 50); }
   absl::Status Save(const Checkpoint& head, const std::string& part) {
     return store_.SaveCheckpoint("monitoring", head, {{kPart, 50, [&] { return part; }}});
   }

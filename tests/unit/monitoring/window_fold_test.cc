@@ -35,8 +35,8 @@ Serialized Serialize(const WindowFold& fold) {
 }
 
 absl::Status Restore(WindowFold& fold, const Serialized& state) {
-  return fold.Restore(state.head, [&](const MonitorKey& key) -> absl::StatusOr<std::string> {
-    const auto found = state.windows.find(key);
+  return fold.Restore(state.head, [&](const WindowFold::HeldKey& held) -> absl::StatusOr<std::string> {
+    const auto found = state.windows.find(held.key);
     if (found == state.windows.end()) return absl::NotFoundError("no such part");
     return found->second;
   });
