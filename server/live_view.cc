@@ -175,10 +175,11 @@ std::vector<SliceValues> LiveView::Slices(const std::vector<Snapshot>& served) c
     MonitorKey key{snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
     for (Slice& slice : monitor_.Slices(key.model).slices()) {
       key.slice = std::move(slice);
-      if (monitor_.Revision(key).label_position == 0) continue;  // Of another calibrator alone.
+      const bool raised = monitor_.Alarm(key).raised.has_value();
+      if (monitor_.Revision(key).label_position == 0 && !raised) continue;  // Of another calibrator alone.
       SliceValues values{key.model, key.model_version, key.calibrator_version, key.slice.key,
                          key.slice.value};
-      values.alarm = monitor_.Alarm(key).raised.has_value();
+      values.alarm = raised;
       if (slice_metrics_ == "all") {
         const absl::StatusOr<WindowReport> report = hub_.Newest(key, windows_.front());
         if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.

@@ -32,24 +32,6 @@ struct Submission {
   int64_t bytes = 0;  // of the tickets
 };
 
-FeedbackResult Rejected(Reason reason, std::string message, std::string prediction_id = "") {
-  return {Outcome::kRejected, reason, std::move(message), std::move(prediction_id)};
-}
-
-Reason ReasonOf(TicketError error) {
-  switch (error) {
-    case TicketError::kForeign:
-      return Reason::kTicketForeign;
-    case TicketError::kExpired:
-      return Reason::kTicketExpired;
-    case TicketError::kFromFuture:
-      return Reason::kTicketFromFuture;
-    case TicketError::kInvalid:
-      break;
-  }
-  return Reason::kTicketInvalid;
-}
-
 // The error of a failed commit, as the submitters get it: what the store says is wrong for now, they may try
 // again.
 absl::Status NotAcknowledged(const absl::Status& status) {
@@ -63,10 +45,9 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   FeedbackIngestorImpl(const FeedbackOptions& options, const TicketSealer& tickets, Store& store,
                        const Clock& clock, LabelLookup lookup, OnCommit on_commit)
       : options_(options),
-        tickets_(tickets),
+        checker_(tickets, std::move(lookup)),
         store_(store),
         clock_(clock),
-        lookup_(std::move(lookup)),
         on_commit_(std::move(on_commit)),
         writer_([this] { WriteUntilStopped(); }) {}
 
@@ -91,15 +72,9 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   }
 
  private:
-  using LabelOrResult = std::variant<ScoredLabel, FeedbackResult>;
-  using ClassOrResult = std::variant<int32_t, FeedbackResult>;
-
   // Admission, before the tickets are opened: what a Submit may bring to the queue is set aside for it.
   absl::Status Reserve(int64_t labels, int64_t bytes);
   void Release(int64_t labels, int64_t bytes);
-  // A label to commit, or why not. An error where the class name cannot be looked up now.
-  absl::StatusOr<LabelOrResult> Check(const Feedback& item) const;
-  absl::StatusOr<ClassOrResult> ClassOf(const Feedback& item, const TicketContent& prediction) const;
   // Puts it in the queue and gives back what was set aside and not needed.
   void Enqueue(Submission submission, int64_t reserved_labels);
 
@@ -114,10 +89,9 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   void BackOff();
 
   const FeedbackOptions options_;
-  const TicketSealer& tickets_;
+  const FeedbackChecker checker_;
   Store& store_;
   const Clock& clock_;
-  const LabelLookup lookup_;
   const OnCommit on_commit_;
 
   mutable Mutex mu_;
@@ -149,7 +123,7 @@ void FeedbackIngestorImpl::Submit(std::vector<Feedback> items, std::string sourc
   submission.done = std::move(done);
   submission.results.resize(items.size());
   for (size_t i = 0; i < items.size(); ++i) {
-    absl::StatusOr<LabelOrResult> checked = Check(items[i]);
+    absl::StatusOr<FeedbackChecker::LabelOrResult> checked = checker_.Check(items[i]);
     if (!checked.ok()) {
       Release(count, submission.bytes);
       return std::move(submission.done)(NotAcknowledged(checked.status()));
@@ -191,55 +165,6 @@ void FeedbackIngestorImpl::Release(int64_t labels, int64_t bytes) {
   MutexLock lock(&mu_);
   queued_labels_ -= labels;
   queued_bytes_ -= bytes;
-}
-
-absl::StatusOr<FeedbackIngestorImpl::LabelOrResult> FeedbackIngestorImpl::Check(const Feedback& item) const {
-  std::variant<TicketContent, TicketRejection> opened = tickets_.Open(item.ticket);
-  if (auto* rejection = std::get_if<TicketRejection>(&opened)) {
-    return Rejected(ReasonOf(rejection->error), std::move(rejection->message));
-  }
-  ScoredLabel label;
-  label.prediction = std::get<TicketContent>(std::move(opened));
-  ASSIGN_OR_RETURN(ClassOrResult index, ClassOf(item, label.prediction));
-  if (auto* rejected = std::get_if<FeedbackResult>(&index)) {
-    rejected->prediction_id = label.prediction.prediction_id.ToString();
-    return std::move(*rejected);
-  }
-  label.label = std::get<int32_t>(index);
-  if (item.inclusion_probability.has_value()) {
-    const double p = *item.inclusion_probability;
-    if (!(p > 0 && p <= 1)) {
-      return Rejected(Reason::kInclusionProbabilityOutOfRange,
-                      absl::StrCat("the inclusion probability must be in (0, 1]; was ", p),
-                      label.prediction.prediction_id.ToString());
-    }
-    label.inclusion_probability = p;
-  }
-  return label;
-}
-
-absl::StatusOr<FeedbackIngestorImpl::ClassOrResult> FeedbackIngestorImpl::ClassOf(
-    const Feedback& item, const TicketContent& prediction) const {
-  if (std::holds_alternative<std::monostate>(item.label)) {
-    return Rejected(Reason::kLabelUnknown, "no label given: give the index of the true class, or its name");
-  }
-  int32_t index = 0;
-  if (const std::string* name = std::get_if<std::string>(&item.label)) {
-    const absl::StatusOr<int32_t> found =
-        lookup_ ? lookup_(prediction, *name) : absl::NotFoundError("class names are not known here");
-    if (absl::IsNotFound(found.status())) {
-      return Rejected(Reason::kLabelUnknown, std::string(found.status().message()));
-    }
-    RETURN_IF_ERROR(found.status());
-    index = *found;
-  } else {
-    index = std::get<int32_t>(item.label);
-  }
-  if (index < 0 || index >= prediction.classes) {
-    return Rejected(Reason::kLabelOutOfRange,
-                    absl::StrCat("the label must be in [0, ", prediction.classes, "); was ", index));
-  }
-  return index;
 }
 
 void FeedbackIngestorImpl::Enqueue(Submission submission, int64_t reserved_labels) {

@@ -3,45 +3,18 @@
 
 #include <functional>
 #include <memory>
-#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
+#include "server/feedback/feedback_checker.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
 #include "server/telemetry/histogram.h"
 
 namespace calserve {
-
-// A ticket and its true label: index, or name.
-struct Feedback {
-  std::string ticket;
-  std::variant<std::monostate, int32_t, std::string> label;
-  std::optional<double> inclusion_probability = std::nullopt;  // (0, 1], as ScoredLabel's
-};
-
-struct FeedbackResult {
-  enum class Outcome { kAccepted, kDuplicate, kRejected };
-  enum class Reason {
-    kNone,
-    kTicketInvalid,
-    kTicketForeign,
-    kTicketExpired,
-    kTicketFromFuture,
-    kLabelOutOfRange,
-    kLabelUnknown,
-    kLabelConflict,
-    kInclusionProbabilityOutOfRange
-  };
-  Outcome outcome = Outcome::kRejected;
-  Reason reason = Reason::kNone;
-  std::string message;
-  std::string prediction_id;  // empty where the ticket could not be opened
-};
 
 struct FeedbackOptions {
   int max_queued_labels = 50'000;                // waiting for the writer; beyond it RESOURCE_EXHAUSTED
@@ -59,11 +32,8 @@ struct FeedbackOptions {
 // is down).
 class FeedbackIngestor {
  public:
-  // Index of a class name of the model version that made the prediction. NOT_FOUND with a sentence for the
-  // caller: the item is rejected; any other error: the whole Submit fails with it. Called from Submit;
-  // thread-safe.
-  using LabelLookup =
-      std::function<absl::StatusOr<int32_t>(const TicketContent& prediction, const std::string& label)>;
+  // As FeedbackChecker's: called from Submit; an error other than NOT_FOUND fails the whole of it.
+  using LabelLookup = FeedbackChecker::LabelLookup;
   // Told after every commit, from the writer thread; must not wait.
   using OnCommit = std::function<void()>;
   using Done = absl::AnyInvocable<void(absl::StatusOr<std::vector<FeedbackResult>>) &&>;

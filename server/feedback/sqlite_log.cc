@@ -119,13 +119,14 @@ struct PositionRange {
 };
 
 absl::StatusOr<PositionRange> RangeOf(Connection& db, const LogSelection& selection) {
-  PositionRange range{selection.after_position, std::numeric_limits<int64_t>::max()};
+  PositionRange range{selection.after_position, selection.before_position};
   if (selection.start != absl::InfinitePast()) {
     ASSIGN_OR_RETURN(const int64_t first, FirstPositionAt(db, selection.start));
     range.after = std::max(range.after, first - 1);
   }
   if (selection.end != absl::InfiniteFuture()) {
-    ASSIGN_OR_RETURN(range.before, FirstPositionAt(db, selection.end));
+    ASSIGN_OR_RETURN(const int64_t end, FirstPositionAt(db, selection.end));
+    range.before = std::min(range.before, end);
   }
   return range;
 }

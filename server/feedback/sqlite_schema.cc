@@ -10,7 +10,7 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kApplicationId = 0x43414c53;  // "CALS"
-constexpr int64_t kSchemaVersion = 6;
+constexpr int64_t kSchemaVersion = 7;
 
 // What each version has more than the one before. Times are Unix microseconds. The comments stay in the file,
 // for whoever opens it with the sqlite3 command.
@@ -147,6 +147,19 @@ CREATE TABLE refits (  -- attempts to replace an active calibrator, the incumben
 ) WITHOUT ROWID;
 )sql";
 
+constexpr char kVersion7[] = R"sql(
+CREATE TABLE checkpoint_pieces (  -- what belongs to a row of checkpoints and is large
+  checkpoint TEXT NOT NULL,
+  part TEXT NOT NULL,
+  position INTEGER NOT NULL,  -- of one that is not whole yet there are pieces beside those of the one before
+  piece INTEGER NOT NULL,     -- from 0: together they are the part's state
+  state BLOB NOT NULL,
+  PRIMARY KEY (checkpoint, part, position, piece)
+);
+INSERT INTO checkpoint_pieces SELECT checkpoint, part, position, 0, state FROM checkpoint_parts;
+DROP TABLE checkpoint_parts;
+)sql";
+
 absl::StatusOr<int64_t> QueryInt(sqlite::Connection& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::string text, db.QueryText(sql));
   int64_t value = 0;
@@ -212,6 +225,7 @@ absl::Status PrepareSchema(sqlite::Connection& db) {
   if (version < 4) RETURN_IF_ERROR(db.Execute(kVersion4));
   if (version < 5) RETURN_IF_ERROR(db.Execute(kVersion5));
   if (version < 6) RETURN_IF_ERROR(db.Execute(kVersion6));
+  if (version < 7) RETURN_IF_ERROR(db.Execute(kVersion7));
   if (version < kSchemaVersion) {
     RETURN_IF_ERROR(db.Execute(absl::StrCat("PRAGMA application_id = ", kApplicationId,
                                             "; PRAGMA user_version = ", kSchemaVersion)));

@@ -199,7 +199,15 @@ absl::StatusOr<std::vector<Acknowledgement>> SqliteStore::ListAcknowledgements(i
 
 absl::Status SqliteStore::SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                                          absl::Span<const CheckpointPart> parts) {
-  return Write([&](Writer& writer) { return ReplaceCheckpoint(writer.db, name, checkpoint, parts); });
+  const auto transaction = [this](absl::FunctionRef<absl::Status(Connection&)> work) {
+    return Write([&](Writer& writer) { return work(writer.db); });
+  };
+  // What was written goes to the database file meanwhile, without the writer: else a commit of feedback
+  // might have all of it to do.
+  const auto pause = [this] {
+    return ReadWith([](Connection& db) { return db.Execute("PRAGMA wal_checkpoint(PASSIVE)"); });
+  };
+  return ReplaceCheckpoint(name, checkpoint, parts, transaction, pause);
 }
 
 absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std::string& name) {
@@ -207,8 +215,8 @@ absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std:
 }
 
 absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name,
-                                                            const std::string& part) {
-  return ReadWith([&](Connection& db) { return SelectCheckpointPart(db, name, part); });
+                                                            const std::string& part, int64_t position) {
+  return ReadWith([&](Connection& db) { return SelectCheckpointPart(db, name, part, position); });
 }
 
 }  // namespace calserve

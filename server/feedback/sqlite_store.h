@@ -48,7 +48,8 @@ class SqliteStore final : public Store {
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                               absl::Span<const CheckpointPart> parts) override;
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override;
-  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override;
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                 int64_t position) override;
   std::string deployment_id() const override { return deployment_id_; }
 
  private:

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,7 +36,8 @@ bool Hold(const std::vector<AttributeRule>& rules, const Attributes& attributes)
 
 // Which rows of the log to read.
 struct LogSelection {
-  int64_t after_position = 0;
+  int64_t after_position = 0;                                       // position > after_position
+  int64_t before_position = std::numeric_limits<int64_t>::max();  // position < before_position
   std::optional<std::string> model;
   std::optional<int64_t> model_version;
   std::optional<int64_t> calibrator_version;
@@ -96,11 +98,10 @@ struct Checkpoint {
   std::string state;     // of the head
 };
 
-// What every engine can keep in one row, with room for the rest of it: SQLite's and PostgreSQL's limits are
-// 1 GB.
-inline constexpr int64_t kMaxCheckpointRowBytes = 900'000'000;
+// Of one part's state, which is in memory while it is written or read.
+inline constexpr int64_t kMaxCheckpointPartBytes = 900'000'000;
 
-// A part of a checkpoint that is saved.
+// A part of a checkpoint that is saved. Its name and position decide what its state says.
 struct CheckpointPart {
   std::string name;
   int64_t position = 0;                          // of the last that was folded into it
@@ -135,7 +136,8 @@ class Store {
                                                             absl::Time now) = 0;
 
   virtual absl::StatusOr<LogHead> Head() = 0;
-  // At most `limit` rows in the order of position.
+  // At most `limit` rows in the order of position. Both look at every row between the selection's positions
+  // until they have enough, and stop for nothing: where few may be selected, log_pages.h has the loop.
   virtual absl::StatusOr<std::vector<ScoredLabel>> Read(const LogSelection& selection, int64_t limit) = 0;
   // The newest `limit` rows, in the order of position.
   virtual absl::StatusOr<std::vector<ScoredLabel>> ReadNewest(const LogSelection& selection,
@@ -176,16 +178,17 @@ class Store {
   // Those at `position` or after, in the order of position.
   virtual absl::StatusOr<std::vector<Acknowledgement>> ListAcknowledgements(int64_t position) = 0;
 
-  // Replaces the checkpoint `name` by that head and exactly those parts, in one transaction. A part's `state`
-  // is called within it, one after the other, and must not use the store. FAILED_PRECONDITION, and nothing is
-  // changed, where the store does not have a part without state at its position.
+  // Replaces the checkpoint `name` by that head and exactly those parts; what was there before stays until
+  // all of it is written, whatever happens. Parts are written one after the other, in pieces, and other
+  // writers wait for one piece at most; a part's `state` is called meanwhile. FAILED_PRECONDITION, and the
+  // one before stays, where the store does not have a part without state at its position.
   virtual absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                                       absl::Span<const CheckpointPart> parts) = 0;
   // The head; nullopt if there is none.
   virtual absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) = 0;
-  // The state of a part; NOT_FOUND if there is none.
-  virtual absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name,
-                                                         const std::string& part) = 0;
+  // The state of a part at that position; NOT_FOUND if there is none.
+  virtual absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                         int64_t position) = 0;
 
   // A random id made with the store, the same for its life: tickets are bound to it.
   virtual std::string deployment_id() const = 0;

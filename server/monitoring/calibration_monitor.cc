@@ -2,8 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <deque>
-#include <map>
 #include <thread>
 #include <utility>
 
@@ -13,7 +11,10 @@
 #include "absl/types/span.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/base/wake_up.h"
 #include "server/monitoring/fold_checkpoint.h"
+#include "server/monitoring/folded_log.h"
+#include "server/monitoring/shadow_reader.h"
 #include "server/monitoring/steady_time.h"
 #include "server/monitoring/window_fold.h"
 
@@ -26,28 +27,6 @@ constexpr size_t kFoldChunk = 256;
 // Between attempts to read a log that fails.
 constexpr absl::Duration kMinBackoff = absl::Milliseconds(20);
 constexpr absl::Duration kMaxBackoff = absl::Seconds(5);
-
-// Labels before its first one that a new shadow is scored on, the newest: some 50 ms.
-constexpr int64_t kShadowRows = 10'000;
-
-struct ScoredRow {
-  MonitorKey key;
-  int64_t position = 0;
-  WindowLabel label;
-  absl::Time issued_at;
-  const Attributes* attributes = nullptr;                   // of the row that was read
-  std::vector<std::pair<MonitorKey, WindowLabel>> shadows;  // what others would have said
-};
-
-// What the counts of a window's sets are of.
-std::vector<WindowReport::SetCoverage> CoverageOf(absl::Span<const SetThreshold> thresholds,
-                                                  const WindowMetrics& metrics) {
-  std::vector<WindowReport::SetCoverage> coverage;
-  for (size_t slot = 0; slot < std::min<size_t>(thresholds.size(), LabelExtras::kSets); ++slot) {
-    if (metrics.sets[slot].n > 0) coverage.push_back({thresholds[slot], metrics.sets[slot]});
-  }
-  return coverage;
-}
 
 class Monitor final : public CalibrationMonitor {
  public:
@@ -83,25 +62,24 @@ class Monitor final : public CalibrationMonitor {
   absl::StatusOr<std::vector<ScoredRow>> Score(const std::vector<ScoredLabel>& rows);
   // Follows the source: lets shadows go, and reads what new ones have missed.
   absl::Status FollowShadows();
-  absl::StatusOr<ShadowFold::Entry> ReadShadow(const ShadowCalibrator& shadow, int64_t position);
-  void Fold(absl::Span<const ScoredRow> rows);
-  void AdvanceTo(int64_t position);
-  // Those that the store has, up to that position.
-  void ReplayAcknowledgements(int64_t position) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void CountArrival(const ScoredRow& row) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Changes what is folded, and tells who waits for a position.
+  template <typename Change>
+  void Advance(Change change);
   // Of keys that were restored, so that they are known before the next label. Where the lookup cannot tell
   // now they come with that label.
   void FindThresholds(const std::vector<WindowFold::HeldKey>& held);
   void RememberThresholds(const MonitorKey& key, absl::Span<const SetThreshold> thresholds);
-  // Empty where none are known.
-  absl::Span<const SetThreshold> ThresholdsOf(const MonitorKey& key) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void TellFolded();
   void CheckpointIfDue();
   // False once the monitor is being destroyed.
   bool WaitForRows();
-  bool Pause(absl::Duration duration);
 
-  bool checkpoint_pending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return position_ != checkpointed_; }
+  bool checkpoint_pending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return folded_->position() != checkpointed_;
+  }
+  bool catching_up() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return folded_->position() < end_at_start_;
+  }
 
   const MonitoringOptions options_;
   Store& store_;
@@ -120,24 +98,14 @@ class Monitor final : public CalibrationMonitor {
 
   mutable Mutex mu_;
   CondVar advanced_;  // for WaitForPosition
-  std::unique_ptr<WindowFold> fold_ ABSL_GUARDED_BY(mu_) ABSL_PT_GUARDED_BY(mu_);
-  std::deque<Acknowledgement> to_replay_ ABSL_GUARDED_BY(mu_);  // from before the start; by position
-  int64_t position_ ABSL_GUARDED_BY(mu_) = 0;
+  std::unique_ptr<FoldedLog> folded_ ABSL_GUARDED_BY(mu_) ABSL_PT_GUARDED_BY(mu_);
   int64_t end_at_start_ ABSL_GUARDED_BY(mu_) = 0;  // of the log
   int64_t checkpointed_ ABSL_GUARDED_BY(mu_) = 0;  // position of the checkpoint in the store
-  std::map<MonitorKey, LabelArrivals> arrivals_ ABSL_GUARDED_BY(mu_);  // of keys that are held
-  // That counts of sets are of, of keys that are held; a calibrator version's never change.
-  std::map<MonitorKey, std::vector<SetThreshold>> thresholds_ ABSL_GUARDED_BY(mu_);
-  ShadowFold shadows_ ABSL_GUARDED_BY(mu_);
-  int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;
   absl::Status restored_ ABSL_GUARDED_BY(mu_);
   absl::Status log_ ABSL_GUARDED_BY(mu_);
   absl::Status checkpoint_ ABSL_GUARDED_BY(mu_);
 
-  Mutex wake_mu_;  // Apart from mu_, so that Notify waits for no fold.
-  CondVar wake_;   // for the folder
-  bool notified_ ABSL_GUARDED_BY(wake_mu_) = false;
-  bool stopping_ ABSL_GUARDED_BY(wake_mu_) = false;
+  WakeUp wake_up_;  // Apart from mu_, so that Notify waits for no fold.
 
   Mutex source_mu_;
   ShadowSource shadow_source_ ABSL_GUARDED_BY(source_mu_);
@@ -149,11 +117,7 @@ class Monitor final : public CalibrationMonitor {
 };
 
 Monitor::~Monitor() {
-  {
-    MutexLock lock(&wake_mu_);
-    stopping_ = true;
-    wake_.Signal();
-  }
+  wake_up_.Stop();
   if (!folder_.joinable()) return;
   folder_.join();
   SaveCheckpoint().IgnoreError();  // Without it the next start folds more rows again.
@@ -175,12 +139,11 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
   const std::vector<WindowFold::HeldKey> held = fold->held();
   {
     MutexLock lock(&mu_);
-    fold_ = std::move(fold);
     end_at_start_ = log_end;
     restored_ = restored.status();
-    position_ = checkpointed_ = restored.value_or(0);
-    to_replay_.assign(acknowledgements.begin(), acknowledgements.end());
-    ReplayAcknowledgements(position_);
+    checkpointed_ = restored.value_or(0);
+    folded_ = std::make_unique<FoldedLog>(std::move(fold), checkpointed_, acknowledgements,
+                                          options_.max_keys, counted_since_);
   }
   FindThresholds(held);
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;
@@ -198,25 +161,22 @@ void Monitor::FoldLog() {
     }
     CheckpointIfDue();
     if (!more.ok()) {
-      if (!Pause(backoff)) return;
+      if (!wake_up_.Pause(backoff)) return;
       backoff = std::min(2 * backoff, kMaxBackoff);
       continue;
     }
     backoff = kMinBackoff;
-    if (*more ? !Pause(absl::ZeroDuration()) : !WaitForRows()) return;
+    if (*more ? !wake_up_.Pause(absl::ZeroDuration()) : !WaitForRows()) return;
   }
 }
 
 absl::StatusOr<bool> Monitor::FoldBatch() {
-  {
-    MutexLock lock(&wake_mu_);
-    notified_ = false;  // What is appended from here on notifies again.
-  }
+  wake_up_.Clear();  // What is appended from here on notifies again.
   RETURN_IF_ERROR(FollowShadows());
   LogSelection after;
   {
     MutexLock lock(&mu_);
-    after.after_position = position_;
+    after.after_position = folded_->position();
   }
   ASSIGN_OR_RETURN(const LogHead head, store_.Head());
   if (head.next_position - 1 <= after.after_position) return false;
@@ -226,10 +186,12 @@ absl::StatusOr<bool> Monitor::FoldBatch() {
     MutexLock lock(&mu_);
     log_ = absl::OkStatus();  // Before the positions are seen to advance.
   }
-  for (size_t i = 0; i < scored.size(); i += kFoldChunk) Fold(absl::MakeSpan(scored).subspan(i, kFoldChunk));
+  for (size_t i = 0; i < scored.size(); i += kFoldChunk) {
+    Advance([&](FoldedLog& folded) { folded.Fold(absl::MakeConstSpan(scored).subspan(i, kFoldChunk)); });
+  }
   const bool more = static_cast<int>(rows.size()) == options_.read_batch;
   // Positions that are missing up to the head were deleted by retention.
-  if (!more) AdvanceTo(head.next_position - 1);
+  if (!more) Advance([&](FoldedLog& folded) { folded.AdvanceTo(head.next_position - 1); });
   TellFolded();
   return more;
 }
@@ -282,69 +244,35 @@ absl::Status Monitor::FollowShadows() {
   int64_t position = 0;
   {
     MutexLock lock(&mu_);
-    shadows_.KeepOnly(shadows);
-    position = position_;
+    folded_->shadows().KeepOnly(shadows);
+    position = folded_->position();
     for (const ShadowCalibrator& shadow : shadows) {
-      if (shadows_.Find(shadow.key) == nullptr) added.push_back(shadow);
+      if (folded_->shadows().Find(shadow.key) == nullptr) added.push_back(shadow);
     }
   }
   for (const ShadowCalibrator& shadow : added) {
-    ASSIGN_OR_RETURN(ShadowFold::Entry entry, ReadShadow(shadow, position));
+    std::unique_ptr<RollingWindows> windows;
+    {
+      MutexLock lock(&mu_);
+      ASSIGN_OR_RETURN(windows, folded_->fold().NewWindows(shadow.key));
+    }
+    ASSIGN_OR_RETURN(ShadowFold::Entry entry,
+                     ReadShadow(store_, scorer_, shadow, std::move(windows), position,
+                                [this] { return wake_up_.Pause(absl::ZeroDuration()); }));
     MutexLock lock(&mu_);
-    shadows_.Add(std::move(entry));
+    folded_->shadows().Add(std::move(entry));
   }
   shadow_list_ = std::move(list);
   TellFolded();
   return absl::OkStatus();
 }
 
-absl::StatusOr<ShadowFold::Entry> Monitor::ReadShadow(const ShadowCalibrator& shadow, int64_t position) {
-  ShadowFold::Entry entry;
-  entry.shadow = shadow;
-  {
-    MutexLock lock(&mu_);
-    ASSIGN_OR_RETURN(entry.windows, fold_->NewWindows(shadow.key));
-  }
-  LogSelection selection;
-  selection.after_position = shadow.after_position;
-  selection.model = shadow.key.model;
-  selection.model_version = shadow.key.model_version;
-  ASSIGN_OR_RETURN(const std::vector<ScoredLabel> rows, store_.ReadNewest(selection, kShadowRows));
-  entry.truncated = static_cast<int64_t>(rows.size()) == kShadowRows;
-  for (const ScoredLabel& row : rows) {
-    if (row.position > position) break;  // Folded with the others.
-    const std::optional<WindowLabel> label = scorer_.ScoreAs(row, *shadow.calibrator);
-    if (!label.has_value() || !entry.windows->Push(*label).ok()) continue;
-    entry.label_position = row.position;
-  }
-  return entry;
-}
-
-void Monitor::Fold(absl::Span<const ScoredRow> rows) {
+template <typename Change>
+void Monitor::Advance(Change change) {
   MutexLock folding(&fold_mu_);
   MutexLock lock(&mu_);
-  for (const ScoredRow& row : rows) {
-    ReplayAcknowledgements(row.position - 1);
-    const bool counted = fold_->Fold(row.key, row.position, row.label, *row.attributes).ok();
-    if (counted) CountArrival(row);
-    skipped_ += counted ? 0 : 1;
-    for (const auto& [key, label] : row.shadows) {
-      ShadowFold::Entry* const shadow = shadows_.Find(key);
-      if (shadow != nullptr && shadow->windows->Push(label).ok()) shadow->label_position = row.position;
-    }
-  }
-  position_ = rows.back().position;
-  ReplayAcknowledgements(position_);
+  change(*folded_);
   advanced_.SignalAll();
-}
-
-void Monitor::CountArrival(const ScoredRow& row) {
-  const absl::Duration delay = absl::FromUnixMicros(row.label.time_micros) - row.issued_at;
-  arrivals_[row.key].Add(row.label.served.confidence, delay, row.issued_at >= counted_since_);
-  if (static_cast<int>(arrivals_.size()) <= options_.max_keys) return;
-  std::erase_if(arrivals_, [this](const auto& key) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return fold_->LabelPosition(key.first) == 0;  // It made room.
-  });
 }
 
 void Monitor::FindThresholds(const std::vector<WindowFold::HeldKey>& held) {
@@ -360,36 +288,7 @@ void Monitor::RememberThresholds(const MonitorKey& key, absl::Span<const SetThre
   if (thresholds.empty() || key == thresholds_known_of_) return;
   thresholds_known_of_ = key;
   MutexLock lock(&mu_);
-  if (thresholds_.size() >= 2 * static_cast<size_t>(options_.max_keys)) {
-    std::erase_if(thresholds_, [this](const auto& known) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-      return fold_->LabelPosition(known.first) == 0;  // It made room.
-    });
-  }
-  const absl::Span<const SetThreshold> counted = thresholds.subspan(0, LabelExtras::kSets);
-  thresholds_.insert_or_assign(key, std::vector<SetThreshold>(counted.begin(), counted.end()));
-}
-
-absl::Span<const SetThreshold> Monitor::ThresholdsOf(const MonitorKey& key) const {
-  const ShadowFold::Entry* const shadow = shadows_.Find(key);
-  if (shadow != nullptr) return shadow->shadow.calibrator->spec().set_thresholds;
-  const auto known = thresholds_.find({key.model, key.model_version, key.calibrator_version});
-  return known == thresholds_.end() ? absl::Span<const SetThreshold>() : known->second;
-}
-
-void Monitor::ReplayAcknowledgements(int64_t position) {
-  for (; !to_replay_.empty() && to_replay_.front().position <= position; to_replay_.pop_front()) {
-    const Acknowledgement& at = to_replay_.front();
-    fold_->Acknowledge({at.model, at.model_version, at.calibrator_version, {at.slice_key, at.slice_value}},
-                       {at.position, absl::ToUnixMicros(at.time)});
-  }
-}
-
-void Monitor::AdvanceTo(int64_t position) {
-  MutexLock folding(&fold_mu_);
-  MutexLock lock(&mu_);
-  position_ = std::max(position_, position);
-  ReplayAcknowledgements(position_);
-  advanced_.SignalAll();
+  folded_->SetThresholds(key, thresholds);
 }
 
 void Monitor::CheckpointIfDue() {
@@ -404,29 +303,10 @@ bool Monitor::WaitForRows() {
     MutexLock lock(&mu_);
     if (checkpoint_pending()) checkpoint_due = next_checkpoint_;
   }
-  MutexLock lock(&wake_mu_);
-  while (!stopping_ && !notified_) {
-    const absl::Duration left = checkpoint_due - SteadyNow();
-    if (left <= absl::ZeroDuration()) break;
-    wake_.WaitFor(&wake_mu_, left);
-  }
-  return !stopping_;
+  return wake_up_.Wait(checkpoint_due - SteadyNow());
 }
 
-bool Monitor::Pause(absl::Duration duration) {
-  const absl::Duration end = SteadyNow() + duration;
-  MutexLock lock(&wake_mu_);
-  for (absl::Duration left = duration; !stopping_ && left > absl::ZeroDuration(); left = end - SteadyNow()) {
-    wake_.WaitFor(&wake_mu_, left);
-  }
-  return !stopping_;
-}
-
-void Monitor::Notify() {
-  MutexLock lock(&wake_mu_);
-  notified_ = true;
-  wake_.Signal();
-}
+void Monitor::Notify() { wake_up_.Notify(); }
 
 absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::string& window) {
   const auto it = std::find(options_.windows.begin(), options_.windows.end(), window);
@@ -434,47 +314,27 @@ absl::StatusOr<WindowReport> Monitor::Report(const MonitorKey& key, const std::s
     return absl::InvalidArgumentError(absl::StrCat("no window is called \"", window, "\"; there are ",
                                                    absl::StrJoin(options_.windows, ", ")));
   }
-  WindowReport report;
-  report.key = key;
-  report.window = window;
-  const int64_t clock_micros = absl::ToUnixMicros(clock_.Now());
+  const int64_t now_micros = absl::ToUnixMicros(clock_.Now());
   MutexLock lock(&mu_);
-  const int64_t now_micros = std::max(clock_micros, fold_->last_time_micros());
-  const int window_index = static_cast<int>(it - options_.windows.begin());
-  ShadowFold::Entry* const shadow = shadows_.Find(key);
-  WindowMetrics metrics = shadow != nullptr ? shadow->windows->Report(window_index, now_micros)
-                                            : fold_->Report(key, window_index, now_micros);
-  report.position = position_;
-  report.label_position = shadow != nullptr ? shadow->label_position : fold_->LabelPosition(key);
-  if (shadow != nullptr) report.shadow_after = shadow->shadow.after_position;
-  report.alarm = fold_->Alarm(key);
-  report.counted_since = counted_since_;
-  const auto arrivals = arrivals_.find(key);
-  if (arrivals != arrivals_.end()) report.arrivals = arrivals->second.summary();
-  report.time = absl::FromUnixMicros(now_micros);
-  report.set_coverage = CoverageOf(ThresholdsOf(key), metrics);
-  report.weighted = metrics.weighted;
-  report.served = std::move(metrics.served);
-  report.uncalibrated = std::move(metrics.uncalibrated);
-  report.catching_up = position_ < end_at_start_;
-  report.truncated = metrics.truncated || (shadow != nullptr && shadow->truncated);
+  WindowReport report =
+      folded_->Report(key, static_cast<int>(it - options_.windows.begin()), window, now_micros);
+  report.catching_up = catching_up();
   return report;
 }
 
 AlarmStatus Monitor::Alarm(const MonitorKey& key) const {
   MutexLock lock(&mu_);
-  return fold_->Alarm(key);
+  return folded_->fold().Alarm(key);
 }
 
 SliceTable Monitor::Slices(const std::string& model) const {
   MutexLock lock(&mu_);
-  return fold_->Slices(model);
+  return folded_->fold().Slices(model);
 }
 
 LabelArrivals::Summary Monitor::Arrivals(const MonitorKey& key) const {
   MutexLock lock(&mu_);
-  const auto arrivals = arrivals_.find(key);
-  return arrivals == arrivals_.end() ? LabelArrivals::Summary() : arrivals->second.summary();
+  return folded_->Arrivals(key);
 }
 
 absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
@@ -487,23 +347,18 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
     at.time = absl::FromUnixMicros(absl::ToUnixMicros(clock_.Now()));
     {
       MutexLock lock(&mu_);
-      at.position = position_;
-      if (position_ < end_at_start_) {
+      at.position = folded_->position();
+      if (catching_up()) {
         return absl::UnavailableError(absl::StrCat(
-            "the monitor has read ", position_, " of the ", end_at_start_,
+            "the monitor has read ", at.position, " of the ", end_at_start_,
             " labels that were there at the start, and knows only then what there is to acknowledge; retry"));
       }
-      if (!fold_->Alarm(key).raised.has_value()) {
-        return absl::FailedPreconditionError(
-            absl::StrCat("model '", key.model, "' version ", key.model_version, " calibrator ",
-                         key.calibrator_version, key.slice.whole() ? "" : " slice ", key.slice.key,
-                         key.slice.whole() ? "" : "=", key.slice.value, " has no alarm to acknowledge"));
-      }
+      RETURN_IF_ERROR(folded_->CheckAcknowledgeable(key));
     }
     RETURN_IF_ERROR(store_.AddAcknowledgement(at));
     MutexLock lock(&mu_);
-    fold_->Acknowledge(key, {at.position, absl::ToUnixMicros(at.time)});
-    status = fold_->Alarm(key);
+    folded_->Acknowledge(at);
+    status = folded_->fold().Alarm(key);
   }
   TellFolded();
   return status;
@@ -511,20 +366,19 @@ absl::StatusOr<AlarmStatus> Monitor::AcknowledgeAlarm(const MonitorKey& key) {
 
 KeyRevision Monitor::Revision(const MonitorKey& key) const {
   MutexLock lock(&mu_);
-  const ShadowFold::Entry* const shadow = shadows_.Find(key);
-  if (shadow != nullptr) return {shadow->label_position, 0};
-  return {fold_->LabelPosition(key), fold_->Alarm(key).acknowledgements};
+  return folded_->Revision(key);
 }
 
 MonitorState Monitor::state() const {
   MutexLock lock(&mu_);
   MonitorState state;
-  state.position = position_;
-  state.catching_up = position_ < end_at_start_;
-  state.keys = fold_->keys();
-  state.slices = fold_->slices();
-  state.window_bytes = fold_->bytes();
-  state.skipped = skipped_;
+  const WindowFold& fold = folded_->fold();
+  state.position = folded_->position();
+  state.catching_up = catching_up();
+  state.keys = fold.keys();
+  state.slices = fold.slices();
+  state.window_bytes = fold.bytes();
+  state.skipped = folded_->skipped();
   state.restored = restored_;
   state.log = log_;
   state.checkpoint = checkpoint_;
@@ -539,7 +393,7 @@ void Monitor::SetOnFold(std::function<void()> on_fold) {
 bool Monitor::WaitForPosition(int64_t position, absl::Duration timeout) {
   const absl::Duration end = SteadyNow() + timeout;
   MutexLock lock(&mu_);
-  while (position_ < position) {
+  while (folded_->position() < position) {
     const absl::Duration left = end - SteadyNow();
     if (left <= absl::ZeroDuration()) return false;
     advanced_.WaitFor(&mu_, left);
@@ -553,11 +407,12 @@ absl::Status Monitor::SaveCheckpoint() {
   {
     MutexLock lock(&mu_);
     if (!checkpoint_pending()) return absl::OkStatus();
-    head = {position_, fold_->SerializeHead(), fold_->SerializeSlices(), fold_->held()};
+    const WindowFold& fold = folded_->fold();
+    head = {folded_->position(), fold.SerializeHead(), fold.SerializeSlices(), fold.held()};
   }
   const absl::Status status = stored_.Save(head, [this](const MonitorKey& key) {
     MutexLock lock(&mu_);
-    return fold_->StateOf(key);
+    return folded_->fold().StateOf(key);
   });
   MutexLock lock(&mu_);
   checkpoint_ = status;

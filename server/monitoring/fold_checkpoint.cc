@@ -11,7 +11,7 @@ namespace {
 
 constexpr char kName[] = "monitoring";
 // Of the fold's bytes, and of what a label counts as: raise it when either changes.
-constexpr int32_t kSchemaVersion = 4;
+constexpr int32_t kSchemaVersion = 5;
 constexpr char kSlicesName[] = "slices";
 constexpr int32_t kSlicesSchemaVersion = 1;
 
@@ -38,8 +38,8 @@ absl::StatusOr<int64_t> FoldCheckpoint::Restore(int64_t log_end, WindowFold& fol
     return absl::FailedPreconditionError(
         absl::StrCat("the checkpoint is at position ", checkpoint->position, "; the log ends at ", log_end));
   }
-  RETURN_IF_ERROR(fold.Restore(checkpoint->state, [this](const MonitorKey& key) {
-    return store_.LoadCheckpointPart(kName, PartName(key));
+  RETURN_IF_ERROR(fold.Restore(checkpoint->state, [this](const WindowFold::HeldKey& held) {
+    return store_.LoadCheckpointPart(kName, PartName(held.key), held.label_position);
   }));
   for (const WindowFold::HeldKey& held : fold.held()) stored_.emplace(held.key, held.label_position);
   return checkpoint->position;

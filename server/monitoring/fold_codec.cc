@@ -46,6 +46,14 @@ void FoldWriter::Text(absl::string_view text) {
   bytes_.append(text.data(), text.size());
 }
 
+void FoldWriter::Key(const MonitorKey& key) {
+  Text(key.model);
+  Integer(key.model_version);
+  Integer(key.calibrator_version);
+  Text(key.slice.key);
+  Text(key.slice.value);
+}
+
 std::string FoldWriter::Finish() && {
   Integer(static_cast<int64_t>(Checksum(bytes_)));
   return std::move(bytes_);
@@ -70,6 +78,19 @@ absl::StatusOr<absl::string_view> FoldReader::Text() {
   const absl::string_view text = rest_.substr(0, static_cast<size_t>(size));
   rest_.remove_prefix(text.size());
   return text;
+}
+
+absl::StatusOr<MonitorKey> FoldReader::Key() {
+  MonitorKey key;
+  ASSIGN_OR_RETURN(const absl::string_view model, Text());
+  key.model = std::string(model);
+  ASSIGN_OR_RETURN(key.model_version, Integer());
+  ASSIGN_OR_RETURN(key.calibrator_version, Integer());
+  ASSIGN_OR_RETURN(const absl::string_view slice_key, Text());
+  key.slice.key = std::string(slice_key);
+  ASSIGN_OR_RETURN(const absl::string_view slice_value, Text());
+  key.slice.value = std::string(slice_value);
+  return key;
 }
 
 absl::Status FoldReader::Finish() const { return sound_ && rest_.empty() ? absl::OkStatus() : Damaged(); }

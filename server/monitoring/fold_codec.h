@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "server/monitoring/monitor_key.h"
 
 namespace calserve {
 
@@ -15,6 +16,7 @@ class FoldWriter final {
  public:
   void Integer(int64_t value);
   void Text(absl::string_view text);
+  void Key(const MonitorKey& key);
   std::string Finish() &&;
 
  private:
@@ -28,6 +30,7 @@ class FoldReader final {
   explicit FoldReader(absl::string_view bytes);
   absl::StatusOr<int64_t> Integer();
   absl::StatusOr<absl::string_view> Text();
+  absl::StatusOr<MonitorKey> Key();
   // Everything was read.
   absl::Status Finish() const;
 

@@ -12,12 +12,12 @@ namespace calserve {
 namespace {
 
 absl::Status CheckKeyBytes(const MonitoringOptions& options, const WindowFold& fold) {
-  if (fold.max_key_bytes() <= kMaxCheckpointRowBytes) return absl::OkStatus();
+  if (fold.max_key_bytes() <= kMaxCheckpointPartBytes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
       "window_max_labels = ", options.window_max_labels,
       " with windows = ", absl::StrJoin(options.windows, ","), " takes up to ", fold.max_key_bytes(),
-      " bytes a key, of which the store keeps at most ", kMaxCheckpointRowBytes,
-      " in a row: lower window_max_labels or the labels of windows, at 40 bytes a label"));
+      " bytes a key, of which a checkpoint keeps at most ", kMaxCheckpointPartBytes,
+      ": lower window_max_labels or the labels of windows, at 40 bytes a label"));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace calserve {
 struct MonitoringOptions {
   std::vector<std::string> windows = {"last_1000", "last_10000", "last_1h", "last_24h", "decay_1h"};
   int bins = kDefaultBins;
-  // Of one key's ring, 32 or 40 bytes each: a full one must fit a row of the store (kMaxCheckpointRowBytes).
+  // Of one key's ring, 32 or 40 bytes each: a full one must fit a checkpoint (kMaxCheckpointPartBytes).
   int64_t window_max_labels = 1'000'000;
   // (model, version, calibrator version) held; the one longest without a label goes first. All of them full
   // are 768 MB, or 960.

@@ -59,13 +59,26 @@ CalibrationAlarm WindowFold::NewAlarm(const MonitorKey& key, const SliceTable& t
   return CalibrationAlarm::Create(ShareOf(key.slice, table, model)).value_or(CalibrationAlarm());
 }
 
+CalibrationAlarm WindowFold::TakeAlarm(const MonitorKey& key, const SliceTable& table) {
+  std::optional<CalibrationAlarm> latched = latched_.Take(key);
+  return latched.has_value() ? *std::move(latched) : NewAlarm(key, table);
+}
+
+bool WindowFold::GoesOn(const MonitorKey& key, const SliceTable& table, const CalibrationAlarm& alarm) const {
+  const std::optional<AlarmOptions> model = config_.alarm_options(key.model);
+  if (!model.has_value() || ShareOf(key.slice, table, *model) == alarm.options()) return true;
+  const bool share_alone =
+      key.slice.whole() && alarm.options() == ShareOfWhole(*model, /*sliced=*/table.empty());
+  return share_alone && alarm.raised();
+}
+
 absl::StatusOr<WindowFold::Keys::iterator> WindowFold::FindOrAdd(const MonitorKey& key) {
   if (last_ != keys_.end() && last_->first == key) return last_;
   if (auto it = keys_.find(key); it != keys_.end()) return it;
   ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows(key));
   SliceTable& table = tables_.try_emplace(key.model, Slices(key.model)).first->second;
   ++whole_keys_;
-  return keys_.emplace(key, KeyState{0, std::move(windows), NewAlarm(key, table), {}, &table}).first;
+  return keys_.emplace(key, KeyState{0, std::move(windows), CalibrationAlarm(), {}, &table}).first;
 }
 
 absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const WindowLabel& label,
@@ -80,6 +93,7 @@ absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const Win
     last_ = keys_.end();
     return status;
   }
+  if (added) it->second.alarm = TakeAlarm(key, *it->second.table);
   it->second.label_position = position;
   it->second.alarm.Push(label.served.confidence, label.served.correct, {position, label.time_micros});
   last_ = it;
@@ -115,7 +129,7 @@ absl::StatusOr<WindowFold::KeyState*> WindowFold::FindOrAddSlice(Keys::iterator 
     if (whole->second.table->NumberOf(each) == number) key.slice = each;
   }
   ASSIGN_OR_RETURN(std::unique_ptr<RollingWindows> windows, NewWindows(key));
-  CalibrationAlarm alarm = NewAlarm(key, *whole->second.table);
+  CalibrationAlarm alarm = TakeAlarm(key, *whole->second.table);
   slice = &keys_.emplace(key, KeyState{0, std::move(windows), std::move(alarm)}).first->second;
   return slice;
 }
@@ -126,8 +140,11 @@ void WindowFold::MakeRoom() {
     const bool older = oldest == keys_.end() || it->second.label_position < oldest->second.label_position;
     if (it->first.slice.whole() && older) oldest = it;
   }
-  const size_t slices = oldest->second.slices.size();
-  keys_.erase(oldest, std::next(oldest, static_cast<std::ptrdiff_t>(slices) + 1));
+  const auto end = std::next(oldest, static_cast<std::ptrdiff_t>(oldest->second.slices.size()) + 1);
+  for (auto it = oldest; it != end; ++it) {
+    if (it->second.alarm.raised()) latched_.Keep(it->first, it->second.label_position, it->second.alarm);
+  }
+  keys_.erase(oldest, end);
   --whole_keys_;
 }
 
@@ -138,13 +155,14 @@ WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_m
 }
 
 AlarmStatus WindowFold::Alarm(const MonitorKey& key) const {
-  const auto it = keys_.find(key);
-  return it == keys_.end() ? NewAlarm(key, Slices(key.model)).Status() : it->second.alarm.Status();
+  if (const auto it = keys_.find(key); it != keys_.end()) return it->second.alarm.Status();
+  const CalibrationAlarm* const latched = latched_.Find(key);
+  return latched != nullptr ? latched->Status() : NewAlarm(key, Slices(key.model)).Status();
 }
 
 bool WindowFold::Acknowledge(const MonitorKey& key, const LogPoint& at) {
   const auto it = keys_.find(key);
-  return it != keys_.end() && it->second.alarm.Acknowledge(at);
+  return it != keys_.end() ? it->second.alarm.Acknowledge(at) : latched_.Acknowledge(key, at);
 }
 
 int64_t WindowFold::LabelPosition(const MonitorKey& key) const {
@@ -172,14 +190,11 @@ std::string WindowFold::SerializeHead() const {
   WriteTables(writer);
   writer.Integer(static_cast<int64_t>(keys_.size()));
   for (const auto& [key, state] : keys_) {
-    writer.Text(key.model);
-    writer.Integer(key.model_version);
-    writer.Integer(key.calibrator_version);
-    writer.Text(key.slice.key);
-    writer.Text(key.slice.value);
+    writer.Key(key);
     writer.Integer(state.label_position);
     writer.Text(state.alarm.Serialize());
   }
+  latched_.Write(writer);
   return std::move(writer).Finish();
 }
 
@@ -227,16 +242,8 @@ absl::StatusOr<WindowFold::Keys> WindowFold::ReadKeys(FoldReader& reader) const 
   ASSIGN_OR_RETURN(const int64_t count, reader.Integer());
   Keys keys;
   for (int64_t i = 0; i < count; ++i) {
-    MonitorKey key;
     KeyState state;
-    ASSIGN_OR_RETURN(const absl::string_view model, reader.Text());
-    key.model = std::string(model);
-    ASSIGN_OR_RETURN(key.model_version, reader.Integer());
-    ASSIGN_OR_RETURN(key.calibrator_version, reader.Integer());
-    ASSIGN_OR_RETURN(const absl::string_view slice_key, reader.Text());
-    key.slice.key = std::string(slice_key);
-    ASSIGN_OR_RETURN(const absl::string_view slice_value, reader.Text());
-    key.slice.value = std::string(slice_value);
+    ASSIGN_OR_RETURN(MonitorKey key, reader.Key());
     ASSIGN_OR_RETURN(state.label_position, reader.Integer());
     ASSIGN_OR_RETURN(const absl::string_view alarm, reader.Text());
     ASSIGN_OR_RETURN(state.alarm, CalibrationAlarm::Deserialize(alarm));
@@ -246,7 +253,7 @@ absl::StatusOr<WindowFold::Keys> WindowFold::ReadKeys(FoldReader& reader) const 
 }
 
 absl::Status WindowFold::Restore(
-    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of) {
+    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of) {
   FoldReader reader(head);
   ASSIGN_OR_RETURN(const absl::string_view fingerprint, reader.Text());
   if (fingerprint != config_.Fingerprint()) {
@@ -256,22 +263,27 @@ absl::Status WindowFold::Restore(
   ASSIGN_OR_RETURN(const int64_t last_time_micros, reader.Integer());
   ASSIGN_OR_RETURN(auto tables, ReadTables(reader));
   ASSIGN_OR_RETURN(Keys keys, ReadKeys(reader));
+  ASSIGN_OR_RETURN(LatchedAlarms latched, LatchedAlarms::Read(reader));
   RETURN_IF_ERROR(reader.Finish());
   for (const auto& [key, state] : keys) {
     if (!key.slice.whole() && !keys.contains({key.model, key.model_version, key.calibrator_version}))
       return absl::DataLossError("a slice without the whole model's windows");
   }
-  std::erase_if(keys, [&](const auto& held) {
-    const MonitorKey& key = held.first;
-    return !key.slice.whole() && !tables[key.model].NumberOf(key.slice).has_value();
+  const auto known = [&](const MonitorKey& key) {
+    return key.slice.whole() || tables[key.model].NumberOf(key.slice).has_value();
+  };
+  std::erase_if(keys, [&](const auto& held) { return !known(held.first); });
+  latched.KeepOnly([&](const MonitorKey& key, const CalibrationAlarm& alarm) {
+    return known(key) && GoesOn(key, tables[key.model], alarm);
   });
   for (auto& [key, state] : keys) {
-    ASSIGN_OR_RETURN(const std::string windows, windows_of(key));
+    ASSIGN_OR_RETURN(const std::string windows, windows_of({key, state.label_position}));
     ASSIGN_OR_RETURN(state.windows,
                      RollingWindows::Deserialize(windows, config_.windows, config_.bins, BoundOf(key)));
   }
   tables_ = std::move(tables);
   keys_ = std::move(keys);
+  latched_ = std::move(latched);
   last_ = keys_.end();
   last_time_micros_ = last_time_micros;
   Link();
@@ -284,13 +296,7 @@ void WindowFold::Link() {
   whole_keys_ = 0;
   for (auto& [key, state] : keys_) {
     SliceTable& table = tables_[key.model];
-    const std::optional<AlarmOptions> model = config_.alarm_options(key.model);
-    const bool changed = model.has_value() && ShareOf(key.slice, table, *model) != state.alarm.options();
-    const bool share_alone = changed && key.slice.whole() &&
-                             state.alarm.options() == ShareOfWhole(*model, /*sliced=*/table.empty());
-    if (changed && !(share_alone && state.alarm.Status().raised.has_value())) {
-      state.alarm = NewAlarm(key, table);
-    }
+    if (!GoesOn(key, table, state.alarm)) state.alarm = NewAlarm(key, table);
     if (key.slice.whole()) {
       whole = &state;
       ++whole_keys_;

@@ -16,6 +16,7 @@
 #include "calibration/calibration_alarm.h"
 #include "calibration/rolling_windows.h"
 #include "server/feedback/scored_label.h"
+#include "server/monitoring/latched_alarms.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/monitoring/slice_keys.h"
 #include "server/monitoring/slice_table.h"
@@ -45,9 +46,10 @@ struct WindowFoldConfig {
 // The windows and the alarm of every key, and of every slice of it: what CalibrationMonitor folds the log
 // into. A pure function of the rows folded, in the order of their positions, and of the acknowledgements
 // between them: neither time nor reports decide which keys are held. At most max_keys are; the one whose last
-// label lies furthest back in the log makes room, and its slices and its alarm go with it. Within a key, a
-// report evicts for good what is older than a last-T window at its time. A label costs O(windows), and once
-// more for each of its attributes that is sliced by. Not thread-safe.
+// label lies furthest back in the log makes room, and its slices with it. What of their alarms is raised then
+// stays (LatchedAlarms), and goes on with the key's next label. Within a key, a report evicts for good what is
+// older than a last-T window at its time. A label costs O(windows), and once more for each of its attributes
+// that is sliced by. Not thread-safe.
 class WindowFold final {
  public:
   static absl::StatusOr<std::unique_ptr<WindowFold>> Create(WindowFoldConfig config);
@@ -64,7 +66,7 @@ class WindowFold final {
   // Windows as the key's, without labels.
   absl::StatusOr<std::unique_ptr<RollingWindows>> NewWindows(const MonitorKey& key) const;
 
-  // As of the key's last label; of one without labels where it is not held.
+  // As of the key's last label; of one without labels where neither the key nor a latched alarm is held.
   AlarmStatus Alarm(const MonitorKey& key) const;
   // Takes the alarm of the key back, after the last row folded; false where none is raised.
   bool Acknowledge(const MonitorKey& key, const LogPoint& at);
@@ -78,7 +80,7 @@ class WindowFold final {
   // Of the model, also of calibrators that are not held any more.
   SliceTable Slices(const std::string& model) const;
 
-  // The state, in parts: a head, which has the alarms and the numbers of slices, and the windows of each key
+  // The state, in parts: a head, which has the alarms, the latched ones too, and the numbers of slices, and the windows of each key
   // and slice held. While a key's label_position stays, so do its windows, but for what reports evict: what
   // was stored of them before serves as well. Alarms, about 1.3 KB each, are written every time, since an
   // acknowledgement changes them without a label.
@@ -100,7 +102,7 @@ class WindowFold final {
   // Slices of a key that is declared otherwise now are dropped. FAILED_PRECONDITION for the state of another
   // configuration, DATA_LOSS for damaged bytes; the fold is empty then.
   absl::Status Restore(absl::string_view head,
-                       absl::FunctionRef<absl::StatusOr<std::string>(const MonitorKey&)> windows_of);
+                       absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of);
   // The numbers alone, into a fold that was just created; DATA_LOSS for damaged bytes, and nothing is
   // changed.
   absl::Status RestoreSlices(absl::string_view slices);
@@ -120,6 +122,10 @@ class WindowFold final {
       : config_(std::move(config)), empty_(std::move(empty)), last_(keys_.end()) {}
   int64_t BoundOf(const MonitorKey& key) const;
   CalibrationAlarm NewAlarm(const MonitorKey& key, const SliceTable& table) const;
+  // Of a key that is held from now on.
+  CalibrationAlarm TakeAlarm(const MonitorKey& key, const SliceTable& table);
+  // Whether an alarm that was read has the options that hold now.
+  bool GoesOn(const MonitorKey& key, const SliceTable& table, const CalibrationAlarm& alarm) const;
   absl::StatusOr<Keys::iterator> FindOrAdd(const MonitorKey& key);
   absl::Status FoldSlices(Keys::iterator whole, int64_t position, const WindowLabel& label,
                           const Attributes& attributes);
@@ -135,6 +141,7 @@ class WindowFold final {
   std::map<std::string, SliceTable> tables_;     // of every model that had a label
   Keys keys_;                                    // a whole key comes just before its slices
   int whole_keys_ = 0;
+  LatchedAlarms latched_;
   Keys::iterator last_;           // most rows are of the key of the row before
   std::vector<int64_t> numbers_;  // scratch
   int64_t last_time_micros_ = 0;

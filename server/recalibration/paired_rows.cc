@@ -8,7 +8,7 @@
 #include "calibration/stable_hash.h"
 #include "server/base/status_macros.h"
 #include "server/feedback/half_float.h"
-#include "server/recalibration/stored_rows.h"
+#include "server/feedback/log_pages.h"
 
 namespace calserve {
 namespace {

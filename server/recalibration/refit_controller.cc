@@ -15,6 +15,7 @@
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/recalibration/paired_rows.h"
+#include "server/recalibration/refit_observer.h"
 
 namespace calserve {
 namespace {
@@ -24,16 +25,6 @@ using Outcome = RefitAttempt::Outcome;
 using ModelVersion = std::pair<std::string, int64_t>;
 
 constexpr absl::Duration kFoldWait = absl::Seconds(1);
-
-// What a look found: the step, and what it was made of.
-struct Look {
-  CalibrationTarget target;
-  RefitPolicy policy;
-  int64_t incumbent = 0;
-  int64_t log_end = 0;
-  int64_t previous = 0;  // active before the incumbent
-  RefitStep step;
-};
 
 // Whoever asks the incumbent for prediction sets gets them of its successor too; without any, those that
 // FitCalibrator takes where nothing is said.
@@ -57,6 +48,7 @@ class Controller final : public RefitController {
         store_(store),
         clock_(clock),
         hooks_(std::move(hooks)),
+        observer_(registry, monitor, store, clock, hooks_.selection),
         shared_(std::make_shared<Shared>()),
         thread_([this] { Run(); }) {}
   ~Controller() override;
@@ -96,22 +88,19 @@ class Controller final : public RefitController {
   bool WaitUntilDue(absl::Time due);
   // Looks at every served version; returns when to look again without a label.
   absl::Time LookAtAll();
-  absl::StatusOr<Look> LookAt(const CalibrationTarget& target);
-  absl::StatusOr<std::optional<RefitAttempt>> LastAttempt(
-      const CalibrationTarget& target, int64_t incumbent,
-      const std::optional<CalibratorActivation>& activation);
-  int64_t LabelsMissing(const Look& look) const;
-  void Enqueue(const Look& look);
+  absl::StatusOr<RefitLook> LookAt(const CalibrationTarget& target);
+  int64_t LabelsMissing(const RefitLook& look) const;
+  void Enqueue(const RefitLook& look);
 
   // On the fit thread.
-  void Attempt(const Look& look);
-  absl::Status TryAttempt(const Look& look);
-  absl::StatusOr<CalibratorVersion> Candidate(const Look& look, const SplitLabels& split);
-  absl::Status JudgeCandidate(const Look& look, const CalibratorVersion& candidate, PairedLabels labels);
-  absl::Status Conclude(const Look& look, const RefitVerdict& verdict, RefitAttempt& attempt);
+  void Attempt(const RefitLook& look);
+  absl::Status TryAttempt(const RefitLook& look);
+  absl::StatusOr<CalibratorVersion> Candidate(const RefitLook& look, const SplitLabels& split);
+  absl::Status JudgeCandidate(const RefitLook& look, const CalibratorVersion& candidate, PairedLabels labels);
+  absl::Status Conclude(const RefitLook& look, const RefitVerdict& verdict, RefitAttempt& attempt);
   absl::StatusOr<std::shared_ptr<const Calibrator>> CalibratorOf(const CalibrationTarget& target,
                                                                  int64_t version);
-  void Wait(const Look& look, int64_t missing);
+  void Wait(const RefitLook& look, int64_t missing);
   bool GoOn() const { return !stopping_.load(std::memory_order_relaxed); }
 
   const Options options_;
@@ -121,6 +110,7 @@ class Controller final : public RefitController {
   Store& store_;
   const Clock& clock_;
   const Hooks hooks_;
+  const RefitObserver observer_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<Shared> shared_;
   std::thread thread_;  // Last: joined before what it uses goes.
@@ -169,7 +159,7 @@ absl::Time Controller::LookAtAll() {
   }
   for (const CalibrationTarget& target : hooks_.served()) {
     if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) continue;
-    const absl::StatusOr<Look> look = LookAt(target);
+    const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {
       spdlog::warn("refit model={} version={}: {}", target.model, target.model_version,
                    std::string(look.status().message()));
@@ -182,64 +172,15 @@ absl::Time Controller::LookAtAll() {
   return due;
 }
 
-absl::StatusOr<std::optional<RefitAttempt>> Controller::LastAttempt(
-    const CalibrationTarget& target, int64_t incumbent,
-    const std::optional<CalibratorActivation>& activation) {
-  ASSIGN_OR_RETURN(std::vector<RefitAttempt> attempts,
-                   store_.ListRefitAttempts(target.model, target.model_version, incumbent, 1));
-  if (attempts.empty()) return std::optional<RefitAttempt>();
-  RefitAttempt& last = attempts.front();
-  bool under_way = false;
-  {
+absl::StatusOr<RefitLook> Controller::LookAt(const CalibrationTarget& target) {
+  const auto under_way = [&] {
     MutexLock lock(&shared_->mu);
-    under_way = shared_->queued && shared_->of == ModelVersion(target.model, target.model_version);
-  }
-  if (last.outcome != Outcome::kJudging || under_way) return std::optional<RefitAttempt>(last);
-  // The server ended while it was judged: either it had been activated, or it never will be.
-  const bool activated = activation.has_value() && activation->version == last.candidate &&
-                         activation->previous == last.incumbent && activation->time >= last.time;
-  last.outcome = activated ? Outcome::kActivated : Outcome::kInterrupted;
-  last.reason = activated ? "proven better; the server ended before it could note the figures"
-                          : "the server ended while it was judged: its labels do not judge again";
-  RETURN_IF_ERROR(store_.SaveRefitAttempt(last));
-  return std::optional<RefitAttempt>(last);
+    return shared_->queued && shared_->of == ModelVersion(target.model, target.model_version);
+  };
+  return observer_.Look(target, settings_.Of(target.model).value_or(RefitPolicy()), under_way);
 }
 
-absl::StatusOr<Look> Controller::LookAt(const CalibrationTarget& target) {
-  Look look;
-  look.target = target;
-  look.policy = settings_.Of(target.model).value_or(RefitPolicy());
-  const CalibratorVersion active = registry_.Active(target.model, target.model_version);
-  look.incumbent = active.version;
-  RefitSituation now;
-  now.now = clock_.Now();
-  ASSIGN_OR_RETURN(const LogHead head, store_.Head());
-  look.log_end = now.log_end = head.next_position - 1;
-  now.incumbent_fit_position = active.fit_position;
-  ASSIGN_OR_RETURN(now.activation, store_.LastActivation(target.model, target.model_version));
-  ASSIGN_OR_RETURN(now.last, LastAttempt(target, look.incumbent, now.activation));
-  if (now.activation.has_value() && now.activation->version == look.incumbent) {
-    look.previous = now.activation->previous;
-    ASSIGN_OR_RETURN(const std::optional<RefitAttempt> by,
-                     LastAttempt(target, look.previous, now.activation));
-    now.activated_by_refit = by.has_value() && by->kind == Kind::kRefit && by->candidate == look.incumbent &&
-                             by->outcome == Outcome::kActivated;
-    ASSIGN_OR_RETURN(
-        const std::vector<RefitAttempt> attempts,
-        store_.ListRefitAttempts(target.model, target.model_version, look.incumbent, kListedAttempts));
-    for (const RefitAttempt& each : attempts) {
-      const bool since = each.judged_position > now.activation->position;
-      now.rollback_tests += each.kind == Kind::kRollback && since ? 1 : 0;
-    }
-  }
-  const MonitorKey key{target.model, target.model_version, look.incumbent};
-  now.alarm = monitor_.Alarm(key).raised;
-  now.selection = hooks_.selection(key);
-  look.step = NextStep(look.policy, now);
-  return look;
-}
-
-int64_t Controller::LabelsMissing(const Look& look) const {
+int64_t Controller::LabelsMissing(const RefitLook& look) const {
   // Positions count labels of every model: an attempt needs at least so many more.
   int64_t missing = look.step.least_judge - (look.log_end - look.step.judge_after);
   MutexLock lock(&shared_->mu);
@@ -251,7 +192,7 @@ int64_t Controller::LabelsMissing(const Look& look) const {
   return std::max<int64_t>(0, missing);
 }
 
-void Controller::Enqueue(const Look& look) {
+void Controller::Enqueue(const RefitLook& look) {
   {
     MutexLock lock(&shared_->mu);
     if (shared_->queued || shared_->stopping) return;
@@ -277,7 +218,7 @@ void Controller::Enqueue(const Look& look) {
   if (!registry_.RunOnFitThread(std::move(task))) end(*shared_);  // Looked at again with the next label.
 }
 
-void Controller::Attempt(const Look& look) {
+void Controller::Attempt(const RefitLook& look) {
   const ModelVersion of{look.target.model, look.target.model_version};
   const absl::Status status = TryAttempt(look);
   std::string failure;
@@ -296,7 +237,7 @@ void Controller::Attempt(const Look& look) {
   }
 }
 
-absl::Status Controller::TryAttempt(const Look& look) {
+absl::Status Controller::TryAttempt(const RefitLook& look) {
   const auto go_on = [this] { return GoOn(); };
   const bool rollback = look.step.kind == Kind::kRollback;
   const int64_t row_bytes = static_cast<int64_t>(sizeof(float)) * look.target.classes;
@@ -322,7 +263,7 @@ absl::Status Controller::TryAttempt(const Look& look) {
   return JudgeCandidate(look, candidate, labels);
 }
 
-absl::StatusOr<CalibratorVersion> Controller::Candidate(const Look& look, const SplitLabels& split) {
+absl::StatusOr<CalibratorVersion> Controller::Candidate(const RefitLook& look, const SplitLabels& split) {
   if (look.step.kind == Kind::kRefit) {
     ASSIGN_OR_RETURN(const auto incumbent, CalibratorOf(look.target, look.incumbent));
     return registry_.FitNow(look.target, look.policy.method, FitOptionsAfter(*incumbent), split.fit,
@@ -343,7 +284,7 @@ absl::StatusOr<std::shared_ptr<const Calibrator>> Controller::CalibratorOf(const
   return found;
 }
 
-absl::Status Controller::JudgeCandidate(const Look& look, const CalibratorVersion& candidate,
+absl::Status Controller::JudgeCandidate(const RefitLook& look, const CalibratorVersion& candidate,
                                         PairedLabels labels) {
   ASSIGN_OR_RETURN(const auto incumbent, CalibratorOf(look.target, look.incumbent));
   ASSIGN_OR_RETURN(const auto challenger, CalibratorOf(look.target, candidate.version));
@@ -373,7 +314,7 @@ absl::Status Controller::JudgeCandidate(const Look& look, const CalibratorVersio
   return Conclude(look, verdict, attempt);
 }
 
-absl::Status Controller::Conclude(const Look& look, const RefitVerdict& verdict, RefitAttempt& attempt) {
+absl::Status Controller::Conclude(const RefitLook& look, const RefitVerdict& verdict, RefitAttempt& attempt) {
   attempt.outcome = Outcome::kKept;
   attempt.reason = verdict.reason;
   if (verdict.won) {
@@ -399,31 +340,10 @@ absl::Status Controller::Conclude(const Look& look, const RefitVerdict& verdict,
   return absl::OkStatus();
 }
 
-void Controller::Wait(const Look& look, int64_t missing) {
+void Controller::Wait(const RefitLook& look, int64_t missing) {
   MutexLock lock(&shared_->mu);
   shared_->counted[{look.target.model, look.target.model_version}] = {look.incumbent, look.step.attempt,
                                                                       look.log_end + missing};
-}
-
-std::string Sentence(const Look& look, int64_t missing, absl::string_view failure) {
-  const std::string after = failure.empty() ? "" : absl::StrCat("; the last fit failed: ", failure);
-  switch (look.step.state) {
-    case RefitState::kOff:
-      return "refit.on of model.yaml is never";
-    case RefitState::kWaiting:
-      return look.policy.on == RefitPolicy::On::kAlarm ? "no alarm is raised" : "its time has not come";
-    case RefitState::kCoolingDown:
-      return "another calibrator became active less than a cooldown ago";
-    case RefitState::kSelectiveLabels:
-      return "the labels are not like all predictions (SELECTIVE_LABELS), or too few came since the start to "
-             "tell";
-    case RefitState::kGathering:
-      return absl::StrCat(look.step.kind == Kind::kRollback ? "a rollback" : "a refit",
-                          " waits for at least ", missing, " labels more", after);
-    case RefitState::kRunning:
-      return "an attempt is under way";
-  }
-  return "";
 }
 
 absl::StatusOr<RefitStatus> Controller::Status(const CalibrationTarget& target) {
@@ -440,7 +360,7 @@ absl::StatusOr<RefitStatus> Controller::Status(const CalibrationTarget& target) 
   // Before what is active: an attempt that has ended here has taken effect there.
   ASSIGN_OR_RETURN(status.attempts, store_.ListRefitAttempts(target.model, target.model_version, std::nullopt,
                                                              kListedAttempts));
-  ASSIGN_OR_RETURN(Look look, LookAt(target));
+  ASSIGN_OR_RETURN(RefitLook look, LookAt(target));
   if (running) look.step.state = RefitState::kRunning;
   status.policy = look.policy;
   status.active = look.incumbent;
@@ -450,7 +370,7 @@ absl::StatusOr<RefitStatus> Controller::Status(const CalibrationTarget& target) 
   status.state = look.step.state;
   if (status.state == RefitState::kGathering) status.labels_needed = LabelsMissing(look);
   if (look.step.not_before != absl::InfiniteFuture()) status.not_before = look.step.not_before;
-  status.reason = Sentence(look, status.labels_needed, failure);
+  status.reason = Explain(look, status.labels_needed, failure);
   return status;
 }
 

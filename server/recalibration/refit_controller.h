@@ -18,6 +18,7 @@
 #include "server/monitoring/label_selection.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_observer.h"
 #include "server/recalibration/refit_policy.h"
 
 namespace calserve {
@@ -35,7 +36,6 @@ struct RefitStatus {
   std::optional<absl::Time> not_before;                  // kCoolingDown, kWaiting for its time
   std::vector<RefitAttempt> attempts;                    // the newest first, at most kListedAttempts
 };
-inline constexpr int64_t kListedAttempts = 20;
 
 // What became of attempts since the start, by how they ended: a row of a counter.
 struct RefitCounters {

@@ -8,7 +8,7 @@
 #include "absl/types/span.h"
 #include "calibration/window_state.h"
 #include "server/base/status_macros.h"
-#include "server/recalibration/stored_rows.h"
+#include "server/feedback/log_pages.h"
 
 namespace calserve {
 namespace {

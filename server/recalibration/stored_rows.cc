@@ -8,36 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/feedback/half_float.h"
+#include "server/feedback/log_pages.h"
 
 namespace calserve {
-
-absl::Status VisitNewest(Store& store, LogSelection selection, int64_t max_rows,
-                         absl::FunctionRef<absl::Status(absl::Span<const ScoredLabel>)> visit,
-                         int64_t page_rows) {
-  // A selection ends at a time, not at a position, and rows of one commit share theirs. So a page that may
-  // not be the last gives up the rows of its first time, and the next page, which ends just after that time,
-  // has them all.
-  int64_t page = page_rows;
-  while (max_rows > 0) {
-    const int64_t limit = std::min(page, max_rows);
-    ASSIGN_OR_RETURN(const std::vector<ScoredLabel> rows, store.ReadNewest(selection, limit));
-    const bool last = limit == max_rows || static_cast<int64_t>(rows.size()) < limit;
-    if (last) return visit(rows);
-    const absl::Time first_time = rows.front().time;
-    const auto begin =
-        std::find_if(rows.begin(), rows.end(), [&](const ScoredLabel& row) { return row.time > first_time; });
-    if (begin == rows.end()) {  // One commit fills the page.
-      page *= 2;
-      continue;
-    }
-    const auto skipped = static_cast<size_t>(begin - rows.begin());
-    RETURN_IF_ERROR(visit(absl::MakeConstSpan(rows).subspan(skipped)));
-    max_rows -= static_cast<int64_t>(rows.size() - skipped);
-    selection.end = first_time + absl::Microseconds(1);
-    page = page_rows;
-  }
-  return absl::OkStatus();
-}
 
 namespace {
 

@@ -4,22 +4,11 @@
 #include <cstdint>
 
 #include "absl/functional/function_ref.h"
-#include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/types/span.h"
 #include "server/feedback/store.h"
 #include "server/recalibration/labelled_logits.h"
 
 namespace calserve {
-
-// Rows read at a time, so that neither a fit nor a report holds all of them with their tickets' content.
-inline constexpr int64_t kPageRows = 8192;
-
-// Visits the newest `max_rows` rows of the selection in pages, the newest page first, a page in the order of
-// the log. Rows appended meanwhile are not visited. Stops at the first error, the store's or the visitor's.
-absl::Status VisitNewest(Store& store, LogSelection selection, int64_t max_rows,
-                         absl::FunctionRef<absl::Status(absl::Span<const ScoredLabel>)> visit,
-                         int64_t page_rows = kPageRows);
 
 // What a fit may read.
 struct FitLimits {

@@ -47,13 +47,14 @@ v1::ModelAlarm ModelAlarmOf(const MonitorKey& key, const AlarmStatus& alarm) {
   return out;
 }
 
-// The slices of a key that had labels, in the order of their numbers.
+// The slices of a key that have labels, or a raised alarm, in the order of their numbers.
 std::vector<MonitorKey> SlicesOf(const CalibrationMonitor& monitor, const MonitorKey& whole) {
   std::vector<MonitorKey> keys;
   for (Slice& slice : monitor.Slices(whole.model).slices()) {
     MonitorKey key = whole;
     key.slice = std::move(slice);
-    if (monitor.Revision(key).label_position > 0) keys.push_back(std::move(key));
+    if (monitor.Revision(key).label_position > 0 || monitor.Alarm(key).raised.has_value())
+      keys.push_back(std::move(key));
   }
   return keys;
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "calibration/rolling_windows.h"
+#include "tests/unit/calibration/same_metrics.h"
 
 namespace calserve {
 
@@ -68,25 +69,6 @@ class LabelStream {
   std::mt19937 generator_;
   int64_t time_ = kStart;
 };
-
-inline void ExpectSameMetrics(const CalibrationMetrics& a, const CalibrationMetrics& b) {
-  EXPECT_EQ(a.n, b.n);
-  EXPECT_EQ(a.n_effective, b.n_effective);
-  EXPECT_EQ(a.accuracy, b.accuracy);
-  EXPECT_EQ(a.mean_confidence, b.mean_confidence);
-  EXPECT_EQ(a.ece, b.ece);
-  EXPECT_EQ(a.noise_floor, b.noise_floor);
-  EXPECT_EQ(a.mce, b.mce);
-  EXPECT_EQ(a.n_with_logits, b.n_with_logits);
-  EXPECT_EQ(a.nll, b.nll);
-  EXPECT_EQ(a.brier, b.brier);
-  ASSERT_EQ(a.bins.size(), b.bins.size());
-  for (size_t i = 0; i < a.bins.size(); ++i) {
-    EXPECT_EQ(a.bins[i].count, b.bins[i].count);
-    EXPECT_EQ(a.bins[i].confidence, b.bins[i].confidence);
-    EXPECT_EQ(a.bins[i].accuracy, b.bins[i].accuracy);
-  }
-}
 
 // To the bit.
 inline void ExpectSameReports(RollingWindows* a, RollingWindows* b, int64_t now) {

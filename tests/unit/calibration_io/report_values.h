@@ -5,6 +5,7 @@
 
 #include "calibration/fit.h"
 #include "calibration/metrics/detailed_metrics.h"
+#include "tests/unit/calibration/same_metrics.h"
 
 namespace calserve {
 
@@ -74,29 +75,6 @@ inline FitReport SomeFitReport() {
   out.selected_optimistic = true;
   out.holdout = 0.7 / 3;
   return out;
-}
-
-inline void ExpectSameMetrics(const CalibrationMetrics& a, const CalibrationMetrics& b) {
-  EXPECT_EQ(a.n, b.n);
-  EXPECT_EQ(a.n_effective, b.n_effective);
-  EXPECT_EQ(a.accuracy, b.accuracy);
-  EXPECT_EQ(a.mean_confidence, b.mean_confidence);
-  EXPECT_EQ(a.ece, b.ece);
-  EXPECT_EQ(a.ece_low, b.ece_low);
-  EXPECT_EQ(a.ece_high, b.ece_high);
-  EXPECT_EQ(a.noise_floor, b.noise_floor);
-  EXPECT_EQ(a.mce, b.mce);
-  EXPECT_EQ(a.n_with_logits, b.n_with_logits);
-  EXPECT_EQ(a.nll, b.nll);
-  EXPECT_EQ(a.brier, b.brier);
-  ASSERT_EQ(a.bins.size(), b.bins.size());
-  for (size_t i = 0; i < a.bins.size(); ++i) {
-    EXPECT_EQ(a.bins[i].lower, b.bins[i].lower);
-    EXPECT_EQ(a.bins[i].upper, b.bins[i].upper);
-    EXPECT_EQ(a.bins[i].count, b.bins[i].count);
-    EXPECT_EQ(a.bins[i].confidence, b.bins[i].confidence);
-    EXPECT_EQ(a.bins[i].accuracy, b.bins[i].accuracy);
-  }
 }
 
 inline void ExpectSameReport(const FitReport& a, const FitReport& b) {

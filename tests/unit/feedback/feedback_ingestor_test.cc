@@ -1,7 +1,6 @@
 #include "server/feedback/feedback_ingestor.h"
 
 #include <atomic>
-#include <cmath>
 #include <future>
 #include <map>
 #include <thread>
@@ -123,29 +122,6 @@ class FeedbackIngestorTest : public ::testing::Test {
 };
 
 MATCHER_P2(Is, outcome, reason, "") { return arg.outcome == outcome && arg.reason == reason; }
-
-TEST_F(FeedbackIngestorTest, AnInclusionProbabilityIsStoredAndOneOutOfRangeIsRejected) {
-  std::vector<Feedback> items;
-  uint64_t number = 0;
-  for (const double p : {0.25, 1.0, 0.0, 1.5, -0.1, std::nan("")}) {
-    items.push_back(Label(++number));
-    items.back().inclusion_probability = p;
-  }
-  items.push_back(Label(++number));
-  const std::vector<FeedbackResult> results = Submit(std::move(items));
-  ASSERT_EQ(results.size(), 7u);
-  for (const size_t i : {2, 3, 4, 5}) {
-    EXPECT_EQ(results[i].outcome, Outcome::kRejected);
-    EXPECT_EQ(results[i].reason, Reason::kInclusionProbabilityOutOfRange);
-    EXPECT_THAT(results[i].message, HasSubstr("must be in (0, 1]"));
-    EXPECT_EQ(results[i].prediction_id, MakePrediction(i + 1).prediction_id.ToString());
-  }
-  const std::vector<ScoredLabel> rows = *store_.Read({}, 10);
-  ASSERT_EQ(rows.size(), 3u);
-  EXPECT_EQ(rows[0].inclusion_probability, 0.25);
-  EXPECT_EQ(rows[1].inclusion_probability, 1.0);
-  EXPECT_EQ(rows[2].inclusion_probability, std::nullopt);
-}
 
 TEST_F(FeedbackIngestorTest, AnAcceptedLabelIsInTheLogWithWhoSentIt) {
   const FeedbackResult result = Submit({Label(1, 4)}, "annotator")[0];

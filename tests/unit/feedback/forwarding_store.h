@@ -1,6 +1,7 @@
 #ifndef CALSERVE_TESTS_UNIT_FEEDBACK_FORWARDING_STORE_H_
 #define CALSERVE_TESTS_UNIT_FEEDBACK_FORWARDING_STORE_H_
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -65,8 +66,9 @@ class ForwardingStore : public Store {
   absl::StatusOr<std::optional<Checkpoint>> LoadCheckpoint(const std::string& name) override {
     return to_.LoadCheckpoint(name);
   }
-  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override {
-    return to_.LoadCheckpointPart(name, part);
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                 int64_t position) override {
+    return to_.LoadCheckpointPart(name, part, position);
   }
   std::string deployment_id() const override { return to_.deployment_id(); }
 

@@ -203,17 +203,17 @@ class MemoryStore final : public Store {
 
   absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
                               absl::Span<const CheckpointPart> parts) override {
+    SavedCheckpoint saved{checkpoint, {}};
+    for (const CheckpointPart& part : parts) {
+      if (part.state != nullptr) saved.parts[{part.name, part.position}] = part.state();
+    }
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
     const SavedCheckpoint& before = checkpoints_[name];
-    SavedCheckpoint saved{checkpoint, {}};
     for (const CheckpointPart& part : parts) {
-      if (part.state != nullptr) {
-        saved.parts[part.name] = {part.position, part.state()};
-        continue;
-      }
-      const auto kept = before.parts.find(part.name);
-      if (kept == before.parts.end() || kept->second.first != part.position) {
+      if (part.state != nullptr) continue;
+      const auto kept = before.parts.find({part.name, part.position});
+      if (kept == before.parts.end()) {
         return absl::FailedPreconditionError(absl::StrCat("part ", part.name, " is not stored"));
       }
       saved.parts.insert(*kept);
@@ -228,13 +228,14 @@ class MemoryStore final : public Store {
     return checkpoints_[name].head;
   }
 
-  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part) override {
+  absl::StatusOr<std::string> LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                 int64_t position) override {
     MutexLock lock(&mu_);
     if (!failure_.ok()) return failure_;
     const SavedCheckpoint& saved = checkpoints_[name];
-    const auto found = saved.parts.find(part);
+    const auto found = saved.parts.find({part, position});
     if (found == saved.parts.end()) return absl::NotFoundError(absl::StrCat("no part ", part));
-    return found->second.second;
+    return found->second;
   }
 
   std::string deployment_id() const override { return "0123456789abcdef0123456789abcdef"; }
@@ -245,7 +246,7 @@ class MemoryStore final : public Store {
       return std::find(sources.begin(), sources.end(), row.source) != sources.end();
     };
     const TicketContent& p = row.prediction;
-    return row.position > s.after_position && (!s.model || *s.model == p.model) &&
+    return row.position > s.after_position && row.position < s.before_position && (!s.model || *s.model == p.model) &&
            (!s.model_version || *s.model_version == p.model_version) &&
            (!s.calibrator_version || *s.calibrator_version == p.calibrator_version) && row.time >= s.start &&
            row.time < s.end && (s.sources.empty() || contains(s.sources)) && !contains(s.excluded_sources) &&
@@ -270,7 +271,7 @@ class MemoryStore final : public Store {
 
   struct SavedCheckpoint {
     std::optional<Checkpoint> head;
-    std::map<std::string, std::pair<int64_t, std::string>> parts;  // position and state
+    std::map<std::pair<std::string, int64_t>, std::string> parts;  // name and position; state
   };
 
   Mutex mu_;

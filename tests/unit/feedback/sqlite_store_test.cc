@@ -13,6 +13,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "tests/unit/feedback/feedback_testing.h"
+#include "tests/unit/feedback/sqlite_fixture.h"
 
 // What the SQLite engine does beyond the conformance suite: where it lives, and what happens when the place
 // goes bad.
@@ -24,60 +25,6 @@ using ::testing::HasSubstr;
 
 constexpr absl::StatusCode kUnavailable = absl::StatusCode::kUnavailable;
 constexpr absl::StatusCode kFailedPrecondition = absl::StatusCode::kFailedPrecondition;
-
-// Another program's connection to the same file.
-class Outsider {
- public:
-  explicit Outsider(const std::string& path) { EXPECT_EQ(sqlite3_open(path.c_str(), &db_), SQLITE_OK); }
-  ~Outsider() { sqlite3_close(db_); }
-  void Execute(const std::string& sql) {
-    EXPECT_EQ(sqlite3_exec(db_, sql.c_str(), nullptr, nullptr, nullptr), SQLITE_OK) << sqlite3_errmsg(db_);
-  }
-
- private:
-  sqlite3* db_ = nullptr;
-};
-
-class SqliteStoreTest : public ::testing::Test {
- protected:
-  absl::Status Open() {
-    store_.reset();
-    absl::StatusOr<std::unique_ptr<Store>> store =
-        OpenStore({.data_dir = data_dir_, .busy_timeout = absl::Milliseconds(20)});
-    if (store.ok()) store_ = *std::move(store);
-    return store.status();
-  }
-  absl::Status Append(int count = 1, int classes = 10) {
-    std::vector<ScoredLabel> labels;
-    for (int i = 0; i < count; ++i) labels.push_back(MakeLabel(next_ + i, 1, classes));
-    const absl::Status status = store_->Append(absl::MakeSpan(labels), kStart).status();
-    if (status.ok()) next_ += count;
-    return status;
-  }
-  // Every append that was acknowledged is there, and nothing else.
-  void ExpectLogIsWhole() {
-    const absl::StatusOr<std::vector<ScoredLabel>> rows = store_->Read({}, 1'000'000);
-    ASSERT_TRUE(rows.ok()) << rows.status();
-    ASSERT_EQ(rows->size(), next_ - 1);
-    for (size_t i = 0; i < rows->size(); ++i) {
-      EXPECT_EQ((*rows)[i].position, static_cast<int64_t>(i) + 1);
-      EXPECT_EQ((*rows)[i].prediction.prediction_id, MakePrediction(i + 1).prediction_id);
-    }
-  }
-  // Head and both parts tell `position`; the second is large.
-  absl::Status SaveCheckpoint(int64_t position, size_t bytes) {
-    const std::string digit = absl::StrCat(position);
-    return store_->SaveCheckpoint("windows", {1, position, digit},
-                                  {{"a", position, [&] { return digit; }},
-                                   {"b", position, [&] { return std::string(bytes, digit[0]); }}});
-  }
-  std::string file() const { return data_dir_ + "/calserve.db"; }
-
-  const TemporaryDirectory directory_;
-  std::string data_dir_ = directory_.path() + "/data";
-  std::unique_ptr<Store> store_;
-  uint64_t next_ = 1;
-};
 
 TEST_F(SqliteStoreTest, MakesAPrivateDirectoryAndFiles) {
   data_dir_ = directory_.path() + "/a/b";
@@ -131,81 +78,6 @@ TEST_F(SqliteStoreTest, ASecondServerIsToldWhoHasTheStore) {
   EXPECT_TRUE(Open().ok()) << "the lock ends with its process";
   close(ready[0]);
   close(ready[1]);
-}
-
-TEST_F(SqliteStoreTest, ANewerSchemaIsRefused) {
-  ASSERT_TRUE(Open().ok());
-  store_.reset();
-  Outsider(file()).Execute("PRAGMA user_version = 99");
-  EXPECT_THAT(Open(),
-              StatusIs(kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 6")));
-}
-
-constexpr char kUndoToVersion3[] =
-    "ALTER TABLE feedback DROP COLUMN inclusion_probability; DROP TABLE slice_acknowledgements;"
-    "DROP TABLE refits; ALTER TABLE activations DROP COLUMN position;"
-    "ALTER TABLE calibrators DROP COLUMN note; ALTER TABLE calibrators DROP COLUMN fit_position;";
-
-TEST_F(SqliteStoreTest, TheThirdSchemaIsBroughtUpToDateWithItsCalibrators) {
-  ASSERT_TRUE(Open().ok());
-  StoredCalibrator calibrator;
-  calibrator.model = "m";
-  calibrator.model_version = 1;
-  calibrator.digest = "d";
-  calibrator.content = "{}";
-  calibrator.origin = "fit";
-  ASSERT_TRUE(store_->AddCalibrator(calibrator).ok());
-  ASSERT_TRUE(store_->ActivateCalibrator("m", 1, 1, 0, kStart).ok());
-  store_.reset();
-  Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
-  ASSERT_TRUE(Open().ok());
-  EXPECT_EQ(store_->ListCalibrators("m")->front().fit_position, 0);
-  EXPECT_EQ(*store_->LastActivation("m", 1), (CalibratorActivation{1, 0, 0, kStart}));
-  EXPECT_TRUE(store_->SaveRefitAttempt({.model = "m", .model_version = 1, .attempt = 1}).ok());
-}
-
-TEST_F(SqliteStoreTest, TheFirstSchemaIsBroughtUpToDate) {
-  ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(Append(3).ok());
-  store_.reset();
-  Outsider(file()).Execute(absl::StrCat(
-      kUndoToVersion3,
-      "DROP TABLE acknowledgements; DROP TABLE checkpoint_parts; INSERT INTO checkpoints VALUES ('windows', "
-      "1, 3, 'all of it');"
-      "PRAGMA user_version = 1"));
-  for (int start = 0; start < 2; ++start) {
-    ASSERT_TRUE(Open().ok());
-    ExpectLogIsWhole();
-    EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "all of it");
-    EXPECT_EQ(store_->LoadCheckpointPart("windows", "a").status().code(), absl::StatusCode::kNotFound);
-  }
-  EXPECT_TRUE(SaveCheckpoint(4, 1000).ok());
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
-}
-
-TEST_F(SqliteStoreTest, TheSecondSchemaIsBroughtUpToDate) {
-  ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(Append(3).ok());
-  ASSERT_TRUE(SaveCheckpoint(4, 1000).ok());
-  store_.reset();
-  Outsider(file()).Execute(
-      absl::StrCat(kUndoToVersion3, "DROP TABLE acknowledgements; PRAGMA user_version = 2"));
-  ASSERT_TRUE(Open().ok());
-  ExpectLogIsWhole();
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '4'));
-  EXPECT_TRUE(store_->AddAcknowledgement({"m", 1, 2, 3, kStart}).ok());
-  EXPECT_EQ(store_->ListAcknowledgements(0)->size(), 1u);
-}
-
-TEST_F(SqliteStoreTest, ASchemaWithoutInclusionProbabilitiesIsBroughtUpToDate) {
-  ASSERT_TRUE(Open().ok());
-  ASSERT_TRUE(Append(3).ok());
-  store_.reset();
-  Outsider(file()).Execute(absl::StrCat(kUndoToVersion3, "PRAGMA user_version = 3"));
-  ASSERT_TRUE(Open().ok());
-  ExpectLogIsWhole();
-  const std::vector<ScoredLabel> rows = *store_->Read({}, 10);
-  for (const ScoredLabel& row : rows) EXPECT_FALSE(row.inclusion_probability.has_value());
 }
 
 TEST_F(SqliteStoreTest, AnotherProgramsDatabaseIsRefusedUntouched) {
@@ -310,11 +182,11 @@ TEST_F(SqliteStoreTest, ACheckpointThatCannotBeWrittenWholeLeavesTheOneBefore) {
     EXPECT_THAT(SaveCheckpoint(2, kLarge), StatusIs(kUnavailable, HasSubstr("I/O error")));
   }
   EXPECT_EQ((*store_->LoadCheckpoint("windows"))->position, 1);
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a"), "1");
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(1000, '1'));
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a", 1), "1");
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b", 1), std::string(1000, '1'));
   ASSERT_TRUE(SaveCheckpoint(3, kLarge).ok());
   EXPECT_EQ((*store_->LoadCheckpoint("windows"))->position, 3);
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b"), std::string(kLarge, '3'));
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "b", 3), std::string(kLarge, '3'));
 }
 
 TEST_F(SqliteStoreTest, AFileThatWasMovedAwayIsUnavailableUntilItIsBack) {

@@ -122,6 +122,8 @@ TEST_P(StoreConformanceTest, ReadTakesTheOldestAndReadNewestTheNewestBothInOrder
   EXPECT_THAT(Positions(Read({.after_position = 3}, 9)), ElementsAre(4, 5));
   EXPECT_THAT(Positions(*store_->ReadNewest({}, 2)), ElementsAre(4, 5));
   EXPECT_THAT(Positions(*store_->ReadNewest({.after_position = 4}, 9)), ElementsAre(5));
+  EXPECT_THAT(Positions(*store_->ReadNewest({.after_position = 1, .before_position = 4}, 1)), ElementsAre(3));
+  EXPECT_THAT(Positions(Read({.after_position = 1, .before_position = 4}, 1)), ElementsAre(2));
   EXPECT_THAT(Positions(*store_->ReadNewest({}, 0)), IsEmpty());
   EXPECT_THAT(store_->Read({}, -1).status(),
               StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("limit")));
@@ -147,6 +149,7 @@ TEST_P(StoreConformanceTest, SelectsByTime) {
   EXPECT_THAT(PositionsOf({.end = at(1)}), ElementsAre(1));
   EXPECT_THAT(PositionsOf({.start = at(1), .end = at(2)}), ElementsAre(2, 3));
   EXPECT_THAT(PositionsOf({.after_position = 4, .start = at(1), .end = at(3)}), ElementsAre(5));
+  EXPECT_THAT(PositionsOf({.before_position = 5, .start = at(1), .end = at(3)}), ElementsAre(2, 3, 4));
   EXPECT_THAT(PositionsOf({.start = at(4)}), IsEmpty());
   EXPECT_THAT(PositionsOf({.end = at(0)}), IsEmpty());
   EXPECT_THAT(Positions(*store_->ReadNewest({.end = at(3)}, 2)), ElementsAre(4, 5));
@@ -297,7 +300,7 @@ TEST_P(StoreConformanceTest, EverythingIsThereAfterOpeningAgain) {
   EXPECT_EQ(StateOf(1), CalibratorState::kActive);
   EXPECT_EQ(Add("cc").version, 3);
   EXPECT_EQ((*store_->LoadCheckpoint("windows"))->state, "head");
-  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a"), "part");
+  EXPECT_EQ(*store_->LoadCheckpointPart("windows", "a", 1), "part");
 }
 
 TEST_P(StoreConformanceTest, EachStoreHasADeploymentIdOfItsOwn) {

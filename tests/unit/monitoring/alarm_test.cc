@@ -18,7 +18,7 @@ class AlarmTest : public ::testing::Test {
  protected:
   void Create() {
     monitor_.reset();
-    monitor_ = *CalibrationMonitor::Create(MonitoringOptions(), store_, clock_, LookUpTemperature,
+    monitor_ = *CalibrationMonitor::Create(options_, store_, clock_, LookUpTemperature,
                                            [this](const std::string& model) { return settings_.Of(model); });
   }
   // Ends without a checkpoint, and starts again.
@@ -42,6 +42,7 @@ class AlarmTest : public ::testing::Test {
   ManualClock clock_{kStart};
   MemoryStore store_;
   AlarmSettings settings_;
+  MonitoringOptions options_;
   uint64_t number_ = 0;
   std::unique_ptr<CalibrationMonitor> monitor_;
 };
@@ -81,6 +82,28 @@ TEST_F(AlarmTest, AnAcknowledgementHoldsAfterAnyRestart) {
   ASSERT_TRUE(store_.SaveCheckpoint("monitoring", {}, {}).ok());
   KillAndCreate();  // from the first row
   EXPECT_EQ(monitor_->Alarm(kKey), after);
+}
+
+TEST_F(AlarmTest, StaysRaisedWhenItsKeyMakesRoomAndCanStillBeAcknowledged) {
+  options_.max_keys = 1;
+  Create();
+  Label(200);
+  const AlarmStatus raised = monitor_->Alarm(kKey);
+  ASSERT_TRUE(raised.raised.has_value());
+  Label(1, {"fashion", 3, 9});
+  EXPECT_EQ(monitor_->Report(kKey, "last_1h")->served.n, 0);
+  EXPECT_EQ(monitor_->Alarm(kKey), raised);
+  Create();
+  EXPECT_EQ(monitor_->Alarm(kKey), raised);
+  const absl::StatusOr<AlarmStatus> acknowledged = monitor_->AcknowledgeAlarm(kKey);
+  ASSERT_TRUE(acknowledged.ok()) << acknowledged.status();
+  EXPECT_FALSE(acknowledged->raised.has_value());
+  EXPECT_EQ(acknowledged->acknowledgements, 1);
+  KillAndCreate();
+  EXPECT_EQ(monitor_->Alarm(kKey), *acknowledged);
+  Label(1);
+  EXPECT_EQ(monitor_->Alarm(kKey).labels, 1);
+  EXPECT_EQ(monitor_->Alarm(kKey).acknowledgements, 1) << "what of alpha is spent stays spent";
 }
 
 TEST_F(AlarmTest, OnlyWhatIsRaisedIsAcknowledged) {

@@ -22,7 +22,8 @@ std::vector<std::string> StateOf(CalibrationMonitor& monitor, Store& store) {
   std::vector<std::string> state = {(*store.LoadCheckpoint("monitoring"))->state};
   for (const MonitorKey& key : Keys()) {
     const std::string name = absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
-    state.push_back(store.LoadCheckpointPart("monitoring", name).value_or("none"));
+    state.push_back(store.LoadCheckpointPart("monitoring", name, monitor.Revision(key).label_position)
+                        .value_or("none"));
   }
   EXPECT_EQ(std::count(state.begin(), state.end(), "none"), 1) << "of four keys, three are held";
   return state;
@@ -115,7 +116,7 @@ class CheckpointTest : public ::testing::Test {
     return *CalibrationMonitor::Create(options, store_, clock_, LookUpTemperature);
   }
   Checkpoint Saved() { return **store_.LoadCheckpoint("monitoring"); }
-  std::string SavedPart() { return *store_.LoadCheckpointPart("monitoring", kPart); }
+  std::string SavedPart() { return *store_.LoadCheckpointPart("monitoring", kPart, 50); }
   absl::Status Save(const Checkpoint& head, const std::string& part) {
     return store_.SaveCheckpoint("monitoring", head, {{kPart, 50, [&] { return part; }}});
   }
@@ -147,7 +148,7 @@ TEST_F(CheckpointTest, IsWrittenAtDestructionAndGoneOnFrom) {
 }
 
 TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
-  for (const int32_t schema_version : {3, 5}) {
+  for (const int32_t schema_version : {4, 6}) {
     Checkpoint head = Saved();
     head.schema_version = schema_version;
     ASSERT_TRUE(Save(head, part_).ok());
@@ -158,7 +159,7 @@ TEST_F(CheckpointTest, OfAnotherSchemaIsDiscarded) {
 // Before there were parts, all of it was in the head.
 TEST_F(CheckpointTest, OfTheFirstSchemaIsDiscarded) {
   ASSERT_TRUE(store_.SaveCheckpoint("monitoring", {1, 50, std::string(10'000, 'x')}, {}).ok());
-  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 4");
+  ExpectDiscarded(absl::StatusCode::kFailedPrecondition, "schema version 1; this server folds version 5");
 }
 
 TEST_F(CheckpointTest, WithADamagedHeadIsDiscarded) {

@@ -1,12 +1,12 @@
 #ifndef CALSERVE_TESTS_UNIT_MONITORING_SAME_REPORTS_H_
 #define CALSERVE_TESTS_UNIT_MONITORING_SAME_REPORTS_H_
 
-#include <cstddef>
 #include <string>
 #include <vector>
 
 #include "gtest/gtest.h"
 #include "server/monitoring/calibration_monitor.h"
+#include "tests/unit/calibration/same_metrics.h"
 #include "tests/unit/monitoring/monitoring_testing.h"
 
 namespace calserve {
@@ -32,25 +32,6 @@ MonitorKey AnyKey(Random& random) {
   return keys[random() % 2 == 0 ? 0 : random() % keys.size()];
 }
 
-inline void ExpectSame(const CalibrationMetrics& a, const CalibrationMetrics& b) {
-  EXPECT_EQ(a.n, b.n);
-  EXPECT_EQ(a.n_effective, b.n_effective);
-  EXPECT_EQ(a.accuracy, b.accuracy);
-  EXPECT_EQ(a.mean_confidence, b.mean_confidence);
-  EXPECT_EQ(a.ece, b.ece);
-  EXPECT_EQ(a.noise_floor, b.noise_floor);
-  EXPECT_EQ(a.mce, b.mce);
-  EXPECT_EQ(a.n_with_logits, b.n_with_logits);
-  EXPECT_EQ(a.nll, b.nll);
-  EXPECT_EQ(a.brier, b.brier);
-  ASSERT_EQ(a.bins.size(), b.bins.size());
-  for (size_t i = 0; i < a.bins.size(); ++i) {
-    EXPECT_EQ(a.bins[i].count, b.bins[i].count);
-    EXPECT_EQ(a.bins[i].confidence, b.bins[i].confidence);
-    EXPECT_EQ(a.bins[i].accuracy, b.bins[i].accuracy);
-  }
-}
-
 // To the bit.
 inline void ExpectSameReports(CalibrationMonitor& a, CalibrationMonitor& b,
                               const MonitoringOptions& options) {
@@ -64,8 +45,8 @@ inline void ExpectSameReports(CalibrationMonitor& a, CalibrationMonitor& b,
       EXPECT_EQ(one.truncated, other.truncated);
       EXPECT_EQ(one.weighted, other.weighted);
       EXPECT_EQ(one.alarm, other.alarm);
-      ExpectSame(one.served, other.served);
-      ExpectSame(one.uncalibrated, other.uncalibrated);
+      ExpectSameMetrics(one.served, other.served);
+      ExpectSameMetrics(one.uncalibrated, other.uncalibrated);
     }
   }
 }

@@ -114,8 +114,8 @@ TEST_F(SlicesTest, ASliceReportsWhatAMonitorOfItsLabelsAloneWould) {
     SCOPED_TRACE(window);
     const WindowReport slice = *monitor_->Report(Of(kKey, "camera", "north"), window);
     const WindowReport whole = *other->Report(kKey, window);
-    ExpectSame(slice.served, whole.served);
-    ExpectSame(slice.uncalibrated, whole.uncalibrated);
+    ExpectSameMetrics(slice.served, whole.served);
+    ExpectSameMetrics(slice.uncalibrated, whole.uncalibrated);
     EXPECT_EQ(slice.alarm.e_overconfident, whole.alarm.e_overconfident);
     EXPECT_EQ(slice.alarm.e_exact, whole.alarm.e_exact);
   }
@@ -330,8 +330,8 @@ TEST_P(SliceRestartTest, SlicesAndTheirAlarmsAreThoseOfAFoldFromScratchToTheBit)
         EXPECT_EQ(one.label_position, other.label_position);
         EXPECT_EQ(one.truncated, other.truncated);
         EXPECT_EQ(one.alarm, other.alarm);
-        ExpectSame(one.served, other.served);
-        ExpectSame(one.uncalibrated, other.uncalibrated);
+        ExpectSameMetrics(one.served, other.served);
+        ExpectSameMetrics(one.uncalibrated, other.uncalibrated);
         ++compared;
       }
     }

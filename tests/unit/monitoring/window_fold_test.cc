@@ -35,8 +35,8 @@ Serialized Serialize(const WindowFold& fold) {
 }
 
 absl::Status Restore(WindowFold& fold, const Serialized& state) {
-  return fold.Restore(state.head, [&](const MonitorKey& key) -> absl::StatusOr<std::string> {
-    const auto found = state.windows.find(key);
+  return fold.Restore(state.head, [&](const WindowFold::HeldKey& held) -> absl::StatusOr<std::string> {
+    const auto found = state.windows.find(held.key);
     if (found == state.windows.end()) return absl::NotFoundError("no such part");
     return found->second;
   });
@@ -44,6 +44,7 @@ absl::Status Restore(WindowFold& fold, const Serialized& state) {
 
 MonitorKey Key(int64_t calibrator_version) { return {"fashion", 3, calibrator_version}; }
 
+// A third are right, at confidences of 0.5 and more.
 WindowLabel Label(int64_t position) {
   WindowLabel label;
   label.time_micros = 1'000'000 * position;
@@ -82,6 +83,57 @@ TEST(WindowFoldTest, KeyLongestWithoutALabelMakesRoom) {
   EXPECT_EQ(fold->LabelPosition(Key(2)), 0);
   EXPECT_EQ(fold->LabelPosition(Key(1)), 3);
   EXPECT_EQ(fold->LabelPosition(Key(3)), 4);
+}
+
+TEST(WindowFoldTest, ARaisedAlarmOutlivesTheWindowsOfItsKeyAndGoesOnWithTheNextLabel) {
+  const auto fold = NewFold(1);
+  FoldAll(*fold, std::vector<int64_t>(200, 1));
+  ASSERT_TRUE(fold->Alarm(Key(1)).raised.has_value());
+  const AlarmStatus raised = fold->Alarm(Key(1));
+  ASSERT_TRUE(fold->Fold(Key(2), 201, Label(201)).ok());
+  EXPECT_EQ(fold->keys(), 1);
+  EXPECT_EQ(fold->Report(Key(1), 1, 0).served.n, 0);
+  EXPECT_EQ(fold->Alarm(Key(1)), raised);
+
+  const auto restored = NewFold(1);
+  ASSERT_TRUE(Restore(*restored, Serialize(*fold)).ok());
+  EXPECT_EQ(restored->Alarm(Key(1)), raised);
+  WindowLabel bad = Label(202);
+  bad.served.confidence = 1.5f;
+  EXPECT_FALSE(restored->Fold(Key(1), 202, bad).ok());
+  EXPECT_EQ(restored->Alarm(Key(1)), raised);
+  ASSERT_TRUE(restored->Fold(Key(1), 203, Label(203)).ok());
+  EXPECT_EQ(restored->Alarm(Key(1)).labels, 201);
+  EXPECT_EQ(restored->Alarm(Key(1)).raised, raised.raised);
+  EXPECT_EQ(restored->Alarm(Key(2)).labels, 0) << "it was quiet: it begins anew";
+}
+
+TEST(WindowFoldTest, RaisedAlarmsOfSlicesStayAsThatOfTheirWholeDoes) {
+  WindowFoldConfig config = Config(1);
+  config.slice_keys = [](const std::string&) { return SliceKeys{{"camera", {}}}; };
+  const auto fold = *WindowFold::Create(config);
+  for (int64_t i = 1; i <= 300; ++i) {
+    ASSERT_TRUE(fold->Fold(Key(1), i, Label(i), {{"camera", "north"}}).ok());
+  }
+  MonitorKey north = Key(1);
+  north.slice = {"camera", "north"};
+  const AlarmStatus raised = fold->Alarm(north);
+  ASSERT_TRUE(raised.raised.has_value());
+  ASSERT_TRUE(fold->Fold(Key(2), 301, Label(301), {{"camera", "south"}}).ok());
+  EXPECT_EQ(fold->Alarm(north), raised);
+  const auto restored = *WindowFold::Create(config);
+  ASSERT_TRUE(Restore(*restored, Serialize(*fold)).ok());
+  EXPECT_EQ(restored->Alarm(north), raised);
+  EXPECT_TRUE(restored->Acknowledge(north, {302, 1'000'000'000}));
+  EXPECT_FALSE(restored->Acknowledge(north, {303, 1'000'000'000})) << "nothing is raised any more";
+  ASSERT_TRUE(restored->Fold(Key(1), 304, Label(304), {{"camera", "north"}}).ok());
+  EXPECT_EQ(restored->Alarm(north).labels, 1);
+  EXPECT_EQ(restored->Alarm(north).acknowledgements, 1);
+
+  config.slice_keys = [](const std::string&) { return SliceKeys{{"site", {}}}; };
+  const auto redeclared = *WindowFold::Create(config);
+  ASSERT_TRUE(Restore(*redeclared, Serialize(*fold)).ok());
+  EXPECT_FALSE(redeclared->Alarm(north).raised.has_value()) << "its key is not sliced by any more";
 }
 
 TEST(WindowFoldTest, RefusedLabelIsNotCountedAndMakesNoRoomForItself) {

@@ -1,7 +1,5 @@
 #include "server/recalibration/stored_rows.h"
 
-#include <random>
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/unit/feedback/memory_store.h"
@@ -26,21 +24,6 @@ class StoredRowsTest : public ::testing::Test {
     }
     ASSERT_TRUE(store_.Append(absl::MakeSpan(labels), time).ok());
   }
-  // Positions in the order of the log, however they were paged.
-  std::vector<int64_t> Visited(const LogSelection& selection, int64_t max_rows, int64_t page_rows) {
-    std::vector<int64_t> positions;
-    EXPECT_TRUE(VisitNewest(
-                    store_, selection, max_rows,
-                    [&](absl::Span<const ScoredLabel> rows) {
-                      std::vector<int64_t> page;
-                      for (const ScoredLabel& row : rows) page.push_back(row.position);
-                      positions.insert(positions.begin(), page.begin(), page.end());
-                      return absl::OkStatus();
-                    },
-                    page_rows)
-                    .ok());
-    return positions;
-  }
   absl::StatusOr<LabelledLogits> ReadAll(const FitLimits& limits = {1000, 1 << 20}) {
     return ReadLabelledLogits(store_, kTarget, {}, limits, [](int64_t) { return true; });
   }
@@ -48,35 +31,6 @@ class StoredRowsTest : public ::testing::Test {
   MemoryStore store_;
   uint64_t number_ = 0;
 };
-
-TEST_F(StoredRowsTest, PagesAreTheNewestRowsEachOnceInWhateverCommitsTheyCame) {
-  std::mt19937 random(1);
-  for (int i = 0; i < 60; ++i) Commit(1 + static_cast<int>(random() % 9), kStart + absl::Microseconds(i));
-  for (const int64_t page_rows : {1, 2, 5, 7, 100, 1000}) {
-    for (const int64_t max_rows : {1, 6, 50, 5000}) {
-      LogSelection selection;
-      selection.after_position = 11;
-      selection.end = kStart + absl::Microseconds(57);
-      std::vector<int64_t> expected;
-      const std::vector<ScoredLabel> newest = *store_.ReadNewest(selection, max_rows);
-      for (const ScoredLabel& row : newest) expected.push_back(row.position);
-      EXPECT_EQ(Visited(selection, max_rows, page_rows), expected) << page_rows << " " << max_rows;
-    }
-  }
-}
-
-TEST_F(StoredRowsTest, VisitOfNothingIsEmpty) { EXPECT_THAT(Visited({}, 10, 3), SizeIs(0)); }
-
-TEST_F(StoredRowsTest, StopsAtTheVisitorsError) {
-  Commit(2, kStart);
-  int visits = 0;
-  const auto visit = [&](absl::Span<const ScoredLabel>) {
-    ++visits;
-    return absl::CancelledError("enough");
-  };
-  EXPECT_TRUE(absl::IsCancelled(VisitNewest(store_, {}, 10, visit)));
-  EXPECT_EQ(visits, 1);
-}
 
 TEST_F(StoredRowsTest, ReadsLogitsAndLabelsOfTheTargetOnly) {
   Commit(3, kStart);
