@@ -83,7 +83,8 @@ constexpr Option kOptions[] = {
      "of one client under way; beyond it RESOURCE_EXHAUSTED; 0: no limit"},
     {"access.audit_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.access.audit_file; },
-     "a line is appended for every action that changes what is served, and every attempt; empty: in the log"},
+     "a line is appended for every action that changes what is served, and every attempt; what cannot be "
+     "audited is refused; empty: in the log"},
 
     {"admin.tls", OptionKind::kChoice, "auto off", "", [](ServerConfig& c) -> Field { return &c.admin_tls; },
      "auto: the admin port is TLS where gRPC is, with the same certificate; off: plain HTTP"},

@@ -106,10 +106,9 @@ class HttpServer final : public httplib::Server {
  private:
   // In place of cpp-httplib's, which keeps connections and has no limit on all of one.
   bool process_and_close_socket(int socket) override {
-    ConnectionStream stream(socket,
-                            {options_.max_head, options_.max_connection,
-                             static_cast<size_t>(options_.max_request_bytes)},
-                            crowd_, stopping_);
+    ConnectionStream stream(
+        socket, {options_.max_head, options_.max_connection, static_cast<size_t>(options_.max_request_bytes)},
+        crowd_, stopping_);
     if (BoundedTasks::refusing()) {
       // There is no time for a handshake.
       if (!tls_.has_value())
@@ -155,6 +154,7 @@ class AdminServerImpl final : public AdminServer {
       : options_(options),
         view_(view),
         access_(security.access),
+        audit_(security.audit),
         server_(options, security.tls, dashboard != nullptr ? options.dashboard.max_viewers : 0) {
     if (dashboard != nullptr)
       dashboard_.emplace(options.dashboard, *dashboard, security.access, security.audit);
@@ -205,7 +205,9 @@ class AdminServerImpl final : public AdminServer {
     response.status = 200;
     if (request.path == "/metrics") {
       if (!options_.open_metrics && !Authorized(access_, Role::kRead, request, response)) return;
-      response.set_content(MetricsText(view_.Values(), !view_.NotReady().has_value(), ReadProcessStats()),
+      ServerValues values = view_.Values();
+      if (audit_ != nullptr) values.audit_failures = audit_->failures();
+      response.set_content(MetricsText(values, !view_.NotReady().has_value(), ReadProcessStats()),
                            kMetricsContentType);
     } else if (request.path == "/healthz") {
       response.set_content("alive\n", kText);
@@ -223,6 +225,7 @@ class AdminServerImpl final : public AdminServer {
   const AdminOptions options_;
   const ServerView& view_;
   AccessControl* const access_;
+  const AuditLog* const audit_;
   std::optional<DashboardApi> dashboard_;
   int port_ = 0;
   std::atomic<bool> ended_{false};

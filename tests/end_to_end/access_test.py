@@ -168,10 +168,17 @@ class AccessTest(command_test.LiveServerTest):
 
     def ask(self, path, token=None, context=None):
         connection = (http.client.HTTPConnection(self.admin_address, timeout=WAIT_S) if context is None else
+        return self.answer(path, token, context)[0]
+
+    def body(self, path, token=None):
+        return self.answer(path, token)[1].decode()
+
+    def answer(self, path, token=None, context=None):
                       http.client.HTTPSConnection(self.admin_address, timeout=WAIT_S, context=context))
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-            return connection.getresponse().status
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -279,6 +286,10 @@ class TokenTest(AccessTest):
             self.assertTrue(any(f"who={who} " in line and f"outcome={outcome} " in line for line in activations),
                             f"{who} {outcome}\n" + "\n".join(activations))
         done = [line for line in activations if line.endswith("outcome=OK")]
+        for method in (name for name, roles in NEEDS.items() if roles == {"admin"}):
+            for outcome, who in (("UNAUTHENTICATED", "unknown"), ("PERMISSION_DENIED", "token:read")):
+                self.assertTrue(any(f"who={who} " in line and f"/{method} " in line and f"outcome={outcome} " in line
+                                    for line in lines), f"{method} {outcome}")
         self.assertEqual(len(done), 1)
         self.assertRegex(done[0], r"^\S+ audit who=token:admin peer=\S+ "
                          r"action=calserve.v1.CalibrationService/ActivateCalibrator model=fashion_mnist "
@@ -337,6 +348,46 @@ class TokenTest(AccessTest):
 
 
 class ChangedTokensTest(AccessTest):
+class AuditTest(AccessTest):
+    """The audit file as an operator treats it."""
+
+    @classmethod
+    def flags(cls):
+        (cls.dir / "audit").mkdir(exist_ok=True)
+        return ("--access-tokens-file", cls.dir / "tokens", "--access-audit-file", cls.dir / "audit" / "log")
+
+    def roll_back(self, token="admin"):
+        return self.call(self.channel(), "/calserve.v1.CalibrationService/RollbackCalibrator", token=self.tokens[token])
+
+    def test_a_file_that_was_rotated_away_is_followed_by_a_new_one(self):
+        log = self.dir / "audit" / "log"
+        self.roll_back()
+        log.rename(log.with_suffix(".1"))
+        self.roll_back("read")
+        self.assertIn("who=token:admin", log.with_suffix(".1").read_text(encoding="utf-8"))
+        self.assertNotIn("who=token:read", log.with_suffix(".1").read_text(encoding="utf-8"))
+        self.assertIn("who=token:read", log.read_text(encoding="utf-8"))
+        self.assertEqual(log.stat().st_mode & 0o777, 0o600)
+
+    def test_what_cannot_be_audited_is_refused_and_counted_and_can_be_done_again_later(self):
+        (self.dir / "audit").rename(self.dir / "elsewhere")
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.channel().unary_unary("/calserve.v1.CalibrationService/RollbackCalibrator")(
+                b"", metadata=[("authorization", f"Bearer {self.tokens['admin']}")], timeout=WAIT_S)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("could not be audited: access.audit_file: ", raised.exception.details())
+        self.assertIn(b"AUDIT_UNAVAILABLE", dict(raised.exception.trailing_metadata())["grpc-status-details-bin"])
+        self.assertIn(" error not audited: access.audit_file: ", self.server_log())
+        self.assertIn("who=token:admin", self.server_log())
+        self.assertEqual(self.roll_back("read"), grpc.StatusCode.PERMISSION_DENIED)
+        self.assertEqual(self.models_code(self.channel(), self.tokens["read"]), grpc.StatusCode.OK)
+        self.assertIn("\ncalserve_audit_failures_total 2\n", self.body("/metrics", self.tokens["read"]))
+        (self.dir / "elsewhere").rename(self.dir / "audit")
+        self.assertNotEqual(self.roll_back(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("audit who=server action=audit lines_missing=2 outcome=OK",
+                      (self.dir / "audit" / "log").read_text(encoding="utf-8"))
+
+
     @classmethod
     def flags(cls):
         return ("--access-tokens-file", cls.dir / "tokens")

@@ -25,6 +25,7 @@ namespace calserve {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -251,15 +252,12 @@ class GuardedDashboardTest : public DashboardTest {
         << "k admin sha256:00aa8942525b763cbe72e4a0fbfbb027b909dd8299e9c6c85c28d3d42d2cc28b\n";
     std::filesystem::permissions(folder_ / "tokens",
                                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-    AccessOptions options;
-    options.tokens_file = folder_ / "tokens";
-    auto access = AccessControl::Create(options, Clock::System(), MonotonicClock::System());
-    ASSERT_TRUE(access.ok()) << access.status();
-    access_ = *std::move(access);
+    access_options_.tokens_file = folder_ / "tokens";
+    OpenAccess();
     auto audit = AuditLog::Open(folder_ / "audit");
     ASSERT_TRUE(audit.ok()) << audit.status();
     audit_ = *std::move(audit);
-    security_ = {.access = access_.get(), .audit = audit_.get()};
+    security_.audit = audit_.get();
     DashboardTest::SetUp();
   }
   void TearDown() override {
@@ -292,6 +290,13 @@ TEST_F(GuardedDashboardTest, ShowsNothingButThePageWithoutAToken) {
   EXPECT_EQ(Body(Get("/api/v1/session", By("reader")))["admin"], false);
   EXPECT_EQ(Body(Get("/api/v1/session", By("keeper")))["admin"], true);
 }
+  void OpenAccess() {
+    server_.reset();
+    auto access = AccessControl::Create(access_options_, Clock::System(), MonotonicClock::System());
+    ASSERT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
+    security_.access = access_.get();
+  }
 
 TEST_F(GuardedDashboardTest, OnlyAnAdminChangesAndEveryAttemptIsAudited) {
   EXPECT_THAT(Ask("POST", activate_), StartsWith("HTTP/1.1 401 "));
@@ -300,12 +305,38 @@ TEST_F(GuardedDashboardTest, OnlyAnAdminChangesAndEveryAttemptIsAudited) {
   EXPECT_EQ(dashboard_.changes, 0);
   EXPECT_THAT(Ask("POST", activate_, By("keeper")), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(dashboard_.changes, 1);
-  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("action=dashboard/api/v1/activate"),
-                               HasSubstr("before=1 after=2"), HasSubstr("outcome=OK")));
+  EXPECT_THAT(Audited(), ContainsRegex("audit who=token:k peer=ipv4:127.0.0.1:[0-9]+ "
+                                       "action=dashboard/api/v1/activate model=m model_version=3 before=1 "
+                                       "after=2 outcome=OK$"));
+}
+
+TEST_F(GuardedDashboardTest, WhatCannotBeAuditedIsNotDone) {
+  std::filesystem::remove_all(folder_);
+  const std::string refused = Ask("POST", activate_, By("keeper"));
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(std::string(Body(refused)["error"]["message"]), HasSubstr("could not be audited"));
+  EXPECT_EQ(dashboard_.changes, 0);
+  EXPECT_THAT(Get("/metrics", By("reader")), HasSubstr("\ncalserve_audit_failures_total 1\n"));
+  std::filesystem::create_directories(folder_);
+  EXPECT_THAT(Ask("POST", activate_, By("keeper")), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(dashboard_.changes, 1);
+}
+
+TEST_F(GuardedDashboardTest, TheLimitsOfAClientHoldForThePageAndForAStreamAsLongAsItLasts) {
+  access_options_.limits.concurrency_limit = 1;
+  OpenAccess();
+  Restart();
+  Connection watching(server_->address());
+  ASSERT_TRUE(watching.Send(Request("GET", "/api/v1/events?model=m", By("reader"))));
+  EXPECT_THAT(watching.ReadUntil("event: state"), HasSubstr("event: state"));
+  for (const char* path : {"/api/v1/state", "/api/v1/events", "/metrics"})
+    EXPECT_THAT(Get(path, By("reader")), StartsWith("HTTP/1.1 429 ")) << path;
+  EXPECT_THAT(Get("/api/v1/state", By("keeper")), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(GuardedDashboardTest, AChangeNamesWhatItReplaces) {
   EXPECT_THAT(Ask("POST", "/api/v1/activate?model=m&version=3&calibrator=2&expected=7", By("keeper")),
+  AccessOptions access_options_;
               StartsWith("HTTP/1.1 409 "));
   const int changes = dashboard_.changes;
   for (const char* query : {"", "?model=m&version=3&calibrator=2", "?model=m&calibrator=2&expected=1",
@@ -340,8 +371,11 @@ TEST(DashboardJsonTest, TextOfTheOutsideStaysText) {
   const nlohmann::json json = nlohmann::json::parse(ToJson(values));
   EXPECT_EQ(json["models"][0]["name"], "a\"b\n</script>");
   EXPECT_EQ(json["models"][0]["reason"], "\xef\xbf\xbd");
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=unknown peer=ipv4:127.0.0.1:"), HasSubstr("=UNAUTHENTICATED")));
   EXPECT_EQ(ToJson(values).find('\n'), std::string::npos);  // An event's data is one line.
 }
 
 }  // namespace
 }  // namespace calserve
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("outcome=PERMISSION_DENIED"),
+                               HasSubstr("http://evil.example")));
