@@ -159,6 +159,21 @@ struct AccessControl::Sources {
 AccessControl::AccessControl(const AccessOptions& options, const Clock& clock,
                              MonotonicClock& monotonic_clock)
     : options_(options),
+absl::Status CheckAccessOptions(const AccessOptions& options) {
+  const bool keys = !options.jwks_file.empty();
+  if (keys && (options.jwt_issuer.empty() || options.jwt_audience.empty())) {
+    return absl::InvalidArgumentError(
+        "access.jwks_file needs access.jwt_issuer and access.jwt_audience: a key alone does not say for "
+        "whom it signed");
+  }
+  if (!keys && !(options.jwt_issuer.empty() && options.jwt_audience.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.jwt_issuer.empty() ? "access.jwt_audience" : "access.jwt_issuer",
+        " needs access.jwks_file: without the issuer's keys no JWT is taken, and nobody is asked for one"));
+  }
+  return absl::OkStatus();
+}
+
       enabled_(options.configured()),
       clock_(clock),
       sources_(std::make_unique<Sources>()),
@@ -172,16 +187,12 @@ absl::StatusOr<std::unique_ptr<AccessControl>> AccessControl::Create(const Acces
   std::unique_ptr<AccessControl> access(new AccessControl(options, clock, monotonic_clock));
   Sources& sources = *access->sources_;
   ASSIGN_OR_RETURN(sources.client_names, ParseClientNames(options.client_names));
+  RETURN_IF_ERROR(CheckAccessOptions(options));
   if (!options.tokens_file.empty()) {
     sources.files.emplace_back("access.tokens_file", options.tokens_file, FileSecrecy::kSecret,
                                [&sources](absl::string_view content) { return sources.UseTokens(content); });
   }
   if (!options.jwks_file.empty()) {
-    if (options.jwt_issuer.empty() || options.jwt_audience.empty()) {
-      return absl::InvalidArgumentError(
-          "access.jwks_file needs access.jwt_issuer and access.jwt_audience: a key alone does not say for "
-          "whom it signed");
-    }
     const JwtOptions jwt{options.jwt_issuer, options.jwt_audience, options.jwt_roles_claim, kLeeway};
     sources.files.emplace_back(
         "access.jwks_file", options.jwks_file, FileSecrecy::kPublic,

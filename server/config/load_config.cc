@@ -76,6 +76,7 @@ absl::Status CheckSecurity(const ServerConfig& config) {
     return absl::InvalidArgumentError(
         "tls.client_names needs tls.client_ca_file: who else would vouch for the names");
   }
+  RETURN_IF_ERROR(CheckAccessOptions(config.access));
   if (!tls.enabled()) RETURN_IF_ERROR(CheckPlainText("listen", config.grpc.listen, config));
   if (config.admin.enabled() && !config.AdminTls()) {
     RETURN_IF_ERROR(CheckPlainText("admin_listen", config.admin.listen, config));

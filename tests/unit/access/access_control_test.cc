@@ -147,6 +147,10 @@ TEST_F(AccessControlTest, ABadTokenIsNotMadeGoodByACertificate) {
   EXPECT_EQ(Code("Bearer " + token.token, Role::kAdmin, {"ops.example"}),
             absl::StatusCode::kPermissionDenied);
 }
+  EXPECT_THAT(refusal({.jwt_issuer = "https://idp.example"}),
+              AllOf(HasSubstr("access.jwt_issuer"), HasSubstr("needs access.jwks_file")));
+  EXPECT_THAT(refusal({.jwt_audience = "calserve"}),
+              AllOf(HasSubstr("access.jwt_audience"), HasSubstr("needs access.jwks_file")));
 
 class AccessControlJwtTest : public AccessControlTest {
  protected:

@@ -152,6 +152,11 @@ TEST_F(LoadConfigTest, PlainTextBeyondLoopbackMustBeSpelledOut) {
   EXPECT_THAT(ErrorOf(plain_admin), HasSubstr("admin_listen 0.0.0.0:8501"));
 }
 
+TEST_F(LoadConfigTest, WhatIsForJwtsNeedsTheirKeys) {
+  for (const char* flag : {"--access-jwt-issuer=https://idp.example", "--access-jwt-audience=calserve"})
+    EXPECT_THAT(ErrorOf({flag, "--model-repository=m"}), HasSubstr("needs access.jwks_file")) << flag;
+}
+
 TEST_F(LoadConfigTest, ANewTokenIsPrintedWithItsLine) {
   const EarlyExit made = Exit({"--new-token", "grafana=read"});
   EXPECT_EQ(made.code, kExitOk);
