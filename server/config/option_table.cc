@@ -93,7 +93,8 @@ constexpr Option kOptions[] = {
      "anybody may read /metrics also where callers are asked who they are; else it needs the role read"},
     {"admin.allowed_hosts", OptionKind::kList, "", "names",
      [](ServerConfig& c) -> Field { return &c.admin.dashboard.allowed_hosts; },
-     "host names by which browsers may open the page, beside IP addresses and localhost"},
+     "host names by which browsers may open the page and scrapers without a token read /metrics, beside IP "
+     "addresses and localhost"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },

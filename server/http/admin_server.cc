@@ -22,6 +22,7 @@
 #include "server/http/crowd.h"
 #include "server/http/dashboard_api.h"
 #include "server/http/metrics_text.h"
+#include "server/http/request_guard.h"
 #include "server/http/tls_context.h"
 #include "server/http/tls_stream.h"
 
@@ -204,7 +205,7 @@ class AdminServerImpl final : public AdminServer {
     response.set_header("X-Content-Type-Options", "nosniff");
     response.status = 200;
     if (request.path == "/metrics") {
-      if (!options_.open_metrics && !Authorized(access_, Role::kRead, request, response)) return;
+      if (!MayScrape(request, response)) return;
       ServerValues values = view_.Values();
       if (audit_ != nullptr) values.audit_failures = audit_->failures();
       response.set_content(MetricsText(values, !view_.NotReady().has_value(), ReadProcessStats()),
@@ -218,8 +219,24 @@ class AdminServerImpl final : public AdminServer {
                            kText);
     } else {
       response.status = 404;
-      response.set_content("there are /metrics, /healthz and /readyz\n", kText);
+      response.set_content(absl::StrCat("there are /metrics, /healthz and /readyz",
+                                        dashboard_.has_value() ? ", and / is a page for browsers\n" : "\n"),
+                           kText);
     }
+  }
+
+  // False where the answer has been made. A token says more than a Host; without one, a page of another site
+  // whose name leads here could read the figures.
+  bool MayScrape(const httplib::Request& request, httplib::Response& response) const {
+    if (!options_.open_metrics && access_ != nullptr && access_->enabled())
+      return Authorized(access_, Role::kRead, request, response);
+    const absl::Status status =
+        CheckScrape(request.get_header_value("Host"), request.get_header_value("Origin"),
+                    options_.dashboard.allowed_hosts);
+    if (status.ok()) return true;
+    response.status = 403;
+    response.set_content(absl::StrCat(status.message(), "\n"), kText);
+    return false;
   }
 
   const AdminOptions options_;

@@ -177,10 +177,26 @@ TEST_F(DashboardTest, AnswersOnlyItsOwnPage) {
   EXPECT_THAT(Get("/api/v1/state", "Host: localhost\r\n"), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(Get("/api/v1/state", absl::StrCat("Origin: http://", server_->address(), "\r\n")),
               StartsWith("HTTP/1.1 200 "));
-  // Prometheus and probes come by names that nobody has to list.
-  Connection probe(server_->address());
-  ASSERT_TRUE(probe.Send("GET /healthz HTTP/1.1\r\nHost: calserve.default.svc\r\n\r\n"));
-  EXPECT_THAT(probe.ReadToEnd(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(DashboardTest, ShowsFiguresToScrapersAloneAndHealthToAll) {
+  const auto as = [this](const std::string& path, const std::string& host, const std::string& headers = "") {
+    Connection connection(server_->address());
+    EXPECT_TRUE(
+        connection.Send(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: ", host, "\r\n", headers, "\r\n")));
+    return connection.ReadToEnd();
+  };
+  EXPECT_THAT(as("/metrics", "calserve:8501"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(as("/metrics", "evil.example"),
+              AllOf(StartsWith("HTTP/1.1 403 "), HasSubstr("admin.allowed_hosts")));
+  EXPECT_THAT(as("/metrics", "127.0.0.1", "Origin: http://evil.example\r\n"), StartsWith("HTTP/1.1 403 "));
+  for (const char* path : {"/healthz", "/readyz"})
+    EXPECT_THAT(as(path, "calserve.default.svc"), StartsWith("HTTP/1.1 200 ")) << path;
+}
+
+TEST_F(DashboardTest, APathThatIsNotThereIsToldWhatIs) {
+  EXPECT_THAT(Get("/dashboard"), AllOf(StartsWith("HTTP/1.1 404 "), HasSubstr("/metrics"),
+                                       HasSubstr("/healthz"), HasSubstr("/ is a page")));
 }
 
 TEST_F(DashboardTest, IsReadOnlyWithoutAccessControl) {
@@ -260,6 +276,13 @@ class GuardedDashboardTest : public DashboardTest {
     security_.audit = audit_.get();
     DashboardTest::SetUp();
   }
+  void OpenAccess() {
+    server_.reset();
+    auto access = AccessControl::Create(access_options_, Clock::System(), MonotonicClock::System());
+    ASSERT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
+    security_.access = access_.get();
+  }
   void TearDown() override {
     server_.reset();
     std::filesystem::remove_all(folder_);
@@ -274,6 +297,7 @@ class GuardedDashboardTest : public DashboardTest {
 
   const std::string activate_ = "/api/v1/activate?model=m&version=3&calibrator=2&expected=1";
   std::filesystem::path folder_;
+  AccessOptions access_options_;
   std::unique_ptr<AccessControl> access_;
   std::unique_ptr<AuditLog> audit_;
 };
@@ -290,16 +314,25 @@ TEST_F(GuardedDashboardTest, ShowsNothingButThePageWithoutAToken) {
   EXPECT_EQ(Body(Get("/api/v1/session", By("reader")))["admin"], false);
   EXPECT_EQ(Body(Get("/api/v1/session", By("keeper")))["admin"], true);
 }
-  void OpenAccess() {
-    server_.reset();
-    auto access = AccessControl::Create(access_options_, Clock::System(), MonotonicClock::System());
-    ASSERT_TRUE(access.ok()) << access.status();
-    access_ = *std::move(access);
-    security_.access = access_.get();
-  }
+
+// Prometheus with its token, by whatever name.
+TEST_F(GuardedDashboardTest, ATokenIsEnoughToReadFigures) {
+  const auto metrics = [this](const std::string& token) {
+    Connection connection(server_->address());
+    EXPECT_TRUE(
+        connection.Send(absl::StrCat("GET /metrics HTTP/1.1\r\nHost: a.example\r\n", By(token), "\r\n")));
+    return connection.ReadToEnd();
+  };
+  EXPECT_THAT(metrics("reader"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(metrics("nobody"), StartsWith("HTTP/1.1 401 "));
+  options_.open_metrics = true;
+  Restart();
+  EXPECT_THAT(metrics("reader"), StartsWith("HTTP/1.1 403 "));
+}
 
 TEST_F(GuardedDashboardTest, OnlyAnAdminChangesAndEveryAttemptIsAudited) {
   EXPECT_THAT(Ask("POST", activate_), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=unknown peer=ipv4:127.0.0.1:"), HasSubstr("=UNAUTHENTICATED")));
   EXPECT_THAT(Ask("POST", activate_, By("reader")), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:r"), HasSubstr("outcome=PERMISSION_DENIED")));
   EXPECT_EQ(dashboard_.changes, 0);
@@ -336,7 +369,6 @@ TEST_F(GuardedDashboardTest, TheLimitsOfAClientHoldForThePageAndForAStreamAsLong
 
 TEST_F(GuardedDashboardTest, AChangeNamesWhatItReplaces) {
   EXPECT_THAT(Ask("POST", "/api/v1/activate?model=m&version=3&calibrator=2&expected=7", By("keeper")),
-  AccessOptions access_options_;
               StartsWith("HTTP/1.1 409 "));
   const int changes = dashboard_.changes;
   for (const char* query : {"", "?model=m&version=3&calibrator=2", "?model=m&calibrator=2&expected=1",
@@ -352,6 +384,8 @@ TEST_F(GuardedDashboardTest, AnotherSiteCannotChangeAnything) {
   EXPECT_THAT(Ask("POST", activate_, absl::StrCat(By("keeper"), "Origin: http://evil.example\r\n")),
               StartsWith("HTTP/1.1 403 "));
   EXPECT_EQ(dashboard_.changes, 0);
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("outcome=PERMISSION_DENIED"),
+                               HasSubstr("http://evil.example")));
 }
 
 TEST_F(GuardedDashboardTest, AStreamEndsWhenItsTokenIsTakenAway) {
@@ -371,11 +405,8 @@ TEST(DashboardJsonTest, TextOfTheOutsideStaysText) {
   const nlohmann::json json = nlohmann::json::parse(ToJson(values));
   EXPECT_EQ(json["models"][0]["name"], "a\"b\n</script>");
   EXPECT_EQ(json["models"][0]["reason"], "\xef\xbf\xbd");
-  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=unknown peer=ipv4:127.0.0.1:"), HasSubstr("=UNAUTHENTICATED")));
   EXPECT_EQ(ToJson(values).find('\n'), std::string::npos);  // An event's data is one line.
 }
 
 }  // namespace
 }  // namespace calserve
-  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("outcome=PERMISSION_DENIED"),
-                               HasSubstr("http://evil.example")));
