@@ -2,11 +2,13 @@
 
     page_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [--screenshots DIRECTORY] [unittest's arguments]
 """
+import base64
 import hashlib
 import http.client
 import shutil
 import signal
 import socket
+import subprocess
 import urllib.parse
 
 import command_test
@@ -114,7 +116,7 @@ class Reading(PageTest):
         self.assertEqual(self.page.evaluate(focused), "last_10000")
 
     def tearDown(self):
-        origin = f"http://{self.admin_address}/"
+        origin = f"{self.origin()}/"
         self.assertEqual([url for url in self.requests if not url.startswith(origin)], [])
         self.assertEqual(self.complaints, [])  # Also what the content security policy would have refused.
         self.assertEqual(self.page.context.cookies(), [])
@@ -210,14 +212,16 @@ class Changing(PageTest):
     def start_server(cls):
         tokens = cls.scratch / "tokens"
         lines = [("all", "predict,feedback,admin", "calserve_all"), *((n, r, t) for n, (r, t) in cls.TOKENS.items())]
+    more_flags = ()
         tokens.write_text("".join(f"{name} {roles} sha256:{hashlib.sha256(token.encode()).hexdigest()}\n"
                                   for name, roles, token in lines), encoding="utf-8")
         tokens.chmod(0o600)
-        cls.server_flags = ("--access-tokens-file", tokens, "--access-audit-file", cls.scratch / "audit.log")
+        cls.server_flags = ("--access-tokens-file", tokens, "--access-audit-file", cls.scratch / "audit.log",
+                            *cls.more_flags)
         super().start_server()
 
     def sign_in(self, name):
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#token-dialog[open]")
         self.page.fill("#token", self.TOKENS[name][1] if name in self.TOKENS else name)
         self.page.keyboard.press("Enter")
@@ -234,7 +238,7 @@ class Changing(PageTest):
         return (self.scratch / "audit.log").read_text(encoding="utf-8").splitlines()
 
     def test_nothing_is_shown_before_one_signs_in(self):
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#token-dialog[open]")
         self.assertNotIn(MODEL, self.page.content())
         self.screenshot("sign-in")
@@ -272,7 +276,8 @@ class Changing(PageTest):
         self.page.wait_for_selector("#calibrator-0-rollback")
         self.assertEqual(self.active(), 0)
         *_, activated, rolled_back = self.audited()
-        for said in ("who=token:keeper", "action=dashboard/api/v1/activate", f"model={MODEL}", "before=0", "after=1",
+        for said in ("who=token:keeper peer=ipv4:127.0.0.1:", "action=dashboard/api/v1/activate",
+                     f"model={MODEL} model_version=1 ", "before=0", "after=1",
                      "outcome=OK"):
             self.assertIn(said, activated)
         self.assertIn("action=dashboard/api/v1/rollback", rolled_back)
@@ -300,11 +305,42 @@ class Crowding(PageTest):
         viewers = [self.watch() for _ in range(VIEWERS)]
         self.assertEqual({viewer.status for viewer in viewers}, {200})
         self.assertEqual(self.watch().status, 503)
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#connection[data-state=refused]")
         self.assertIn(f"all its {VIEWERS} viewers", self.text("#banner-text"))
         connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
         connection.request("GET", "/metrics")
+class ChangingOverTls(Changing):
+    """The same over TLS. The browser takes the server's certificate by its key, and no other."""
+    protocol = "https"
+
+    @classmethod
+    def start_server(cls):
+        certificate, key = cls.scratch / "server.pem", cls.scratch / "server.key"
+
+        def openssl(*arguments, data=None):
+            return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
+
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+        key.chmod(0o600)
+        pem = openssl("x509", "-in", certificate, "-noout", "-pubkey")
+        public = openssl("pkey", "-pubin", "-outform", "DER", data=pem)
+        spki = base64.b64encode(hashlib.sha256(public).digest()).decode()
+        cls.browser_flags = (f"--ignore-certificate-errors-spki-list={spki}",)
+        cls.more_flags = ("--tls-certificate-file", certificate, "--tls-key-file", key)
+        super().start_server()
+
+    def calserve(self, *arguments, **options):
+        return super().calserve("--ca-file", self.scratch / "server.pem", *arguments, **options)
+
+    def test_only_tls_is_spoken(self):
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
+            connection.request("GET", "/")
+            connection.getresponse()
+
+
         self.assertEqual(connection.getresponse().status, 200)
         self.assertEqual(self.calserve("health")[0], "SERVING\n")
         self.assertEqual(self.predict(self.images[0])["top_classes"][0]["label"], self.labels[0])
