@@ -90,6 +90,9 @@ absl::StatusOr<Watch> WatchOf(const httplib::Request& request) {
   watch.model = request.get_param_value("model");
   watch.window = request.get_param_value("window");
   ASSIGN_OR_RETURN(watch.version, Number(request, "version", 0));
+  if (watch.version != 0 && watch.model.empty()) {
+    return absl::InvalidArgumentError("model is missing: a version is one of a model's");
+  }
   return watch;
 }
 
@@ -168,6 +171,7 @@ absl::Status DashboardApi::AnswerCall(const httplib::Request& request, httplib::
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Watch watch, WatchOf(request));
+  RETURN_IF_ERROR(view_.Check(watch));
   if (path == kEventsPath) return Stream(request, watch, std::move(permit), response);
   if (path == "/api/v1/state") {
     response.set_content(*messages_.Newest(watch), kJsonType);

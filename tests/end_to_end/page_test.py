@@ -91,6 +91,22 @@ class Reading(PageTest):
         self.complaints.clear()  # The browser's own, of the 403.
         self.assertEqual(self.json("report")["calibrator_version"], 1)
 
+    def test_an_address_of_nothing_is_said_and_the_list_is_there(self):
+        for address, said in (("#/other/1/last_1000", "there is no model \"other\""),
+                              (f"#/{MODEL}/77/last_1000", f"model \"{MODEL}\" has no version 77"),
+                              (f"#/{MODEL}/1/last_7", "there is no window \"last_7\", only last_1000")):
+            with self.subTest(address):
+                self.page.goto(f"{self.origin()}/{address}")
+                self.wait_for_text("#empty", said)
+                self.assertTrue(self.page.is_hidden("#content"))
+                self.assertTrue(self.page.is_hidden("#banner"))
+                self.complaints.clear()  # The browser's own, of the 404.
+        self.screenshot("not-found")
+        self.assert_accessible("not found")
+        self.page.click(f"#version-{MODEL}-1")
+        self.wait_for_value("served-n", IMAGES)
+        self.complaints.clear()
+
     def test_ece_over_time_has_its_first_points(self):
         self.wait_for_text("#ece-table", "95 % interval")
         self.page.wait_for_selector("#ece-chart canvas")
@@ -196,6 +212,7 @@ class Beginning(PageTest):
 
 class Changing(PageTest):
     """Access control is configured: one token may read, one may change."""
+    more_flags = ()
     TOKENS = {"watcher": ("read", "calserve_watcher"), "keeper": ("admin", "calserve_keeper"),
               "labeller": ("predict,feedback", "calserve_labeller")}
 
@@ -212,7 +229,6 @@ class Changing(PageTest):
     def start_server(cls):
         tokens = cls.scratch / "tokens"
         lines = [("all", "predict,feedback,admin", "calserve_all"), *((n, r, t) for n, (r, t) in cls.TOKENS.items())]
-    more_flags = ()
         tokens.write_text("".join(f"{name} {roles} sha256:{hashlib.sha256(token.encode()).hexdigest()}\n"
                                   for name, roles, token in lines), encoding="utf-8")
         tokens.chmod(0o600)
@@ -294,22 +310,6 @@ class Changing(PageTest):
         self.json("calibrators", "activate", "0")
 
 
-class Crowding(PageTest):
-    def watch(self):
-        connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
-        connection.request("GET", "/api/v1/events?" + urllib.parse.urlencode({"model": MODEL}))
-        self.addCleanup(connection.close)
-        return connection.getresponse()
-
-    def test_the_viewer_that_is_one_too_many_is_told_and_gets_the_next_place(self):
-        viewers = [self.watch() for _ in range(VIEWERS)]
-        self.assertEqual({viewer.status for viewer in viewers}, {200})
-        self.assertEqual(self.watch().status, 503)
-        self.page.goto(f"{self.origin()}/")
-        self.page.wait_for_selector("#connection[data-state=refused]")
-        self.assertIn(f"all its {VIEWERS} viewers", self.text("#banner-text"))
-        connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
-        connection.request("GET", "/metrics")
 class ChangingOverTls(Changing):
     """The same over TLS. The browser takes the server's certificate by its key, and no other."""
     protocol = "https"
@@ -341,6 +341,22 @@ class ChangingOverTls(Changing):
             connection.getresponse()
 
 
+class Crowding(PageTest):
+    def watch(self):
+        connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
+        connection.request("GET", "/api/v1/events?" + urllib.parse.urlencode({"model": MODEL}))
+        self.addCleanup(connection.close)
+        return connection.getresponse()
+
+    def test_the_viewer_that_is_one_too_many_is_told_and_gets_the_next_place(self):
+        viewers = [self.watch() for _ in range(VIEWERS)]
+        self.assertEqual({viewer.status for viewer in viewers}, {200})
+        self.assertEqual(self.watch().status, 503)
+        self.page.goto(f"{self.origin()}/")
+        self.page.wait_for_selector("#connection[data-state=refused]")
+        self.assertIn(f"all its {VIEWERS} viewers", self.text("#banner-text"))
+        connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
+        connection.request("GET", "/metrics")
         self.assertEqual(connection.getresponse().status, 200)
         self.assertEqual(self.calserve("health")[0], "SERVING\n")
         self.assertEqual(self.predict(self.images[0])["top_classes"][0]["label"], self.labels[0])

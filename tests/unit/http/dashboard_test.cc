@@ -49,13 +49,16 @@ class FakeDashboard final : public DashboardView {
     watched.served.ece = 0.1 + 0.2;
     return values;
   }
+  absl::Status Check(const Watch& watch) const override {
+    if (watch.model.empty() || watch.model == "m" || watch.model == "loading") return absl::OkStatus();
+    return absl::NotFoundError("unknown model \"" + watch.model + "\"");
+  }
   HistoryValues History(const Watch&, absl::Time since) const override {
     HistoryValues values;
     values.calibration.push_back({since + absl::Seconds(1), 7, 0, 0.5});
     return values;
   }
-  absl::StatusOr<std::vector<CalibratorValues>> Calibrators(const std::string& model, int64_t) override {
-    if (model != "m") return absl::NotFoundError("unknown model \"" + model + "\"");
+  absl::StatusOr<std::vector<CalibratorValues>> Calibrators(const std::string&, int64_t) override {
     return std::vector<CalibratorValues>(1);
   }
   absl::Status Activate(const std::string&, int64_t, int64_t calibrator, int64_t expected) override {
@@ -141,7 +144,18 @@ TEST_F(DashboardTest, FiguresRoundTrip) {
   EXPECT_EQ(state["watched"]["served"]["ece"].get<double>(), 0.1 + 0.2);
   EXPECT_EQ(state["watched"]["version"], 3);
   EXPECT_TRUE(state["watched"]["served"]["nll"].is_null());
-  EXPECT_TRUE(Body(Get("/api/v1/state?model=other"))["watched"].is_null());
+  EXPECT_TRUE(Body(Get("/api/v1/state?model=loading"))["watched"].is_null());
+}
+
+TEST_F(DashboardTest, SaysWhatItDoesNotKnow) {
+  for (const char* call : {"state", "history", "events", "calibrators"}) {
+    const std::string unknown = Get(absl::StrCat("/api/v1/", call, "?model=other"));
+    EXPECT_THAT(unknown, StartsWith("HTTP/1.1 404 ")) << call;
+    EXPECT_EQ(Body(unknown)["error"]["message"], "unknown model \"other\"") << call;
+    EXPECT_EQ(Body(unknown)["error"]["code"], "NOT_FOUND") << call;
+  }
+  EXPECT_THAT(Get("/api/v1/state?version=1"),
+              AllOf(StartsWith("HTTP/1.1 400 "), HasSubstr("model is missing")));
 }
 
 TEST_F(DashboardTest, GivesHistoryAndCalibrators) {
