@@ -160,12 +160,12 @@ void Dashboard::Look() {
     }
   }
   history_.AddPoints(now, points);
-  intervals_.KeepOnly([&keys](const MonitorKey& key) { return keys.contains(key); });
+  sources_.intervals.KeepOnly([&keys](const MonitorKey& key) { return keys.contains(key); });
 }
 
 absl::StatusOr<WindowReport> Dashboard::Report(const Snapshot& snapshot, const std::string& window) const {
   ASSIGN_OR_RETURN(WindowReport report, sources_.hub.Newest(KeyOf(snapshot), window));
-  intervals_.Fill(&report);
+  sources_.intervals.Fill(&report);
   return report;
 }
 
