@@ -160,12 +160,12 @@ void Dashboard::Look() {
     }
   }
   history_.AddPoints(now, points);
-  intervals_.KeepOnly([&keys](const MonitorKey& key) { return keys.contains(key); });
+  sources_.intervals.KeepOnly([&keys](const MonitorKey& key) { return keys.contains(key); });
 }
 
 absl::StatusOr<WindowReport> Dashboard::Report(const Snapshot& snapshot, const std::string& window) const {
   ASSIGN_OR_RETURN(WindowReport report, sources_.hub.Newest(KeyOf(snapshot), window));
-  intervals_.Fill(&report);
+  sources_.intervals.Fill(&report);
   return report;
 }
 
@@ -226,12 +226,31 @@ std::vector<ModelRow> Dashboard::Models() const {
   return models;
 }
 
-absl::StatusOr<std::pair<Snapshot, std::string>> Dashboard::Find(const Watch& watch) const {
-  const std::string window = watch.window.empty() ? sources_.windows.front() : watch.window;
-  if (std::find(sources_.windows.begin(), sources_.windows.end(), window) == sources_.windows.end()) {
-    return absl::NotFoundError(absl::StrCat("window must be one of ", absl::StrJoin(sources_.windows, ", "),
-                                            "; was \"", window, "\""));
+absl::Status Dashboard::Check(const Watch& watch) const {
+  RETURN_IF_ERROR(FindWindow(watch.window).status());
+  if (watch.model.empty() || sources_.table.Find(watch.model, watch.version).ok()) return absl::OkStatus();
+  for (const ModelStatus& status : sources_.repository.List()) {
+    if (status.name != watch.model) continue;
+    const bool known = watch.version == 0 || std::any_of(status.versions.begin(), status.versions.end(),
+                                                         [&watch](const VersionStatus& version) {
+                                                           return version.version == watch.version;
+                                                         });
+    if (known) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat("model \"", watch.model, "\" has no version ", watch.version));
   }
+  return absl::NotFoundError(absl::StrCat("there is no model \"", watch.model, "\""));
+}
+
+absl::StatusOr<std::string> Dashboard::FindWindow(const std::string& name) const {
+  if (name.empty()) return sources_.windows.front();
+  if (std::find(sources_.windows.begin(), sources_.windows.end(), name) != sources_.windows.end())
+    return name;
+  return absl::NotFoundError(
+      absl::StrCat("there is no window \"", name, "\", only ", absl::StrJoin(sources_.windows, ", ")));
+}
+
+absl::StatusOr<std::pair<Snapshot, std::string>> Dashboard::Find(const Watch& watch) const {
+  ASSIGN_OR_RETURN(std::string window, FindWindow(watch.window));
   std::string model = watch.model;
   if (model.empty()) {
     const std::vector<Snapshot> served = sources_.table.List();
@@ -239,7 +258,7 @@ absl::StatusOr<std::pair<Snapshot, std::string>> Dashboard::Find(const Watch& wa
     model = served.front().model->name;
   }
   ASSIGN_OR_RETURN(Snapshot snapshot, sources_.table.Find(model, watch.version));
-  return std::make_pair(std::move(snapshot), window);
+  return std::make_pair(std::move(snapshot), std::move(window));
 }
 
 absl::StatusOr<WatchedValues> Dashboard::Watched(const Watch& watch) const {

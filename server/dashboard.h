@@ -31,12 +31,14 @@ class Dashboard final : public DashboardView {
     const ModelRepository& repository;
     CalibrationMonitor& monitor;
     ReportHub& hub;
+    EceIntervals& intervals;
     CalibratorRegistry& registry;
     const Clock& clock;
     std::vector<std::string> windows;
   };
   explicit Dashboard(Sources sources);
 
+  absl::Status Check(const Watch& watch) const override;
   DashboardValues Values(const Watch& watch) const override;
   HistoryValues History(const Watch& watch, absl::Time since) const override;
   absl::StatusOr<std::vector<CalibratorValues>> Calibrators(const std::string& model,
@@ -51,12 +53,13 @@ class Dashboard final : public DashboardView {
   VersionValues Serving(const Snapshot& snapshot) const;
   // Of the active calibrator. The window is one of windows.
   absl::StatusOr<WindowReport> Report(const Snapshot& snapshot, const std::string& window) const;
+  // The window of that name, the first for none; NOT_FOUND.
+  absl::StatusOr<std::string> FindWindow(const std::string& name) const;
   // What is meant by a watch that names less; NOT_FOUND where it does not serve or there is no such window.
   absl::StatusOr<std::pair<Snapshot, std::string>> Find(const Watch& watch) const;
   absl::StatusOr<WatchedValues> Watched(const Watch& watch) const;
 
   const Sources sources_;
-  mutable EceIntervals intervals_;
   DashboardHistory history_;
   Periodic looking_;  // Last: stopped before what it writes to is destroyed.
 };

@@ -117,15 +117,12 @@ ServerValues LiveView::Values() const {
 
 std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>& served) const {
   std::vector<CalibrationValues> all;
-  Intervals intervals;
-  MutexLock lock(&intervals_mu_);
   for (const Snapshot& snapshot : served) {
     const MonitorKey key{snapshot.model->name, snapshot.model->version, snapshot.calibrator->version};
     for (const std::string& window : windows_) {
-      const absl::StatusOr<WindowReport> report = hub_.Newest(key, window);
+      absl::StatusOr<WindowReport> report = hub_.Newest(key, window);
       if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.
-      const Interval interval = IntervalOf(*report, intervals_);
-      intervals[{key, window}] = interval;
+      intervals_.Fill(&*report);
       const CalibrationMetrics& served_as = report->served;
       CalibrationValues& values = all.emplace_back();
       values.model = key.model;
@@ -134,8 +131,8 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
       values.window = window;
       values.labels = served_as.n;
       values.ece = served_as.ece;
-      values.ece_low = interval.low;
-      values.ece_high = interval.high;
+      values.ece_low = served_as.ece_low;
+      values.ece_high = served_as.ece_high;
       values.noise_floor = served_as.noise_floor;
       values.mce = served_as.mce;
       values.nll = served_as.nll;
@@ -153,7 +150,6 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
       }
     }
   }
-  intervals_ = std::move(intervals);
   return all;
 }
 
@@ -191,17 +187,6 @@ std::vector<SliceValues> LiveView::Slices(const std::vector<Snapshot>& served) c
     }
   }
   return all;
-}
-
-LiveView::Interval LiveView::IntervalOf(const WindowReport& report, const Intervals& kept) {
-  const auto before = kept.find({report.key, report.window});
-  if (before != kept.end() && before->second.labels == report.served.n &&
-      before->second.ece == report.served.ece) {
-    return before->second;
-  }
-  CalibrationMetrics metrics = report.served;
-  AddEceInterval(&metrics);
-  return {metrics.n, metrics.ece, metrics.ece_low, metrics.ece_high};
 }
 
 }  // namespace calserve

@@ -1,7 +1,6 @@
 #ifndef CALSERVE_SERVER_LIVE_VIEW_H_
 #define CALSERVE_SERVER_LIVE_VIEW_H_
 
-#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -9,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "server/base/mutex.h"
+#include "server/ece_intervals.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/http/server_view.h"
 #include "server/monitoring/report_hub.h"
@@ -25,13 +25,14 @@ class LiveView final : public ServerView {
   // What it looks at outlives it. `windows` are those of the monitor; of slices the first one is shown.
   // `slice_metrics`: all | alarm | none.
   LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           const CalibrationMonitor& monitor, ReportHub& hub, const RefitController& refits,
-           std::vector<std::string> windows, std::string slice_metrics)
+           const CalibrationMonitor& monitor, ReportHub& hub, EceIntervals& intervals,
+           const RefitController& refits, std::vector<std::string> windows, std::string slice_metrics)
       : table_(table),
         predictor_(predictor),
         ingestor_(ingestor),
         monitor_(monitor),
         hub_(hub),
+        intervals_(intervals),
         refits_(refits),
         windows_(std::move(windows)),
         slice_metrics_(std::move(slice_metrics)) {}
@@ -44,34 +45,23 @@ class LiveView final : public ServerView {
   ServerValues Values() const override;
 
  private:
-  // Simulated, so kept as long as what it follows from stays.
-  struct Interval {
-    int64_t labels = 0;
-    double ece = 0;
-    std::optional<double> low, high;
-  };
-  using Intervals = std::map<std::pair<MonitorKey, std::string>, Interval>;
-
-  // Of the versions that are served; drops what was kept of others.
+  // Of the versions that are served.
   std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
   std::vector<AlarmFigures> Alarms(const std::vector<Snapshot>& served) const;
   std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
-  static Interval IntervalOf(const WindowReport& report, const Intervals& kept);
 
   const ServingTable& table_;
   const Predictor& predictor_;
   const FeedbackIngestor& ingestor_;
   const CalibrationMonitor& monitor_;
   ReportHub& hub_;
+  EceIntervals& intervals_;
   const RefitController& refits_;
   const std::vector<std::string> windows_;
   const std::string slice_metrics_;
 
   mutable Mutex ready_mu_;
   std::optional<std::string> not_ready_ ABSL_GUARDED_BY(ready_mu_) = "starting";
-
-  mutable Mutex intervals_mu_;  // Also while computing: one scrape at a time.
-  mutable Intervals intervals_ ABSL_GUARDED_BY(intervals_mu_);
 };
 
 }  // namespace calserve

@@ -110,8 +110,11 @@ struct AccessControl::Sources {
   // By the token's digest: whoever does not have the token cannot make another one for it.
   mutable std::map<TokenDigest, JwtClaims> verified ABSL_GUARDED_BY(mu);
 
-  absl::Status UseTokens(absl::string_view content) {
+  absl::Status UseTokens(absl::string_view content, const std::string& path) {
     ASSIGN_OR_RETURN(TokenFile parsed, TokenFile::Parse(content));
+    if (parsed.size() == 0) {
+      spdlog::warn("access.tokens_file: {} holds no token: nobody can call with one", path);
+    }
     MutexLock lock(&mu);
     tokens = std::make_shared<const TokenFile>(std::move(parsed));
     return absl::OkStatus();
@@ -156,6 +159,21 @@ struct AccessControl::Sources {
   }
 };
 
+absl::Status CheckAccessOptions(const AccessOptions& options) {
+  const bool keys = !options.jwks_file.empty();
+  if (keys && (options.jwt_issuer.empty() || options.jwt_audience.empty())) {
+    return absl::InvalidArgumentError(
+        "access.jwks_file needs access.jwt_issuer and access.jwt_audience: a key alone does not say for "
+        "whom it signed");
+  }
+  if (!keys && !(options.jwt_issuer.empty() && options.jwt_audience.empty())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        options.jwt_issuer.empty() ? "access.jwt_audience" : "access.jwt_issuer",
+        " needs access.jwks_file: without the issuer's keys no JWT is taken, and nobody is asked for one"));
+  }
+  return absl::OkStatus();
+}
+
 AccessControl::AccessControl(const AccessOptions& options, const Clock& clock,
                              MonotonicClock& monotonic_clock)
     : options_(options),
@@ -169,19 +187,17 @@ AccessControl::~AccessControl() = default;
 absl::StatusOr<std::unique_ptr<AccessControl>> AccessControl::Create(const AccessOptions& options,
                                                                      const Clock& clock,
                                                                      MonotonicClock& monotonic_clock) {
+  RETURN_IF_ERROR(CheckAccessOptions(options));
   std::unique_ptr<AccessControl> access(new AccessControl(options, clock, monotonic_clock));
   Sources& sources = *access->sources_;
   ASSIGN_OR_RETURN(sources.client_names, ParseClientNames(options.client_names));
   if (!options.tokens_file.empty()) {
     sources.files.emplace_back("access.tokens_file", options.tokens_file, FileSecrecy::kSecret,
-                               [&sources](absl::string_view content) { return sources.UseTokens(content); });
+                               [&sources, path = options.tokens_file](absl::string_view content) {
+                                 return sources.UseTokens(content, path);
+                               });
   }
   if (!options.jwks_file.empty()) {
-    if (options.jwt_issuer.empty() || options.jwt_audience.empty()) {
-      return absl::InvalidArgumentError(
-          "access.jwks_file needs access.jwt_issuer and access.jwt_audience: a key alone does not say for "
-          "whom it signed");
-    }
     const JwtOptions jwt{options.jwt_issuer, options.jwt_audience, options.jwt_roles_claim, kLeeway};
     sources.files.emplace_back(
         "access.jwks_file", options.jwks_file, FileSecrecy::kPublic,

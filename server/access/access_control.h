@@ -29,6 +29,9 @@ struct AccessOptions {
   bool configured() const { return !tokens_file.empty() || !jwks_file.empty() || !client_names.empty(); }
 };
 
+// INVALID_ARGUMENT where the options do not fit together; reads no file.
+absl::Status CheckAccessOptions(const AccessOptions& options);
+
 // Who calls. The name says how it is known, so that nobody can take another's by choosing a name:
 // "token:NAME", "jwt:SUBJECT", "cert:NAME", or "anonymous".
 struct Identity {

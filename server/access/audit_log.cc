@@ -1,18 +1,20 @@
 #include "server/access/audit_log.h"
 
-#include <fcntl.h>
-#include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "server/access/audit_file.h"
+#include "server/base/error_info.h"
+#include "server/base/mutex.h"
+#include "server/base/status_macros.h"
 
 namespace calserve {
 namespace {
@@ -35,7 +37,111 @@ void Append(absl::string_view name, absl::string_view value, std::string* line) 
   }
 }
 
+// Lines of unknown callers: one a second, after the first so many.
+class Allowance final {
+ public:
+  bool Take(absl::Time now) {
+    left_ = std::min(kFirst, left_ + kASecond * absl::ToDoubleSeconds(now - as_of_));
+    as_of_ = now;
+    if (left_ < 1) return false;
+    left_ -= 1;
+    return true;
+  }
+
+ private:
+  static constexpr double kFirst = 100, kASecond = 1;
+  double left_ = kFirst;
+  absl::Time as_of_ = absl::UnixEpoch();
+};
+
 }  // namespace
+
+class AuditLog::Sink {
+ public:
+  Sink(std::unique_ptr<AuditFile> file, MonotonicClock& clock) : clock_(clock), file_(std::move(file)) {
+    if (file_ != nullptr) return;
+    const auto& sinks = spdlog::default_logger()->sinks();
+    logger_ = std::make_unique<spdlog::logger>("audit", sinks.begin(), sinks.end());
+    logger_->set_level(spdlog::level::info);
+    logger_->flush_on(spdlog::level::info);
+  }
+
+  absl::Status CheckWritable() {
+    MutexLock lock(&mu_);
+    if (file_ == nullptr) return absl::OkStatus();
+    return missing_ > 0 ? SayWhatIsMissing() : file_->Follow();
+  }
+
+  void Write(AuditRecord record, const absl::Status& outcome) {
+    MutexLock lock(&mu_);
+    if (record.who == kUnknownCaller) {
+      if (!of_unknown_.Take(clock_.Now())) {
+        ++skipped_;
+        return;
+      }
+      if (skipped_ > 0) record.details.emplace_back("skipped", absl::StrCat(skipped_));
+      skipped_ = 0;
+    }
+    const std::string line = Line(record, outcome);
+    if (file_ == nullptr) return logger_->info("{}", line);
+    absl::Status written = missing_ > 0 ? SayWhatIsMissing() : absl::OkStatus();
+    if (written.ok()) written = file_->Append(line);
+    if (written.ok()) return;
+    ++failures_;
+    ++missing_;
+    spdlog::error("not audited: {}; the line is: {}", std::string(written.message()), line);
+  }
+
+  int64_t failures() const {
+    MutexLock lock(&mu_);
+    return failures_;
+  }
+
+ private:
+  absl::Status SayWhatIsMissing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    RETURN_IF_ERROR(file_->Append(
+        Line({"server", "", "audit", {{"lines_missing", absl::StrCat(missing_)}}}, absl::OkStatus())));
+    spdlog::warn("audited again: {} can be written; the lines that are missing in it are in this log: {}",
+                 file_->path(), missing_);
+    missing_ = 0;
+    return absl::OkStatus();
+  }
+
+  MonotonicClock& clock_;
+  std::unique_ptr<spdlog::logger> logger_;  // where there is no file
+  mutable Mutex mu_;
+  const std::unique_ptr<AuditFile> file_ ABSL_PT_GUARDED_BY(mu_);
+  Allowance of_unknown_ ABSL_GUARDED_BY(mu_);
+  int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;   // since the last line of an unknown caller
+  int64_t failures_ ABSL_GUARDED_BY(mu_) = 0;  // since the start
+  int64_t missing_ ABSL_GUARDED_BY(mu_) = 0;   // since the file was last written
+};
+
+AuditLog::AuditLog(std::unique_ptr<Sink> sink) : sink_(std::move(sink)) {}
+
+AuditLog::~AuditLog() = default;
+
+absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& file, MonotonicClock& clock) {
+  std::unique_ptr<AuditFile> opened;
+  if (!file.empty()) {
+    ASSIGN_OR_RETURN(opened, AuditFile::Open(file));
+  }
+  return std::unique_ptr<AuditLog>(new AuditLog(std::make_unique<Sink>(std::move(opened), clock)));
+}
+
+absl::Status AuditLog::CheckWritable() const {
+  const absl::Status status = sink_->CheckWritable();
+  if (status.ok()) return status;
+  return WithReason(
+      absl::UnavailableError(absl::StrCat("not done, because it could not be audited: ", status.message())),
+      "AUDIT_UNAVAILABLE");
+}
+
+void AuditLog::Record(const AuditRecord& record, const absl::Status& outcome) const {
+  sink_->Write(record, outcome);
+}
+
+int64_t AuditLog::failures() const { return sink_->failures(); }
 
 std::string AuditLog::Line(const AuditRecord& record, const absl::Status& outcome) {
   std::string line = "audit";
@@ -46,35 +152,6 @@ std::string AuditLog::Line(const AuditRecord& record, const absl::Status& outcom
   Append("outcome", absl::StatusCodeToString(outcome.code()), &line);
   if (!outcome.ok()) Append("message", outcome.message(), &line);
   return line;
-}
-
-absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& file) {
-  std::shared_ptr<spdlog::logger> logger;
-  if (file.empty()) {
-    const auto& sinks = spdlog::default_logger()->sinks();
-    logger = std::make_shared<spdlog::logger>("audit", sinks.begin(), sinks.end());
-  } else {
-    const int fd = open(file.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat("access.audit_file: ", file, " cannot be written: ", std::strerror(errno)));
-    }
-    close(fd);
-    try {
-      logger = std::make_shared<spdlog::logger>("audit",
-                                                std::make_shared<spdlog::sinks::basic_file_sink_mt>(file));
-    } catch (const spdlog::spdlog_ex& e) {
-      return absl::FailedPreconditionError(absl::StrCat("access.audit_file: ", e.what()));
-    }
-    logger->set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %v");
-  }
-  logger->set_level(spdlog::level::info);
-  logger->flush_on(spdlog::level::info);
-  return std::unique_ptr<AuditLog>(new AuditLog(std::move(logger)));
-}
-
-void AuditLog::Record(const AuditRecord& record, const absl::Status& outcome) const {
-  logger_->info("{}", Line(record, outcome));
 }
 
 }  // namespace calserve

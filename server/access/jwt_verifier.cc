@@ -14,6 +14,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "server/access/curve_point.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -70,6 +71,10 @@ absl::StatusOr<Jwk> Import(json_t* key, const std::string& kid) {
   if (r_jwk_import_from_json_t(jwk.get(), key) != RHN_OK ||
       (r_jwk_key_type(jwk.get(), &bits, R_FLAG_IGNORE_REMOTE) & R_KEY_TYPE_PUBLIC) == 0) {
     return absl::InvalidArgumentError(absl::StrCat("key \"", kid, "\" is not a public key"));
+  }
+  const std::string curve = Text(key, "crv");
+  if (!curve.empty() && !IsCurvePoint(curve, Text(key, "x"), Text(key, "y"))) {
+    return absl::InvalidArgumentError(absl::StrCat("key \"", kid, "\" is no point on the curve ", curve));
   }
   if (Text(key, "kty") == "RSA" && bits < kMinRsaBits) {
     return absl::InvalidArgumentError(

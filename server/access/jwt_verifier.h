@@ -38,8 +38,8 @@ class JwtVerifier {
   static constexpr size_t kMaxToken = 8 << 10;  // bytes; larger ones are refused unread
 
   // Takes the keys for signatures of a JWKS: RSA of at least 2048 bits, EC, Ed25519. INVALID_ARGUMENT for
-  // what is no JWKS, for symmetric and private keys, two keys of one kid, more than 64, or none that can be
-  // used.
+  // what is no JWKS, for symmetric and private keys, for points that are not on their curve, two keys of one
+  // kid, more than 64, or none that can be used.
   static absl::StatusOr<std::unique_ptr<JwtVerifier>> Create(absl::string_view jwks,
                                                              const JwtOptions& options);
   virtual ~JwtVerifier() = default;

@@ -2,10 +2,13 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -63,6 +66,22 @@ absl::Status CheckPlainText(absl::string_view option, const std::string& listen,
       "listen on 127.0.0.1, or say --insecure"));
 }
 
+// As browsers send it in Host, without a port.
+absl::Status CheckHostName(const std::string& host) {
+  constexpr size_t kLongest = 253;
+  const bool plain = std::all_of(host.begin(), host.end(), [](char c) {
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || c == '-' || c == '_' || c == '.';
+  });
+  if (plain && !host.empty() && host.size() <= kLongest && host.front() != '.' && host.back() != '.') {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("admin.allowed_hosts: each must be a host name alone, such as calserve.example, without a "
+                   "scheme, a port or "
+                   "a wildcard; was \"",
+                   absl::CHexEscape(host), "\""));
+}
+
 absl::Status CheckSecurity(const ServerConfig& config) {
   const TlsOptions& tls = config.tls;
   if (tls.certificate_file.empty() != tls.key_file.empty()) {
@@ -76,6 +95,8 @@ absl::Status CheckSecurity(const ServerConfig& config) {
     return absl::InvalidArgumentError(
         "tls.client_names needs tls.client_ca_file: who else would vouch for the names");
   }
+  RETURN_IF_ERROR(CheckAccessOptions(config.access));
+  for (const std::string& host : config.admin.dashboard.allowed_hosts) RETURN_IF_ERROR(CheckHostName(host));
   if (!tls.enabled()) RETURN_IF_ERROR(CheckPlainText("listen", config.grpc.listen, config));
   if (config.admin.enabled() && !config.AdminTls()) {
     RETURN_IF_ERROR(CheckPlainText("admin_listen", config.admin.listen, config));

@@ -83,7 +83,8 @@ constexpr Option kOptions[] = {
      "of one client under way; beyond it RESOURCE_EXHAUSTED; 0: no limit"},
     {"access.audit_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.access.audit_file; },
-     "a line is appended for every action that changes what is served, and every attempt; empty: in the log"},
+     "a line is appended for every action that changes what is served, and every attempt; what cannot be "
+     "audited is refused; empty: in the log"},
 
     {"admin.tls", OptionKind::kChoice, "auto off", "", [](ServerConfig& c) -> Field { return &c.admin_tls; },
      "auto: the admin port is TLS where gRPC is, with the same certificate; off: plain HTTP"},
@@ -92,7 +93,8 @@ constexpr Option kOptions[] = {
      "anybody may read /metrics also where callers are asked who they are; else it needs the role read"},
     {"admin.allowed_hosts", OptionKind::kList, "", "names",
      [](ServerConfig& c) -> Field { return &c.admin.dashboard.allowed_hosts; },
-     "host names by which browsers may open the page, beside IP addresses and localhost"},
+     "host names by which browsers may open the page and scrapers without a token read /metrics, beside IP "
+     "addresses and localhost"},
 
     {"repository.control", OptionKind::kChoice, "none poll explicit", "",
      [](ServerConfig& c) -> Field { return &c.repository.control; },

@@ -19,8 +19,10 @@
 #include "server/base/worker_pool.h"
 #include "server/http/authorize.h"
 #include "server/http/connection_stream.h"
+#include "server/http/crowd.h"
 #include "server/http/dashboard_api.h"
 #include "server/http/metrics_text.h"
+#include "server/http/request_guard.h"
 #include "server/http/tls_context.h"
 #include "server/http/tls_stream.h"
 
@@ -58,12 +60,13 @@ absl::StatusOr<HostAndPort> Split(const std::string& listen) {
 // its socket is never closed: what finds no room is called at once, on the accepting thread, `refusing`.
 class BoundedTasks final : public httplib::TaskQueue {
  public:
-  BoundedTasks(int threads, int max_waiting)
-      : pool_(std::make_unique<WorkerPool>(threads, static_cast<size_t>(max_waiting), 0)) {}
+  BoundedTasks(int threads, int max_waiting, Crowd& crowd)
+      : crowd_(crowd), pool_(std::make_unique<WorkerPool>(threads, static_cast<size_t>(max_waiting), 0)) {}
 
   static bool refusing() { return refusing_; }
 
   void enqueue(std::function<void()> connection) override {
+    crowd_.Arrive();
     WorkerPool::Work work = connection;
     if (pool_->TrySubmit(std::move(work), 0)) return;
     refusing_ = true;
@@ -74,6 +77,7 @@ class BoundedTasks final : public httplib::TaskQueue {
 
  private:
   static thread_local bool refusing_;
+  Crowd& crowd_;
   std::unique_ptr<WorkerPool> pool_;
 };
 thread_local bool BoundedTasks::refusing_ = false;
@@ -81,10 +85,11 @@ thread_local bool BoundedTasks::refusing_ = false;
 class HttpServer final : public httplib::Server {
  public:
   // `viewers` of the connections may last.
-  HttpServer(const AdminOptions& options, const TlsFiles* tls, int viewers) : options_(options) {
+  HttpServer(const AdminOptions& options, const TlsFiles* tls, int viewers)
+      : options_(options), crowd_(options.threads + viewers) {
     if (tls != nullptr) tls_.emplace(*tls);
     new_task_queue = [this, viewers] {
-      return new BoundedTasks(options_.threads + viewers, options_.max_waiting);
+      return new BoundedTasks(options_.threads + viewers, options_.max_waiting, crowd_);
     };
     // Not SO_REUSEPORT, which is cpp-httplib's way: two servers on one port would share its connections.
     set_socket_options([](int socket) {
@@ -102,8 +107,9 @@ class HttpServer final : public httplib::Server {
  private:
   // In place of cpp-httplib's, which keeps connections and has no limit on all of one.
   bool process_and_close_socket(int socket) override {
-    ConnectionStream stream(socket, options_.max_connection, static_cast<size_t>(options_.max_request_bytes),
-                            stopping_);
+    ConnectionStream stream(
+        socket, {options_.max_head, options_.max_connection, static_cast<size_t>(options_.max_request_bytes)},
+        crowd_, stopping_);
     if (BoundedTasks::refusing()) {
       // There is no time for a handshake.
       if (!tls_.has_value())
@@ -126,6 +132,7 @@ class HttpServer final : public httplib::Server {
   bool AnswerOne(httplib::Stream& stream, const SSL* ssl, ConnectionStream& connection) {
     bool closed = false;
     return process_request(stream, /*close_connection=*/true, closed, [&](httplib::Request& request) {
+      connection.HeadIsRead();
       // Ranges would have a large answer cut up, as often as the headers have room for.
       request.ranges.clear();
       request.ssl = ssl;
@@ -136,6 +143,7 @@ class HttpServer final : public httplib::Server {
   }
 
   const AdminOptions options_;
+  Crowd crowd_;
   std::optional<TlsContext> tls_;
   std::atomic<bool> stopping_{false};
 };
@@ -147,6 +155,7 @@ class AdminServerImpl final : public AdminServer {
       : options_(options),
         view_(view),
         access_(security.access),
+        audit_(security.audit),
         server_(options, security.tls, dashboard != nullptr ? options.dashboard.max_viewers : 0) {
     if (dashboard != nullptr)
       dashboard_.emplace(options.dashboard, *dashboard, security.access, security.audit);
@@ -196,8 +205,10 @@ class AdminServerImpl final : public AdminServer {
     response.set_header("X-Content-Type-Options", "nosniff");
     response.status = 200;
     if (request.path == "/metrics") {
-      if (!options_.open_metrics && !Authorized(access_, Role::kRead, request, response)) return;
-      response.set_content(MetricsText(view_.Values(), !view_.NotReady().has_value(), ReadProcessStats()),
+      if (!MayScrape(request, response)) return;
+      ServerValues values = view_.Values();
+      if (audit_ != nullptr) values.audit_failures = audit_->failures();
+      response.set_content(MetricsText(values, !view_.NotReady().has_value(), ReadProcessStats()),
                            kMetricsContentType);
     } else if (request.path == "/healthz") {
       response.set_content("alive\n", kText);
@@ -208,13 +219,30 @@ class AdminServerImpl final : public AdminServer {
                            kText);
     } else {
       response.status = 404;
-      response.set_content("there are /metrics, /healthz and /readyz\n", kText);
+      response.set_content(absl::StrCat("there are /metrics, /healthz and /readyz",
+                                        dashboard_.has_value() ? ", and / is a page for browsers\n" : "\n"),
+                           kText);
     }
+  }
+
+  // False where the answer has been made. A token says more than a Host; without one, a page of another site
+  // whose name leads here could read the figures.
+  bool MayScrape(const httplib::Request& request, httplib::Response& response) const {
+    if (!options_.open_metrics && access_ != nullptr && access_->enabled())
+      return Authorized(access_, Role::kRead, request, response);
+    const absl::Status status =
+        CheckScrape(request.get_header_value("Host"), request.get_header_value("Origin"),
+                    options_.dashboard.allowed_hosts);
+    if (status.ok()) return true;
+    response.status = 403;
+    response.set_content(absl::StrCat(status.message(), "\n"), kText);
+    return false;
   }
 
   const AdminOptions options_;
   const ServerView& view_;
   AccessControl* const access_;
+  const AuditLog* const audit_;
   std::optional<DashboardApi> dashboard_;
   int port_ = 0;
   std::atomic<bool> ended_{false};

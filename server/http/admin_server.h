@@ -19,6 +19,7 @@ struct AdminOptions {
   std::string listen = "127.0.0.1:8501";  // host:port; port 0 takes a free one; "" or "off": no admin port
   int threads = 8;                        // each serves one connection at a time, beside the viewers'
   int max_waiting = 16;                   // connections for a thread; what comes beyond it gets 503 at once
+  absl::Duration max_head = absl::Seconds(5);         // from a thread's taking it to the end of its headers
   absl::Duration max_connection = absl::Seconds(10);  // from a thread's taking it to its end
   bool open_metrics = false;                          // /metrics to anybody, also where access is configured
   int max_request_bytes = 32 << 10;  // read from one connection, request line and headers included
@@ -40,6 +41,7 @@ struct AdminSecurity {
 //   GET /healthz        200 as long as the process answers
 //   GET /readyz         200 while the server is ready, 503 with the reason while it is not
 //   GET /, /api/v1/...  the page, where there is a dashboard (dashboard_api.h)
+// A client that sends or takes its bytes slowly gives way to others when all threads are busy (crowd.h).
 // HEAD is GET without the body, other methods are 405, other paths 404. A request's body is not read. Plain
 // header: cpp-httplib stays in this room's .cc files.
 class AdminServer {

@@ -21,33 +21,43 @@ bool Again() { return errno == EINTR || errno == EAGAIN || errno == EWOULDBLOCK;
 
 }  // namespace
 
-ConnectionStream::ConnectionStream(int socket, absl::Duration limit, size_t max_read,
+ConnectionStream::ConnectionStream(int socket, const ConnectionLimits& limits, Crowd& crowd,
                                    const std::atomic<bool>& stopping)
     : socket_(socket),
-      limit_(limit),
-      deadline_(SteadyNow() + limit),
-      may_read_(max_read),
+      limits_(limits),
+      started_(SteadyNow()),
+      deadline_(started_ + std::min(limits.head, limits.whole)),
+      place_(crowd, socket),
+      may_read_(limits.read_bytes),
       stopping_(stopping) {}
 
-ConnectionStream::~ConnectionStream() { close(socket_); }
+ConnectionStream::~ConnectionStream() = default;
+
+ConnectionStream::Socket::~Socket() { close(fd); }
 
 bool ConnectionStream::WaitFor(short events, absl::Duration until) const {
   while (true) {
     const absl::Duration left = until - SteadyNow();
     if (left <= absl::ZeroDuration()) return false;
     const absl::Duration wait = stopping_ ? absl::ZeroDuration() : std::min(left, kNoticeStop);
-    pollfd polled{socket_, events, 0};
+    pollfd polled{socket_.fd, events, 0};
     const int ready = poll(&polled, 1, static_cast<int>(absl::ToInt64Milliseconds(wait)));
     if (ready > 0) return true;  // Also an error or the end: what is tried next says which.
     if (ready < 0 && errno != EINTR) return false;
     if (stopping_) return false;
+    if (ready == 0) place_.KeptWaiting();
   }
+}
+
+void ConnectionStream::HeadIsRead() {
+  deadline_ = started_ + limits_.whole;
+  place_.Keep();
 }
 
 bool ConnectionStream::Fill() {
   const size_t room = std::min(buffer_.size(), may_read_);
   while (room > 0 && WaitFor(POLLIN, deadline_)) {
-    const ssize_t got = recv(socket_, buffer_.data(), room, MSG_DONTWAIT);
+    const ssize_t got = recv(socket_.fd, buffer_.data(), room, MSG_DONTWAIT);
     if (got < 0 && Again()) continue;
     if (got <= 0) return false;
     begin_ = 0;
@@ -67,19 +77,20 @@ ssize_t ConnectionStream::read(char* to, size_t size) {
 }
 
 absl::Duration ConnectionStream::WriteDeadline() const {
-  return each_write_ ? SteadyNow() + limit_ : deadline_;
+  return each_write_ ? SteadyNow() + limits_.whole : deadline_;
 }
 
 bool ConnectionStream::ClientIsGone() const {
   char next = 0;
-  const ssize_t got = recv(socket_, &next, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = recv(socket_.fd, &next, 1, MSG_PEEK | MSG_DONTWAIT);
   return got == 0 || (got < 0 && !Again());
 }
 
 ssize_t ConnectionStream::write(const char* from, size_t size) {
+  if (!each_write_) place_.MayGo();
   const absl::Duration deadline = WriteDeadline();
   while (WaitFor(POLLOUT, deadline)) {
-    const ssize_t sent = send(socket_, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    const ssize_t sent = send(socket_.fd, from, size, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent >= 0 || !Again()) return sent;
   }
   return -1;
@@ -92,22 +103,23 @@ bool ConnectionStream::is_writable() const {
   return !(each_write_ && ClientIsGone()) && WaitFor(POLLOUT, WriteDeadline());
 }
 
-// Nothing here depends on who asks.
 void ConnectionStream::get_remote_ip_and_port(std::string& ip, int& port) const {
-  ip.clear();
-  port = 0;
+  const PeerAddress peer = PeerOf(socket_.fd);
+  ip = peer.host;
+  port = peer.port;
 }
+// Nothing here depends on it.
 void ConnectionStream::get_local_ip_and_port(std::string& ip, int& port) const {
   ip.clear();
   port = 0;
 }
 
 void ConnectionStream::FinishWriting(absl::Duration linger) {
-  shutdown(socket_, SHUT_WR);
+  shutdown(socket_.fd, SHUT_WR);
   const absl::Duration end = std::min(WriteDeadline(), SteadyNow() + linger);
   std::array<char, 4096> ignored;
   while (WaitFor(POLLIN, end)) {
-    const ssize_t got = recv(socket_, ignored.data(), ignored.size(), MSG_DONTWAIT);
+    const ssize_t got = recv(socket_.fd, ignored.data(), ignored.size(), MSG_DONTWAIT);
     if (got == 0 || (got < 0 && !Again())) return;
   }
 }

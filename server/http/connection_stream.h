@@ -9,18 +9,27 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "server/http/crowd.h"
+#include "server/http/peer_address.h"
 
 namespace calserve {
 
-// An accepted connection with an end: all of it, reading and writing together, is over after `limit`, and no
-// more than `max_read` bytes are read. cpp-httplib's own timeouts are of each read: a client that sends a
-// byte now and then would keep a thread for as long as it likes. Once `stopping` it waits for nothing more.
-// An answer that goes on for as long as it is read has each write limited instead. Closes the socket at
-// destruction. Not thread-safe.
+// What one connection may take.
+struct ConnectionLimits {
+  absl::Duration head;   // until the request's head has been read, a handshake before it included
+  absl::Duration whole;  // until the answer has been written; of a stream of events, each write by itself
+  size_t read_bytes = 0;
+};
+
+// An accepted connection with an end. cpp-httplib's own timeouts are of each read: a client that sends a byte
+// now and then would keep a thread for as long as it likes. Once `stopping` it waits for nothing more. While
+// it waits for its client it may have to give way (crowd.h). Closes the socket at destruction. Not
+// thread-safe.
 class ConnectionStream final : public httplib::Stream {
  public:
-  // Takes `socket`.
-  ConnectionStream(int socket, absl::Duration limit, size_t max_read, const std::atomic<bool>& stopping);
+  // Takes `socket`. `crowd` and `stopping` outlive it.
+  ConnectionStream(int socket, const ConnectionLimits& limits, Crowd& crowd,
+                   const std::atomic<bool>& stopping);
   ~ConnectionStream() override;
   ConnectionStream(const ConnectionStream&) = delete;
   ConnectionStream& operator=(const ConnectionStream&) = delete;
@@ -33,10 +42,12 @@ class ConnectionStream final : public httplib::Stream {
   bool is_writable() const override;
   void get_remote_ip_and_port(std::string& ip, int& port) const override;
   void get_local_ip_and_port(std::string& ip, int& port) const override;
-  int socket() const override { return socket_; }
+  int socket() const override { return socket_.fd; }
 
-  // From now on `limit` is of each write by itself, and is_writable is false once the client is gone, which a
-  // client that only ended its own side is taken for.
+  // The request's head has been read: it does not give way until its answer is written.
+  void HeadIsRead();
+  // From now on limits.whole is of each write by itself, it never gives way, and is_writable is false once the
+  // client is gone, which a client that only ended its own side is taken for.
   void LimitEachWrite() { each_write_ = true; }
 
   // Says that nothing more is written, and reads what the client still sends, for `linger` at most: closing
@@ -52,9 +63,20 @@ class ConnectionStream final : public httplib::Stream {
   absl::Duration WriteDeadline() const;
   bool ClientIsGone() const;
 
-  const int socket_;
-  const absl::Duration limit_;
-  const absl::Duration deadline_;  // steady time
+  // Closed once the crowd knows it no more.
+  struct Socket {
+    explicit Socket(int of) : fd(of) {}
+    ~Socket();
+    Socket(const Socket&) = delete;
+    Socket& operator=(const Socket&) = delete;
+    const int fd;
+  };
+
+  const Socket socket_;
+  const ConnectionLimits limits_;
+  const absl::Duration started_;  // steady time
+  absl::Duration deadline_;       // steady time
+  mutable Crowd::Place place_;     // is_readable waits too, and httplib has it const
   bool each_write_ = false;
   size_t may_read_;                // from the socket
   std::array<char, 4096> buffer_;  // cpp-httplib reads headers byte by byte

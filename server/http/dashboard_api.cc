@@ -42,6 +42,7 @@ int HttpStatusOf(const absl::Status& status) {
     case absl::StatusCode::kFailedPrecondition:
       return 409;
     case absl::StatusCode::kResourceExhausted:
+      return 429;
     case absl::StatusCode::kUnavailable:
       return 503;
     default:
@@ -89,7 +90,22 @@ absl::StatusOr<Watch> WatchOf(const httplib::Request& request) {
   watch.model = request.get_param_value("model");
   watch.window = request.get_param_value("window");
   ASSIGN_OR_RETURN(watch.version, Number(request, "version", 0));
+  if (watch.version != 0 && watch.model.empty()) {
+    return absl::InvalidArgumentError("model is missing: a version is one of a model's");
+  }
   return watch;
+}
+
+// What a change is asked for, by the names that the audit log has for it.
+std::vector<std::pair<std::string, std::string>> AskedOf(const httplib::Request& request) {
+  std::vector<std::pair<std::string, std::string>> asked;
+  for (const auto& [name, parameter] : {std::pair{"model", "model"},
+                                        {"model_version", "version"},
+                                        {"before", "expected"},
+                                        {"after", "calibrator"}}) {
+    if (request.has_param(parameter)) asked.emplace_back(name, request.get_param_value(parameter));
+  }
+  return asked;
 }
 
 }  // namespace
@@ -98,18 +114,15 @@ bool DashboardApi::Answer(const httplib::Request& request, httplib::Response& re
   const PageFile* const file = FindPageFile(request.path);
   if (file == nullptr && !absl::StartsWith(request.path, "/api/")) return false;
   Secure(response);
-  absl::Status status = request.get_header_value_count("Host") == 1
-                            ? CheckSameSite(request.get_header_value("Host"),
-                                            request.get_header_value("Origin"), options_.allowed_hosts)
-                            : absl::PermissionDeniedError("a request must have one Host");
-  if (status.ok() && file != nullptr) {
-    if (request.method == "GET" || request.method == "HEAD") {
+  absl::Status status;
+  if (file != nullptr) {
+    status = SameSite(request);
+    if (status.ok() && (request.method == "GET" || request.method == "HEAD")) {
       SendFile(*file, request, response);
       return true;
     }
-    status = absl::UnimplementedError("only GET");
-  }
-  if (status.ok()) {
+    if (status.ok()) status = absl::UnimplementedError("only GET");
+  } else {
     response.set_header("Cache-Control", "no-store");
     response.status = 200;
     status = AnswerCall(request, response);
@@ -123,23 +136,34 @@ bool DashboardApi::Answer(const httplib::Request& request, httplib::Response& re
   return true;
 }
 
-absl::StatusOr<Identity> DashboardApi::WhoMay(Role role, const httplib::Request& request) const {
-  if (asks_who()) return Authorize(access_, request, role);
-  if (role == Role::kRead) return Identity();
+absl::Status DashboardApi::SameSite(const httplib::Request& request) const {
+  if (request.get_header_value_count("Host") != 1) {
+    return absl::PermissionDeniedError("a request must have one Host");
+  }
+  return CheckSameSite(request.get_header_value("Host"), request.get_header_value("Origin"),
+                       options_.allowed_hosts);
+}
+
+absl::Status DashboardApi::CheckRole(const Identity& identity, Role role) const {
+  if (asks_who()) return AccessControl::CheckRoles(identity, role);
+  if (role == Role::kRead) return absl::OkStatus();
   return absl::PermissionDeniedError(
       "the page is read-only: no access control is configured, so nobody can be an admin");
 }
 
 absl::Status DashboardApi::AnswerCall(const httplib::Request& request, httplib::Response& response) {
   const std::string& path = request.path;
-  if (path == kActivatePath || path == kRollbackPath) {
-    if (request.method != "POST") return absl::UnimplementedError("only POST");
+  if ((path == kActivatePath || path == kRollbackPath) && request.method == "POST") {
     RETURN_IF_ERROR(Change(request));
     response.set_content("{}", kJsonType);
     return absl::OkStatus();
   }
+  RETURN_IF_ERROR(SameSite(request));
+  if (path == kActivatePath || path == kRollbackPath) return absl::UnimplementedError("only POST");
   if (request.method != "GET" && request.method != "HEAD") return absl::UnimplementedError("only GET");
-  ASSIGN_OR_RETURN(const Identity identity, WhoMay(Role::kRead, request));
+  ASSIGN_OR_RETURN(const Identity identity, Identify(access_, request));
+  RETURN_IF_ERROR(CheckRole(identity, Role::kRead));
+  ASSIGN_OR_RETURN(ClientLimits::Permit permit, Admit(access_, identity));
   if (path == "/api/v1/session") {
     const bool admin = asks_who() && identity.roles.Has(Role::kAdmin);
     response.set_content(ToJson(SessionValues{asks_who(), admin, identity.name, CALSERVE_VERSION}),
@@ -147,7 +171,8 @@ absl::Status DashboardApi::AnswerCall(const httplib::Request& request, httplib::
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const Watch watch, WatchOf(request));
-  if (path == kEventsPath) return Stream(request, response);
+  RETURN_IF_ERROR(view_.Check(watch));
+  if (path == kEventsPath) return Stream(request, watch, std::move(permit), response);
   if (path == "/api/v1/state") {
     response.set_content(*messages_.Newest(watch), kJsonType);
   } else if (path == "/api/v1/history") {
@@ -164,50 +189,53 @@ absl::Status DashboardApi::AnswerCall(const httplib::Request& request, httplib::
 }
 
 absl::Status DashboardApi::Change(const httplib::Request& request) {
-  AuditRecord record;
-  record.who = Identity().name;
-  record.action = absl::StrCat("dashboard", request.path);
-  const absl::Status outcome = ChangeAs(request, &record);
+  const absl::StatusOr<Identity> identity = Identify(access_, request);
+  AuditRecord record{identity.ok() ? identity->name : kUnknownCaller, PeerText(request),
+                     absl::StrCat("dashboard", request.path), AskedOf(request)};
+  const absl::Status outcome = ChangeAs(identity, request);
   if (audit_ != nullptr) audit_->Record(record, outcome);
   return outcome;
 }
 
-absl::Status DashboardApi::ChangeAs(const httplib::Request& request, AuditRecord* record) {
-  if (asks_who()) {  // The audit log names also who may not.
-    ASSIGN_OR_RETURN(const Identity anyone, Authorize(access_, request, Roles::All()));
-    record->who = anyone.name;
-  }
-  RETURN_IF_ERROR(WhoMay(Role::kAdmin, request).status());
-  const std::string model = request.get_param_value("model");
+absl::Status DashboardApi::ChangeAs(const absl::StatusOr<Identity>& identity,
+                                    const httplib::Request& request) {
+  RETURN_IF_ERROR(SameSite(request));
+  RETURN_IF_ERROR(identity.status());
+  RETURN_IF_ERROR(CheckRole(*identity, Role::kAdmin));
+  ASSIGN_OR_RETURN(const ClientLimits::Permit permit, Admit(access_, *identity));
   ASSIGN_OR_RETURN(const int64_t version, NeededNumber(request, "version"));
   ASSIGN_OR_RETURN(const int64_t expected, NeededNumber(request, "expected"));
-  record->details = {
-      {"model", model}, {"version", absl::StrCat(version)}, {"before", absl::StrCat(expected)}};
-  if (request.path == kRollbackPath) return view_.Rollback(model, version, expected);
-  ASSIGN_OR_RETURN(const int64_t calibrator, NeededNumber(request, "calibrator"));
-  record->details.emplace_back("after", absl::StrCat(calibrator));
-  return view_.Activate(model, version, calibrator, expected);
+  const bool rollback = request.path == kRollbackPath;
+  ASSIGN_OR_RETURN(const int64_t calibrator, rollback ? 0 : NeededNumber(request, "calibrator"));
+  const std::string model = request.get_param_value("model");
+  if (model.empty()) return absl::InvalidArgumentError("model is missing");
+  if (audit_ != nullptr) RETURN_IF_ERROR(audit_->CheckWritable());
+  return rollback ? view_.Rollback(model, version, expected)
+                  : view_.Activate(model, version, calibrator, expected);
 }
 
-absl::Status DashboardApi::Stream(const httplib::Request& request, httplib::Response& response) {
-  ASSIGN_OR_RETURN(Watch watch, WatchOf(request));
+absl::Status DashboardApi::Stream(const httplib::Request& request, const Watch& watch,
+                                  ClientLimits::Permit permit, httplib::Response& response) {
   if (request.method == "HEAD") {
     response.set_header("Content-Type", "text/event-stream");
     return absl::OkStatus();
   }
   std::shared_ptr<Viewers::Seat> seat = viewers_.TryTake();
   if (seat == nullptr) {
-    return absl::ResourceExhaustedError(
+    return absl::UnavailableError(
         absl::StrCat("the page has all its ", options_.max_viewers, " viewers; try again later"));
   }
   response.set_chunked_content_provider(
-      "text/event-stream", [this, &request, watch = std::move(watch), seat](size_t, httplib::DataSink& sink) {
+      "text/event-stream",
+      [this, &request, watch, seat, held = std::make_shared<ClientLimits::Permit>(std::move(permit))](
+          size_t, httplib::DataSink& sink) {
         absl::Time asked = absl::Now();
         const auto newest = [&]() -> std::shared_ptr<const std::string> {
           if (!sink.is_writable()) return nullptr;
           // A token may expire, or be taken away, while somebody watches.
           if (absl::Now() - asked >= options_.stream.heartbeat) {
-            if (!WhoMay(Role::kRead, request).ok()) return nullptr;
+            const absl::StatusOr<Identity> identity = Identify(access_, request);
+            if (!identity.ok() || !CheckRole(*identity, Role::kRead).ok()) return nullptr;
             asked = absl::Now();
           }
           return messages_.Newest(watch);

@@ -25,9 +25,10 @@ inline constexpr char kEventsPath[] = "/api/v1/events";
 // POST, without a body:
 //   /api/v1/activate?model=&version=&calibrator=&expected=
 //   /api/v1/rollback?model=&version=&expected=
-// Every request passes CheckSameSite; a call needs the role read, a POST admin, and is audited. Where access
-// is not configured everybody may see and nobody may change: a page that anyone on the machine can open, or
-// behind an ssh tunnel, is no place to change what is served. Errors are JSON. Thread-safe.
+// Every request passes CheckSameSite; a call needs the role read, a POST admin, and is audited, also where it
+// is refused. A client's limits hold for its calls, for a stream as long as it lasts. Where access is not
+// configured everybody may see and nobody may change: a page that anyone on the machine can open, or behind
+// an ssh tunnel, is no place to change what is served. Errors are JSON. Thread-safe.
 class DashboardApi final {
  public:
   // `view`, `access` (null: not configured) and `audit` (null: not kept) outlive it.
@@ -48,11 +49,13 @@ class DashboardApi final {
  private:
   absl::Status AnswerCall(const httplib::Request& request, httplib::Response& response);
   bool asks_who() const { return access_ != nullptr && access_->enabled(); }
-  // Who sends the request, if they may do that.
-  absl::StatusOr<Identity> WhoMay(Role role, const httplib::Request& request) const;
+  absl::Status SameSite(const httplib::Request& request) const;
+  absl::Status CheckRole(const Identity& identity, Role role) const;
+  // Audits, whatever comes of it.
   absl::Status Change(const httplib::Request& request);
-  absl::Status ChangeAs(const httplib::Request& request, AuditRecord* record);
-  absl::Status Stream(const httplib::Request& request, httplib::Response& response);
+  absl::Status ChangeAs(const absl::StatusOr<Identity>& identity, const httplib::Request& request);
+  absl::Status Stream(const httplib::Request& request, const Watch& watch, ClientLimits::Permit permit,
+                      httplib::Response& response);
 
   const DashboardOptions options_;
   DashboardView& view_;

@@ -149,6 +149,8 @@ struct CalibratorValues {
 class DashboardView {
  public:
   virtual ~DashboardView() = default;
+  // NOT_FOUND that names what is not known: a model, a version of it, a window. What is known need not serve.
+  virtual absl::Status Check(const Watch& watch) const = 0;
   // `watched` is unset where nothing such serves. Must not wait for a request, nor for the store.
   virtual DashboardValues Values(const Watch& watch) const = 0;
   // Points after `since`; nothing where nothing such serves.

@@ -332,6 +332,9 @@ class Collector final : public prometheus::Collectable {
         {}, ready_ ? 1 : 0);
     Put(AddGauge(families, "calserve_build_info", "Always 1; the version of the server is a label"),
         {Label("version", CALSERVE_VERSION)}, 1);
+    Put(AddCounter(families, "calserve_audit_failures_total",
+                   "Lines that could not be written to the audit file; actions are refused meanwhile"),
+        {}, static_cast<double>(values_.audit_failures));
     Put(AddCounter(families, "process_cpu_seconds_total", "User and system CPU time of all threads"), {},
         process_.cpu_seconds);
     Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},

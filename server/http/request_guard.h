@@ -19,6 +19,11 @@ namespace calserve {
 absl::Status CheckSameSite(absl::string_view host, absl::string_view origin,
                            const std::vector<std::string>& allowed_hosts);
 
+// The same for figures that change nothing: also where Host has no dot ("calserve:8501"), which is how a
+// scraper finds a neighbour and no name that another site could have, and where there is none.
+absl::Status CheckScrape(absl::string_view host, absl::string_view origin,
+                         const std::vector<std::string>& allowed_hosts);
+
 }  // namespace calserve
 
 #endif  // CALSERVE_SERVER_HTTP_REQUEST_GUARD_H_

@@ -111,6 +111,7 @@ struct ServerValues {
   std::vector<AlarmFigures> alarms;
   std::vector<SliceValues> slices;
   std::vector<RefitValues> refits;  // of versions that had one
+  int64_t audit_failures = 0;       // lines of the audit log that could not be written
 };
 
 // Thread-safe; what it is asked must not wait for a request.

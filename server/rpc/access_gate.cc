@@ -55,10 +55,11 @@ absl::StatusOr<Admission> AccessGate::Authorize(const grpc::CallbackServerContex
   if (method.audited() && audit_ != nullptr) {
     admission.audit_.reset(audit_);
     admission.record_ = std::make_unique<AuditRecord>(
-        AuditRecord{identity.ok() ? identity->name : "unknown", context.peer(), method.name, {}});
+        AuditRecord{identity.ok() ? identity->name : kUnknownCaller, context.peer(), method.name, {}});
   }
   absl::Status status = identity.status();
   if (status.ok()) status = AccessControl::CheckRoles(*identity, method.any_of);
+  if (status.ok() && admission.audit_ != nullptr) status = audit_->CheckWritable();
   if (status.ok()) {
     admission.who_ = identity->name;
     if (access_ == nullptr) return admission;

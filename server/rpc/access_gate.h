@@ -64,7 +64,8 @@ class AccessGate final {
   AccessGate(AccessControl* access, const AuditLog* audit, bool client_certificates)
       : access_(access), audit_(audit), client_certificates_(client_certificates) {}
 
-  // UNAUTHENTICATED, PERMISSION_DENIED or RESOURCE_EXHAUSTED: the handler answers so and does nothing else.
+  // UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, or UNAVAILABLE where the call could not be
+  // audited: the handler answers so and does nothing else.
   absl::StatusOr<Admission> Authorize(const grpc::CallbackServerContext& context,
                                       const RpcMethod& method) const;
 

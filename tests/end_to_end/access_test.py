@@ -8,6 +8,7 @@ import hashlib
 import http.client
 import json
 import pathlib
+import queue
 import re
 import socket
 import sqlite3
@@ -167,11 +168,18 @@ class AccessTest(command_test.LiveServerTest):
         return self.call(channel, "/calserve.v1.ModelService/ListModels", token=token)
 
     def ask(self, path, token=None, context=None):
+        return self.answer(path, token, context)[0]
+
+    def body(self, path, token=None):
+        return self.answer(path, token)[1].decode()
+
+    def answer(self, path, token=None, context=None):
         connection = (http.client.HTTPConnection(self.admin_address, timeout=WAIT_S) if context is None else
                       http.client.HTTPSConnection(self.admin_address, timeout=WAIT_S, context=context))
         try:
             connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-            return connection.getresponse().status
+            response = connection.getresponse()
+            return response.status, response.read()
         finally:
             connection.close()
 
@@ -278,6 +286,10 @@ class TokenTest(AccessTest):
                              ("PERMISSION_DENIED", "token:feedback"), ("PERMISSION_DENIED", "token:read")):
             self.assertTrue(any(f"who={who} " in line and f"outcome={outcome} " in line for line in activations),
                             f"{who} {outcome}\n" + "\n".join(activations))
+        for method in (name for name, roles in NEEDS.items() if roles == {"admin"}):
+            for outcome, who in (("UNAUTHENTICATED", "unknown"), ("PERMISSION_DENIED", "token:read")):
+                self.assertTrue(any(f"who={who} " in line and f"/{method} " in line and f"outcome={outcome} " in line
+                                    for line in lines), f"{method} {outcome}")
         done = [line for line in activations if line.endswith("outcome=OK")]
         self.assertEqual(len(done), 1)
         self.assertRegex(done[0], r"^\S+ audit who=token:admin peer=\S+ "
@@ -334,6 +346,46 @@ class TokenTest(AccessTest):
         with self.assertRaises(grpc.RpcError) as raised:
             self.channel().unary_unary("/calserve.v1.ModelService/ListModels")(b"", metadata=metadata, timeout=WAIT_S)
         self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAUTHENTICATED)
+
+
+class AuditTest(AccessTest):
+    """The audit file as an operator treats it."""
+
+    @classmethod
+    def flags(cls):
+        (cls.dir / "audit").mkdir(exist_ok=True)
+        return ("--access-tokens-file", cls.dir / "tokens", "--access-audit-file", cls.dir / "audit" / "log")
+
+    def roll_back(self, token="admin"):
+        return self.call(self.channel(), "/calserve.v1.CalibrationService/RollbackCalibrator", token=self.tokens[token])
+
+    def test_a_file_that_was_rotated_away_is_followed_by_a_new_one(self):
+        log = self.dir / "audit" / "log"
+        self.roll_back()
+        log.rename(log.with_suffix(".1"))
+        self.roll_back("read")
+        self.assertIn("who=token:admin", log.with_suffix(".1").read_text(encoding="utf-8"))
+        self.assertNotIn("who=token:read", log.with_suffix(".1").read_text(encoding="utf-8"))
+        self.assertIn("who=token:read", log.read_text(encoding="utf-8"))
+        self.assertEqual(log.stat().st_mode & 0o777, 0o600)
+
+    def test_what_cannot_be_audited_is_refused_and_counted_and_can_be_done_again_later(self):
+        (self.dir / "audit").rename(self.dir / "elsewhere")
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.channel().unary_unary("/calserve.v1.CalibrationService/RollbackCalibrator")(
+                b"", metadata=[("authorization", f"Bearer {self.tokens['admin']}")], timeout=WAIT_S)
+        self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("could not be audited: access.audit_file: ", raised.exception.details())
+        self.assertIn(b"AUDIT_UNAVAILABLE", dict(raised.exception.trailing_metadata())["grpc-status-details-bin"])
+        self.assertIn(" error not audited: access.audit_file: ", self.server_log())
+        self.assertIn("who=token:admin", self.server_log())
+        self.assertEqual(self.roll_back("read"), grpc.StatusCode.PERMISSION_DENIED)
+        self.assertEqual(self.models_code(self.channel(), self.tokens["read"]), grpc.StatusCode.OK)
+        self.assertIn("\ncalserve_audit_failures_total 2\n", self.body("/metrics", self.tokens["read"]))
+        (self.dir / "elsewhere").rename(self.dir / "audit")
+        self.assertNotEqual(self.roll_back(), grpc.StatusCode.UNAVAILABLE)
+        self.assertIn("audit who=server action=audit lines_missing=2 outcome=OK",
+                      (self.dir / "audit" / "log").read_text(encoding="utf-8"))
 
 
 class ChangedTokensTest(AccessTest):
@@ -427,6 +479,114 @@ class TlsTest(AccessTest):
         with socket.create_connection((host, int(port)), timeout=WAIT_S) as plain:
             with context.wrap_socket(plain, server_hostname=host) as connection:
                 return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
+
+
+def message_field(number, payload):
+    """A length-delimited field of a protobuf message, on the wire."""
+    def varint(value):
+        return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
+
+
+class PredictStream:
+    """A StreamPredict that goes on for as long as it is asked."""
+
+    def __init__(self, channel, image, token=None):
+        self.requests = queue.Queue()
+        self.image = image
+        self.sent = 0
+        self.answers = channel.stream_stream("/calserve.v1.PredictionService/StreamPredict")(
+            iter(self.requests.get, None), metadata=[("authorization", f"Bearer {token}")] if token else [])
+
+    def predict(self):
+        """One more request; whether its answer, and not a failure, came with its number."""
+        self.sent += 1
+        request = message_field(1, MODEL.encode()) + message_field(3, message_field(1, self.image))
+        self.requests.put(b"\x08" + bytes([self.sent]) + message_field(2, request))
+        answer = next(self.answers)
+        return answer.startswith(b"\x08" + bytes([self.sent]) + b"\x12")
+
+    def end(self):
+        self.requests.put(None)
+
+
+class RotationTest(TlsTest):
+    """The server's certificate, its key and the authority of both sides are replaced under open streams, as at the end
+    of an authority's life: nothing new is signed by the old one."""
+
+    @classmethod
+    def flags(cls):
+        flags = (*super().flags(), "--tls-client-ca-file", cls.dir / "clients.pem", "--tls-client-names",
+                 "app.example=predict+read+feedback+admin")
+        make_certificate(cls.dir, "other", "server", "IP:127.0.0.1,DNS:localhost", file="next")
+        (cls.dir / "clients.pem").write_bytes(cls.pem("ca.pem"))
+        return flags
+
+    def replace(self, **files):
+        for name, content in files.items():
+            (self.dir / "fresh").write_bytes(content)
+            (self.dir / "fresh").chmod(0o600)
+            (self.dir / "fresh").replace(self.dir / name.replace("_", "."))
+
+    def reached(self, ca, client):
+        """Whether a new connection that trusts that authority, as that client, is served."""
+        return self.models_code(self.channel(self.credentials(ca, client))) == grpc.StatusCode.OK
+
+    def test_streams_go_on_and_new_connections_get_what_is_new(self):
+        old = self.channel(self.credentials(client="app.example"))
+        predicting = PredictStream(old, self.images[0].read_bytes())
+        self.assertTrue(predicting.predict())
+        watch = old.unary_stream("/calserve.v1.CalibrationService/WatchCalibration")
+        watching = watch(message_field(1, MODEL.encode()))
+        self.assertTrue(next(watching))
+        ended = threading.Event()
+        watching.add_callback(ended.set)
+        predicting.answers.add_callback(ended.set)
+        self.assertTrue(self.reached("ca", "app.example"))
+        self.assertFalse(self.reached("ca", "stranger"))
+
+        # Both authorities first, then the new certificate, then the new authority alone.
+        self.replace(clients_pem=self.pem("ca.pem") + self.pem("other.pem"))
+        self.wait_for(lambda: self.reached("ca", "stranger"), "the second authority's clients are not taken")
+        self.assertTrue(self.reached("ca", "app.example"))
+        self.replace(server_key=self.pem("next.key"), server_pem=self.pem("next.pem"))
+        self.wait_for(lambda: self.reached("other", "stranger"), "the new certificate is not shown")
+        self.assertFalse(self.reached("ca", "app.example"))  # They do not trust it.
+        self.replace(clients_pem=self.pem("other.pem"))
+        self.wait_for(lambda: not self.reached("other", "app.example"), "the old authority's clients are still taken")
+        self.assertTrue(self.reached("other", "stranger"))
+        self.assertEqual(self.ask("/metrics", None, self.context("other", client="stranger")), 200)
+
+        for _ in range(20):
+            self.assertTrue(predicting.predict())
+        self.assertFalse(ended.is_set())
+        labelled = ("--ca-file", str(self.dir / "other.pem"), "--certificate", str(self.dir / "stranger.pem"), "--key",
+                    str(self.dir / "stranger.key"))
+        self.calserve("evaluate", "--model", MODEL, str(self.list), *labelled)
+        self.assertTrue(next(watching))
+        self.assertFalse(ended.is_set())
+        predicting.end()
+        self.assertEqual(predicting.answers.code(), grpc.StatusCode.OK)
+        watching.cancel()
+
+
+class SlowClientsTest(TlsTest):
+    """Clients that begin a handshake or a head and do not end it, as many as there are threads and places, and more."""
+
+    def hold(self, address, sent, count):
+        host, port = address.rsplit(":", 1)
+        for _ in range(count):
+            connection = socket.create_connection((host, int(port)), timeout=WAIT_S)
+            self.addCleanup(connection.close)
+            connection.sendall(sent)
+
+    def test_probes_and_scrapes_are_answered_all_the_same(self):
+        hello = b"\x16\x03\x01\x02\x00\x01"
+        for _ in range(3):
+            self.hold(self.admin_address, hello, 40)
+            self.hold(self.admin_address, b"", 40)
+            for path, token in (("/healthz", None), ("/readyz", None), ("/metrics", self.tokens["read"])):
+                self.assertEqual(self.ask(path, token, self.context()), 200)
 
 
 class ServerTlsTest(TlsTest):
@@ -567,7 +727,9 @@ class PlainTextTest(command_test.LiveServerTest):
 
     def test_options_of_tls_that_do_not_fit_together_are_refused(self):
         for flags, rule in ((("--tls-key-file", "x"), "go together"), (("--tls-client-ca-file", "x"), "are for TLS"),
-                            (("--access-jwks-file", "x"), "access.jwt_issuer")):
+                            (("--access-jwks-file", "x"), "access.jwt_issuer"),
+                            (("--access-jwt-issuer", "https://idp.example"), "needs access.jwks_file"),
+                            (("--admin-allowed-hosts", "https://a.example"), "must be a host name alone")):
             run = self.start(*flags)
             self.assertEqual(run.returncode, 2, run.stderr)
             self.assertIn(rule, run.stderr)

@@ -2,11 +2,13 @@
 
     page_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [--screenshots DIRECTORY] [unittest's arguments]
 """
+import base64
 import hashlib
 import http.client
 import shutil
 import signal
 import socket
+import subprocess
 import urllib.parse
 
 import command_test
@@ -89,6 +91,22 @@ class Reading(PageTest):
         self.complaints.clear()  # The browser's own, of the 403.
         self.assertEqual(self.json("report")["calibrator_version"], 1)
 
+    def test_an_address_of_nothing_is_said_and_the_list_is_there(self):
+        for address, said in (("#/other/1/last_1000", "there is no model \"other\""),
+                              (f"#/{MODEL}/77/last_1000", f"model \"{MODEL}\" has no version 77"),
+                              (f"#/{MODEL}/1/last_7", "there is no window \"last_7\", only last_1000")):
+            with self.subTest(address):
+                self.page.goto(f"{self.origin()}/{address}")
+                self.wait_for_text("#empty", said)
+                self.assertTrue(self.page.is_hidden("#content"))
+                self.assertTrue(self.page.is_hidden("#banner"))
+                self.complaints.clear()  # The browser's own, of the 404.
+        self.screenshot("not-found")
+        self.assert_accessible("not found")
+        self.page.click(f"#version-{MODEL}-1")
+        self.wait_for_value("served-n", IMAGES)
+        self.complaints.clear()
+
     def test_ece_over_time_has_its_first_points(self):
         self.wait_for_text("#ece-table", "95 % interval")
         self.page.wait_for_selector("#ece-chart canvas")
@@ -114,7 +132,7 @@ class Reading(PageTest):
         self.assertEqual(self.page.evaluate(focused), "last_10000")
 
     def tearDown(self):
-        origin = f"http://{self.admin_address}/"
+        origin = f"{self.origin()}/"
         self.assertEqual([url for url in self.requests if not url.startswith(origin)], [])
         self.assertEqual(self.complaints, [])  # Also what the content security policy would have refused.
         self.assertEqual(self.page.context.cookies(), [])
@@ -194,6 +212,7 @@ class Beginning(PageTest):
 
 class Changing(PageTest):
     """Access control is configured: one token may read, one may change."""
+    more_flags = ()
     TOKENS = {"watcher": ("read", "calserve_watcher"), "keeper": ("admin", "calserve_keeper"),
               "labeller": ("predict,feedback", "calserve_labeller")}
 
@@ -213,11 +232,12 @@ class Changing(PageTest):
         tokens.write_text("".join(f"{name} {roles} sha256:{hashlib.sha256(token.encode()).hexdigest()}\n"
                                   for name, roles, token in lines), encoding="utf-8")
         tokens.chmod(0o600)
-        cls.server_flags = ("--access-tokens-file", tokens, "--access-audit-file", cls.scratch / "audit.log")
+        cls.server_flags = ("--access-tokens-file", tokens, "--access-audit-file", cls.scratch / "audit.log",
+                            *cls.more_flags)
         super().start_server()
 
     def sign_in(self, name):
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#token-dialog[open]")
         self.page.fill("#token", self.TOKENS[name][1] if name in self.TOKENS else name)
         self.page.keyboard.press("Enter")
@@ -234,7 +254,7 @@ class Changing(PageTest):
         return (self.scratch / "audit.log").read_text(encoding="utf-8").splitlines()
 
     def test_nothing_is_shown_before_one_signs_in(self):
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#token-dialog[open]")
         self.assertNotIn(MODEL, self.page.content())
         self.screenshot("sign-in")
@@ -272,7 +292,8 @@ class Changing(PageTest):
         self.page.wait_for_selector("#calibrator-0-rollback")
         self.assertEqual(self.active(), 0)
         *_, activated, rolled_back = self.audited()
-        for said in ("who=token:keeper", "action=dashboard/api/v1/activate", f"model={MODEL}", "before=0", "after=1",
+        for said in ("who=token:keeper peer=ipv4:127.0.0.1:", "action=dashboard/api/v1/activate",
+                     f"model={MODEL} model_version=1 ", "before=0", "after=1",
                      "outcome=OK"):
             self.assertIn(said, activated)
         self.assertIn("action=dashboard/api/v1/rollback", rolled_back)
@@ -289,6 +310,37 @@ class Changing(PageTest):
         self.json("calibrators", "activate", "0")
 
 
+class ChangingOverTls(Changing):
+    """The same over TLS. The browser takes the server's certificate by its key, and no other."""
+    protocol = "https"
+
+    @classmethod
+    def start_server(cls):
+        certificate, key = cls.scratch / "server.pem", cls.scratch / "server.key"
+
+        def openssl(*arguments, data=None):
+            return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
+
+        openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate)
+        key.chmod(0o600)
+        pem = openssl("x509", "-in", certificate, "-noout", "-pubkey")
+        public = openssl("pkey", "-pubin", "-outform", "DER", data=pem)
+        spki = base64.b64encode(hashlib.sha256(public).digest()).decode()
+        cls.browser_flags = (f"--ignore-certificate-errors-spki-list={spki}",)
+        cls.more_flags = ("--tls-certificate-file", certificate, "--tls-key-file", key)
+        super().start_server()
+
+    def calserve(self, *arguments, **options):
+        return super().calserve("--ca-file", self.scratch / "server.pem", *arguments, **options)
+
+    def test_only_tls_is_spoken(self):
+        with self.assertRaises((http.client.HTTPException, OSError)):
+            connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
+            connection.request("GET", "/")
+            connection.getresponse()
+
+
 class Crowding(PageTest):
     def watch(self):
         connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)
@@ -300,7 +352,7 @@ class Crowding(PageTest):
         viewers = [self.watch() for _ in range(VIEWERS)]
         self.assertEqual({viewer.status for viewer in viewers}, {200})
         self.assertEqual(self.watch().status, 503)
-        self.page.goto(f"http://{self.admin_address}/")
+        self.page.goto(f"{self.origin()}/")
         self.page.wait_for_selector("#connection[data-state=refused]")
         self.assertIn(f"all its {VIEWERS} viewers", self.text("#banner-text"))
         connection = http.client.HTTPConnection(self.admin_address, timeout=WAIT_S)

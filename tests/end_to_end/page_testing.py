@@ -23,6 +23,8 @@ MISSING = 77  # exit status of a test that was skipped
 class PageTest(command_test.LiveServerTest):
     """A server of its own for each class, and a page of its own for each test."""
     admin_listen = "127.0.0.1:0"
+    protocol = "http"
+    browser_flags = ()
     width, height = WIDTHS["desktop"]
     scheme = "light"
 
@@ -34,8 +36,8 @@ class PageTest(command_test.LiveServerTest):
         cls.profile = pathlib.Path(tempfile.mkdtemp(prefix="calserve-page-test-"))
         cls.addClassCleanup(shutil.rmtree, cls.profile, True)
         cls.browser = playwright.chromium.launch_persistent_context(
-            cls.profile, executable_path=CHROMIUM, headless=True, args=FLAGS, locale="en-GB", timezone_id="UTC",
-            reduced_motion="reduce")
+            cls.profile, executable_path=CHROMIUM, headless=True, args=(*FLAGS, *cls.browser_flags), locale="en-GB",
+            timezone_id="UTC", reduced_motion="reduce")
         cls.addClassCleanup(cls.browser.close)
 
     def setUp(self):
@@ -52,8 +54,11 @@ class PageTest(command_test.LiveServerTest):
         self.page.set_viewport_size({"width": width, "height": height})
         self.page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
 
+    def origin(self):
+        return f"{self.protocol}://{self.admin_address}"
+
     def open(self, address=""):
-        self.page.goto(f"http://{self.admin_address}/{address}")
+        self.page.goto(f"{self.origin()}/{address}")
         self.page.wait_for_selector("#connection[data-state=live]")
 
     def text(self, selector):

@@ -7,7 +7,8 @@ const FIRST_WAIT_MS = 1000, LONGEST_WAIT_MS = 10000;
 const HIDDEN_MS = 60000;  // a page that nobody looks at gives its place to another
 
 export class Connection {
-  // onStatus({state: "connecting" | "live" | "lost" | "refused" | "signed-out" | "paused", text})
+  // onStatus({state: "connecting" | "live" | "lost" | "refused" | "unknown" | "signed-out" | "paused", text}), where
+  // "unknown" is that the server knows nothing of what was asked for
   constructor(onState, onStatus) {
     this.onState = onState;
     this.onStatus = onStatus;
@@ -62,7 +63,11 @@ export class Connection {
         this.onStatus({ state: "signed-out", text: "Not signed in", reason: error.message });
         return;
       }
-      if (error.status === 503) {
+      if (error.status === 404 || error.status === 400) {
+        this.onStatus({ state: "unknown", text: "Not found", reason: error.message });
+        return;
+      }
+      if (error.status === 503 || error.status === 429) {
         state = "refused";
         reason = `The server refuses: ${error.message}`;
       }

@@ -51,13 +51,16 @@ export const renderModels = whenChanged((models, watched, window) => {
 });
 
 // What is to be done where nothing serves.
-export const renderNoModel = whenChanged((models, asked) => {
+export const renderNoModel = whenChanged((models, asked, unknown) => {
   const failed = models.flatMap((model) => model.versions.filter((version) => version.state === "FAILED"));
   const code = (text) => h("pre", {}, h("code", {}, text));
   let content;
-  if (asked !== null) {
-    content = [h("h2", {}, "Not served"),
-      h("p", {}, asked, " is not served now. Choose a version from the list.")];
+  const choose = models.length > 0 ? "Choose a version from the list." : "The server has no model at all.";
+  if (unknown !== "") {
+    content = [h("h2", {}, "Not found"), h("p", {}, `The address of this page asks for something else: ${unknown}. ${choose}`)];
+  } else if (asked.model !== undefined) {
+    const what = asked.version ? `Version ${asked.version} of ${asked.model}` : asked.model;
+    content = [h("h2", {}, "Not served"), h("p", {}, `${what} is known, but not served now. ${choose}`)];
   } else if (models.length > 0) {
     content = [h("h2", {}, failed.length > 0 ? "No version could be loaded" : "No version is loaded"),
       h("p", {}, "The list says why. The server looks again when the files change (with repository.control: poll), or " +

@@ -15,6 +15,7 @@ const TOAST_MS = 6000;
 
 let session = { authentication: false, admin: false, version: "" };
 let state = null;
+let unknown = "";  // why what the address asks for is not shown; the list of models is all the same
 let shown = "";  // what the charts and the calibrators are of
 
 function asked() {
@@ -61,9 +62,26 @@ const renderWindows = whenChanged((model, version, windows, chosen) => {
   if (focused) $("windows").querySelector(":checked").focus();
 });
 
+// Whether the server knows by now what it did not.
+function isThere({ models, windows }, asks) {
+  const model = models.find(({ name }) => name === asks.model);
+  return (asks.model === undefined || model !== undefined) &&
+    (asks.version === undefined || (model?.versions ?? []).some(({ version }) => `${version}` === asks.version)) &&
+    (asks.window === undefined || windows.includes(asks.window));
+}
+
+function watch() {
+  unknown = "";
+  connection.start(asked());
+}
+
 function onState(message) {
-  state = message;
-  const { watched } = message;
+  if (unknown !== "" && isThere(message, asked())) {
+    watch();
+    return;
+  }
+  state = unknown === "" ? message : { ...message, watched: null };
+  const { watched } = state;
   const text = message.not_ready !== null ? `Not ready: ${message.not_ready}`
     : message.catching_up ? "Catching up with the log" : "Ready";
   setText($("server"), `${text} · ${session.version}`);
@@ -75,7 +93,7 @@ function onState(message) {
   document.body.classList.toggle("no-models", message.models.length === 0);
   if (watched === null) {
     document.title = "calserve";
-    renderNoModel(message.models, asks.model === undefined ? null : `${asks.model} version ${asks.version ?? ""}`);
+    renderNoModel(message.models, asks, unknown);
     charts.watch(null);
     shown = "";
     return;
@@ -108,6 +126,10 @@ function onStatus({ state: kind, text, countdown, reason }) {
   show($("banner"), lost);
   setText($("banner-text"), lost ? reason : "");
   if (kind === "signed-out") askForToken(hasToken() ? reason : "");
+  if (kind === "unknown") {
+    unknown = reason;
+    connection.start({});
+  }
 }
 
 function renderSession() {
@@ -141,7 +163,7 @@ async function begin() {
     }
   }
   renderSession();
-  connection.start(asked());
+  watch();
 }
 
 $("sign-in").addEventListener("click", () => askForToken(""));
@@ -160,6 +182,6 @@ $("token-dialog").addEventListener("close", () => {
   begin();
 });
 addEventListener("hashchange", () => {
-  if (location.hash !== "#main") connection.start(asked());
+  if (location.hash !== "#main") watch();
 });
 begin();

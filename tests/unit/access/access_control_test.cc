@@ -2,11 +2,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <spdlog/sinks/ostream_sink.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <sstream>
 #include <string>
 #include <utility>
 
@@ -117,6 +121,22 @@ TEST_F(AccessControlTest, AFileThatBecomesWrongOrGoesAwayLeavesWhatWasInForce) {
   EXPECT_TRUE(Ask("Bearer " + token.token).ok());
 }
 
+TEST_F(AccessControlTest, AFileWithoutTokensCountsAndIsSaid) {
+  std::ostringstream said;
+  const auto before = spdlog::default_logger();
+  spdlog::set_default_logger(
+      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(said)));
+  const NewToken token = *MakeToken("app=read");
+  const std::string path = Write("tokens", token.line);
+  Open({.tokens_file = path});
+  EXPECT_EQ(said.str(), "");
+  Write("tokens", "# none left\n");
+  access_->Reload();
+  spdlog::set_default_logger(before);
+  EXPECT_THAT(said.str(), HasSubstr(path + " holds no token: nobody can call with one"));
+  EXPECT_EQ(Code("Bearer " + token.token), absl::StatusCode::kUnauthenticated);
+}
+
 TEST_F(AccessControlTest, AStartWithAWrongFileNamesIt) {
   const auto refusal = [this](const AccessOptions& options) {
     return std::string(AccessControl::Create(options, clock_, monotonic_).status().message());
@@ -127,6 +147,10 @@ TEST_F(AccessControlTest, AStartWithAWrongFileNamesIt) {
   EXPECT_THAT(refusal({.tokens_file = Write("open", MakeToken("a=read")->line, 0644)}),
               HasSubstr("can be read by everybody"));
   EXPECT_THAT(refusal({.jwks_file = "x"}), HasSubstr("access.jwt_issuer"));
+  EXPECT_THAT(refusal({.jwt_issuer = "https://idp.example"}),
+              AllOf(HasSubstr("access.jwt_issuer"), HasSubstr("needs access.jwks_file")));
+  EXPECT_THAT(refusal({.jwt_audience = "calserve"}),
+              AllOf(HasSubstr("access.jwt_audience"), HasSubstr("needs access.jwks_file")));
   EXPECT_THAT(refusal({.client_names = {"app"}}), HasSubstr("NAME=ROLE"));
   EXPECT_THAT(refusal({.client_names = {"app=root"}}), HasSubstr("was \"root\""));
 }

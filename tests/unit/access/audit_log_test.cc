@@ -2,13 +2,21 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <memory>
 #include <string>
+
+#include "absl/time/time.h"
+#include "server/base/monotonic_clock.h"
 
 namespace calserve {
 namespace {
@@ -63,6 +71,125 @@ TEST(AuditLogTest, LinesAreAppendedToAFileOfTheOwner) {
 TEST(AuditLogTest, AFileThatCannotBeWrittenIsNamed) {
   EXPECT_THAT(AuditLog::Open("/proc/none/audit").status().message(),
               AllOf(HasSubstr("access.audit_file"), HasSubstr("/proc/none/audit")));
+}
+
+// A file of its own, and a disk that is full at the tests' word.
+class AuditFileTest : public ::testing::Test {
+ protected:
+  AuditFileTest() : folder_(::testing::TempDir() + "/audit_file_test." + std::to_string(getpid())) {
+    std::filesystem::create_directories(folder_);
+    path_ = folder_ / "audit";
+  }
+  ~AuditFileTest() override { std::filesystem::remove_all(folder_); }
+  void Open() {
+    auto log = AuditLog::Open(path_, clock_);
+    ASSERT_TRUE(log.ok()) << log.status();
+    log_ = *std::move(log);
+  }
+  void Record(const std::string& who, const absl::Status& outcome = absl::OkStatus()) {
+    log_->Record({who, "", "A", {}}, outcome);
+  }
+  static std::string Text(const std::filesystem::path& path) {
+    std::ifstream in(path);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  // No file may be larger than this one is, and `room`: what is written beyond fails.
+  class FullDisk {
+   public:
+    explicit FullDisk(const std::filesystem::path& file, rlim_t room = 0) {
+      signal(SIGXFSZ, SIG_IGN);
+      getrlimit(RLIMIT_FSIZE, &before_);
+      rlimit limit = before_;
+      limit.rlim_cur = std::filesystem::file_size(file) + room;
+      setrlimit(RLIMIT_FSIZE, &limit);
+    }
+    ~FullDisk() { setrlimit(RLIMIT_FSIZE, &before_); }
+
+   private:
+    rlimit before_{};
+  };
+
+  const std::filesystem::path folder_;
+  std::filesystem::path path_;
+  ManualMonotonicClock clock_;
+  std::unique_ptr<AuditLog> log_;
+};
+
+// As logrotate does it, with and without `create`.
+TEST_F(AuditFileTest, BeginsANewFileWhereTheOldOneWasMovedAway) {
+  Open();
+  Record("token:a");
+  std::filesystem::rename(path_, folder_ / "audit.1");
+  Record("token:b");
+  std::filesystem::rename(path_, folder_ / "audit.2");
+  std::ofstream(path_).close();
+  EXPECT_TRUE(log_->CheckWritable().ok());
+  Record("token:c");
+  EXPECT_THAT(Text(folder_ / "audit.1"), AllOf(HasSubstr("token:a"), Not(HasSubstr("token:b"))));
+  EXPECT_THAT(Text(folder_ / "audit.2"), AllOf(HasSubstr("token:b"), Not(HasSubstr("token:c"))));
+  EXPECT_THAT(Text(path_), AllOf(HasSubstr("token:c"), Not(HasSubstr("token:b"))));
+  EXPECT_EQ(log_->failures(), 0);
+}
+
+TEST_F(AuditFileTest, WhatCannotBeWrittenIsCountedAndTheFileSaysThatItIsMissing) {
+  Open();
+  Record("token:a");
+  {
+    const FullDisk full(path_);
+    Record("token:b");
+    Record("token:c");
+    EXPECT_EQ(log_->failures(), 2);
+    const absl::Status refused = log_->CheckWritable();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kUnavailable);
+    EXPECT_THAT(std::string(refused.message()),
+                AllOf(HasSubstr("could not be audited"), HasSubstr("access.audit_file"), HasSubstr(path_)));
+  }
+  EXPECT_TRUE(log_->CheckWritable().ok());
+  Record("token:d");
+  EXPECT_EQ(log_->failures(), 2);
+  EXPECT_THAT(Text(path_), AllOf(HasSubstr("token:a"), Not(HasSubstr("token:b")),
+                                 HasSubstr("audit who=server action=audit lines_missing=2 outcome=OK\n"),
+                                 HasSubstr("token:d")));
+}
+
+TEST_F(AuditFileTest, AFolderThatIsGoneIsSeenBeforeAnActionIsDone) {
+  Open();
+  EXPECT_TRUE(log_->CheckWritable().ok());
+  std::filesystem::remove_all(folder_);
+  EXPECT_EQ(log_->CheckWritable().code(), absl::StatusCode::kUnavailable);
+  std::filesystem::create_directories(folder_);
+  EXPECT_TRUE(log_->CheckWritable().ok());
+}
+
+TEST_F(AuditFileTest, ALineOfWhichOnlyAPartFittedIsEndedBeforeTheNext) {
+  Open();
+  Record("token:a");
+  {
+    const FullDisk full(path_, 10);
+    Record("token:b");
+  }
+  Record("token:c");
+  std::ifstream in(path_);
+  std::string line;
+  int whole = 0;
+  while (std::getline(in, line)) whole += line.ends_with("outcome=OK") && line.size() > 20 ? 1 : 0;
+  EXPECT_EQ(whole, 3) << Text(path_);  // a, what is missing, c
+}
+
+TEST_F(AuditFileTest, UnknownCallersCannotFillIt) {
+  Open();
+  const auto lines = [this] {
+    const std::string text = Text(path_);
+    return std::count(text.begin(), text.end(), '\n');
+  };
+  for (int i = 0; i < 10'000; ++i) Record(kUnknownCaller, absl::UnauthenticatedError("no"));
+  EXPECT_EQ(lines(), 100);
+  Record("token:a");
+  EXPECT_EQ(lines(), 101);
+  clock_.Advance(absl::Seconds(2));
+  for (int i = 0; i < 10; ++i) Record(kUnknownCaller, absl::UnauthenticatedError("no"));
+  EXPECT_EQ(lines(), 103);
+  EXPECT_THAT(Text(path_), HasSubstr("skipped=9900 "));
 }
 
 }  // namespace

@@ -235,6 +235,25 @@ TEST_F(JwtVerifierTest, AWrongKeyFileIsRefused) {
               HasSubstr("1024 bits; RSA needs 2048"));
 }
 
+// Such a key verifies nothing at best.
+TEST_F(JwtVerifierTest, AKeyThatIsNoPointOnItsCurveIsRefusedByName) {
+  const auto refusal = [this](const std::string& key) {
+    return std::string(
+        JwtVerifier::Create(Jwks(absl::StrCat(Rsa().Jwk("a"), ",", key)), options_).status().message());
+  };
+  const std::string zero(43, 'A'), one = std::string(42, 'A') + "E",
+                                   ec = TestKey(TestKey::Kind::kEc).Jwk("e");
+  const size_t y = ec.find(R"("y":")") + 5;
+  for (const std::string& key :
+       {absl::StrCat(R"({"kty":"EC","crv":"P-256","kid":"e","x":")", zero, R"(","y":")", zero, R"("})"),
+        absl::StrCat(R"({"kty":"EC","crv":"P-256","kid":"e","x":")", one, R"(","y":")", one, R"("})"),
+        ec.substr(0, y) + one + ec.substr(y + 43)}) {
+    EXPECT_THAT(refusal(key), HasSubstr("\"e\" is no point on the curve P-256")) << key;
+  }
+  EXPECT_THAT(refusal(absl::StrCat(R"({"kty":"OKP","crv":"Ed25519","kid":"d","x":")", zero, R"("})")),
+              HasSubstr("\"d\" is no point on the curve Ed25519"));
+}
+
 TEST_F(JwtVerifierTest, KeysForOtherUsesArePassedOver) {
   const std::string encrypts = absl::StrReplaceAll(Rsa().Jwk("enc"), {{R"("sig")", R"("enc")"}});
   Use(absl::StrCat(encrypts, R"(,{"kty":"new","kid":"n"},)", Rsa().Jwk("r1")));

@@ -152,6 +152,22 @@ TEST_F(LoadConfigTest, PlainTextBeyondLoopbackMustBeSpelledOut) {
   EXPECT_THAT(ErrorOf(plain_admin), HasSubstr("admin_listen 0.0.0.0:8501"));
 }
 
+TEST_F(LoadConfigTest, WhatIsForJwtsNeedsTheirKeys) {
+  for (const char* flag : {"--access-jwt-issuer=https://idp.example", "--access-jwt-audience=calserve"})
+    EXPECT_THAT(ErrorOf({flag, "--model-repository=m"}), HasSubstr("needs access.jwks_file")) << flag;
+}
+
+TEST_F(LoadConfigTest, AnAllowedHostIsANameAlone) {
+  EXPECT_TRUE(
+      Load({"--admin-allowed-hosts=calserve.example,calserve,a-b_c.svc", "--model-repository=m"}).ok());
+  for (const char* host : {"https://calserve.example", "calserve.example:8501", "*.example", "*", "a b",
+                           ".example", "example.", "calserve.example/", "[::1]", "a\nb"}) {
+    EXPECT_THAT(ErrorOf({absl::StrCat("--admin-allowed-hosts=", host), "--model-repository=m"}),
+                HasSubstr("admin.allowed_hosts: each must be a host name alone"))
+        << host;
+  }
+}
+
 TEST_F(LoadConfigTest, ANewTokenIsPrintedWithItsLine) {
   const EarlyExit made = Exit({"--new-token", "grafana=read"});
   EXPECT_EQ(made.code, kExitOk);

@@ -25,6 +25,7 @@ namespace calserve {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ContainsRegex;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -48,13 +49,16 @@ class FakeDashboard final : public DashboardView {
     watched.served.ece = 0.1 + 0.2;
     return values;
   }
+  absl::Status Check(const Watch& watch) const override {
+    if (watch.model.empty() || watch.model == "m" || watch.model == "loading") return absl::OkStatus();
+    return absl::NotFoundError("unknown model \"" + watch.model + "\"");
+  }
   HistoryValues History(const Watch&, absl::Time since) const override {
     HistoryValues values;
     values.calibration.push_back({since + absl::Seconds(1), 7, 0, 0.5});
     return values;
   }
-  absl::StatusOr<std::vector<CalibratorValues>> Calibrators(const std::string& model, int64_t) override {
-    if (model != "m") return absl::NotFoundError("unknown model \"" + model + "\"");
+  absl::StatusOr<std::vector<CalibratorValues>> Calibrators(const std::string&, int64_t) override {
     return std::vector<CalibratorValues>(1);
   }
   absl::Status Activate(const std::string&, int64_t, int64_t calibrator, int64_t expected) override {
@@ -140,7 +144,18 @@ TEST_F(DashboardTest, FiguresRoundTrip) {
   EXPECT_EQ(state["watched"]["served"]["ece"].get<double>(), 0.1 + 0.2);
   EXPECT_EQ(state["watched"]["version"], 3);
   EXPECT_TRUE(state["watched"]["served"]["nll"].is_null());
-  EXPECT_TRUE(Body(Get("/api/v1/state?model=other"))["watched"].is_null());
+  EXPECT_TRUE(Body(Get("/api/v1/state?model=loading"))["watched"].is_null());
+}
+
+TEST_F(DashboardTest, SaysWhatItDoesNotKnow) {
+  for (const char* call : {"state", "history", "events", "calibrators"}) {
+    const std::string unknown = Get(absl::StrCat("/api/v1/", call, "?model=other"));
+    EXPECT_THAT(unknown, StartsWith("HTTP/1.1 404 ")) << call;
+    EXPECT_EQ(Body(unknown)["error"]["message"], "unknown model \"other\"") << call;
+    EXPECT_EQ(Body(unknown)["error"]["code"], "NOT_FOUND") << call;
+  }
+  EXPECT_THAT(Get("/api/v1/state?version=1"),
+              AllOf(StartsWith("HTTP/1.1 400 "), HasSubstr("model is missing")));
 }
 
 TEST_F(DashboardTest, GivesHistoryAndCalibrators) {
@@ -176,10 +191,26 @@ TEST_F(DashboardTest, AnswersOnlyItsOwnPage) {
   EXPECT_THAT(Get("/api/v1/state", "Host: localhost\r\n"), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(Get("/api/v1/state", absl::StrCat("Origin: http://", server_->address(), "\r\n")),
               StartsWith("HTTP/1.1 200 "));
-  // Prometheus and probes come by names that nobody has to list.
-  Connection probe(server_->address());
-  ASSERT_TRUE(probe.Send("GET /healthz HTTP/1.1\r\nHost: calserve.default.svc\r\n\r\n"));
-  EXPECT_THAT(probe.ReadToEnd(), StartsWith("HTTP/1.1 200 "));
+}
+
+TEST_F(DashboardTest, ShowsFiguresToScrapersAloneAndHealthToAll) {
+  const auto as = [this](const std::string& path, const std::string& host, const std::string& headers = "") {
+    Connection connection(server_->address());
+    EXPECT_TRUE(
+        connection.Send(absl::StrCat("GET ", path, " HTTP/1.1\r\nHost: ", host, "\r\n", headers, "\r\n")));
+    return connection.ReadToEnd();
+  };
+  EXPECT_THAT(as("/metrics", "calserve:8501"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(as("/metrics", "evil.example"),
+              AllOf(StartsWith("HTTP/1.1 403 "), HasSubstr("admin.allowed_hosts")));
+  EXPECT_THAT(as("/metrics", "127.0.0.1", "Origin: http://evil.example\r\n"), StartsWith("HTTP/1.1 403 "));
+  for (const char* path : {"/healthz", "/readyz"})
+    EXPECT_THAT(as(path, "calserve.default.svc"), StartsWith("HTTP/1.1 200 ")) << path;
+}
+
+TEST_F(DashboardTest, APathThatIsNotThereIsToldWhatIs) {
+  EXPECT_THAT(Get("/dashboard"), AllOf(StartsWith("HTTP/1.1 404 "), HasSubstr("/metrics"),
+                                       HasSubstr("/healthz"), HasSubstr("/ is a page")));
 }
 
 TEST_F(DashboardTest, IsReadOnlyWithoutAccessControl) {
@@ -251,16 +282,20 @@ class GuardedDashboardTest : public DashboardTest {
         << "k admin sha256:00aa8942525b763cbe72e4a0fbfbb027b909dd8299e9c6c85c28d3d42d2cc28b\n";
     std::filesystem::permissions(folder_ / "tokens",
                                  std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
-    AccessOptions options;
-    options.tokens_file = folder_ / "tokens";
-    auto access = AccessControl::Create(options, Clock::System(), MonotonicClock::System());
-    ASSERT_TRUE(access.ok()) << access.status();
-    access_ = *std::move(access);
+    access_options_.tokens_file = folder_ / "tokens";
+    OpenAccess();
     auto audit = AuditLog::Open(folder_ / "audit");
     ASSERT_TRUE(audit.ok()) << audit.status();
     audit_ = *std::move(audit);
-    security_ = {.access = access_.get(), .audit = audit_.get()};
+    security_.audit = audit_.get();
     DashboardTest::SetUp();
+  }
+  void OpenAccess() {
+    server_.reset();
+    auto access = AccessControl::Create(access_options_, Clock::System(), MonotonicClock::System());
+    ASSERT_TRUE(access.ok()) << access.status();
+    access_ = *std::move(access);
+    security_.access = access_.get();
   }
   void TearDown() override {
     server_.reset();
@@ -276,6 +311,7 @@ class GuardedDashboardTest : public DashboardTest {
 
   const std::string activate_ = "/api/v1/activate?model=m&version=3&calibrator=2&expected=1";
   std::filesystem::path folder_;
+  AccessOptions access_options_;
   std::unique_ptr<AccessControl> access_;
   std::unique_ptr<AuditLog> audit_;
 };
@@ -293,15 +329,56 @@ TEST_F(GuardedDashboardTest, ShowsNothingButThePageWithoutAToken) {
   EXPECT_EQ(Body(Get("/api/v1/session", By("keeper")))["admin"], true);
 }
 
+// Prometheus with its token, by whatever name.
+TEST_F(GuardedDashboardTest, ATokenIsEnoughToReadFigures) {
+  const auto metrics = [this](const std::string& token) {
+    Connection connection(server_->address());
+    EXPECT_TRUE(
+        connection.Send(absl::StrCat("GET /metrics HTTP/1.1\r\nHost: a.example\r\n", By(token), "\r\n")));
+    return connection.ReadToEnd();
+  };
+  EXPECT_THAT(metrics("reader"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(metrics("nobody"), StartsWith("HTTP/1.1 401 "));
+  options_.open_metrics = true;
+  Restart();
+  EXPECT_THAT(metrics("reader"), StartsWith("HTTP/1.1 403 "));
+}
+
 TEST_F(GuardedDashboardTest, OnlyAnAdminChangesAndEveryAttemptIsAudited) {
   EXPECT_THAT(Ask("POST", activate_), StartsWith("HTTP/1.1 401 "));
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=unknown peer=ipv4:127.0.0.1:"), HasSubstr("=UNAUTHENTICATED")));
   EXPECT_THAT(Ask("POST", activate_, By("reader")), StartsWith("HTTP/1.1 403 "));
   EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:r"), HasSubstr("outcome=PERMISSION_DENIED")));
   EXPECT_EQ(dashboard_.changes, 0);
   EXPECT_THAT(Ask("POST", activate_, By("keeper")), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(dashboard_.changes, 1);
-  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("action=dashboard/api/v1/activate"),
-                               HasSubstr("before=1 after=2"), HasSubstr("outcome=OK")));
+  EXPECT_THAT(Audited(), ContainsRegex("audit who=token:k peer=ipv4:127.0.0.1:[0-9]+ "
+                                       "action=dashboard/api/v1/activate model=m model_version=3 before=1 "
+                                       "after=2 outcome=OK$"));
+}
+
+TEST_F(GuardedDashboardTest, WhatCannotBeAuditedIsNotDone) {
+  std::filesystem::remove_all(folder_);
+  const std::string refused = Ask("POST", activate_, By("keeper"));
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 503 "));
+  EXPECT_THAT(std::string(Body(refused)["error"]["message"]), HasSubstr("could not be audited"));
+  EXPECT_EQ(dashboard_.changes, 0);
+  EXPECT_THAT(Get("/metrics", By("reader")), HasSubstr("\ncalserve_audit_failures_total 1\n"));
+  std::filesystem::create_directories(folder_);
+  EXPECT_THAT(Ask("POST", activate_, By("keeper")), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(dashboard_.changes, 1);
+}
+
+TEST_F(GuardedDashboardTest, TheLimitsOfAClientHoldForThePageAndForAStreamAsLongAsItLasts) {
+  access_options_.limits.concurrency_limit = 1;
+  OpenAccess();
+  Restart();
+  Connection watching(server_->address());
+  ASSERT_TRUE(watching.Send(Request("GET", "/api/v1/events?model=m", By("reader"))));
+  EXPECT_THAT(watching.ReadUntil("event: state"), HasSubstr("event: state"));
+  for (const char* path : {"/api/v1/state", "/api/v1/events", "/metrics"})
+    EXPECT_THAT(Get(path, By("reader")), StartsWith("HTTP/1.1 429 ")) << path;
+  EXPECT_THAT(Get("/api/v1/state", By("keeper")), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(GuardedDashboardTest, AChangeNamesWhatItReplaces) {
@@ -321,6 +398,8 @@ TEST_F(GuardedDashboardTest, AnotherSiteCannotChangeAnything) {
   EXPECT_THAT(Ask("POST", activate_, absl::StrCat(By("keeper"), "Origin: http://evil.example\r\n")),
               StartsWith("HTTP/1.1 403 "));
   EXPECT_EQ(dashboard_.changes, 0);
+  EXPECT_THAT(Audited(), AllOf(HasSubstr("who=token:k"), HasSubstr("outcome=PERMISSION_DENIED"),
+                               HasSubstr("http://evil.example")));
 }
 
 TEST_F(GuardedDashboardTest, AStreamEndsWhenItsTokenIsTakenAway) {

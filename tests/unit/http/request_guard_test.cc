@@ -38,6 +38,17 @@ TEST(RequestGuardTest, AnOriginMustBeTheServerItself) {
   }
 }
 
+TEST(RequestGuardTest, AScraperMayAlsoCallItByANameThatNobodyElseCanHave) {
+  const std::vector<std::string> allowed = {"calserve.monitoring.svc"};
+  for (const char* host : {"", "calserve", "calserve:8501", "10.1.2.3:8501", "[::1]:8501", "localhost:8501",
+                           "calserve.monitoring.svc:8501"}) {
+    EXPECT_TRUE(CheckScrape(host, "", allowed).ok()) << host;
+  }
+  for (const char* host : {"evil.example", "evil.example:8501", "evil.", "127.0.0.1.evil.example", "a.b.svc"})
+    EXPECT_FALSE(CheckScrape(host, "", allowed).ok()) << host;
+  EXPECT_FALSE(CheckScrape("calserve:8501", "http://evil.example", allowed).ok());
+}
+
 TEST(RequestGuardTest, SaysWhichNameItRefused) {
   EXPECT_NE(CheckSameSite("evil.example", "", {}).message().find("\"evil.example\""),
             absl::string_view::npos);
