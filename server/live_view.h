@@ -56,6 +56,8 @@ class LiveView final : public ServerView {
   std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
   std::vector<AlarmFigures> Alarms(const std::vector<Snapshot>& served) const;
   std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
+  std::vector<RefitValues> Refits(const std::vector<Snapshot>& served) const;
+  static std::vector<DeviceValues> Devices(const std::vector<Snapshot>& served);
   static Interval IntervalOf(const WindowReport& report, const Intervals& kept);
 
   const ServingTable& table_;
