@@ -22,7 +22,7 @@ readonly BUILD_PACKAGES=(
   dataset-fashion-mnist sqlite3 python3 python3-pip python3-venv unzip ca-certificates
 )
 readonly IMAGE_PACKAGES=(docker.io docker-compose debootstrap iptables prometheus)
-readonly FULL_PACKAGES=(chromium)
+readonly FULL_PACKAGES=(chromium prometheus)
 readonly LINT_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 say() { printf '== %s\n' "$*"; }
