@@ -7,6 +7,7 @@
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -108,6 +109,51 @@ class Chart(unittest.TestCase):
                 self.assertTrue(security["readOnlyRootFilesystem"])
                 self.assertFalse(security["allowPrivilegeEscalation"])
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
+
+    def test_every_pod_keeps_the_restricted_profile(self):
+        """https://kubernetes.io/docs/concepts/security/pod-security-standards, the test's pod included."""
+        allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim",
+                   "projected", "secret"}
+        for values in self.each():
+            pods = [each for each in self.documents(values) if each["kind"] == "Pod"]
+            for pod in (self.pod(values), *(each["spec"] for each in pods)):
+                security = pod["securityContext"]
+                self.assertTrue(security["runAsNonRoot"])
+                self.assertNotEqual(security["runAsUser"], 0)
+                self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
+                for host in ("hostNetwork", "hostPID", "hostIPC"):
+                    self.assertFalse(pod.get(host))
+                for volume in pod.get("volumes", ()):
+                    self.assertLessEqual(set(volume) - {"name"}, allowed)
+                for container in pod["containers"] + pod.get("initContainers", []):
+                    self.assertEqual(container["securityContext"]["capabilities"], {"drop": ["ALL"]})
+                    self.assertFalse(container["securityContext"]["allowPrivilegeEscalation"])
+                    self.assertFalse(container["securityContext"]["privileged"])
+                    self.assertFalse([port for port in container.get("ports", ()) if "hostPort" in port])
+
+    def test_its_series_have_the_job_that_the_rules_go_by(self):
+        """The job is a label's value of the service, not the release's name."""
+        rules = (ROOT / "deploy/prometheus/calserve.rules.yaml").read_text(encoding="utf-8")
+        jobs = set(re.findall(r'job=~"([^"]*)"', rules))
+        self.assertEqual(len(jobs), 1)
+        monitors = 0
+        for values in self.each():
+            documents = self.documents(values)
+            service = next(each for each in documents if each["kind"] == "Service")
+            for monitor in (each for each in documents if each["kind"] == "ServiceMonitor"):
+                self.assertRegex(service["metadata"]["labels"][monitor["spec"]["jobLabel"]], jobs.copy().pop())
+                monitors += 1
+        self.assertGreater(monitors, 0)
+
+    def test_the_pod_of_helm_test_is_let_in_where_others_are_named(self):
+        documents = [each for each in yaml.safe_load_all(render(
+            "--set", "models.pvc=models", "--set-json", 'networkPolicy.grpcFrom=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]'))
+            if each]
+        test, = (each for each in documents if each["kind"] == "Pod")
+        policy, = (each for each in documents if each["kind"] == "NetworkPolicy")
+        admitted = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for peer in rule["from"]
+                    if peer.get("podSelector", {}).get("matchLabels") and rule["ports"][0]["port"] == "grpc"]
+        self.assertTrue(any(labels.items() <= test["metadata"]["labels"].items() for labels in admitted), admitted)
 
     def test_a_drain_fits_into_the_grace_period(self):
         values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
