@@ -1,6 +1,6 @@
 """The Helm chart: linted, rendered and held against goldens and Kubernetes's schemas. Exits with 77 without helm.
 
-    helm_test.py --tools DIRECTORY [--update] [unittest's arguments]
+    helm_test.py --tools DIRECTORY --server PROGRAM [--update] [unittest's arguments]
 
 --update writes the goldens anew: look at their difference before it is committed.
 """
@@ -58,6 +58,13 @@ def render(*words):
     return done.stdout
 
 
+def taken_by_the_server(*flags, environment=()):
+    """What calserve-server says to a command line: nothing is wrong, or what is."""
+    done = subprocess.run([OPTIONS.server.absolute(), *flags, "--print-config"], env=dict(environment),
+                          capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else None
+
+
 def golden(values):
     return HERE / "helm/goldens" / values.name
 
@@ -97,6 +104,17 @@ class Chart(unittest.TestCase):
                 done = subprocess.run([program, "--kubernetes-version", KUBERNETES, "--strict", file.name],
                                       capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_server_takes_its_configuration(self):
+        for values in self.each():
+            config = next(each for each in self.documents(values) if each["kind"] == "ConfigMap")
+            container, = self.pod(values)["containers"]
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write(config["data"]["calserve.yaml"])
+                file.flush()
+                flags = [flag.replace("/etc/calserve/calserve.yaml", file.name) for flag in container["args"]]
+                environment = [(variable["name"], variable["value"]) for variable in container["env"]]
+                self.assertIsNone(taken_by_the_server(*flags, environment=environment))
 
     def test_its_containers_may_do_nothing(self):
         for values in self.each():
@@ -178,6 +196,7 @@ class Runtime(unittest.TestCase):
         self.assertEqual(runtime["spec"]["protocolVersions"], ["grpc-v2"])
         container, = runtime["spec"]["containers"]
         self.assertEqual((container["name"], container["ports"][0]["name"]), ("kserve-container", "h2c"))
+        self.assertIsNone(taken_by_the_server(*container["args"]))
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "runtime"},
                "spec": {key: runtime["spec"][key] for key in ("containers", "volumes")}}
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -192,6 +211,7 @@ class Runtime(unittest.TestCase):
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser()
     PARSER.add_argument("--tools", required=True, type=pathlib.Path)
+    PARSER.add_argument("--server", required=True, type=pathlib.Path)
     PARSER.add_argument("--update", action="store_true")
     REST = PARSER.parse_known_args(namespace=OPTIONS)[1]
     OPTIONS.helm = find_helm(OPTIONS.tools)
