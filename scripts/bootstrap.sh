@@ -4,8 +4,9 @@
 #
 #   scripts/bootstrap.sh          to build, test and run the demo
 #   scripts/bootstrap.sh --lint   also what ./dev format and ./dev lint need
-#   scripts/bootstrap.sh --full   also what ./dev test --full needs
-#   scripts/bootstrap.sh --images also what the tests of images and of alert rules need: an engine, Compose, promtool
+#   scripts/bootstrap.sh --full   also what ./dev test --full needs: a browser, and Prometheus, whose package also
+#                                 starts one at port 9090 where services are started
+#   scripts/bootstrap.sh --images also what the tests of images need: an engine, Compose, Prometheus
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,7 +23,7 @@ readonly BUILD_PACKAGES=(
   dataset-fashion-mnist sqlite3 python3 python3-pip python3-venv unzip ca-certificates
 )
 readonly IMAGE_PACKAGES=(docker.io docker-compose debootstrap iptables prometheus)
-readonly FULL_PACKAGES=(chromium)
+readonly FULL_PACKAGES=(chromium prometheus)
 readonly LINT_PACKAGES=(clang clang-format clang-tidy libclang-rt-14-dev shellcheck)
 
 say() { printf '== %s\n' "$*"; }

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <set>
 #include <utility>
+
+#include "server/model/device_memory.h"
 
 namespace calserve {
 namespace {
@@ -108,10 +111,8 @@ ServerValues LiveView::Values() const {
   values.calibration = Calibration(served);
   values.alarms = Alarms(served);
   values.slices = Slices(served);
-  for (const auto& [of, ended] : refits_.counters()) {
-    values.refits.push_back({of.first, of.second, ended.activated, ended.rolled_back, ended.kept,
-                             ended.superseded, ended.failed});
-  }
+  values.refits = Refits(served);
+  values.devices = Devices(served);
   return values;
 }
 
@@ -185,6 +186,32 @@ std::vector<SliceValues> LiveView::Slices(const std::vector<Snapshot>& served) c
       }
       all.push_back(std::move(values));
     }
+  }
+  return all;
+}
+
+std::vector<RefitValues> LiveView::Refits(const std::vector<Snapshot>& served) const {
+  std::vector<RefitValues> all;
+  const auto counters = refits_.counters();
+  for (const Snapshot& snapshot : served) {
+    const auto of = counters.find({snapshot.model->name, snapshot.model->version});
+    if (of == counters.end()) continue;
+    const RefitCounters& ended = of->second;
+    all.push_back({of->first.first, of->first.second, ended.activated, ended.rolled_back, ended.kept,
+                   ended.superseded, ended.failed, ended.last});
+  }
+  return all;
+}
+
+std::vector<DeviceValues> LiveView::Devices(const std::vector<Snapshot>& served) {
+  std::set<std::string> names;
+  for (const Snapshot& snapshot : served) names.insert(snapshot.model->model->device());
+  std::vector<DeviceValues> all;
+  for (const std::string& name : names) {
+    const std::optional<DeviceMemory> memory = DeviceMemoryOf(name);
+    if (!memory.has_value()) continue;
+    all.push_back(
+        {name, memory->allocated_bytes, memory->reserved_bytes, memory->free_bytes, memory->size_bytes});
   }
   return all;
 }

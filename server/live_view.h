@@ -49,6 +49,8 @@ class LiveView final : public ServerView {
   std::vector<CalibrationValues> Calibration(const std::vector<Snapshot>& served) const;
   std::vector<AlarmFigures> Alarms(const std::vector<Snapshot>& served) const;
   std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
+  std::vector<RefitValues> Refits(const std::vector<Snapshot>& served) const;
+  static std::vector<DeviceValues> Devices(const std::vector<Snapshot>& served);
 
   const ServingTable& table_;
   const Predictor& predictor_;

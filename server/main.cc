@@ -72,8 +72,8 @@ int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, Grp
                    absl::FormatDuration(config.grpc.drain_timeout));
       return kExitOk;
     }
+    view.SetNotReady("device lost");  // First: whoever hears it from gRPC finds /readyz to say the same.
     server.SetNotReady();
-    view.SetNotReady("device lost");
     spdlog::critical("device lost: not ready any more; device_error_policy={}", config.device_error_policy);
     if (config.device_error_policy == "exit") return kExitDevice;
   }

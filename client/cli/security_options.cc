@@ -17,6 +17,8 @@ std::string Variable(const char* name) {
 void AddSecurityOptions(CLI::App* app, client::ClientOptions* options) {
   options->tls = Variable("CALSERVE_TLS") == "true";
   options->ca_file = Variable("CALSERVE_CA_FILE");
+  options->certificate_file = Variable("CALSERVE_CERTIFICATE_FILE");
+  options->key_file = Variable("CALSERVE_KEY_FILE");
   options->token_file = Variable("CALSERVE_TOKEN_FILE");
   options->token = Variable("CALSERVE_TOKEN");
   app->add_flag("--tls", options->tls,
@@ -25,9 +27,12 @@ void AddSecurityOptions(CLI::App* app, client::ClientOptions* options) {
                   "PEM of whom to trust for that, instead of whom the system trusts; else CALSERVE_CA_FILE")
       ->type_name("FILE");
   auto* const certificate =
-      app->add_option("--certificate", options->certificate_file, "PEM, for a server that asks for one")
+      app->add_option("--certificate", options->certificate_file,
+                      "PEM, for a server that asks for one; else CALSERVE_CERTIFICATE_FILE")
           ->type_name("FILE");
-  auto* const key = app->add_option("--key", options->key_file, "PEM, of --certificate")->type_name("FILE");
+  auto* const key =
+      app->add_option("--key", options->key_file, "PEM, of --certificate; else CALSERVE_KEY_FILE")
+          ->type_name("FILE");
   certificate->needs(key);
   key->needs(certificate);
   app->add_option("--token-file", options->token_file,

@@ -7,7 +7,8 @@
 namespace calserve::cli {
 
 // The options about TLS and tokens, the same for every command, and what the environment says of them:
-// CALSERVE_TLS (true), CALSERVE_CA_FILE, CALSERVE_TOKEN_FILE, CALSERVE_TOKEN. There is no option for a token
+// CALSERVE_TLS (true), CALSERVE_CA_FILE, CALSERVE_CERTIFICATE_FILE, CALSERVE_KEY_FILE, CALSERVE_TOKEN_FILE,
+// CALSERVE_TOKEN. There is no option for a token
 // itself: other users of the machine see a command line.
 void AddSecurityOptions(CLI::App* app, client::ClientOptions* options);
 

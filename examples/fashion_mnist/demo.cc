@@ -15,6 +15,7 @@
 #include "client/cli/metrics_table.h"
 #include "client/cli/reliability_text.h"
 #include "client/cli/report_html.h"
+#include "client/cli/security_options.h"
 #include "client/cli/session.h"
 #include "client/client.h"
 #include "examples/fashion_mnist/images.h"
@@ -30,7 +31,8 @@ constexpr char kModel[] = "fashion_mnist";
 constexpr size_t kHalf = 5000;
 
 struct Options {
-  std::string server;  // one that runs; empty: one of our own, of server_binary
+  std::string server;              // one that runs; empty: one of our own, of server_binary
+  client::ClientOptions security;  // of which only what is about TLS and tokens counts; for `server`
   std::string server_binary;
   std::string model_repository;
   std::string data = "/usr/share/datasets/fashion-mnist";
@@ -188,10 +190,13 @@ absl::StatusOr<fs::path> DataDir(const Options& options) {
 }
 
 // The four steps on a server that serves, with an empty store.
-absl::Status RunOn(const std::string& target, const Options& options, absl::Span<const LabelledPng> images,
-                   absl::Time start) {
+absl::Status RunOn(const std::string& target, const client::ClientOptions& security, const Options& options,
+                   absl::Span<const LabelledPng> images, absl::Time start) {
   const cli::Terminal terminal = cli::Terminal::Detect(stdout);
-  const absl::StatusOr<Client> client = Client::Connect({.target = target});
+  cli::Session session;
+  session.server = target;
+  session.security = security;
+  const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();
   cli::Print(absl::StrCat("calserve-server serves ", kModel, " on ", target, "\n"));
 
@@ -222,7 +227,7 @@ absl::Status RunOnOwnServer(const Options& options, absl::Span<const LabelledPng
   const absl::StatusOr<std::unique_ptr<ServerProcess>> server = ServerProcess::Start(
       {options.server_binary, options.model_repository, data_dir->string()}, absl::Seconds(30));
   if (!server.ok()) return server.status();
-  const absl::Status ran = RunOn((*server)->target(), options, images, start);
+  const absl::Status ran = RunOn((*server)->target(), {}, options, images, start);
   const absl::Status stopped = (*server)->Stop(absl::Seconds(20));
   return ran.ok() ? stopped : ran;
 }
@@ -236,7 +241,7 @@ absl::Status Run(const Options& options) {
         absl::StrCat("the demo needs ", 2 * kHalf, " images; ", options.data, " has ", images->size()));
   }
   return options.server.empty() ? RunOnOwnServer(options, *images, start)
-                                : RunOn(options.server, options, *images, start);
+                                : RunOn(options.server, options.security, options, *images, start);
 }
 
 int Main(int argc, char** argv) {
@@ -259,6 +264,7 @@ int Main(int argc, char** argv) {
   app.add_option("--figures", options.figures, "write every figure there, as JSON");
   app.add_option("--keep-data", options.keep_data, "let the server keep its store in this new folder")
       ->needs(binary);
+  cli::AddSecurityOptions(&app, &options.security);
   try {
     app.parse(argc, argv);
     if (server->empty() && binary->empty()) throw CLI::RequiredError("--server or --server-binary");

@@ -63,8 +63,9 @@ bool IsServiceLink(absl::string_view name) {
 }
 
 bool IsOfTheClient(absl::string_view name) {
-  constexpr absl::string_view kNames[] = {"CALSERVE_SERVER", "CALSERVE_TLS", "CALSERVE_CA_FILE",
-                                          "CALSERVE_TOKEN_FILE", "CALSERVE_TOKEN"};
+  constexpr absl::string_view kNames[] = {
+      "CALSERVE_SERVER",   "CALSERVE_TLS",        "CALSERVE_CA_FILE", "CALSERVE_CERTIFICATE_FILE",
+      "CALSERVE_KEY_FILE", "CALSERVE_TOKEN_FILE", "CALSERVE_TOKEN"};
   return absl::c_linear_search(kNames, name);
 }
 

@@ -3,6 +3,7 @@
 #include <prometheus/collectable.h>
 #include <prometheus/text_serializer.h>
 
+#include <array>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -21,6 +22,18 @@ ClientMetric::Label Label(std::string name, std::string value) { return {std::mo
 
 Labels Of(const ModelValues& model) {
   return {Label("model", model.model), Label("version", absl::StrCat(model.version))};
+}
+
+Labels Of(const RefitValues& refit) {
+  return {Label("model", refit.model), Label("version", absl::StrCat(refit.version))};
+}
+
+std::array<std::pair<const char*, int64_t>, 5> OutcomesOf(const RefitValues& refit) {
+  return {{{"activated", refit.activated},
+           {"rolled_back", refit.rolled_back},
+           {"kept", refit.kept},
+           {"superseded", refit.superseded},
+           {"failed", refit.failed}}};
 }
 
 Labels With(Labels labels, const char* name, absl::string_view value) {
@@ -44,6 +57,7 @@ class Collector final : public prometheus::Collectable {
     AddAlarms(families);
     AddSlices(families);
     AddRefits(families);
+    AddDevices(families);
     AddProcess(families);
     std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
     return families;
@@ -250,6 +264,9 @@ class Collector final : public prometheus::Collectable {
              [](const Window::Weighted& w) { return w.ece; });
     AddSets(families, "calserve_calibration_set_coverage", "Share of prediction sets that held the label",
             [](const Window::Sets& sets) { return sets.coverage; });
+    AddSets(families, "calserve_calibration_set_coverage_target",
+            "Share that the sets promise to hold, 1 - alpha",
+            [](const Window::Sets& sets) { return 1 - sets.alpha; });
     AddSets(families, "calserve_calibration_set_size", "Mean number of classes in a prediction set",
             [](const Window::Sets& sets) { return sets.mean_size; });
   }
@@ -317,13 +334,34 @@ class Collector final : public prometheus::Collectable {
         AddCounter(families, "calserve_refit_attempts_total",
                    "Automatic attempts to replace a version's calibrator, by how they ended");
     for (const RefitValues& refit : values_.refits) {
-      const Labels of = {Label("model", refit.model), Label("version", absl::StrCat(refit.version))};
-      Put(attempts, With(of, "outcome", "activated"), static_cast<double>(refit.activated));
-      Put(attempts, With(of, "outcome", "rolled_back"), static_cast<double>(refit.rolled_back));
-      Put(attempts, With(of, "outcome", "kept"), static_cast<double>(refit.kept));
-      Put(attempts, With(of, "outcome", "superseded"), static_cast<double>(refit.superseded));
-      Put(attempts, With(of, "outcome", "failed"), static_cast<double>(refit.failed));
+      for (const auto& [outcome, count] : OutcomesOf(refit)) {
+        Put(attempts, With(Of(refit), "outcome", outcome), static_cast<double>(count));
+      }
     }
+    MetricFamily& last = AddGauge(families, "calserve_refit_last_outcome",
+                                  "1 for how the last automatic attempt ended, 0 for the other outcomes");
+    for (const RefitValues& refit : values_.refits) {
+      for (const auto& [outcome, count] : OutcomesOf(refit)) {
+        Put(last, With(Of(refit), "outcome", outcome), refit.last == outcome ? 1 : 0);
+      }
+    }
+  }
+
+  void AddDevices(Families& families) const {
+    const auto gauge = [&](const char* name, const char* help, int64_t DeviceValues::*figure) {
+      MetricFamily& family = AddGauge(families, name, help);
+      for (const DeviceValues& device : values_.devices) {
+        Put(family, {Label("device", device.device)}, static_cast<double>(device.*figure));
+      }
+    };
+    gauge("calserve_device_memory_allocated_bytes",
+          "Memory of an accelerator in use by this process's tensors", &DeviceValues::allocated_bytes);
+    gauge("calserve_device_memory_reserved_bytes",
+          "Memory of an accelerator that this process's allocator holds, in use or for reuse",
+          &DeviceValues::reserved_bytes);
+    gauge("calserve_device_memory_free_bytes", "Memory of an accelerator that no process holds",
+          &DeviceValues::free_bytes);
+    gauge("calserve_device_memory_size_bytes", "Memory of an accelerator", &DeviceValues::size_bytes);
   }
 
   void AddProcess(Families& families) const {

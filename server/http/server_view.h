@@ -94,6 +94,14 @@ struct RefitValues {
   std::string model;
   int64_t version = 0;
   int64_t activated = 0, rolled_back = 0, kept = 0, superseded = 0, failed = 0;
+  std::string last;  // how the last one ended: one of the five above; empty before the first
+};
+
+// Memory of one accelerator that a served version runs on, in bytes.
+struct DeviceValues {
+  std::string device;                               // "cuda:0"
+  int64_t allocated_bytes = 0, reserved_bytes = 0;  // by this process
+  int64_t free_bytes = 0, size_bytes = 0;           // of the device
 };
 
 struct FeedbackValues {
@@ -110,8 +118,9 @@ struct ServerValues {
   std::vector<CalibrationValues> calibration;
   std::vector<AlarmFigures> alarms;
   std::vector<SliceValues> slices;
-  std::vector<RefitValues> refits;  // of versions that had one
-  int64_t audit_failures = 0;       // lines of the audit log that could not be written
+  std::vector<RefitValues> refits;    // of served versions with a policy
+  std::vector<DeviceValues> devices;  // each once
+  int64_t audit_failures = 0;         // lines of the audit log that could not be written
 };
 
 // Thread-safe; what it is asked must not wait for a request.

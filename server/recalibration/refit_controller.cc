@@ -88,6 +88,11 @@ class Controller final : public RefitController {
   bool WaitUntilDue(absl::Time due);
   // Looks at every served version; returns when to look again without a label.
   absl::Time LookAtAll();
+  // Counters from 0, so that the first attempt is seen as an increase.
+  void CountersShown(const CalibrationTarget& target) {
+    MutexLock lock(&shared_->mu);
+    shared_->counters.try_emplace({target.model, target.model_version});
+  }
   absl::StatusOr<RefitLook> LookAt(const CalibrationTarget& target);
   int64_t LabelsMissing(const RefitLook& look) const;
   void Enqueue(const RefitLook& look);
@@ -159,6 +164,7 @@ absl::Time Controller::LookAtAll() {
   }
   for (const CalibrationTarget& target : hooks_.served()) {
     if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) continue;
+    CountersShown(target);
     const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {
       spdlog::warn("refit model={} version={}: {}", target.model, target.model_version,
@@ -229,7 +235,11 @@ void Controller::Attempt(const RefitLook& look) {
     Wait(look, look.policy.least_labels);
   }
   MutexLock lock(&shared_->mu);
-  if (!failure.empty()) ++shared_->counters[of].failed;
+  if (!failure.empty()) {
+    RefitCounters& counters = shared_->counters[of];
+    ++counters.failed;
+    counters.last = "failed";
+  }
   if (status.ok()) {
     shared_->failures.erase(of);
   } else {
@@ -334,9 +344,14 @@ absl::Status Controller::Conclude(const RefitLook& look, const RefitVerdict& ver
       attempt.incumbent, attempt.candidate, attempt.outcome == Outcome::kActivated, attempt.reason);
   MutexLock lock(&shared_->mu);
   RefitCounters& counters = shared_->counters[{look.target.model, look.target.model_version}];
-  if (attempt.outcome == Outcome::kKept) ++counters.kept;
-  if (attempt.outcome == Outcome::kSuperseded) ++counters.superseded;
-  if (attempt.outcome == Outcome::kActivated) ++(rollback ? counters.rolled_back : counters.activated);
+  const auto count = [&counters](int64_t& of, const char* name) {
+    ++of;
+    counters.last = name;
+  };
+  if (attempt.outcome == Outcome::kKept) count(counters.kept, "kept");
+  if (attempt.outcome == Outcome::kSuperseded) count(counters.superseded, "superseded");
+  if (attempt.outcome == Outcome::kActivated && rollback) count(counters.rolled_back, "rolled_back");
+  if (attempt.outcome == Outcome::kActivated && !rollback) count(counters.activated, "activated");
   return absl::OkStatus();
 }
 

@@ -40,6 +40,7 @@ struct RefitStatus {
 // What became of attempts since the start, by how they ended: a row of a counter.
 struct RefitCounters {
   int64_t activated = 0, rolled_back = 0, kept = 0, superseded = 0, failed = 0;
+  std::string last;  // the name of the one that was counted last; empty before the first
 };
 
 // Fits, judges, activates and rolls back by the policy of each model, without anybody asking. Looks whenever
@@ -74,7 +75,7 @@ class RefitController {
   virtual void Notify() = 0;
   // Waits for the store.
   virtual absl::StatusOr<RefitStatus> Status(const CalibrationTarget& target) = 0;
-  // By model and version; those with at least one.
+  // By model and version; those that were looked at, which is from soon after they are served with a policy.
   virtual std::map<std::pair<std::string, int64_t>, RefitCounters> counters() const = 0;
 };
 

@@ -1,12 +1,13 @@
 """The Helm chart: linted, rendered and held against goldens and Kubernetes's schemas. Exits with 77 without helm.
 
-    helm_test.py --tools DIRECTORY [--update] [unittest's arguments]
+    helm_test.py --tools DIRECTORY --server PROGRAM [--update] [unittest's arguments]
 
 --update writes the goldens anew: look at their difference before it is committed.
 """
 import argparse
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -57,6 +58,13 @@ def render(*words):
     return done.stdout
 
 
+def taken_by_the_server(*flags, environment=()):
+    """What calserve-server says to a command line: nothing is wrong, or what is."""
+    done = subprocess.run([OPTIONS.server.absolute(), *flags, "--print-config"], env=dict(environment),
+                          capture_output=True, text=True, check=False)
+    return done.stderr if done.returncode else None
+
+
 def golden(values):
     return HERE / "helm/goldens" / values.name
 
@@ -97,6 +105,17 @@ class Chart(unittest.TestCase):
                                       capture_output=True, text=True, check=False)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
+    def test_the_server_takes_its_configuration(self):
+        for values in self.each():
+            config = next(each for each in self.documents(values) if each["kind"] == "ConfigMap")
+            container, = self.pod(values)["containers"]
+            with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+                file.write(config["data"]["calserve.yaml"])
+                file.flush()
+                flags = [flag.replace("/etc/calserve/calserve.yaml", file.name) for flag in container["args"]]
+                environment = [(variable["name"], variable["value"]) for variable in container["env"]]
+                self.assertIsNone(taken_by_the_server(*flags, environment=environment))
+
     def test_its_containers_may_do_nothing(self):
         for values in self.each():
             pod = self.pod(values)
@@ -108,6 +127,51 @@ class Chart(unittest.TestCase):
                 self.assertTrue(security["readOnlyRootFilesystem"])
                 self.assertFalse(security["allowPrivilegeEscalation"])
                 self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
+
+    def test_every_pod_keeps_the_restricted_profile(self):
+        """https://kubernetes.io/docs/concepts/security/pod-security-standards, the test's pod included."""
+        allowed = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "image", "persistentVolumeClaim",
+                   "projected", "secret"}
+        for values in self.each():
+            pods = [each for each in self.documents(values) if each["kind"] == "Pod"]
+            for pod in (self.pod(values), *(each["spec"] for each in pods)):
+                security = pod["securityContext"]
+                self.assertTrue(security["runAsNonRoot"])
+                self.assertNotEqual(security["runAsUser"], 0)
+                self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
+                for host in ("hostNetwork", "hostPID", "hostIPC"):
+                    self.assertFalse(pod.get(host))
+                for volume in pod.get("volumes", ()):
+                    self.assertLessEqual(set(volume) - {"name"}, allowed)
+                for container in pod["containers"] + pod.get("initContainers", []):
+                    self.assertEqual(container["securityContext"]["capabilities"], {"drop": ["ALL"]})
+                    self.assertFalse(container["securityContext"]["allowPrivilegeEscalation"])
+                    self.assertFalse(container["securityContext"]["privileged"])
+                    self.assertFalse([port for port in container.get("ports", ()) if "hostPort" in port])
+
+    def test_its_series_have_the_job_that_the_rules_go_by(self):
+        """The job is a label's value of the service, not the release's name."""
+        rules = (ROOT / "deploy/prometheus/calserve.rules.yaml").read_text(encoding="utf-8")
+        jobs = set(re.findall(r'job=~"([^"]*)"', rules))
+        self.assertEqual(len(jobs), 1)
+        monitors = 0
+        for values in self.each():
+            documents = self.documents(values)
+            service = next(each for each in documents if each["kind"] == "Service")
+            for monitor in (each for each in documents if each["kind"] == "ServiceMonitor"):
+                self.assertRegex(service["metadata"]["labels"][monitor["spec"]["jobLabel"]], jobs.copy().pop())
+                monitors += 1
+        self.assertGreater(monitors, 0)
+
+    def test_the_pod_of_helm_test_is_let_in_where_others_are_named(self):
+        documents = [each for each in yaml.safe_load_all(render(
+            "--set", "models.pvc=models", "--set-json", 'networkPolicy.grpcFrom=[{"ipBlock":{"cidr":"10.0.0.0/8"}}]'))
+            if each]
+        test, = (each for each in documents if each["kind"] == "Pod")
+        policy, = (each for each in documents if each["kind"] == "NetworkPolicy")
+        admitted = [peer["podSelector"]["matchLabels"] for rule in policy["spec"]["ingress"] for peer in rule["from"]
+                    if peer.get("podSelector", {}).get("matchLabels") and rule["ports"][0]["port"] == "grpc"]
+        self.assertTrue(any(labels.items() <= test["metadata"]["labels"].items() for labels in admitted), admitted)
 
     def test_a_drain_fits_into_the_grace_period(self):
         values = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
@@ -132,6 +196,7 @@ class Runtime(unittest.TestCase):
         self.assertEqual(runtime["spec"]["protocolVersions"], ["grpc-v2"])
         container, = runtime["spec"]["containers"]
         self.assertEqual((container["name"], container["ports"][0]["name"]), ("kserve-container", "h2c"))
+        self.assertIsNone(taken_by_the_server(*container["args"]))
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "runtime"},
                "spec": {key: runtime["spec"][key] for key in ("containers", "volumes")}}
         with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
@@ -146,6 +211,7 @@ class Runtime(unittest.TestCase):
 if __name__ == "__main__":
     PARSER = argparse.ArgumentParser()
     PARSER.add_argument("--tools", required=True, type=pathlib.Path)
+    PARSER.add_argument("--server", required=True, type=pathlib.Path)
     PARSER.add_argument("--update", action="store_true")
     REST = PARSER.parse_known_args(namespace=OPTIONS)[1]
     OPTIONS.helm = find_helm(OPTIONS.tools)

@@ -7,34 +7,43 @@ import pathlib
 import re
 import shutil
 import subprocess
-import sys
-import time
+import unittest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "end_to_end"))
+from everything import OF_DEVICES, EverythingTest, main  # Before gRPC, whose environment it sets.
 
-import kserve_testing
-from command_test import WAIT_S
-from kserve_testing import MODEL, ROOT
-from metrics_test import AdminTest
+from prometheus_client.parser import text_string_to_metric_families
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 RULES = ROOT / "deploy/prometheus/calserve.rules.yaml"
 TESTS = ROOT / "deploy/prometheus/calserve.rules_test.yaml"
 DASHBOARD = ROOT / "deploy/grafana/calserve.json"
+METRICS = ROOT / "docs/metrics-and-health.md"
 OPERATIONS = ROOT / "docs/operations.md"
 METRIC = re.compile(r"\b(?:calserve|process)_[a-z_]+\b")
 
 
-class Naming(AdminTest):
-    server_flags = ()
+class Naming(EverythingTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls("exercise").exercise()
 
     def shown(self):
-        """Every name that the server shows once it has predicted and has labels."""
-        self.json("evaluate", "--model", MODEL, self.list)
-        deadline = time.monotonic() + WAIT_S
-        while "calserve_calibration_ece" not in (names := {name for name, _ in self.scrape()}):
-            self.assertLess(time.monotonic(), deadline)
-            time.sleep(0.05)
-        return names
+        """Every name of a sample that the server shows, or would with an accelerator."""
+        return {name for name, _ in self.scrape()} | OF_DEVICES
+
+    def test_the_page_about_metrics_lists_every_family_that_is_shown_and_no_other(self):
+        """With its type, where the table has one."""
+        families = {family.name + ("_total" if family.type == "counter" else ""): family.type
+                    for family in text_string_to_metric_families(self.ask("/metrics")[1])}
+        families.update((name, "gauge") for name in OF_DEVICES)
+        written = {}
+        for row in re.findall(r"^\| (`(?:calserve|process)_.*)$", METRICS.read_text(encoding="utf-8"), re.MULTILINE):
+            names, kind = row.split(" | ")[:2]
+            for name in re.findall(r"`([a-z_]+)`", names):
+                self.assertNotIn(name, written)
+                written[name] = kind if kind in ("counter", "gauge", "histogram") else "gauge"
+        self.assertEqual(written, families)
 
     def test_every_metric_of_the_rules_and_of_the_dashboard_is_shown(self):
         dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
@@ -47,11 +56,7 @@ class Naming(AdminTest):
         self.assertEqual(used - self.shown(), set())
 
 
-class Reading(AdminTest):
-    @classmethod
-    def setUpClass(cls):
-        pass  # No server is needed.
-
+class Reading(unittest.TestCase):
     def promtool(self, *words):
         program = shutil.which("promtool")
         if program is None:
@@ -87,4 +92,4 @@ class Reading(AdminTest):
 
 
 if __name__ == "__main__":
-    kserve_testing.main()
+    main()

@@ -12,14 +12,19 @@
 #include "tests/end_to_end/server_process.h"
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/end_to_end/test_images.h"
+#include "tests/unit/http/client_connection.h"
 
 namespace calserve::e2e {
 namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
 
 class DeviceLostTest : public ::testing::Test {
  protected:
   void Start(const std::vector<std::string>& flags) {
     server_.emplace(ServerFlags{.data_dir = data_dir_.path(),
+                                .admin_listen = "127.0.0.1:0",
                                 .more = flags,
                                 .program = BuiltProgram("tests/end_to_end/lost_device_server")});
     ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
@@ -30,6 +35,22 @@ class DeviceLostTest : public ::testing::Test {
     values[0] = first;
     return TensorRequest(
         {std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float))});
+  }
+  // What the admin port answers, status line and body.
+  std::string Ask(const std::string& path) {
+    Connection connection(server_->admin_address());
+    if (!connection.Send("GET " + path + " HTTP/1.0\r\nHost: localhost\r\n\r\n")) return "no connection";
+    return connection.ReadToEnd();
+  }
+  void ExpectReady() {
+    EXPECT_THAT(Ask("/readyz"), AllOf(HasSubstr(" 200 "), HasSubstr("\r\n\r\nready\n")));
+    EXPECT_THAT(Ask("/metrics"), HasSubstr("\ncalserve_ready 1\n"));
+  }
+  // The process lives and answers, and must not be sent requests.
+  void ExpectNotReady() {
+    EXPECT_THAT(Ask("/readyz"), AllOf(HasSubstr(" 503 "), HasSubstr("not ready: "), HasSubstr("lost\n")));
+    EXPECT_THAT(Ask("/healthz"), HasSubstr(" 200 "));
+    EXPECT_THAT(Ask("/metrics"), HasSubstr("\ncalserve_ready 0\n"));
   }
   void LoseTheDevice() {
     const CallStatus status = api_->Predict(Request(666)).status;
@@ -43,16 +64,18 @@ class DeviceLostTest : public ::testing::Test {
 };
 
 TEST_F(DeviceLostTest, TheServerDrainsAndExitsSoThatItIsRestarted) {
-  Start({"--grpc-lame-duck", "300ms"});
+  Start({"--grpc-lame-duck", "2s"});
   const auto reply = api_->Predict(Request(1));
   ASSERT_TRUE(reply.ok()) << reply.status;
   const auto watch = api_->WatchHealth("");
   Health health = Health::kUnknown;
   ASSERT_TRUE(watch->Read(&health));
   EXPECT_EQ(health, Health::kServing);
+  ExpectReady();
   LoseTheDevice();
   ASSERT_TRUE(watch->Read(&health));
   EXPECT_EQ(health, Health::kNotServing);
+  ExpectNotReady();
   // Feedback needs no device.
   v1::SubmitFeedbackRequest feedback;
   *feedback.add_items() = Item(reply->predictions(0).ticket(), 3);
@@ -69,12 +92,15 @@ TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {
   Health health = Health::kUnknown;
   ASSERT_TRUE(watch->Read(&health));
   EXPECT_EQ(health, Health::kServing);
+  ExpectReady();
   LoseTheDevice();
   ASSERT_TRUE(watch->Read(&health));
   EXPECT_EQ(health, Health::kNotServing);
+  ExpectNotReady();
   EXPECT_FALSE(server_->WaitForExit(absl::Milliseconds(300)).has_value()) << server_->log();
   EXPECT_TRUE(api_->ListModels().ok());
   LoseTheDevice();
+  ExpectNotReady();
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 0) << server_->log();
 }

@@ -92,9 +92,9 @@ class Engine:
     def inspect(self, name):
         return json.loads(self("inspect", name).stdout)[0]
 
-    def start(self, *words, models=ROOT / "examples/fashion_mnist/models"):
+    def start(self, *words, models=ROOT / "examples/fashion_mnist/models", plain_text=True):
         """A hardened container of the image, by its id."""
-        return self("run", "--detach", *HARDENED, *self.plain_text(), "--volume", f"{models}:/models:ro", "--publish",
+        return self("run", "--detach", *HARDENED, *(self.plain_text() if plain_text else ()), "--volume", f"{models}:/models:ro", "--publish",
                     "127.0.0.1::8500", "--publish", "127.0.0.1::8501", *words, IMAGE).stdout.strip()
 
     def address(self, name, port=8500):

@@ -6,11 +6,13 @@ Exits with 77 where no container engine can be had.
 """
 import argparse
 import hashlib
+import http.client
 import json
 import os
 import pathlib
 import shutil
 import signal
+import ssl
 import stat
 import sys
 import tempfile
@@ -202,6 +204,102 @@ class Running(ImageTest):
                                  check=False)
         self.assertNotEqual(refused.returncode, 0)
         self.assertIn("insecure", refused.stderr)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "only root can make files of root's that a group may read")
+class Secured(ImageTest):
+    """With TLS on both ports and tokens, as mounted secrets: files of root's that uid 65532's group may read."""
+
+    def setUp(self):
+        self.secrets = pathlib.Path(tempfile.mkdtemp(prefix="calserve-image-test-"))
+        self.addCleanup(shutil.rmtree, self.secrets)
+        self.certificate("server", "IP:127.0.0.1,DNS:localhost")
+        lines = []
+        for who, roles in (("demo", "predict,feedback,read,admin"), ("app", "predict"), ("prometheus", "read")):
+            out = OPTIONS.engine("run", "--rm", IMAGE, "--new-token", f"{who}={roles}").stdout.splitlines()
+            self.secret(f"{who}.token", out[1])
+            lines.append(out[3])
+        self.secret("tokens", "\n".join(lines))
+        self.secrets.chmod(0o755)
+        self.words = ["--volume", f"{self.secrets}:/secrets:ro"]
+        self.set(CALSERVE_TLS_CERTIFICATE_FILE="server.pem", CALSERVE_TLS_KEY_FILE="server.key",
+                 CALSERVE_ACCESS_TOKENS_FILE="tokens", CALSERVE_CA_FILE="server.pem")
+
+    def set(self, **files):
+        for variable, file in files.items():
+            self.words += ["--env", f"{variable}=/secrets/{file}"]
+
+    def secret(self, name, text=None):
+        path = self.secrets / name
+        if text is not None:
+            path.write_text(text + "\n", encoding="utf-8")
+        os.chown(path, 0, OWNER)
+        path.chmod(0o440)
+
+    def certificate(self, name, alternatives):
+        """Its own authority."""
+        run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+            "-subj", f"/CN={name}", "-addext", f"subjectAltName={alternatives}", "-keyout", self.secrets / f"{name}.key",
+            "-out", self.secrets / f"{name}.pem")
+        self.secret(f"{name}.key")
+        self.secret(f"{name}.pem")
+
+    def started(self, *words):
+        """Healthy by the image's own HEALTHCHECK, which has no token and trusts CALSERVE_CA_FILE."""
+        name = self.start(*self.words, *words, plain_text=False)
+        OPTIONS.engine.wait_until_healthy(name)
+        return name
+
+    def credentials(self, who):
+        return ("--ca-file", self.secrets / "server.pem", "--token-file", self.secrets / f"{who}.token")
+
+    def ask(self, name, path, who=None):
+        """The status that the admin port answers."""
+        context = ssl.create_default_context(cafile=self.secrets / "server.pem")
+        host, port = OPTIONS.engine.address(name, 8501).split(":")
+        connection = http.client.HTTPSConnection(host, int(port), timeout=WAIT_S, context=context)
+        token = (self.secrets / f"{who}.token").read_text(encoding="utf-8").strip() if who else ""
+        connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if who else {})
+        status = connection.getresponse().status
+        connection.close()
+        return status
+
+    def test_the_demo_passes_over_tls_with_a_token_and_not_without(self):
+        name = self.started()
+        demo = [OPTIONS.demo, "--server", OPTIONS.engine.address(name), "--out", self.secrets / "report.html"]
+        for credentials in ((), self.credentials("demo")[:2], self.credentials("app")):
+            self.assertNotEqual(run(*demo, *credentials, check=False).returncode, 0, credentials)
+        self.assertIn("NLL 0.", run(*demo, *self.credentials("demo")).stdout)
+        self.assertEqual(OPTIONS.engine("diff", name).stdout, "")
+        self.assertNotIn("insecure", OPTIONS.engine.log(name))
+        # In plain text nobody answers.
+        self.assertEqual(self.calserve(name, "health", "--timeout", "2s", check=False).returncode, UNREACHABLE)
+
+    def test_probes_need_no_token_and_metrics_one_that_may_read(self):
+        name = self.started()
+        for path in ("/healthz", "/readyz"):
+            self.assertEqual(self.ask(name, path), 200)
+        self.assertEqual([self.ask(name, "/metrics", who) for who in (None, "app", "prometheus")], [401, 403, 200])
+
+    def test_sigterm_drains_it(self):
+        name = self.started("--env", "CALSERVE_GRPC_LAME_DUCK=10s")
+        OPTIONS.engine("kill", "--signal", "TERM", name)
+        deadline = time.monotonic() + WAIT_S
+        while self.ask(name, "/readyz") == 200:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertEqual((self.ask(name, "/readyz"), self.ask(name, "/healthz")), (503, 200))
+        self.assertIn("fashion_mnist", self.calserve(name, "models", *self.credentials("app")).stdout)
+        self.assertNotEqual(self.calserve(name, "health", *self.credentials("app"), check=False).returncode, 0)
+        self.assertEqual(OPTIONS.engine("wait", name).stdout.strip(), "0")
+
+    def test_its_healthcheck_shows_a_certificate_where_tls_is_mutual(self):
+        self.certificate("client", "DNS:client.example")
+        self.set(CALSERVE_TLS_CLIENT_CA_FILE="client.pem", CALSERVE_CERTIFICATE_FILE="client.pem",
+                 CALSERVE_KEY_FILE="client.key")
+        name = self.started()
+        self.assertEqual(self.calserve(name, "health", "--timeout", "2s", *self.credentials("app"), check=False)
+                         .returncode, UNREACHABLE)
+        self.assertEqual(self.ask(name, "/readyz"), 200)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 #include <string>
+#include <tuple>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
@@ -52,7 +53,11 @@ std::string Text(const ServerValues& values, bool ready = true) {
 std::string Family(const std::string& text, const std::string& name) {
   std::string lines;
   for (const absl::string_view line : absl::StrSplit(text, '\n')) {
-    const bool is_series = line.substr(0, name.size()) == name;
+    const bool is_series =
+        line.substr(0, name.size()) == name &&
+        (line.substr(name.size(), 1) == "{" || line.substr(name.size(), 1) == " " ||
+         line.substr(name.size(), 7) == "_count{" || line.substr(name.size(), 5) == "_sum{" ||
+         line.substr(name.size(), 8) == "_bucket{");
     const bool is_about = line.substr(0, 7 + name.size() + 1) == absl::StrCat("# TYPE ", name, " ");
     if (is_series || is_about) absl::StrAppend(&lines, line, "\n");
   }
@@ -211,6 +216,8 @@ TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
                 ",method=\"THR\",alpha=\"0.1\"} 0.75\n"
                 "calserve_calibration_set_coverage" +
                 of + ",method=\"APS\",alpha=\"0.05\"} 1\n");
+  EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_set_coverage_target" + of +
+                              ",method=\"THR\",alpha=\"0.1\"} 0.9\n"));
   EXPECT_THAT(text,
               HasSubstr("\ncalserve_calibration_set_size" + of + ",method=\"APS\",alpha=\"0.05\"} 2\n"));
   EXPECT_EQ(Family(text, "calserve_calibration_weighted_accuracy"),
@@ -219,6 +226,38 @@ TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
                 of + "} 0.5\n");
   EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_confidence_gap" + of + "} 0.25\n"));
   EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_weighted_ece" + of + "} 0.125\n"));
+}
+
+TEST(MetricsTextTest, ShowsRefitsByTheirOutcomeAndWhichWasTheLast) {
+  ServerValues values;
+  values.refits = {{"shoes", 3, 2, 1, 5, 0, 4, "rolled_back"}, {"shoes", 4}};
+  const std::string text = Text(values);
+  const std::string of = "{model=\"shoes\",version=\"3\",outcome=";
+  const std::string other = "{model=\"shoes\",version=\"4\",outcome=";
+  for (const auto& [outcome, count, last] :
+       {std::tuple("activated", 2, 0), std::tuple("rolled_back", 1, 1), std::tuple("kept", 5, 0),
+        std::tuple("superseded", 0, 0), std::tuple("failed", 4, 0)}) {
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\ncalserve_refit_attempts_total", of, "\"", outcome, "\"} ",
+                                             count, "\n")));
+    EXPECT_THAT(text, HasSubstr(absl::StrCat("\ncalserve_refit_last_outcome", of, "\"", outcome, "\"} ", last,
+                                             "\n")));
+    // From 0 before the first, so that it is seen as an increase.
+    EXPECT_THAT(text,
+                HasSubstr(absl::StrCat("\ncalserve_refit_attempts_total", other, "\"", outcome, "\"} 0\n")));
+    EXPECT_THAT(text,
+                HasSubstr(absl::StrCat("\ncalserve_refit_last_outcome", other, "\"", outcome, "\"} 0\n")));
+  }
+}
+
+TEST(MetricsTextTest, ShowsTheMemoryOfAcceleratorsWhereThereAreSome) {
+  ServerValues values = OneModel();
+  EXPECT_THAT(Text(values), Not(HasSubstr("calserve_device_memory")));
+  values.devices = {{"cuda:0", 1024, 2048, 4096, 8192}};
+  for (const std::string line :
+       {"allocated_bytes{device=\"cuda:0\"} 1024", "reserved_bytes{device=\"cuda:0\"} 2048",
+        "free_bytes{device=\"cuda:0\"} 4096", "size_bytes{device=\"cuda:0\"} 8192"}) {
+    EXPECT_THAT(Text(values), HasSubstr("\ncalserve_device_memory_" + line + "\n"));
+  }
 }
 
 // By promlint's rules: counters, and they alone, end in _total; a family has a help and comes once.

@@ -7,6 +7,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/model/device_memory.h"
 #include "server/model/model.h"
 #include "server/model/torch_device.h"
 #include "tests/unit/model/model_fixtures.h"
@@ -53,6 +54,12 @@ TEST(LoadModelTest, EachFormatRefusesTheOther) {
             absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(StatusOf(OptionsFor(FileOf("script.pt2", read(DemoTorchScript())))).code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(DeviceMemoryTest, ADeviceThatIsNotThereHasNone) {
+  for (const char* device : {"cpu", "cuda:99", "xpu:0", "test:0", ""}) {
+    EXPECT_FALSE(DeviceMemoryOf(device).has_value()) << device;
+  }
 }
 
 TEST(LoadModelTest, TheNameSaysTheFormat) {

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <tuple>
@@ -14,6 +15,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
+#include "server/model/device_memory.h"
 #include "server/model/torch_device.h"
 #include "tests/unit/model/model_fixtures.h"
 
@@ -211,6 +213,16 @@ TEST_P(TorchModelTest, SaysWhatItIs) {
   EXPECT_EQ(model_->columns(), kClasses);
   EXPECT_EQ(model_->options().name, "fashion_mnist");
   EXPECT_EQ(model_->digest().size(), 64);
+}
+
+TEST_P(TorchModelTest, OnlyAnAcceleratorHasMemoryOfItsOwn) {
+  Load();
+  const std::optional<DeviceMemory> memory = DeviceMemoryOf(model_->device());
+  ASSERT_EQ(memory.has_value(), device_name() != "cpu");
+  if (!memory.has_value()) return;
+  EXPECT_GT(memory->allocated_bytes, 0);  // the weights
+  EXPECT_LE(memory->allocated_bytes, memory->reserved_bytes);
+  EXPECT_LE(memory->reserved_bytes + memory->free_bytes, memory->size_bytes);
 }
 
 TEST_P(TorchModelTest, StartsNoThreadsOfItsOwn) {

@@ -240,6 +240,7 @@ TEST_F(RefitControllerTest, AMistakeIsTakenBackOnceTheOneBeforeProvesBetterAndNo
   EXPECT_EQ(status.attempts.front().outcome, Outcome::kActivated) << status.attempts.front().reason;
   EXPECT_EQ(status.active, 0);
   EXPECT_EQ(controller_->counters().at({"fashion", 3}).rolled_back, 1);
+  EXPECT_EQ(controller_->counters().at({"fashion", 3}).last, "rolled_back");
 }
 
 TEST_F(RefitControllerTest, WhatAPersonActivatesIsNotTakenBack) {
@@ -258,8 +259,11 @@ TEST_F(RefitControllerTest, AKillWhileItJudgesSpendsTheLabelsAndActivatesNothing
   store_.killed_ = true;
   Label(3000, 2.5);
   const absl::Time end = absl::Now() + kPatience;
-  while (controller_->counters().empty() && absl::Now() < end) absl::SleepFor(absl::Milliseconds(2));
+  while (controller_->counters()[{"fashion", 3}].failed == 0 && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(2));
+  }
   ASSERT_EQ(controller_->counters().at({"fashion", 3}).failed, 1);
+  EXPECT_EQ(controller_->counters().at({"fashion", 3}).last, "failed");
   Stop();
   store_.killed_ = false;
   EXPECT_EQ(store_.ListRefitAttempts("fashion", 3, 0, 10)->front().outcome, Outcome::kJudging);
