@@ -21,6 +21,7 @@ void AddFit(CLI::App* app, Session* session);          // fit, with a server or 
 void AddReport(CLI::App* app, Session* session);       // report, with a server or offline
 void AddSlices(CLI::App* app, Session* session);       // slices
 void AddModels(CLI::App* app, Session* session);       // models, health
+void AddLogLevel(CLI::App* app, Session* session);     // log-level get | set
 
 }  // namespace calserve::cli
 

@@ -81,6 +81,7 @@ ExitCode Main(int argc, char** argv) {
   AddReport(&app, &session);
   AddSlices(&app, &session);
   AddModels(&app, &session);
+  AddLogLevel(&app, &session);
   absl::Status result;
   try {
     result = RunCommand(app, argc, argv, session);

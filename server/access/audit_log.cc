@@ -13,6 +13,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -42,6 +43,7 @@ std::string AuditLog::Line(const AuditRecord& record, const absl::Status& outcom
   Append("who", record.who, &line);
   if (!record.peer.empty()) Append("peer", record.peer, &line);
   Append("action", record.action, &line);
+  if (!record.request_id.empty()) Append("request_id", record.request_id, &line);
   for (const auto& [name, value] : record.details) Append(name, value, &line);
   Append("outcome", absl::StatusCodeToString(outcome.code()), &line);
   if (!outcome.ok()) Append("message", outcome.message(), &line);
@@ -70,11 +72,19 @@ absl::StatusOr<std::unique_ptr<AuditLog>> AuditLog::Open(const std::string& file
   }
   logger->set_level(spdlog::level::info);
   logger->flush_on(spdlog::level::info);
-  return std::unique_ptr<AuditLog>(new AuditLog(std::move(logger)));
+  return std::unique_ptr<AuditLog>(new AuditLog(std::move(logger), !file.empty()));
 }
 
 void AuditLog::Record(const AuditRecord& record, const absl::Status& outcome) const {
-  logger_->info("{}", Line(record, outcome));
+  if (to_file_) return logger_->info("{}", Line(record, outcome));
+  const std::string code = absl::StatusCodeToString(outcome.code());
+  std::vector<LogField> fields = {{"who", record.who}};
+  if (!record.peer.empty()) fields.emplace_back("peer", record.peer);
+  fields.emplace_back("action", record.action);
+  for (const auto& [name, value] : record.details) fields.emplace_back(name, value);
+  fields.emplace_back("outcome", code);
+  if (!outcome.ok()) fields.emplace_back("error", outcome.message());
+  LogTo(*logger_, spdlog::level::info, "audit", fields);  // Its RequestScope has the ids.
 }
 
 }  // namespace calserve

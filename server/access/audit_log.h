@@ -23,6 +23,7 @@ struct AuditRecord {
   std::string action;  // "calserve.v1.CalibrationService/ActivateCalibrator"
   // What it was done to and with: {"model", "m"}, {"before", "3"}, {"after", "4"}.
   std::vector<std::pair<std::string, std::string>> details;
+  std::string request_id;  // by which the log has more of it; empty: not known
 };
 
 // Writes a line an action: `audit who=... peer=... action=... KEY=VALUE... outcome=OK`. Values with anything
@@ -40,9 +41,11 @@ class AuditLog final {
   static std::string Line(const AuditRecord& record, const absl::Status& outcome);
 
  private:
-  explicit AuditLog(std::shared_ptr<spdlog::logger> logger) : logger_(std::move(logger)) {}
+  AuditLog(std::shared_ptr<spdlog::logger> logger, bool to_file)
+      : logger_(std::move(logger)), to_file_(to_file) {}
 
   const std::shared_ptr<spdlog::logger> logger_;
+  const bool to_file_;  // else with the server's own lines, and as they are
 };
 
 }  // namespace calserve

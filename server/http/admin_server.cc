@@ -20,6 +20,7 @@
 #include "server/http/authorize.h"
 #include "server/http/connection_stream.h"
 #include "server/http/dashboard_api.h"
+#include "server/http/http_log.h"
 #include "server/http/metrics_text.h"
 #include "server/http/tls_context.h"
 #include "server/http/tls_stream.h"
@@ -152,7 +153,11 @@ class AdminServerImpl final : public AdminServer {
       dashboard_.emplace(options.dashboard, *dashboard, security.access, security.audit);
     // Before cpp-httplib's own routing: it would read a body first.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      const absl::Time began = absl::Now();
+      const RequestContext ids = HttpLog::Begin(request, response);
+      const RequestScope scope(ids);
       Answer(request, response);
+      log_.Answered(request, response, absl::Now() - began);
       return httplib::Server::HandlerResponse::Handled;
     });
   }
@@ -216,6 +221,7 @@ class AdminServerImpl final : public AdminServer {
   const ServerView& view_;
   AccessControl* const access_;
   std::optional<DashboardApi> dashboard_;
+  HttpLog log_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
   HttpServer server_;

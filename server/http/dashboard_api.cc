@@ -12,6 +12,7 @@
 #include "server/http/dashboard_json.h"
 #include "server/http/page_files.h"
 #include "server/http/request_guard.h"
+#include "server/logging/request_context.h"
 
 namespace calserve {
 namespace {
@@ -167,6 +168,9 @@ absl::Status DashboardApi::Change(const httplib::Request& request) {
   AuditRecord record;
   record.who = Identity().name;
   record.action = absl::StrCat("dashboard", request.path);
+  if (const RequestContext* const ids = RequestScope::Current()) {
+    record.request_id = std::string(ids->request_id());
+  }
   const absl::Status outcome = ChangeAs(request, &record);
   if (audit_ != nullptr) audit_->Record(record, outcome);
   return outcome;
