@@ -2,6 +2,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "server/logging/log.h"
@@ -33,12 +34,12 @@ void HttpLog::Answered(const httplib::Request& request, const httplib::Response&
   if (!LogsAt(level)) return;
   const std::optional<int64_t> suppressed = fault ? faults_.Take(absl::Now()) : 0;
   if (!suppressed.has_value()) return;
-  Log(level, fault ? "http request failed" : "http request",
-      {{"method", request.method},
-       {"path", request.path},
-       {"status", response.status},
-       {"duration_ms", absl::ToDoubleMilliseconds(took)},
-       {"suppressed", *suppressed}});
+  std::vector<LogField> fields = {{"method", request.method},
+                                  {"path", request.path},
+                                  {"status", response.status},
+                                  {"duration_ms", absl::ToDoubleMilliseconds(took)}};
+  if (*suppressed > 0) fields.emplace_back("suppressed", *suppressed);
+  Log(level, fault ? "http request failed" : "http request", fields);
 }
 
 }  // namespace calserve

@@ -88,7 +88,7 @@ void CallLog::Write(absl::string_view what, const CallRecord& call, absl::string
   const spdlog::level::level_enum level = LevelOf(status);
   if (!LogsAt(level)) return;
   int64_t suppressed = 0;
-  if (level != spdlog::level::debug) {
+  if (!LogsAt(spdlog::level::debug)) {  // There every call has a line.
     const std::optional<int64_t> left_out =
         limits_[static_cast<size_t>(status.code()) % kStatusCodes].Take(absl::Now());
     if (!left_out.has_value()) return;

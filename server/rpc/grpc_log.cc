@@ -27,7 +27,8 @@ void LogForGrpc(gpr_log_func_args* line) {
   absl::string_view file = line->file;
   file.remove_prefix(file.rfind('/') == absl::string_view::npos ? 0 : file.rfind('/') + 1);
   const std::string source = absl::StrCat(file, ":", line->line);
-  Log(level, "gRPC", {{"error", line->message}, {"source", source}, {"suppressed", *suppressed}});
+  LogField fields[] = {{"error", line->message}, {"source", source}, {"suppressed", *suppressed}};
+  Log(level, "gRPC", absl::MakeSpan(fields, *suppressed > 0 ? 3 : 2));
 }
 
 }  // namespace

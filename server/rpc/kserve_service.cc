@@ -202,7 +202,7 @@ Reactor* KserveService::RepositoryModelUnload(Context* context,
 Reactor* KserveService::SystemSharedMemoryStatus(Context* context,
                                                  const inference::SystemSharedMemoryStatusRequest*,
                                                  inference::SystemSharedMemoryStatusResponse*) {
-  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kServerLive));
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryStatus));
 }
 
 Reactor* KserveService::SystemSharedMemoryRegister(Context* context,

@@ -234,16 +234,18 @@ class LinesTest(LogTest):
 
     def test_a_call_about_a_model_is_counted_with_its_version(self):
         contract = Contract(self.channel)
-        for path, kind, fields in (
-                ("calserve.v1.CalibrationService/ListCalibrators", "calserve.v1.ListCalibratorsRequest", {"model": MODEL}),
+        for path, kind, field in (
+                ("calserve.v1.CalibrationService/ListCalibrators", "calserve.v1.ListCalibratorsRequest", "model"),
                 ("calserve.v1.CalibrationService/GetCalibrationReport", "calserve.v1.GetCalibrationReportRequest",
-                 {"model": MODEL}),
-                ("calserve.v1.ModelService/GetModel", "calserve.v1.GetModelRequest", {"model": MODEL}),
-                ("inference.GRPCInferenceService/ModelMetadata", "inference.ModelMetadataRequest", {"name": MODEL}),
-                ("inference.GRPCInferenceService/ModelReady", "inference.ModelReadyRequest", {"name": MODEL})):
+                 "model"),
+                ("calserve.v1.ModelService/GetModel", "calserve.v1.GetModelRequest", "model"),
+                ("inference.GRPCInferenceService/ModelMetadata", "inference.ModelMetadataRequest", "name"),
+                ("inference.GRPCInferenceService/ModelReady", "inference.ModelReadyRequest", "name")):
+            request = contract.message(kind)
+            setattr(request, field, MODEL)
             key = tuple(sorted({"model": MODEL, "version": "1", "rpc": path.split("/")[1], "code": "OK"}.items()))
             before = self.scrape().get(key, 0)
-            code, _ = self.call("/" + path, contract.message(kind, **fields).SerializeToString())
+            code, _ = self.call("/" + path, request.SerializeToString())
             self.assertEqual(code.name, "OK", path)
             self.assertEqual(self.scrape().get(key, 0), before + 1, path)
 
