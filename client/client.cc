@@ -10,11 +10,13 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "calserve/v1/calibration.grpc.pb.h"
 #include "calserve/v1/feedback.grpc.pb.h"
 #include "calserve/v1/model.grpc.pb.h"
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "calserve/v1/server.grpc.pb.h"
 #include "client/connection.h"
 #include "client/proto_convert.h"
 #include "client/refit_convert.h"
@@ -36,6 +38,15 @@ absl::StatusOr<Response> CallUnary(const Connection& connection, Stub& stub,
   });
   if (!status.ok()) return status;
   return response;
+}
+
+constexpr char kLevelPrefix[] = "LOG_LEVEL_";
+
+// LOG_LEVEL_INFO -> "info".
+std::string LevelFromProto(v1::LogLevel level) {
+  absl::string_view name = v1::LogLevel_Name(level);
+  absl::ConsumePrefix(&name, kLevelPrefix);
+  return absl::AsciiStrToLower(name);
 }
 
 // grpc.health.v1.HealthCheckRequest {string service = 1} and HealthCheckResponse {ServingStatus status = 1},
@@ -268,6 +279,28 @@ absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty());
   return out;
+}
+
+absl::StatusOr<std::string> Client::GetLogLevel() const {
+  v1::ServerService::Stub stub(connection_->channel());
+  const auto response =
+      CallUnary(*connection_, stub, &v1::ServerService::Stub::GetLogLevel, v1::GetLogLevelRequest());
+  if (!response.ok()) return response.status();
+  return LevelFromProto(response->level());
+}
+
+absl::StatusOr<std::string> Client::SetLogLevel(const std::string& level) const {
+  v1::SetLogLevelRequest request;
+  v1::LogLevel value = v1::LOG_LEVEL_UNSPECIFIED;
+  if (!v1::LogLevel_Parse(absl::StrCat(kLevelPrefix, absl::AsciiStrToUpper(level)), &value)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a log level must be debug, info, warn or error; was '", level, "'"));
+  }
+  request.set_level(value);
+  v1::ServerService::Stub stub(connection_->channel());
+  const auto response = CallUnary(*connection_, stub, &v1::ServerService::Stub::SetLogLevel, request);
+  if (!response.ok()) return response.status();
+  return LevelFromProto(response->previous());
 }
 
 absl::StatusOr<ModelInfo> Client::GetModel(const std::string& model) const {

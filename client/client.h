@@ -94,6 +94,11 @@ class Client final {
   absl::StatusOr<RefitStatus> GetRefitStatus(const std::string& model, int64_t model_version = 0) const;
 
   absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
+
+  // How much the server logs: "debug", "info", "warn" or "error".
+  absl::StatusOr<std::string> GetLogLevel() const;
+  // Until it starts anew. What it was before; INVALID_ARGUMENT for another word.
+  absl::StatusOr<std::string> SetLogLevel(const std::string& level) const;
   absl::StatusOr<ModelInfo> GetModel(const std::string& model) const;
 
   // grpc.health.v1: of the whole server, or of one service ("calserve.v1.PredictionService").

@@ -73,7 +73,7 @@ AlarmValues ValuesOf(const AlarmStatus& status) {
 
 RequestTotals TotalsOf(const ServedModel& model) {
   RequestTotals totals;
-  for (size_t rpc = 0; rpc < kRpcNames.size(); ++rpc) {
+  for (size_t rpc = 0; AsksForPredictions(static_cast<Rpc>(rpc)); ++rpc) {
     for (size_t code = 0; code < kStatusCodes; ++code) {
       const int64_t count =
           model.counters->outcomes().count(static_cast<Rpc>(rpc), static_cast<absl::StatusCode>(code));

@@ -2,8 +2,7 @@
 //   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback
 //   -> monitoring -> admin port -> gRPC -> drain
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <cstring>
 #include <iostream>
@@ -31,6 +30,7 @@
 #include "server/feedback/tickets.h"
 #include "server/http/admin_server.h"
 #include "server/live_view.h"
+#include "server/logging/log.h"
 #include "server/main_signals.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
@@ -42,6 +42,7 @@
 #include "server/recalibration/calibrator_registry.h"
 #include "server/recalibration/refit_controller.h"
 #include "server/refit_hooks.h"
+#include "server/rpc/grpc_log.h"
 #include "server/rpc/grpc_server.h"
 #include "server/security.h"
 #include "server/served_repository.h"
@@ -51,7 +52,7 @@ namespace {
 
 // Failing to start: the exit code tells an orchestrator which part, the line tells a person why.
 int Fail(int exit_code, const absl::Status& status) {
-  spdlog::critical("cannot start: {}", std::string(status.message()));
+  LogCritical(absl::StrCat("cannot start: ", status.message()));
   return exit_code;
 }
 
@@ -67,14 +68,16 @@ int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, Grp
                      LiveView& view) {
   while (true) {
     if (const int signal = signals.Wait(); signal != 0) {
-      spdlog::info("stopping signal={} lame_duck={} drain_timeout={}", strsignal(signal),
-                   absl::FormatDuration(config.grpc.lame_duck),
-                   absl::FormatDuration(config.grpc.drain_timeout));
+      LogInfo("stopping",
+          {{"signal", strsignal(signal)},
+           {"lame_duck", absl::FormatDuration(config.grpc.lame_duck)},
+           {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
       return kExitOk;
     }
     view.SetNotReady("device lost");  // First: whoever hears it from gRPC finds /readyz to say the same.
     server.SetNotReady();
-    spdlog::critical("device lost: not ready any more; device_error_policy={}", config.device_error_policy);
+    LogCritical("device lost: not ready any more",
+        {{"device_error_policy", config.device_error_policy}});
     if (config.device_error_policy == "exit") return kExitDevice;
   }
 }
@@ -99,13 +102,16 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
-        spdlog::info("calibrator active model={} version={} calibrator={} method={}", active.model,
-                     active.model_version, active.version, MethodName(active.spec.method));
+        LogInfo("calibrator active",
+            {{"model", active.model},
+             {"version", active.model_version},
+             {"calibrator", active.version},
+             {"method", MethodName(active.spec.method)}});
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
   SetIntraOpThreads(IntraOpThreadsOf(config));
   const auto device_lost = [&signals](const absl::Status& status) {
-    if (!signals.device_lost()) spdlog::critical("{}", std::string(status.message()));
+    if (!signals.device_lost()) LogCritical(status.message());
     signals.TellDeviceLost();
   };
   absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
@@ -146,8 +152,8 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     // Only what is folded and in the checkpoint may go: windows are the same to the bit after any restart.
     if ((*monitor)->state().catching_up || !(*monitor)->SaveCheckpoint().ok()) return;
     const absl::StatusOr<int64_t> deleted = DeleteExpired(**store, clock.Now(), config.retention, stop);
-    if (!deleted.ok()) spdlog::warn("retention: {}", std::string(deleted.status().message()));
-    if (deleted.ok() && *deleted > 0) spdlog::info("retention deleted={}", *deleted);
+    if (!deleted.ok()) LogWarning("retention", {{"error", deleted.status().message()}});
+    if (deleted.ok() && *deleted > 0) LogInfo("retention", {{"deleted", *deleted}});
   });
 
   EceIntervals intervals;
@@ -164,7 +170,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
         dashboard.get());
     if (!started.ok()) return Fail(kExitAddress, started.status());
     admin = *std::move(started);
-    spdlog::info("admin address={}", admin->address());
+    LogInfo("admin", {{"address", admin->address()}});
   }
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> server =
@@ -173,14 +179,14 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
                                       security->audit.get(), security->tls.get(), refits.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
-  spdlog::info("serving address={}", (*server)->address());
+  LogInfo("serving", {{"address", (*server)->address()}});
 
   const int exit_code = WaitUntilStopped(config, signals, **server, view);
   view.SetNotReady(exit_code == kExitOk ? "stopping" : "stopping: a device is lost");
   signals.Unblock();  // A second one stops the process at once.
   (*repository)->StopLoading();
   const int64_t cancelled = (*server)->Drain();
-  if (cancelled > 0) spdlog::warn("drain timeout passed: calls cancelled={}", cancelled);
+  if (cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", cancelled}});
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
   (*repository)->Stop();
   admin.reset();  // Until here the metrics of the drain could be read.
@@ -189,10 +195,10 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   ingestor->reset();  // Commits what is queued.
   refits.reset();     // Cancels an attempt under way.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
-    spdlog::warn("fold state not saved, the next start reads more of the log: {}",
-                 std::string(status.message()));
+    LogWarning("fold state not saved, the next start reads more of the log",
+        {{"error", status.message()}});
   }
-  spdlog::info("stopped");
+  LogInfo("stopped");
   return exit_code;
 }
 
@@ -201,17 +207,21 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
 int main(int argc, char** argv) {
   using namespace calserve;
-  spdlog::set_default_logger(spdlog::stderr_logger_mt("calserve"));
-  spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e%z %l %v");
   MainSignals signals;
-  absl::StatusOr<std::variant<ServerConfig, EarlyExit>> config = LoadConfig(argc, argv, ProcessEnvironment());
+  const Environment environment = ProcessEnvironment();
+  const bool terminal = isatty(STDERR_FILENO) == 1;
+  // For what keeps the configuration from being read.
+  const auto early_format = environment.find("CALSERVE_LOG_FORMAT");
+  StartLogging(LogFormatFor(early_format == environment.end() ? "auto" : early_format->second, terminal));
+  RouteGrpcLog();
+  absl::StatusOr<std::variant<ServerConfig, EarlyExit>> config = LoadConfig(argc, argv, environment);
   if (!config.ok()) return Fail(kExitConfig, config.status());
   if (const auto* early = std::get_if<EarlyExit>(&*config)) {
     (early->code == kExitOk ? std::cout : std::cerr) << early->text;
     return AfterPrinting(early->code);
   }
-  spdlog::set_level(spdlog::level::from_str(std::get<ServerConfig>(*config).log_level));
-  spdlog::flush_on(spdlog::level::info);
+  StartLogging(LogFormatFor(std::get<ServerConfig>(*config).log_format, terminal));
+  (void)SetLogLevel(std::get<ServerConfig>(*config).log_level);  // One of the option's choices.
   if (!std::get<ServerConfig>(*config).check.empty()) {
     return AfterPrinting(CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr));
   }

@@ -1,7 +1,5 @@
 #include "server/security.h"
 
-#include <spdlog/spdlog.h>
-
 #include <stop_token>
 #include <string>
 
@@ -9,6 +7,7 @@
 #include "server/base/monotonic_clock.h"
 #include "server/base/status_macros.h"
 #include "server/config/loopback.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -18,17 +17,18 @@ constexpr absl::Duration kLookInterval = absl::Seconds(1);
 void SayWhatIsOpen(const ServerConfig& config) {
   const bool grpc_beyond = !IsLoopback(config.grpc.listen);
   if (!config.tls.enabled() && grpc_beyond) {
-    spdlog::warn("insecure: gRPC at {} is plain text and can be reached from other machines",
-                 config.grpc.listen);
+    LogWarning(absl::StrCat("insecure: gRPC at ", config.grpc.listen,
+                            " is plain text and can be reached from other machines"));
   }
   if (config.admin.enabled() && !config.AdminTls() && !IsLoopback(config.admin.listen)) {
-    spdlog::warn("insecure: the admin port at {} is plain text and can be reached from other machines",
-                 config.admin.listen);
+    LogWarning(absl::StrCat("insecure: the admin port at ", config.admin.listen,
+                            " is plain text and can be reached from other machines"));
   }
   if (grpc_beyond && !config.access.configured()) {
-    spdlog::warn("everybody who reaches {}{} may do everything: neither tokens nor certificate names are set",
-                 config.grpc.listen,
-                 config.tls.client_ca_file.empty() ? "" : " with a certificate of tls.client_ca_file");
+    LogWarning(absl::StrCat(
+        "everybody who reaches ", config.grpc.listen,
+        config.tls.client_ca_file.empty() ? "" : " with a certificate of tls.client_ca_file",
+        " may do everything: neither tokens nor certificate names are set"));
   }
 }
 

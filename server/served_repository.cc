@@ -1,6 +1,5 @@
 #include "server/served_repository.h"
 
-#include <spdlog/spdlog.h>
 
 #include <map>
 #include <set>
@@ -16,6 +15,7 @@
 #include "server/config/cpu_limit.h"
 #include "server/config/instance_count.h"
 #include "server/config/warm_up_file.h"
+#include "server/logging/log.h"
 #include "server/model/torch_device.h"
 #include "server/prediction/warm_up_check.h"
 
@@ -75,7 +75,7 @@ class Connection {
     Listing listing;
     for (auto& [name, directory] : directories) {
       for (const std::string& note : directory.config.notes) {
-        if (noted_.insert(note).second) spdlog::info("model={} note: {}", name, note);
+        if (noted_.insert(note).second) LogInfo("note", {{"model", name}, {"note", note}});
       }
       if (directory.problems.empty()) {
         alarms_.Set(name, directory.config.alarm);
@@ -134,10 +134,14 @@ class Connection {
     const auto install = [&](const CalibratorVersion& active) { table_.Publish(served, ToServed(active)); };
     ASSIGN_OR_RETURN(const CalibratorVersion active, registry_.AddModelVersion(target, calibrator, install));
     const Model& loaded = *served->model;
-    spdlog::info(
-        "model ready model={} version={} format={} device={} instances={} classes={} calibrator={} method={}",
-        served->name, served->version, loaded.format(), loaded.device(), loaded.options().instances,
-        served->classes(), active.version, MethodName(active.spec.method));
+    LogInfo("model ready", {{"model", served->name},
+                            {"version", served->version},
+                            {"format", loaded.format()},
+                            {"device", loaded.device()},
+                            {"instances", loaded.options().instances},
+                            {"classes", served->classes()},
+                            {"calibrator", active.version},
+                            {"method", MethodName(active.spec.method)}});
     return absl::OkStatus();
   }
 
@@ -152,18 +156,16 @@ class Connection {
   std::set<std::string> noted_;
 };
 
-void Log(const std::string& model, const VersionStatus& status) {
-  if (status.failed) {
-    spdlog::warn("model={} version={} state={} reason=\"{}\"", model, status.version,
-                 std::string(StateName(status.state)), status.reason);
-  } else if (status.state != VersionState::kUnavailable) {
-    spdlog::info("model={} version={} state={}{}{}", model, status.version,
-                 std::string(StateName(status.state)),
-                 status.labels.empty() ? "" : " labels=", absl::StrJoin(status.labels, ","));
-  } else {
-    spdlog::debug("model={} version={} state=UNAVAILABLE reason=\"{}\"", model, status.version,
-                  status.reason);
-  }
+void LogState(const std::string& model, const VersionStatus& status) {
+  const auto level = status.failed                                ? spdlog::level::warn
+                     : status.state != VersionState::kUnavailable ? spdlog::level::info
+                                                                  : spdlog::level::debug;
+  const std::string labels = absl::StrJoin(status.labels, ",");
+  std::vector<LogField> fields = {
+      {"model", model}, {"version", status.version}, {"state", StateName(status.state)}};
+  if (!status.reason.empty()) fields.emplace_back("reason", status.reason);
+  if (!labels.empty()) fields.emplace_back("labels", labels);
+  Log(level, "model version", fields);
 }
 
 }  // namespace
@@ -209,9 +211,9 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
   hooks.route = [&table](const std::string& model, const VersionRouting& routing) {
     table.SetRouting(model, routing);
   };
-  hooks.told = Log;
+  hooks.told = LogState;
   hooks.look_failed = [](const absl::Status& problem) {
-    spdlog::warn("model repository: {}", std::string(problem.message()));
+    LogWarning("model repository", {{"error", problem.message()}});
   };
   return hooks;
 }

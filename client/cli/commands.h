@@ -22,6 +22,7 @@ void AddReport(CLI::App* app, Session* session);       // report, with a server 
 void AddSlices(CLI::App* app, Session* session);       // slices
 void AddRefits(CLI::App* app, Session* session);       // refits
 void AddModels(CLI::App* app, Session* session);       // models, health
+void AddLogLevel(CLI::App* app, Session* session);     // log-level get | set
 
 }  // namespace calserve::cli
 

@@ -116,6 +116,7 @@ ExitCode Main(int argc, char** argv) {
   AddSlices(&app, &session);
   AddRefits(&app, &session);
   AddModels(&app, &session);
+  AddLogLevel(&app, &session);
   TakeEachFlagOnce(&app);
   absl::Status result;
   try {

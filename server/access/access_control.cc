@@ -1,7 +1,5 @@
 #include "server/access/access_control.h"
 
-#include <spdlog/spdlog.h>
-
 #include <functional>
 #include <map>
 #include <optional>
@@ -18,6 +16,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -113,7 +112,7 @@ struct AccessControl::Sources {
   absl::Status UseTokens(absl::string_view content, const std::string& path) {
     ASSIGN_OR_RETURN(TokenFile parsed, TokenFile::Parse(content));
     if (parsed.size() == 0) {
-      spdlog::warn("access.tokens_file: {} holds no token: nobody can call with one", path);
+      LogWarning("access.tokens_file holds no token: nobody can call with one", {{"file", path}});
     }
     MutexLock lock(&mu);
     tokens = std::make_shared<const TokenFile>(std::move(parsed));
@@ -211,11 +210,11 @@ void AccessControl::Reload() {
   for (WatchedFile& file : sources_->files) {
     const absl::StatusOr<bool> changed = file.Read();
     if (!changed.ok()) {
-      spdlog::error("credentials not read again, those from before are in force: {}",
-                    std::string(changed.status().message()));
+      LogError("credentials not read again, those from before are in force",
+               {{"error", changed.status().message()}});
     } else if (*changed) {
-      spdlog::info("credentials read again tokens_file={} jwks_file={}", options_.tokens_file,
-                   options_.jwks_file);
+      LogInfo("credentials read again",
+              {{"tokens_file", options_.tokens_file}, {"jwks_file", options_.jwks_file}});
     }
   }
 }

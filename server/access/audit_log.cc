@@ -15,6 +15,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -82,14 +83,14 @@ class AuditLog::Sink {
       if (skipped_ > 0) record.details.emplace_back("skipped", absl::StrCat(skipped_));
       skipped_ = 0;
     }
+    if (file_ == nullptr) return WriteToLog(record, outcome);
     const std::string line = Line(record, outcome);
-    if (file_ == nullptr) return logger_->info("{}", line);
     absl::Status written = missing_ > 0 ? SayWhatIsMissing() : absl::OkStatus();
     if (written.ok()) written = file_->Append(line);
     if (written.ok()) return;
     ++failures_;
     ++missing_;
-    spdlog::error("not audited: {}; the line is: {}", std::string(written.message()), line);
+    LogError("not audited", {{"error", written.message()}, {"line", line}});
   }
 
   int64_t failures() const {
@@ -98,11 +99,23 @@ class AuditLog::Sink {
   }
 
  private:
+  // As fields of a line like any other; its RequestScope has the ids.
+  void WriteToLog(const AuditRecord& record, const absl::Status& outcome) const {
+    const std::string code = absl::StatusCodeToString(outcome.code());
+    std::vector<LogField> fields = {{"who", record.who}};
+    if (!record.peer.empty()) fields.emplace_back("peer", record.peer);
+    fields.emplace_back("action", record.action);
+    for (const auto& [name, value] : record.details) fields.emplace_back(name, value);
+    fields.emplace_back("outcome", code);
+    if (!outcome.ok()) fields.emplace_back("error", outcome.message());
+    LogTo(*logger_, spdlog::level::info, "audit", fields);
+  }
+
   absl::Status SayWhatIsMissing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     RETURN_IF_ERROR(file_->Append(
         Line({"server", "", "audit", {{"lines_missing", absl::StrCat(missing_)}}}, absl::OkStatus())));
-    spdlog::warn("audited again: {} can be written; the lines that are missing in it are in this log: {}",
-                 file_->path(), missing_);
+    LogWarning("audited again: the lines that are missing in the file are in this log",
+               {{"file", file_->path()}, {"lines_missing", missing_}});
     missing_ = 0;
     return absl::OkStatus();
   }
@@ -148,6 +161,7 @@ std::string AuditLog::Line(const AuditRecord& record, const absl::Status& outcom
   Append("who", record.who, &line);
   if (!record.peer.empty()) Append("peer", record.peer, &line);
   Append("action", record.action, &line);
+  if (!record.request_id.empty()) Append("request_id", record.request_id, &line);
   for (const auto& [name, value] : record.details) Append(name, value, &line);
   Append("outcome", absl::StatusCodeToString(outcome.code()), &line);
   if (!outcome.ok()) Append("message", outcome.message(), &line);

@@ -22,6 +22,7 @@ struct AuditRecord {
   std::string action;  // "calserve.v1.CalibrationService/ActivateCalibrator"
   // What it was done to and with: {"model", "m"}, {"before", "3"}, {"after", "4"}.
   std::vector<std::pair<std::string, std::string>> details;
+  std::string request_id = {};  // by which the log has more of it; empty: not known
 };
 
 // Writes a line an action: `audit who=... peer=... action=... KEY=VALUE... outcome=OK`. Values with anything

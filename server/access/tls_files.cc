@@ -3,7 +3,6 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <spdlog/spdlog.h>
 
 #include <utility>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "absl/time/time.h"
 #include "server/access/small_file.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -114,8 +114,8 @@ void TlsFiles::Reload() {
   if (read.ok()) seen_ = *read;
   if (!status.ok()) {
     if (said_ != status.message()) {
-      spdlog::error("certificates not read again, those from before are in force: {}",
-                    std::string(status.message()));
+      LogError("certificates not read again, those from before are in force",
+               {{"error", status.message()}});
     }
     said_ = std::string(status.message());
     return;
@@ -124,7 +124,7 @@ void TlsFiles::Reload() {
   MutexLock lock(&mu_);
   current_ = std::make_shared<const TlsMaterial>(*std::move(read));
   ++generation_;
-  spdlog::info("certificates read again certificate_file={}", options_.certificate_file);
+  LogInfo("certificates read again", {{"certificate_file", options_.certificate_file}});
 }
 
 }  // namespace calserve

@@ -27,6 +27,7 @@ struct ServerConfig {
   std::string model_repository;
   RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error
+  std::string log_format = "auto";                  // auto: text on a terminal, else JSON | text | json
   int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
   std::string device_error_policy = "exit";         // exit | stay: once a device does not answer any more
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels

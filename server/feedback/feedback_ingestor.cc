@@ -11,7 +11,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
-#include "spdlog/spdlog.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -216,13 +216,13 @@ void FeedbackIngestorImpl::Commit(std::vector<Submission> group) {
   const absl::StatusOr<std::vector<AppendOutcome>> outcomes = Append(absl::MakeSpan(labels));
   if (!outcomes.ok()) {
     if (backoff_ == absl::ZeroDuration()) {
-      spdlog::error("feedback_store_down error=\"{}\"", std::string(outcomes.status().message()));
+      LogError("feedback_store_down", {{"error", outcomes.status().message()}});
     }
     const absl::Status status = NotAcknowledged(outcomes.status());
     for (Submission& submission : group) std::move(submission.done)(status);
     return BackOff();
   }
-  if (backoff_ > absl::ZeroDuration()) spdlog::info("feedback_store_up");
+  if (backoff_ > absl::ZeroDuration()) LogInfo("feedback_store_up");
   backoff_ = absl::ZeroDuration();
   absl::Span<const AppendOutcome> rest = *outcomes;
   for (Submission& submission : group) {

@@ -14,7 +14,7 @@
 #include "server/feedback/key_ring.h"
 #include "server/feedback/posix_file.h"
 #include "server/feedback/ticket_codec.h"
-#include "spdlog/spdlog.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -195,10 +195,10 @@ void TicketSealerImpl::ReloadIfChanged(absl::Time now) const {
   if (file.ok()) version_ = file->version;
   if (file.ok()) ring_ = std::make_shared<const KeyRing>(std::move(file->ring));
   if (file.ok()) {
-    spdlog::info("ticket_keys_reloaded file={} keys={}", path_, ring_->keys().size());
+    LogInfo("ticket_keys_reloaded", {{"file", path_}, {"keys", ring_->keys().size()}});
   } else if (!told) {
-    spdlog::error("ticket_keys_not_reloaded error=\"{}\"; the keys read before stay in use",
-                  std::string(file.status().message()));
+    LogError("ticket_keys_not_reloaded; the keys read before stay in use",
+             {{"error", file.status().message()}});
   }
 }
 

@@ -21,6 +21,7 @@
 #include "server/http/connection_stream.h"
 #include "server/http/crowd.h"
 #include "server/http/dashboard_api.h"
+#include "server/http/http_log.h"
 #include "server/http/metrics_text.h"
 #include "server/http/request_guard.h"
 #include "server/http/tls_context.h"
@@ -161,7 +162,11 @@ class AdminServerImpl final : public AdminServer {
       dashboard_.emplace(options.dashboard, *dashboard, security.access, security.audit);
     // Before cpp-httplib's own routing: it would read a body first.
     server_.set_pre_routing_handler([this](const httplib::Request& request, httplib::Response& response) {
+      const absl::Time began = absl::Now();
+      const RequestContext ids = HttpLog::Begin(request, response);
+      const RequestScope scope(ids);
       Answer(request, response);
+      log_.Answered(request, response, absl::Now() - began);
       return httplib::Server::HandlerResponse::Handled;
     });
   }
@@ -244,6 +249,7 @@ class AdminServerImpl final : public AdminServer {
   AccessControl* const access_;
   const AuditLog* const audit_;
   std::optional<DashboardApi> dashboard_;
+  HttpLog log_;
   int port_ = 0;
   std::atomic<bool> ended_{false};
   HttpServer server_;

@@ -12,6 +12,7 @@
 #include "server/http/dashboard_json.h"
 #include "server/http/page_files.h"
 #include "server/http/request_guard.h"
+#include "server/logging/request_context.h"
 
 namespace calserve {
 namespace {
@@ -192,6 +193,9 @@ absl::Status DashboardApi::Change(const httplib::Request& request) {
   const absl::StatusOr<Identity> identity = Identify(access_, request);
   AuditRecord record{identity.ok() ? identity->name : kUnknownCaller, PeerText(request),
                      absl::StrCat("dashboard", request.path), AskedOf(request)};
+  if (const RequestContext* const ids = RequestScope::Current()) {
+    record.request_id = std::string(ids->request_id());
+  }
   const absl::Status outcome = ChangeAs(identity, request);
   if (audit_ != nullptr) audit_->Record(record, outcome);
   return outcome;

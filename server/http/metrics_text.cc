@@ -107,9 +107,9 @@ class Collector final : public prometheus::Collectable {
 
   void AddRequests(Families& families) const {
     MetricFamily& requests = AddCounter(families, "calserve_requests_total",
-                                        "Requests for predictions by the call and the status code that they "
-                                        "ended with; model and version are "
-                                        "empty where a request never got to a model version that is served");
+                                        "Calls, and messages of streams that ask for predictions, by the status "
+                                        "code that they ended with; model and version are empty where a "
+                                        "request is not about one model version that is served");
     const auto put = [&requests](const Labels& labels, const std::vector<RequestCount>& counts) {
       for (const RequestCount& of : counts) {
         Put(requests,

@@ -1,9 +1,9 @@
 #include "server/http/tls_context.h"
+#include "server/logging/log.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
-#include <spdlog/spdlog.h>
 
 #include <string>
 
@@ -76,7 +76,7 @@ std::shared_ptr<SSL_CTX> TlsContext::Current() {
   generation_ = generation;
   std::shared_ptr<SSL_CTX> made = Make(*files_.Current());
   if (made == nullptr) {
-    spdlog::error("admin port: OpenSSL does not take the certificate, the one from before is in force");
+    LogError("admin port: OpenSSL does not take the certificate, the one from before is in force");
   } else {
     context_ = std::move(made);
   }

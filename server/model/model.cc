@@ -12,10 +12,10 @@
 #include "absl/strings/str_join.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 #include "server/model/file_digest.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_model.h"
-#include "spdlog/spdlog.h"
 
 namespace calserve {
 namespace {
@@ -67,7 +67,7 @@ absl::StatusOr<std::string> ChooseDevice(const std::string& asked) {
   if (gpu.ok()) return gpu;
   static std::once_flag logged;
   std::call_once(logged, [&gpu] {
-    spdlog::info("device=cpu asked=auto reason=\"{}\"", std::string(gpu.status().message()));
+    LogInfo("device", {{"device", "cpu"}, {"asked", "auto"}, {"reason", gpu.status().message()}});
   });
   return "cpu";
 }

@@ -443,7 +443,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
     response.predictions.push_back(std::move(prediction));
   }
   // What a fit is uploaded gets no labels back.
-  if (job.request.rpc != Rpc::kFitCalibrator) job.snapshot.issued->Add(issued);
+  if (job.request.rpc != Rpc::kFitExamples) job.snapshot.issued->Add(issued);
   MutexLock lock(&job.mu);
   response.queued = job.waited + result.queued;
   response.decoding = job.decoding;

@@ -1,7 +1,5 @@
 #include "server/recalibration/calibrator_versions.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <utility>
@@ -10,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "calibration_io/calibrator_json.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 #include "server/recalibration/content_digest.h"
 
 namespace calserve {
@@ -131,10 +130,11 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
   if (changed || (shipped.has_value() && !had_one)) {
     const int64_t next = shipped.value_or(0);
     if (changed && active.version != 0) {
-      spdlog::warn(
-          "model={} version={} has other weights or class names than before: calibrator={} retired, "
-          "active={}",
-          target.model, target.model_version, active.version, next);
+      LogWarning("other weights or class names than before: calibrator retired",
+                 {{"model", target.model},
+                  {"version", target.model_version},
+                  {"calibrator", active.version},
+                  {"active", next}});
     }
     RETURN_IF_ERROR(
         store_.ActivateCalibrator(target.model, target.model_version, next, active.version, Now()));

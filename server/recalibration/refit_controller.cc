@@ -1,7 +1,5 @@
 #include "server/recalibration/refit_controller.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,6 +12,7 @@
 #include "calibration/set_alphas.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 #include "server/recalibration/paired_rows.h"
 #include "server/recalibration/refit_observer.h"
 
@@ -167,8 +166,9 @@ absl::Time Controller::LookAtAll() {
     CountersShown(target);
     const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {
-      spdlog::warn("refit model={} version={}: {}", target.model, target.model_version,
-                   std::string(look.status().message()));
+      LogWarning("refit", {{"model", target.model},
+                           {"version", target.model_version},
+                           {"error", look.status().message()}});
       due = std::min(due, clock_.Now() + absl::Minutes(1));
       continue;
     }
@@ -230,8 +230,10 @@ void Controller::Attempt(const RefitLook& look) {
   std::string failure;
   if (!status.ok() && GoOn()) {
     failure = std::string(status.message());
-    spdlog::warn("refit model={} version={} attempt={} failed: {}", look.target.model,
-                 look.target.model_version, look.step.attempt, failure);
+    LogWarning("refit failed", {{"model", look.target.model},
+                                {"version", look.target.model_version},
+                                {"attempt", look.step.attempt},
+                                {"error", failure}});
     Wait(look, look.policy.least_labels);
   }
   MutexLock lock(&shared_->mu);
@@ -338,10 +340,14 @@ absl::Status Controller::Conclude(const RefitLook& look, const RefitVerdict& ver
   }
   RETURN_IF_ERROR(store_.SaveRefitAttempt(attempt));
   const bool rollback = attempt.kind == Kind::kRollback;
-  spdlog::info(
-      "refit model={} version={} kind={} attempt={} incumbent={} candidate={} activated={} reason=\"{}\"",
-      attempt.model, attempt.model_version, rollback ? "rollback" : "refit", attempt.attempt,
-      attempt.incumbent, attempt.candidate, attempt.outcome == Outcome::kActivated, attempt.reason);
+  LogInfo("refit", {{"model", attempt.model},
+                    {"version", attempt.model_version},
+                    {"kind", rollback ? "rollback" : "refit"},
+                    {"attempt", attempt.attempt},
+                    {"incumbent", attempt.incumbent},
+                    {"candidate", attempt.candidate},
+                    {"activated", attempt.outcome == Outcome::kActivated ? "true" : "false"},
+                    {"reason", attempt.reason}});
   MutexLock lock(&shared_->mu);
   RefitCounters& counters = shared_->counters[{look.target.model, look.target.model_version}];
   const auto count = [&counters](int64_t& of, const char* name) {

@@ -48,30 +48,23 @@ absl::StatusOr<Identity> AccessGate::Identify(const grpc::CallbackServerContext&
   return access_->Identify(credentials);
 }
 
-absl::StatusOr<Admission> AccessGate::Authorize(const grpc::CallbackServerContext& context,
-                                                const RpcMethod& method) const {
+Admission AccessGate::Authorize(grpc::CallbackServerContext& context, const RpcMethod& method) const {
+  Admission admission(log_, CallLog::Begin(context, method));
   const absl::StatusOr<Identity> identity = Identify(context);
-  Admission admission;
+  admission.who_ = identity.ok() ? identity->name : kUnknownCaller;
   if (method.audited() && audit_ != nullptr) {
     admission.audit_.reset(audit_);
-    admission.record_ = std::make_unique<AuditRecord>(
-        AuditRecord{identity.ok() ? identity->name : kUnknownCaller, context.peer(), method.name, {}});
+    admission.record_ = std::make_unique<AuditRecord>(AuditRecord{
+        admission.who_, context.peer(), method.name, {}, std::string(admission.ids().request_id())});
   }
-  absl::Status status = identity.status();
-  if (status.ok()) status = AccessControl::CheckRoles(*identity, method.any_of);
-  if (status.ok() && admission.audit_ != nullptr) status = audit_->CheckWritable();
-  if (status.ok()) {
-    admission.who_ = identity->name;
-    if (access_ == nullptr) return admission;
-    absl::StatusOr<ClientLimits::Permit> permit = access_->Admit(admission.who_);
-    if (permit.ok()) {
-      admission.permit_ = *std::move(permit);
-      return admission;
-    }
-    status = permit.status();
-  }
-  admission.End(status);
-  return status;
+  admission.status_ = identity.status();
+  if (identity.ok()) admission.status_ = AccessControl::CheckRoles(*identity, method.any_of);
+  if (admission.ok() && admission.audit_ != nullptr) admission.status_ = audit_->CheckWritable();
+  if (!admission.ok() || access_ == nullptr) return admission;
+  absl::StatusOr<ClientLimits::Permit> permit = access_->Admit(admission.who_);
+  admission.status_ = permit.status();
+  if (permit.ok()) admission.permit_ = *std::move(permit);
+  return admission;
 }
 
 }  // namespace calserve

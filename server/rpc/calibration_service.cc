@@ -1,7 +1,5 @@
 #include "server/rpc/calibration_service.h"
 
-#include <spdlog/spdlog.h>
-
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -12,6 +10,7 @@
 #include "calibration_io/alarm_proto.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/logging/log.h"
 #include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/fit_stream.h"
@@ -60,12 +59,13 @@ std::vector<MonitorKey> SlicesOf(const CalibrationMonitor& monitor, const Monito
 }
 
 // What the audit log is to say of a call.
-void Note(const ServedModel& model, Admission& admission) {
-  admission.Note("model", model.name);
-  admission.Note("model_version", absl::StrCat(model.version));
+void Note(const Snapshot& snapshot, Admission& admission) {
+  admission.About(snapshot.model);
+  admission.Note("model", snapshot.model->name);
+  admission.Note("model_version", absl::StrCat(snapshot.model->version));
 }
 void NoteBefore(const Snapshot& snapshot, CalibratorRegistry& registry, Admission& admission) {
-  Note(*snapshot.model, admission);
+  Note(snapshot, admission);
   admission.Note("before",
                  absl::StrCat(registry.Active(snapshot.model->name, snapshot.model->version).version));
 }
@@ -77,7 +77,7 @@ CalibrationService::CalibrationService(CalibrationBackends backends)
       calibrator_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls),
       report_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls) {}
 
-grpc::ServerUnaryReactor* CalibrationService::Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
+grpc::ServerUnaryReactor* CalibrationService::Run(Admission admission, WorkerPool& pool,
                                                   absl::AnyInvocable<absl::Status(Admission&) &&> work) {
   return RunLong(
       std::move(admission), pool,
@@ -85,12 +85,13 @@ grpc::ServerUnaryReactor* CalibrationService::Run(absl::StatusOr<Admission> admi
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RunLong(
-    absl::StatusOr<Admission> admission, WorkerPool& pool,
+    Admission admission, WorkerPool& pool,
     absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work) {
   auto* call = new UnaryCall(backends_.calls, std::move(admission));
   if (!call->accepted()) return call;
   auto answer = [call, work = std::move(work)]() mutable {
     const GoOn go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
+    const RequestScope scope(call->admission().ids());
     call->Reply(go_on() ? std::move(work)(call->admission(), go_on)
                         : absl::CancelledError("cancelled by the client"));
   };
@@ -107,8 +108,11 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
                                                               const v1::ListCalibratorsRequest* request,
                                                               v1::ListCalibratorsResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kListCalibrators);
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
-    RETURN_IF_ERROR(backends_.table.Find(request->model(), request->model_version()).status());
+  caller.About(request->model());
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot,
+                     backends_.table.Find(request->model(), request->model_version()));
+    admission.About(snapshot.model);
     ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
     if (request->model_version() != 0) {
       std::erase_if(all,
@@ -125,6 +129,7 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
                                                                  const v1::ActivateCalibratorRequest* request,
                                                                  v1::ActivateCalibratorResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kActivateCalibrator);
+  caller.About(request->model());
   const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
@@ -147,6 +152,7 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
                                                                  const v1::RollbackCalibratorRequest* request,
                                                                  v1::RollbackCalibratorResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kRollbackCalibrator);
+  caller.About(request->model());
   const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
@@ -168,14 +174,19 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
     grpc::CallbackServerContext* context, const v1::GetCalibrationReportRequest* request,
     v1::GetCalibrationReportResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
+  caller.About(request->model());
   WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
   return RunLong(std::move(caller), pool,
-                 [=, this](Admission&, const GoOn& go_on) { return Report(*request, go_on, *response); });
+                 [=, this](Admission& admission, const GoOn& go_on) {
+                   return Report(*request, admission, go_on, *response);
+                 });
 }
 
-absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,
+absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,
+                                        Admission& admission, const GoOn& go_on,
                                         v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
+  admission.About(snapshot.model);
   if (request.detailed() && !request.has_stored()) {
     return WithField(
         absl::InvalidArgumentError("detailed metrics need the rows: select stored labels, not a window"),
@@ -257,8 +268,11 @@ std::optional<v1::PairedComparison> CalibrationService::CompareWith(int64_t befo
   const absl::StatusOr<PairedResult> result =
       backends_.registry.Compare(TargetOf(snapshot), before, active.version, kComparedRows, go_on);
   if (!result.ok()) {
-    spdlog::warn("model={} version={} calibrators {} and {} not compared: {}", active.model,
-                 active.model_version, before, active.version, std::string(result.status().message()));
+    LogWarning("calibrators not compared", {{"model", active.model},
+                                            {"version", active.model_version},
+                                            {"before", before},
+                                            {"after", active.version},
+                                            {"error", result.status().message()}});
     return std::nullopt;
   }
   return ToProto(*result, before, active.version);
@@ -274,6 +288,7 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
                                                          const v1::ListAlarmsRequest* request,
                                                          v1::ListAlarmsResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kListAlarms);
+  caller.About(request->model());
   return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
     if (!request->model().empty()) RETURN_IF_ERROR(backends_.table.Find(request->model(), 0).status());
     for (const Snapshot& snapshot : backends_.table.List()) {
@@ -293,9 +308,11 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
                                                          const v1::ListSlicesRequest* request,
                                                          v1::ListSlicesResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kListSlices);
-  return Run(std::move(caller), report_thread_, [=, this](Admission&) -> absl::Status {
+  caller.About(request->model());
+  return Run(std::move(caller), report_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
+    admission.About(snapshot.model);
     MonitorKey whole = KeyOf(snapshot);
     if (request->has_calibrator_version()) whole.calibrator_version = request->calibrator_version();
     RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, whole));
@@ -319,13 +336,14 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
                                                                const v1::AcknowledgeAlarmRequest* request,
                                                                v1::AcknowledgeAlarmResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kAcknowledgeAlarm);
+  caller.About(request->model());
   return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     MonitorKey key = KeyOf(snapshot);
     ASSIGN_OR_RETURN(key.slice, SliceFromProto(request->has_slice(), request->slice()));
     RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
-    Note(*snapshot.model, admission);
+    Note(snapshot, admission);
     admission.Note("calibrator", absl::StrCat(key.calibrator_version));
     if (request->calibrator_version() != key.calibrator_version) {
       return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
@@ -342,10 +360,12 @@ grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServe
                                                              const v1::GetRefitStatusRequest* request,
                                                              v1::GetRefitStatusResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kGetRefitStatus);
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
+  caller.About(request->model());
+  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     if (backends_.refits == nullptr) return absl::UnimplementedError("this server refits nothing by itself");
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
+    admission.About(snapshot.model);
     const CalibrationTarget target = TargetOf(snapshot);
     ASSIGN_OR_RETURN(const RefitStatus status, backends_.refits->Status(target));
     *response = ToProto(target, status);

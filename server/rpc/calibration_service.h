@@ -68,15 +68,15 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
   // RESOURCE_EXHAUSTED where too many wait.
   // What `work` notes in the admission is for the audit log.
-  grpc::ServerUnaryReactor* Run(absl::StatusOr<Admission> admission, WorkerPool& pool,
+  grpc::ServerUnaryReactor* Run(Admission admission, WorkerPool& pool,
                                 absl::AnyInvocable<absl::Status(Admission&) &&> work);
   // The same for work that takes long: it is given what it is to ask now and then, false once the client has
   // gone or a drain has run out of time.
   using GoOn = std::function<bool()>;
-  grpc::ServerUnaryReactor* RunLong(absl::StatusOr<Admission> admission, WorkerPool& pool,
+  grpc::ServerUnaryReactor* RunLong(Admission admission, WorkerPool& pool,
                                     absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work);
-  absl::Status Report(const v1::GetCalibrationReportRequest& request, const GoOn& go_on,
-                      v1::GetCalibrationReportResponse& response);
+  absl::Status Report(const v1::GetCalibrationReportRequest& request, Admission& admission,
+                      const GoOn& go_on, v1::GetCalibrationReportResponse& response);
   absl::StatusOr<WindowReport> StoredReport(const v1::GetCalibrationReportRequest& request,
                                             const ServedModel& model, const MonitorKey& key,
                                             const GoOn& go_on);

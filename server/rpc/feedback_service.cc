@@ -96,7 +96,7 @@ void AddResults(std::vector<FeedbackResult>&& results, Response& response) {
 
 class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse> {
  public:
-  FeedbackStream(absl::StatusOr<Admission> admission, FeedbackIngestor& ingestor, CallTracker& calls)
+  FeedbackStream(Admission admission, FeedbackIngestor& ingestor, CallTracker& calls)
       : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow), ingestor_(ingestor) {
     Start();
   }

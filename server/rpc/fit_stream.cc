@@ -19,7 +19,7 @@ namespace {
 
 class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
  public:
-  FitStream(const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+  FitStream(const CalibrationBackends& backends, Admission admission,
             const grpc::CallbackServerContext& context)
       : context_(context),
         backends_(backends),
@@ -91,7 +91,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     MutexLock lock(&mu_);
     work_ = Work::kNone;
     if (calibrator.ok()) {
-      admission_->Note("after", absl::StrCat(calibrator->version));
+      admission_.Note("after", absl::StrCat(calibrator->version));
       *pending_.emplace().mutable_calibrator() = ToProto(*calibrator);
     }
     EndWith(calibrator.status());
@@ -112,8 +112,12 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     ASSIGN_OR_RETURN(options_, FitOptionsFromProto(specification));
     target_ = CalibrationTarget{snapshot.model->name, snapshot.model->version, snapshot.model->classes(),
                                 snapshot.model->digest};
-    admission_->Note("model", target_->model);
-    admission_->Note("model_version", absl::StrCat(target_->model_version));
+    {
+      MutexLock lock(&mu_);  // A drain may end the call meanwhile.
+      admission_.About(snapshot.model);
+      admission_.Note("model", target_->model);
+      admission_.Note("model_version", absl::StrCat(target_->model_version));
+    }
     if (specification.has_uploaded()) {
       set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
       MutexLock lock(&mu_);
@@ -180,7 +184,11 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
       StartWrite(&response_);
     } else if (ended_.has_value() && work_ == Work::kNone) {
       finished_ = true;
-      if (admission_.ok()) admission_->End(*ended_);
+      if (call_ == nullptr) {
+        admission_.Refuse(*ended_);
+      } else {
+        admission_.End(*ended_);
+      }
       Finish(ToGrpcStatus(*ended_));
     }
   }
@@ -188,7 +196,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   const grpc::CallbackServerContext& context_;  // gRPC's; lives until OnDone.
   const CalibrationBackends backends_;
   const std::shared_ptr<CancelFlag> cancel_;
-  absl::StatusOr<Admission> admission_;  // Its notes are made by what is one at a time.
+  Admission admission_;  // Its notes are made by what is one at a time.
   std::unique_ptr<CallTracker::Call> call_;
   // Touched by one step of reading at a time.
   v1::FitCalibratorRequest request_;
@@ -210,7 +218,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 }  // namespace
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+    const CalibrationBackends& backends, Admission admission,
     const grpc::CallbackServerContext& context) {
   return new FitStream(backends, std::move(admission), context);
 }

@@ -15,11 +15,13 @@
 #include "absl/time/clock.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/calibration_service.h"
+#include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/feedback_service.h"
 #include "server/rpc/kserve_service.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/prediction_service.h"
+#include "server/rpc/server_service.h"
 #include "server/rpc/tls_credentials.h"
 
 namespace calserve {
@@ -32,6 +34,7 @@ constexpr int kLastAnswers = 1000;  // ms
 
 constexpr const char* kServices[] = {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
+                                     "calserve.v1.ServerService",
                                      "inference.GRPCInferenceService"};
 
 // The library adds its plugin to every server of a process that links it.
@@ -52,11 +55,13 @@ class GrpcServerImpl final : public GrpcServer {
         client_certificates_(b.tls != nullptr && !b.tls->Current()->client_ca.empty()),
         reflection_(options.reflection == "on" ||
                     (options.reflection == "auto" && (b.access == nullptr || !b.access->enabled()))),
-        gate_(b.access, b.audit, client_certificates_),
+        log_(b.predictor),
+        gate_(b.access, b.audit, log_, client_certificates_),
         prediction_(gate_, b.predictor, calls_),
         feedback_(gate_, b.ingestor, calls_),
         calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits, b.refits}),
         models_(gate_, b.table, b.registry, b.repository, calls_),
+        server_service_(gate_, calls_),
         kserve_({gate_, b.predictor, b.table, b.monitor, b.repository, calls_, ready_}),
         credentials_(b.tls == nullptr ? grpc::InsecureServerCredentials()
                                       : std::make_shared<TlsCredentials>(*b.tls, client_certificates_)) {}
@@ -80,6 +85,7 @@ class GrpcServerImpl final : public GrpcServer {
     builder.RegisterService(&feedback_);
     builder.RegisterService(&calibration_);
     builder.RegisterService(&models_);
+    builder.RegisterService(&server_service_);
     builder.RegisterService(&kserve_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
@@ -122,6 +128,7 @@ class GrpcServerImpl final : public GrpcServer {
  private:
   const GrpcOptions options_;
   const bool client_certificates_, reflection_;
+  CallLog log_;
   const AccessGate gate_;
   std::atomic<bool> ready_{true};  // false from SetNotReady or the beginning of the drain
   CallTracker calls_;
@@ -129,6 +136,7 @@ class GrpcServerImpl final : public GrpcServer {
   FeedbackService feedback_;
   CalibrationService calibration_;
   ModelService models_;
+  ServerService server_service_;
   KserveService kserve_;
   const std::shared_ptr<grpc::ServerCredentials> credentials_;
   int port_ = 0;

@@ -22,29 +22,33 @@ using Reactor = grpc::ServerUnaryReactor;
 constexpr const char* kExtensions[] = {"classification", "model_configuration", "parameters", "statistics"};
 
 // Answers at once, also while the server drains.
-Reactor* Answer(grpc::CallbackServerContext* context, const absl::Status& status) {
+Reactor* Answer(grpc::CallbackServerContext* context, Admission admission, const absl::Status& status) {
+  if (admission.ok()) {
+    admission.End(status);
+  } else {
+    admission.Refuse(admission.status());
+  }
   Reactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(status));
+  reactor->Finish(ToGrpcStatus(admission.ok() ? status : admission.status()));
   return reactor;
 }
 
 // Answers with what `work` returns, unless the server drains.
 template <typename Work>
-Reactor* Run(CallTracker& calls, absl::StatusOr<Admission> admission, Work work) {
+Reactor* Run(CallTracker& calls, Admission admission, Work work) {
   auto* call = new UnaryCall(calls, std::move(admission));
-  if (call->accepted()) call->Reply(work());
+  if (call->accepted()) call->Reply(work(call->admission()));
   return call;
 }
 
-Reactor* Unsupported(const AccessGate& gate, grpc::CallbackServerContext* context, absl::string_view what,
+Reactor* Unsupported(grpc::CallbackServerContext* context, Admission admission, absl::string_view what,
                      absl::string_view instead) {
-  const absl::StatusOr<Admission> admission = gate.Authorize(*context, method::kKserveUnsupported);
-  if (!admission.ok()) return Answer(context, admission.status());
-  return Answer(context, absl::UnimplementedError(absl::StrCat(what, " not supported: ", instead)));
+  return Answer(context, std::move(admission),
+                absl::UnimplementedError(absl::StrCat(what, " not supported: ", instead)));
 }
 
-Reactor* NoSharedMemory(const AccessGate& gate, grpc::CallbackServerContext* context) {
-  return Unsupported(gate, context, "shared memory is", "send tensors in the request");
+Reactor* NoSharedMemory(grpc::CallbackServerContext* context, Admission admission) {
+  return Unsupported(context, std::move(admission), "shared memory is", "send tensors in the request");
 }
 
 // The versions of a model that can be asked, oldest first.
@@ -62,27 +66,31 @@ std::vector<int64_t> VersionsOf(const ServingTable& table, const std::string& mo
 Reactor* KserveService::ServerLive(Context* context, const inference::ServerLiveRequest*,
                                    inference::ServerLiveResponse* response) {
   response->set_live(true);
-  return Answer(context, absl::OkStatus());
+  return Answer(context, backends_.gate.Open(*context, method::kServerLive), absl::OkStatus());
 }
 
 Reactor* KserveService::ServerReady(Context* context, const inference::ServerReadyRequest*,
                                     inference::ServerReadyResponse* response) {
   response->set_ready(backends_.ready);
-  return Answer(context, absl::OkStatus());
+  return Answer(context, backends_.gate.Open(*context, method::kServerReady), absl::OkStatus());
 }
 
 Reactor* KserveService::ModelReady(Context* context, const inference::ModelReadyRequest* request,
                                    inference::ModelReadyResponse* response) {
-  const absl::StatusOr<Admission> admission = backends_.gate.Authorize(*context, method::kModelReady);
-  if (!admission.ok()) return Answer(context, admission.status());
+  Admission admission = backends_.gate.Authorize(*context, method::kModelReady);
+  if (!admission.ok()) return Answer(context, std::move(admission), absl::OkStatus());
+  admission.About(request->name());
+  const absl::StatusOr<Snapshot> found =
+      kserve::FindModel(backends_.table, request->name(), request->version());
+  if (found.ok()) admission.About(found->model);
   response->set_ready(backends_.ready);
-  return Answer(context, kserve::FindModel(backends_.table, request->name(), request->version()).status());
+  return Answer(context, std::move(admission), found.status());
 }
 
 Reactor* KserveService::ServerMetadata(Context* context, const inference::ServerMetadataRequest*,
                                        inference::ServerMetadataResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kServerMetadata);
-  return Run(backends_.calls, std::move(caller), [&] {
+  return Run(backends_.calls, std::move(caller), [&](Admission&) {
     response->set_name("calserve");
     response->set_version(CALSERVE_VERSION);
     for (const char* extension : kExtensions) response->add_extensions(extension);
@@ -94,9 +102,11 @@ Reactor* KserveService::ServerMetadata(Context* context, const inference::Server
 Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMetadataRequest* request,
                                       inference::ModelMetadataResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kModelMetadata);
-  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
+  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
+    admission.About(request->name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
+    admission.About(snapshot.model);
     kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
                      kserve::PropertiesOf(snapshot, backends_.monitor), *response);
     return absl::OkStatus();
@@ -106,9 +116,11 @@ Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMe
 Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConfigRequest* request,
                                     inference::ModelConfigResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kModelConfig);
-  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
+  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
+    admission.About(request->name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
+    admission.About(snapshot.model);
     kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor),
                      *response->mutable_config());
     return absl::OkStatus();
@@ -118,10 +130,12 @@ Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConf
 Reactor* KserveService::ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
                                         inference::ModelStatisticsResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kModelStatistics);
-  return Run(backends_.calls, std::move(caller), [&]() -> absl::Status {
+  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
+    admission.About(request->name());
     if (!request->name().empty()) {
       ASSIGN_OR_RETURN(const Snapshot snapshot,
                        kserve::FindModel(backends_.table, request->name(), request->version()));
+      admission.About(snapshot.model);
       if (!request->version().empty()) {
         kserve::Describe(*snapshot.model, *response->add_model_stats());
         return absl::OkStatus();
@@ -138,10 +152,8 @@ Reactor* KserveService::ModelStatistics(Context* context, const inference::Model
 Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInferRequest* request,
                                    inference::ModelInferResponse* response) {
   auto* call = new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer));
-  if (!call->accepted()) {
-    inference_.CountUnserved(Rpc::kModelInfer, call->refused_with());
-    return call;
-  }
+  if (!call->accepted()) return call;
+  call->admission().About(request->model_name());
   inference_.Infer(Rpc::kModelInfer, *request, Deadline(*context), call->cancel(), response,
                    [call](const absl::Status& status) { call->Reply(status); });
   return call;
@@ -156,7 +168,7 @@ KserveService::ModelStreamInfer(Context* context) {
 Reactor* KserveService::RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
                                         inference::RepositoryIndexResponse* response) {
   auto caller = backends_.gate.Authorize(*context, method::kRepositoryIndex);
-  return Run(backends_.calls, std::move(caller), [&] {
+  return Run(backends_.calls, std::move(caller), [&](Admission&) {
     return kserve::ListRepository(*request, backends_.table, backends_.repository, *response);
   });
 }
@@ -167,6 +179,7 @@ Reactor* KserveService::RepositoryModelLoad(Context* context,
   auto* call =
       new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelLoad));
   if (!call->accepted()) return call;
+  call->admission().About(request->model_name());
   call->admission().Note("model", request->model_name());
   kserve::LoadModel(*request, backends_.repository,
                     [call](const absl::Status& status) { call->Reply(status); });
@@ -179,6 +192,7 @@ Reactor* KserveService::RepositoryModelUnload(Context* context,
   auto* call =
       new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelUnload));
   if (!call->accepted()) return call;
+  call->admission().About(request->model_name());
   call->admission().Note("model", request->model_name());
   kserve::UnloadModel(*request, backends_.repository,
                       [call](const absl::Status& status) { call->Reply(status); });
@@ -188,48 +202,49 @@ Reactor* KserveService::RepositoryModelUnload(Context* context,
 Reactor* KserveService::SystemSharedMemoryStatus(Context* context,
                                                  const inference::SystemSharedMemoryStatusRequest*,
                                                  inference::SystemSharedMemoryStatusResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryStatus));
 }
 
 Reactor* KserveService::SystemSharedMemoryRegister(Context* context,
                                                    const inference::SystemSharedMemoryRegisterRequest*,
                                                    inference::SystemSharedMemoryRegisterResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryRegister));
 }
 
 Reactor* KserveService::SystemSharedMemoryUnregister(Context* context,
                                                      const inference::SystemSharedMemoryUnregisterRequest*,
                                                      inference::SystemSharedMemoryUnregisterResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryUnregister));
 }
 
 Reactor* KserveService::CudaSharedMemoryStatus(Context* context,
                                                const inference::CudaSharedMemoryStatusRequest*,
                                                inference::CudaSharedMemoryStatusResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryStatus));
 }
 
 Reactor* KserveService::CudaSharedMemoryRegister(Context* context,
                                                  const inference::CudaSharedMemoryRegisterRequest*,
                                                  inference::CudaSharedMemoryRegisterResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryRegister));
 }
 
 Reactor* KserveService::CudaSharedMemoryUnregister(Context* context,
                                                    const inference::CudaSharedMemoryUnregisterRequest*,
                                                    inference::CudaSharedMemoryUnregisterResponse*) {
-  return NoSharedMemory(backends_.gate, context);
+  return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryUnregister));
 }
 
 Reactor* KserveService::TraceSetting(Context* context, const inference::TraceSettingRequest*,
                                      inference::TraceSettingResponse*) {
-  return Unsupported(backends_.gate, context, "trace settings are",
+  return Unsupported(context, backends_.gate.Authorize(*context, method::kTraceSetting), "trace settings are",
                      "a response's parameters say where its time went");
 }
 
 Reactor* KserveService::LogSettings(Context* context, const inference::LogSettingsRequest*,
                                     inference::LogSettingsResponse*) {
-  return Unsupported(backends_.gate, context, "log settings are", "start the server with --log-level");
+  return Unsupported(context, backends_.gate.Authorize(*context, method::kLogSettings), "log settings are",
+                     "calserve.v1.ServerService/SetLogLevel changes the level");
 }
 
 }  // namespace calserve

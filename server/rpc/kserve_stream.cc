@@ -23,7 +23,7 @@ bool WantsStatus(const grpc::CallbackServerContext& context) {
 
 class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferResponse> {
  public:
-  InferStream(Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+  InferStream(Inference& inference, CallTracker& calls, Admission admission,
               absl::Time deadline, bool ends_with_error)
       : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow),
         inference_(inference),
@@ -45,6 +45,7 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
                          (*response->mutable_infer_response()->mutable_parameters())["triton_final_response"]
                              .set_bool_param(true);
                        } else {
+                         if (!ends_with_error_) MessageFailed(status);
                          return Refuse(*request, status, answer);
                        }
                        answer(std::move(*response));
@@ -69,7 +70,7 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
 }  // namespace
 
 grpc::ServerBidiReactor<ModelInferRequest, ModelStreamInferResponse>* NewStream(
-    Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+    Inference& inference, CallTracker& calls, Admission admission,
     const grpc::CallbackServerContext& context) {
   return new InferStream(inference, calls, std::move(admission), Deadline(context), WantsStatus(context));
 }

@@ -15,7 +15,7 @@ namespace calserve::kserve {
 // request comes as error_message in its place, or, where the client's metadata has "triton_grpc_error: true",
 // as the status that ends the stream. `inference` and `calls` outlive it; deletes itself.
 grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>* NewStream(
-    Inference& inference, CallTracker& calls, absl::StatusOr<Admission> admission,
+    Inference& inference, CallTracker& calls, Admission admission,
     const grpc::CallbackServerContext& context);
 
 }  // namespace calserve::kserve

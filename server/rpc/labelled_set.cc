@@ -81,7 +81,7 @@ void LabelledSet::AddFrom(std::shared_ptr<Batch> batch) {
 
 void LabelledSet::Predict(std::shared_ptr<Batch> batch, int end) {
   PredictionRequest request;
-  request.rpc = Rpc::kFitCalibrator;
+  request.rpc = Rpc::kFitExamples;
   request.return_logits = true;
   request.cancel = batch->cancel;
   for (int i = batch->next; i < end; ++i)

@@ -114,8 +114,12 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
   std::map<std::string, v1::Model> models = Models();
   const auto found = models.find(request->model());
   if (found == models.end()) {
+    call->admission().About(request->model());
     call->Reply(table_.Find(request->model(), 0).status());
     return call;
+  }
+  if (const absl::StatusOr<Snapshot> served = table_.Find(request->model(), 0); served.ok()) {
+    call->admission().About(served->model);
   }
   *response->mutable_model() = std::move(found->second);
   call->Reply(absl::OkStatus());

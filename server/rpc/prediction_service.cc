@@ -57,7 +57,7 @@ void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
 
 class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::StreamPredictResponse> {
  public:
-  PredictStream(absl::StatusOr<Admission> admission, Predictor& predictor, CallTracker& calls,
+  PredictStream(Admission admission, Predictor& predictor, CallTracker& calls,
                 absl::Time deadline)
       : StreamPipe(calls, std::move(admission), Order::kAsFinished, kStreamWindow),
         predictor_(predictor),
@@ -73,13 +73,14 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
     request.received = received;
     request.deadline = deadline_;
     request.cancel = cancel();
-    predictor_.Predict(std::move(request), [message = std::move(message), answer = std::move(answer)](
+    predictor_.Predict(std::move(request), [this, message = std::move(message), answer = std::move(answer)](
                                                absl::StatusOr<PredictionResponse> prediction) {
       v1::StreamPredictResponse response;
       response.set_sequence(message->sequence());
       if (prediction.ok()) {
         ToProto(*std::move(prediction), *response.mutable_response());
       } else {
+        MessageFailed(prediction.status());
         *response.mutable_failure() = ToFailure(prediction.status());
       }
       answer(std::move(response));
@@ -157,10 +158,8 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
                                                      v1::PredictResponse* response) {
   auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kPredict));
   const absl::Time received = absl::Now();
-  if (!call->accepted()) {
-    predictor_.CountUnserved(Rpc::kPredict, call->refused_with());
-    return call;
-  }
+  if (!call->accepted()) return call;
+  call->admission().About(request->model());
   PredictionRequest values = FromProto(*request);
   values.received = received;
   values.deadline = Deadline(*context);

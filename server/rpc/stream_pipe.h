@@ -32,7 +32,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   enum class Order { kOfRequests, kAsFinished };
 
   // `admission`: of AccessGate::Authorize.
-  StreamPipe(CallTracker& calls, absl::StatusOr<Admission> admission, Order order, int window)
+  StreamPipe(CallTracker& calls, Admission admission, Order order, int window)
       : order_(order),
         window_(window),
         cancel_(std::make_shared<CancelFlag>()),
@@ -69,9 +69,10 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
     // request is read only when this one has been handed on: requests are handled one at a time, in their
     // order.
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
-    if (const absl::Status may = admission_->NextMessage(); may.ok()) {
+    if (const absl::Status may = admission_.NextMessage(); may.ok()) {
       Handle(std::move(request), std::move(answer));
     } else {
+      admission_.MessageRefused(may);
       Refuse(*request, may, std::move(answer));
     }
     MutexLock lock(&mu_);
@@ -108,7 +109,9 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   virtual void Refuse(const Request&, const absl::Status& why, Answer answer) { answer(why); }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
   // Who has opened the stream; only of one that was admitted.
-  const std::string& who() const { return admission_->who(); }
+  const std::string& who() const { return admission_.who(); }
+  // Of a request whose answer is an error that does not end the stream; before it is answered.
+  void MessageFailed(const absl::Status& why) const { admission_.MessageFailed(why); }
 
  private:
   struct Slot {
@@ -155,7 +158,13 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
     // A read under way ends with the stream: Finish while reading is legal and makes the read fail.
     if (slots_.empty() && (no_more_reads_ || stopping_ || broken_)) {
       finished_ = true;
-      this->Finish(broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "cancelled") : ToGrpcStatus(error_));
+      const absl::Status end = broken_ ? absl::CancelledError("cancelled") : error_;
+      if (call_ == nullptr) {
+        admission_.Refuse(end);
+      } else {
+        admission_.End(end);
+      }
+      this->Finish(broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "cancelled") : ToGrpcStatus(end));
     }
   }
 
@@ -184,7 +193,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   const Order order_;
   const int window_;
   const std::shared_ptr<CancelFlag> cancel_;
-  absl::StatusOr<Admission> admission_;
+  Admission admission_;
   std::unique_ptr<CallTracker::Call> call_;
 
   Mutex mu_;

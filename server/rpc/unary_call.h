@@ -20,24 +20,23 @@ namespace calserve {
 class UnaryCall final : public grpc::ServerUnaryReactor {
  public:
   // `admission`: of AccessGate::Authorize.
-  UnaryCall(CallTracker& calls, absl::StatusOr<Admission> admission)
+  UnaryCall(CallTracker& calls, Admission admission)
       : admission_(std::move(admission)),
         call_(admission_.ok() ? calls.Begin() : nullptr),
         cancel_(std::make_shared<CancelFlag>()) {
     if (call_ != nullptr) return;
-    refused_with_ = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
-    Reply(refused_with_);
+    const absl::Status why = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
+    admission_.Refuse(why);
+    Finish(ToGrpcStatus(why));
   }
   // False: already answered, because the caller may not or the server is draining; leave it alone.
   bool accepted() const { return call_ != nullptr; }
-  // Where it is not accepted.
-  absl::StatusCode refused_with() const { return refused_with_.code(); }
-  // Where it is.
-  Admission& admission() { return *admission_; }
+  // Where it is accepted.
+  Admission& admission() { return admission_; }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
   // Answers the call, exactly once.
   void Reply(const absl::Status& status) {
-    if (admission_.ok()) admission_->End(status);
+    admission_.End(status);
     Finish(ToGrpcStatus(status));
   }
 
@@ -50,8 +49,7 @@ class UnaryCall final : public grpc::ServerUnaryReactor {
   bool InternalInlineable() override { return true; }
 
  private:
-  absl::StatusOr<Admission> admission_;
-  absl::Status refused_with_;
+  Admission admission_;
   const std::unique_ptr<CallTracker::Call> call_;
   const std::shared_ptr<CancelFlag> cancel_;
 };

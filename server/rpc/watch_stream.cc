@@ -18,10 +18,11 @@ constexpr int64_t kFollowActive = -1;  // no calibrator version
 
 class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationResponse> {
  public:
-  WatchStream(const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+  WatchStream(const CalibrationBackends& backends, Admission admission,
               const v1::WatchCalibrationRequest& request, WorkerPool& store_thread)
       : backends_(backends), request_(request), admission_(std::move(admission)) {
     if (admission_.ok()) call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
+    admission_.About(request.model());
     if (!admission_.ok()) {
       Start(admission_.status());
     } else if (call_ == nullptr) {
@@ -54,6 +55,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     const v1::WatchCalibrationRequest& request = request_;
     ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
+    {
+      MutexLock lock(&mu_);
+      admission_.About(snapshot.model);
+    }
     // With no calibrator version asked for, the watch follows the active one.
     MonitorKey fixed{snapshot.model->name, snapshot.model->version,
                      request.has_calibrator_version() ? request.calibrator_version() : kFollowActive};
@@ -118,6 +123,11 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     if (!started_ || writing_ || finished_) return;
     if (ended_) {
       finished_ = true;
+      if (call_ == nullptr) {
+        admission_.Refuse(status_);
+      } else {
+        admission_.End(status_);
+      }
       Finish(ToGrpcStatus(status_));
       return;
     }
@@ -136,7 +146,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
   const CalibrationBackends backends_;
   const v1::WatchCalibrationRequest& request_;  // gRPC's; lives until OnDone.
-  const absl::StatusOr<Admission> admission_;
+  Admission admission_;  // Once it is open, under mu_.
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
@@ -153,7 +163,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 }  // namespace
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, absl::StatusOr<Admission> admission,
+    const CalibrationBackends& backends, Admission admission,
     const v1::WatchCalibrationRequest& request, WorkerPool& store_thread) {
   return new WatchStream(backends, std::move(admission), request, store_thread);
 }

@@ -11,11 +11,93 @@
 
 namespace calserve {
 
-// The calls that ask for predictions.
-enum class Rpc { kPredict, kStreamPredict, kModelInfer, kModelStreamInfer, kFitCalibrator };
+// What is counted: the requests for predictions, each message of a stream for itself, and every other call.
+// kFitExamples is no call: uploaded examples of a fit on their way through the model.
+enum class Rpc {
+  kPredict,
+  kStreamPredict,
+  kModelInfer,
+  kModelStreamInfer,
+  kFitExamples,
+  kFitCalibrator,
+  kSubmitFeedback,
+  kStreamFeedback,
+  kListCalibrators,
+  kActivateCalibrator,
+  kRollbackCalibrator,
+  kGetCalibrationReport,
+  kWatchCalibration,
+  kListAlarms,
+  kListSlices,
+  kGetRefitStatus,
+  kAcknowledgeAlarm,
+  kListModels,
+  kGetModel,
+  kGetLogLevel,
+  kSetLogLevel,
+  kServerLive,
+  kServerReady,
+  kServerMetadata,
+  kModelReady,
+  kModelMetadata,
+  kModelConfig,
+  kModelStatistics,
+  kRepositoryIndex,
+  kRepositoryModelLoad,
+  kRepositoryModelUnload,
+  kSystemSharedMemoryStatus,
+  kSystemSharedMemoryRegister,
+  kSystemSharedMemoryUnregister,
+  kCudaSharedMemoryStatus,
+  kCudaSharedMemoryRegister,
+  kCudaSharedMemoryUnregister,
+  kTraceSetting,
+  kLogSettings,
+};
 
-inline constexpr std::array<absl::string_view, 5> kRpcNames = {"Predict", "StreamPredict", "ModelInfer",
-                                                               "ModelStreamInfer", "FitCalibrator"};
+inline constexpr std::array<absl::string_view, 39> kRpcNames = {
+    "Predict",
+    "StreamPredict",
+    "ModelInfer",
+    "ModelStreamInfer",
+    "FitExamples",
+    "FitCalibrator",
+    "SubmitFeedback",
+    "StreamFeedback",
+    "ListCalibrators",
+    "ActivateCalibrator",
+    "RollbackCalibrator",
+    "GetCalibrationReport",
+    "WatchCalibration",
+    "ListAlarms",
+    "ListSlices",
+    "GetRefitStatus",
+    "AcknowledgeAlarm",
+    "ListModels",
+    "GetModel",
+    "GetLogLevel",
+    "SetLogLevel",
+    "ServerLive",
+    "ServerReady",
+    "ServerMetadata",
+    "ModelReady",
+    "ModelMetadata",
+    "ModelConfig",
+    "ModelStatistics",
+    "RepositoryIndex",
+    "RepositoryModelLoad",
+    "RepositoryModelUnload",
+    "SystemSharedMemoryStatus",
+    "SystemSharedMemoryRegister",
+    "SystemSharedMemoryUnregister",
+    "CudaSharedMemoryStatus",
+    "CudaSharedMemoryRegister",
+    "CudaSharedMemoryUnregister",
+    "TraceSetting",
+    "LogSettings",
+};
+// The first ones ask for predictions.
+constexpr bool AsksForPredictions(Rpc rpc) { return rpc <= Rpc::kFitExamples; }
 inline constexpr size_t kStatusCodes = 17;  // kOk to kUnauthenticated
 
 // How often a call ended with which code. Counting is one addition without a lock. Thread-safe.

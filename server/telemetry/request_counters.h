@@ -49,6 +49,8 @@ class RequestCounters {
     respond_.Add(respond);
     total_.Add(total);
   }
+  // Of a call that asks for no prediction.
+  void CountCall(Rpc rpc, absl::StatusCode code) { outcomes_.Count(rpc, code); }
   // `code` is not kOk.
   void CountFailed(Rpc rpc, absl::StatusCode code, absl::Duration total) {
     outcomes_.Count(rpc, code);

@@ -36,9 +36,10 @@ NEEDS = {**{name: {"predict"} for name in ("Predict", "StreamPredict", "ModelInf
          **{name: {"feedback"} for name in ("SubmitFeedback", "StreamFeedback")},
          **{name: {"read"} for name in ("ListCalibrators", "GetCalibrationReport", "WatchCalibration", "ListAlarms",
                                          "ListSlices", "GetRefitStatus",
-                                        "ModelStatistics", "RepositoryIndex")},
+                                        "ModelStatistics", "RepositoryIndex", "GetLogLevel")},
          **{name: {"admin"} for name in ("FitCalibrator", "ActivateCalibrator", "RollbackCalibrator",
-                                         "AcknowledgeAlarm", "RepositoryModelLoad", "RepositoryModelUnload")},
+                                         "AcknowledgeAlarm", "RepositoryModelLoad", "RepositoryModelUnload",
+                                         "SetLogLevel")},
          **{name: set(ROLES) for name in ANY_ROLE}}
 UNASKED = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
@@ -240,7 +241,7 @@ class TokenTest(AccessTest):
         contract = Contract(channel)
         self.assertEqual({name for name in contract.services if name not in UNASKED},
                          {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
-                          "calserve.v1.CalibrationService", "calserve.v1.ModelService",
+                          "calserve.v1.CalibrationService", "calserve.v1.ModelService", "calserve.v1.ServerService",
                           "inference.GRPCInferenceService"})
         version = self.fit()
         requests = self.requests(contract, version)
@@ -293,7 +294,7 @@ class TokenTest(AccessTest):
         done = [line for line in activations if line.endswith("outcome=OK")]
         self.assertEqual(len(done), 1)
         self.assertRegex(done[0], r"^\S+ audit who=token:admin peer=\S+ "
-                         r"action=calserve.v1.CalibrationService/ActivateCalibrator model=fashion_mnist "
+                         r"action=calserve.v1.CalibrationService/ActivateCalibrator request_id=[0-9a-f]{32} model=fashion_mnist "
                          rf"model_version=1 before=0 after={version} outcome=OK$")
         for token in self.tokens.values():
             self.assertNotIn(token, "\n".join(lines) + self.server_log())

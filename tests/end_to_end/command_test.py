@@ -29,6 +29,7 @@ MODEL = "fashion_mnist"
 
 OPTIONS = argparse.Namespace()
 ENVIRONMENT = {key: value for key, value in os.environ.items() if not key.startswith("CALSERVE_")}
+ENVIRONMENT["CALSERVE_LOG_FORMAT"] = "text"  # Its lines are easier to look for.
 LIBC = ctypes.CDLL(None)
 
 

@@ -22,6 +22,7 @@ from command_test import DONE, REFUSED, SIDE, WAIT_S
 from kserve_testing import BINARY, FAILING, MODEL, OPTIONS, KserveTest
 
 PARTS = {"receive", "queue", "decode", "compute", "calibrate", "respond"}
+PREDICTIONS = {"Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer", "FitExamples"}
 DURATION = "calserve_request_duration_seconds"
 SPLIT = "calserve_request_time_seconds_total"
 MODELS = (MODEL, BINARY, FAILING)
@@ -64,7 +65,8 @@ class AdminTest(KserveTest):
         while True:
             series = self.scrape()
             answered = sum(value for (name, labels), value in series.items()
-                           if name == "calserve_requests_total" and ("code", "OK") in labels)
+                           if name == "calserve_requests_total" and ("code", "OK") in labels
+                           and dict(labels)["rpc"] in PREDICTIONS)
             counted = sum(value for (name, _), value in series.items() if name == DURATION + "_count")
             if answered == counted or time.monotonic() > deadline:
                 self.assertEqual(answered, counted)
@@ -77,7 +79,8 @@ class AdminTest(KserveTest):
 
     def counted(self, before, family):
         """What moved of a family: {its labels: by how much}."""
-        return {labels: value for (name, labels), value in self.moved(before).items() if name == family}
+        return {labels: value for (name, labels), value in self.moved(before).items()
+                if name == family and dict(labels).get("rpc", "Predict") in PREDICTIONS}
 
     @staticmethod
     def request(rpc, code, model=MODEL, version="1"):

@@ -31,9 +31,11 @@ namespace {
   _exit(127);
 }
 
-// The test's environment without CALSERVE_*, which would configure the server.
+// The test's environment without CALSERVE_*, which would configure the server; its log is text, whose lines are
+// easier to wait for.
 std::vector<char*> EnvironmentWithoutOurs() {
-  std::vector<char*> environment;
+  static char text_log[] = "CALSERVE_LOG_FORMAT=text";
+  std::vector<char*> environment = {text_log};
   for (char** variable = environ; *variable != nullptr; ++variable) {
     if (std::strncmp(*variable, "CALSERVE_", 9) != 0) environment.push_back(*variable);
   }

@@ -10,7 +10,7 @@ class Room:
     libraries: Tuple[str, ...] = ()  # Abseil and the system's headers are allowed everywhere
 
 
-SERVER = ("base", "telemetry", "imaging", "batching", "model", "feedback", "monitoring", "prediction",
+SERVER = ("base", "telemetry", "logging", "imaging", "batching", "model", "feedback", "monitoring", "prediction",
           "recalibration", "access", "rpc", "http", "config")
 EVERYTHING = SERVER + ("calibration", "calibration_io", "proto", "client")
 
@@ -19,22 +19,23 @@ ROOMS: Dict[str, Room] = {
     "calibration_io": Room(("calibration", "proto"), ("protobuf", "json")),
     "base": Room(),
     "telemetry": Room(("base",)),
+    "logging": Room(("base",), ("spdlog",)),
     "imaging": Room(("base", "telemetry"), ("jpeg", "png", "webp", "opencv", "torch")),
     "batching": Room(("base", "telemetry")),
-    "model": Room(("base", "telemetry"), ("torch", "sodium", "spdlog")),
-    "feedback": Room(("base", "telemetry", "calibration", "calibration_io"), ("sqlite", "sodium", "spdlog")),
+    "model": Room(("base", "telemetry", "logging"), ("torch", "sodium")),
+    "feedback": Room(("base", "telemetry", "logging", "calibration", "calibration_io"), ("sqlite", "sodium")),
     "monitoring": Room(("base", "telemetry", "calibration", "feedback:half_float.h", "feedback:scored_label.h",
                         "feedback:store.h")),
     "prediction": Room(("base", "telemetry", "imaging", "batching", "model", "calibration",
                         "feedback:half_float.h", "feedback:scored_label.h", "feedback:tickets.h")),
-    "recalibration": Room(("base", "telemetry", "calibration", "calibration_io", "feedback", "monitoring"),
-                          ("sodium", "spdlog")),
-    "access": Room(("base", "telemetry"), ("sodium", "rhonabwy", "openssl", "spdlog")),
+    "recalibration": Room(("base", "telemetry", "logging", "calibration", "calibration_io", "feedback", "monitoring"),
+                          ("sodium",)),
+    "access": Room(("base", "telemetry", "logging"), ("sodium", "rhonabwy", "openssl", "spdlog")),
     "rpc": Room(("calibration", "calibration_io", "proto", "base", "telemetry", "imaging", "batching", "model",
-                 "feedback", "monitoring", "prediction", "recalibration", "access"), ("grpc", "protobuf", "spdlog")),
-    "http": Room(("base", "telemetry", "access"), ("httplib", "openssl", "prometheus", "json", "spdlog")),
+                 "feedback", "monitoring", "prediction", "recalibration", "access", "logging"), ("grpc", "protobuf")),
+    "http": Room(("base", "telemetry", "logging", "access"), ("httplib", "openssl", "prometheus", "json")),
     "config": Room(SERVER + ("calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
-    "main": Room(SERVER + ("calibration", "calibration_io"), ("spdlog",)),
+    "main": Room(SERVER + ("calibration", "calibration_io")),
     "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "openssl", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
     "tests": Room(EVERYTHING + ("main", "tests"), ("*",)),

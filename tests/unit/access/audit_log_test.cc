@@ -36,6 +36,11 @@ TEST(AuditLogTest, ALineSaysWhoDidWhatBeforeAfterAndHowItEnded) {
             "outcome=OK");
 }
 
+TEST(AuditLogTest, ALineHasTheRequestId) {
+  EXPECT_EQ(AuditLog::Line({"token:ops", "", "A", {{"model", "m"}}, "r-1"}, absl::OkStatus()),
+            "audit who=token:ops action=A request_id=r-1 model=m outcome=OK");
+}
+
 TEST(AuditLogTest, NoValueCanLookLikeAnotherLineOrAnotherKey) {
   const std::string line = AuditLog::Line(
       {"jwt:eve outcome=OK\naudit who=token:ops\r\x1b[2K\"", "", "RepositoryModelLoad", {{"model", ""}}},
