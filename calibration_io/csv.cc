@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -141,14 +142,22 @@ absl::StatusOr<std::vector<int64_t>> ParseCsvIntegers(absl::string_view text, ab
 
 absl::StatusOr<std::vector<LabelledPath>> ParseLabelledPaths(absl::string_view text, absl::string_view name) {
   std::vector<LabelledPath> out;
-  const auto is_header = [](const Record& record) {
-    return absl::AsciiStrToLower(record.fields[0]) == "path";
+  // A first line that begins with "path" is a header; one of other columns must not pass for a row.
+  bool has_header = false;
+  const auto is_header = [&](const Record& record) {
+    has_header = record.fields.size() == 2 && absl::EqualsIgnoreCase(record.fields[0], "path") &&
+                 absl::EqualsIgnoreCase(record.fields[1], "label");
+    return has_header;
   };
   const absl::Status status = ForEachRecord(text, name, is_header, [&](const Record& record) {
     if (record.fields.size() != 2 || record.fields[0].empty() || record.fields[1].empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat(Place(name, record), "'path,label' is needed (put a path with commas in quotes); has ",
                        record.fields.size(), " fields, the first '", record.fields[0], "'"));
+    }
+    if (out.empty() && !has_header && absl::EqualsIgnoreCase(record.fields[0], "path")) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(Place(name, record), "the header must be path,label; was path,", record.fields[1]));
     }
     out.push_back({record.fields[0], record.fields[1]});
     return absl::OkStatus();

@@ -12,7 +12,7 @@ namespace calserve {
 
 // Comma-separated text: a record a line (LF or CRLF), fields optionally in double quotes ("" for a quote
 // inside), empty lines left out. A line has at most kMaxLineBytes. A first line whose first field is no
-// number (for images: is "path") is a header and left out. Errors are INVALID_ARGUMENT and name `name` (of
+// number (for images: "path,label") is a header and left out. Errors are INVALID_ARGUMENT and name `name` (of
 // the file), the line and the value.
 
 // N records of the same number K of numbers: as float64 at most kMaxDataFileBytes, lines times K.

@@ -300,7 +300,9 @@ void AddFit(CLI::App* app, Session* session) {
       ->check(Share(Upto::kBelowOne))
       ->expected(1, kMaxSetThresholds / 2);
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
+      command
+          ->add_option("--logits", options->logits,
+                       "N x K, .npy (float32, float64) or .csv, up to 1 GiB; - is standard input, .npy")
           ->check(InputFile());
   CLI::Option* const labels =
       command->add_option("--labels", options->labels, "N class indices, .npy or .csv")->check(InputFile());

@@ -143,7 +143,9 @@ void AddReport(CLI::App* app, Session* session) {
 
   const std::string offline_group = "Offline";
   CLI::Option* const logits =
-      command->add_option("--logits", options->logits, "N x K, .npy (float32, float64) or .csv, up to 1 GiB")
+      command
+          ->add_option("--logits", options->logits,
+                       "N x K, .npy (float32, float64) or .csv, up to 1 GiB; - is standard input, .npy")
           ->check(InputFile())
           ->group(offline_group);
   CLI::Option* const labels =

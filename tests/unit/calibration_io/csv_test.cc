@@ -34,6 +34,9 @@ TEST(CsvTest, NamesTheLineAndTheValue) {
               HasSubstr("y.csv:2"));
   EXPECT_THAT(ParseLabelledPaths("a.png\n", "l.csv").status().message(),
               HasSubstr("l.csv:1: 'path,label' is needed"));
+  EXPECT_THAT(ParseLabelledPaths("path,lable\na.png,1\n", "l.csv").status().message(),
+              HasSubstr("l.csv:1: the header must be path,label; was path,lable"));
+  EXPECT_TRUE(ParseLabelledPaths("path,label\npath,1\n", "l.csv").ok());
   EXPECT_THAT(ParseLabelledPaths("\"a.png,1\n", "l.csv").status().message(), HasSubstr("not closed"));
   EXPECT_THAT(ParseLabelledPaths("\"a\"b,1\n", "l.csv").status().message(), HasSubstr("a comma must follow"));
 }
