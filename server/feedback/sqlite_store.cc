@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
                    FileLock::Acquire(path + ".lock", absl::StrCat("the feedback store ", path)));
   RETURN_IF_ERROR(MakeFile(path));
   auto store = absl::WrapUnique(new SqliteStore(path, busy_timeout, std::move(lock)));
-  MutexLock write_lock(&store->write_mu_);
+  FifoMutexLock write_lock(&store->write_mu_);
   RETURN_IF_ERROR(store->EnsureWriter());
   ASSIGN_OR_RETURN(Connection reader, store->TakeReader());
   store->GiveBackReader(std::move(reader));
@@ -99,7 +99,7 @@ void SqliteStore::GiveBackReader(Connection reader) {
 
 template <typename Work>
 auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
-  MutexLock lock(&write_mu_);
+  FifoMutexLock lock(&write_mu_);
   RETURN_IF_ERROR(EnsureWriter());
   const auto run = [&](Writer& writer) -> decltype(work(writer)) {
     RETURN_IF_ERROR(writer.db.CheckInPlace());
