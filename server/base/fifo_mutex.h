@@ -8,8 +8,9 @@
 
 namespace calserve {
 
-// A mutex that is had in the order in which it was asked for: whoever gives it back and wants it again at once
-// comes after those that wait already, which a Mutex does not promise. For what is held for milliseconds.
+// A mutex that is had in the order in which it was asked for: whoever gives it back and wants it again at
+// once comes after those that wait already, which a Mutex does not promise. For what is held for
+// milliseconds.
 class ABSL_LOCKABLE FifoMutex final {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() {

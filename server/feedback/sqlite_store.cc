@@ -214,8 +214,8 @@ absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std:
   return ReadWith([&](Connection& db) { return SelectCheckpoint(db, name); });
 }
 
-absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name,
-                                                            const std::string& part, int64_t position) {
+absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                            int64_t position) {
   return ReadWith([&](Connection& db) { return SelectCheckpointPart(db, name, part, position); });
 }
 
