@@ -18,7 +18,7 @@ using sqlite::Statement;
 // What is written in one transaction, and of that a row: some milliseconds, for which feedback waits.
 constexpr size_t kPieceBytes = 1 << 20;
 constexpr size_t kDeleteAtOnce = 4;
-constexpr int64_t kTransactionsBetweenPauses = 8;
+constexpr int64_t kTransactionsBetweenPauses = 4;
 
 using PartKey = std::pair<std::string, int64_t>;  // name and position
 

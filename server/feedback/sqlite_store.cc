@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<SqliteStore>> SqliteStore::Open(const std::string
                    FileLock::Acquire(path + ".lock", absl::StrCat("the feedback store ", path)));
   RETURN_IF_ERROR(MakeFile(path));
   auto store = absl::WrapUnique(new SqliteStore(path, busy_timeout, std::move(lock)));
-  MutexLock write_lock(&store->write_mu_);
+  FifoMutexLock write_lock(&store->write_mu_);
   RETURN_IF_ERROR(store->EnsureWriter());
   ASSIGN_OR_RETURN(Connection reader, store->TakeReader());
   store->GiveBackReader(std::move(reader));
@@ -99,7 +99,7 @@ void SqliteStore::GiveBackReader(Connection reader) {
 
 template <typename Work>
 auto SqliteStore::Write(Work work) -> decltype(work(std::declval<Writer&>())) {
-  MutexLock lock(&write_mu_);
+  FifoMutexLock lock(&write_mu_);
   RETURN_IF_ERROR(EnsureWriter());
   const auto run = [&](Writer& writer) -> decltype(work(writer)) {
     RETURN_IF_ERROR(writer.db.CheckInPlace());
@@ -214,8 +214,8 @@ absl::StatusOr<std::optional<Checkpoint>> SqliteStore::LoadCheckpoint(const std:
   return ReadWith([&](Connection& db) { return SelectCheckpoint(db, name); });
 }
 
-absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name,
-                                                            const std::string& part, int64_t position) {
+absl::StatusOr<std::string> SqliteStore::LoadCheckpointPart(const std::string& name, const std::string& part,
+                                                            int64_t position) {
   return ReadWith([&](Connection& db) { return SelectCheckpointPart(db, name, part, position); });
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "server/base/fifo_mutex.h"
 #include "server/base/mutex.h"
 #include "server/feedback/posix_file.h"
 #include "server/feedback/sqlite.h"
@@ -80,7 +81,7 @@ class SqliteStore final : public Store {
   const FileLock lock_;
   std::string deployment_id_;  // Constant after Open.
 
-  Mutex write_mu_;
+  FifoMutex write_mu_;  // Feedback waits for one transaction of a checkpoint, not for all.
   std::unique_ptr<Writer> writer_ ABSL_GUARDED_BY(write_mu_);  // null after a failure
   Mutex read_mu_;
   std::vector<sqlite::Connection> idle_readers_ ABSL_GUARDED_BY(read_mu_);

@@ -36,7 +36,7 @@ bool Hold(const std::vector<AttributeRule>& rules, const Attributes& attributes)
 
 // Which rows of the log to read.
 struct LogSelection {
-  int64_t after_position = 0;                                       // position > after_position
+  int64_t after_position = 0;                                     // position > after_position
   int64_t before_position = std::numeric_limits<int64_t>::max();  // position < before_position
   std::optional<std::string> model;
   std::optional<int64_t> model_version;

@@ -77,9 +77,7 @@ class Monitor final : public CalibrationMonitor {
   bool checkpoint_pending() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     return folded_->position() != checkpointed_;
   }
-  bool catching_up() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    return folded_->position() < end_at_start_;
-  }
+  bool catching_up() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return folded_->position() < end_at_start_; }
 
   const MonitoringOptions options_;
   Store& store_;
@@ -142,8 +140,8 @@ absl::Status Monitor::Start(std::unique_ptr<WindowFold> fold) {
     end_at_start_ = log_end;
     restored_ = restored.status();
     checkpointed_ = restored.value_or(0);
-    folded_ = std::make_unique<FoldedLog>(std::move(fold), checkpointed_, acknowledgements,
-                                          options_.max_keys, counted_since_);
+    folded_ = std::make_unique<FoldedLog>(std::move(fold), checkpointed_, acknowledgements, options_.max_keys,
+                                          counted_since_);
   }
   FindThresholds(held);
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;

@@ -73,8 +73,8 @@ WindowReport FoldedLog::Report(const MonitorKey& key, int index, const std::stri
                                int64_t now_micros) {
   now_micros = std::max(now_micros, fold_->last_time_micros());
   ShadowFold::Entry* const shadow = shadows_.Find(key);
-  WindowMetrics metrics = shadow != nullptr ? shadow->windows->Report(index, now_micros)
-                                            : fold_->Report(key, index, now_micros);
+  WindowMetrics metrics =
+      shadow != nullptr ? shadow->windows->Report(index, now_micros) : fold_->Report(key, index, now_micros);
   WindowReport report;
   report.key = key;
   report.window = name;

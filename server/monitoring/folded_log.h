@@ -41,8 +41,8 @@ class FoldedLog final {
  public:
   // What `fold` has is folded up to `position`. `acknowledgements`, in the order of position: those that are
   // not in the fold yet. Arrivals count from `counted_since` on.
-  FoldedLog(std::unique_ptr<WindowFold> fold, int64_t position, absl::Span<const Acknowledgement> acknowledgements,
-            int max_keys, absl::Time counted_since);
+  FoldedLog(std::unique_ptr<WindowFold> fold, int64_t position,
+            absl::Span<const Acknowledgement> acknowledgements, int max_keys, absl::Time counted_since);
 
   // In the order of position, all after position().
   void Fold(absl::Span<const ScoredRow> rows);
@@ -78,7 +78,7 @@ class FoldedLog final {
   std::deque<Acknowledgement> to_replay_;  // by position
   int64_t position_ = 0;
   int64_t skipped_ = 0;
-  std::map<MonitorKey, LabelArrivals> arrivals_;                   // of keys that are held
+  std::map<MonitorKey, LabelArrivals> arrivals_;                // of keys that are held
   std::map<MonitorKey, std::vector<SetThreshold>> thresholds_;  // of keys that are held
   ShadowFold shadows_;
 };

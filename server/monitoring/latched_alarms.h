@@ -14,10 +14,10 @@
 
 namespace calserve {
 
-// The alarms of keys that made room while theirs was raised: an alarm stays until somebody has seen it, whether
-// or not there is room for the windows. An acknowledged one stays, too, so that what of its alpha is spent
-// stays spent when the key comes back. Of more than kMaxAlarms the one whose last label lies furthest back in
-// the log is forgotten. Not thread-safe.
+// The alarms of keys that made room while theirs was raised: an alarm stays until somebody has seen it,
+// whether or not there is room for the windows. An acknowledged one stays, too, so that what of its alpha is
+// spent stays spent when the key comes back. Of more than kMaxAlarms the one whose last label lies furthest
+// back in the log is forgotten. Not thread-safe.
 class LatchedAlarms final {
  public:
   static constexpr size_t kMaxAlarms = 512;  // of about 1.3 KB

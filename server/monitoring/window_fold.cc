@@ -252,8 +252,8 @@ absl::StatusOr<WindowFold::Keys> WindowFold::ReadKeys(FoldReader& reader) const 
   return keys;
 }
 
-absl::Status WindowFold::Restore(
-    absl::string_view head, absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of) {
+absl::Status WindowFold::Restore(absl::string_view head,
+                                 absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of) {
   FoldReader reader(head);
   ASSIGN_OR_RETURN(const absl::string_view fingerprint, reader.Text());
   if (fingerprint != config_.Fingerprint()) {

@@ -47,9 +47,9 @@ struct WindowFoldConfig {
 // into. A pure function of the rows folded, in the order of their positions, and of the acknowledgements
 // between them: neither time nor reports decide which keys are held. At most max_keys are; the one whose last
 // label lies furthest back in the log makes room, and its slices with it. What of their alarms is raised then
-// stays (LatchedAlarms), and goes on with the key's next label. Within a key, a report evicts for good what is
-// older than a last-T window at its time. A label costs O(windows), and once more for each of its attributes
-// that is sliced by. Not thread-safe.
+// stays (LatchedAlarms), and goes on with the key's next label. Within a key, a report evicts for good what
+// is older than a last-T window at its time. A label costs O(windows), and once more for each of its
+// attributes that is sliced by. Not thread-safe.
 class WindowFold final {
  public:
   static absl::StatusOr<std::unique_ptr<WindowFold>> Create(WindowFoldConfig config);
@@ -80,10 +80,10 @@ class WindowFold final {
   // Of the model, also of calibrators that are not held any more.
   SliceTable Slices(const std::string& model) const;
 
-  // The state, in parts: a head, which has the alarms, the latched ones too, and the numbers of slices, and the windows of each key
-  // and slice held. While a key's label_position stays, so do its windows, but for what reports evict: what
-  // was stored of them before serves as well. Alarms, about 1.3 KB each, are written every time, since an
-  // acknowledgement changes them without a label.
+  // The state, in parts: a head, which has the alarms, the latched ones too, and the numbers of slices, and
+  // the windows of each key and slice held. While a key's label_position stays, so do its windows, but for
+  // what reports evict: what was stored of them before serves as well. Alarms, about 1.3 KB each, are written
+  // every time, since an acknowledgement changes them without a label.
   struct HeldKey {
     MonitorKey key;
     int64_t label_position = 0;

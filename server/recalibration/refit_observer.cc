@@ -46,8 +46,8 @@ absl::StatusOr<RefitLook> RefitObserver::Look(const CalibrationTarget& target, c
 }
 
 absl::StatusOr<std::optional<RefitAttempt>> RefitObserver::LastAttempt(
-    const CalibrationTarget& target, int64_t incumbent,
-    const std::optional<CalibratorActivation>& activation, absl::FunctionRef<bool()> under_way) const {
+    const CalibrationTarget& target, int64_t incumbent, const std::optional<CalibratorActivation>& activation,
+    absl::FunctionRef<bool()> under_way) const {
   const auto newest = [&]() -> absl::StatusOr<std::optional<RefitAttempt>> {
     ASSIGN_OR_RETURN(const std::vector<RefitAttempt> attempts,
                      store_.ListRefitAttempts(target.model, target.model_version, incumbent, 1));

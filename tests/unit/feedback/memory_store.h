@@ -246,8 +246,8 @@ class MemoryStore final : public Store {
       return std::find(sources.begin(), sources.end(), row.source) != sources.end();
     };
     const TicketContent& p = row.prediction;
-    return row.position > s.after_position && row.position < s.before_position && (!s.model || *s.model == p.model) &&
-           (!s.model_version || *s.model_version == p.model_version) &&
+    return row.position > s.after_position && row.position < s.before_position &&
+           (!s.model || *s.model == p.model) && (!s.model_version || *s.model_version == p.model_version) &&
            (!s.calibrator_version || *s.calibrator_version == p.calibrator_version) && row.time >= s.start &&
            row.time < s.end && (s.sources.empty() || contains(s.sources)) && !contains(s.excluded_sources) &&
            Hold(s.attributes, p.attributes);

@@ -24,8 +24,8 @@ TEST_F(SqliteSchemaTest, ANewerSchemaIsRefused) {
   ASSERT_TRUE(Open().ok());
   store_.reset();
   Outsider(file()).Execute("PRAGMA user_version = 99");
-  EXPECT_THAT(Open(),
-              StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("schema version 99, this server knows up to 7")));
+  EXPECT_THAT(Open(), StatusIs(absl::StatusCode::kFailedPrecondition,
+                               HasSubstr("schema version 99, this server knows up to 7")));
 }
 
 TEST_F(SqliteSchemaTest, TheThirdSchemaIsBroughtUpToDateWithItsCalibrators) {

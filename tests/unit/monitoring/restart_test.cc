@@ -22,8 +22,8 @@ std::vector<std::string> StateOf(CalibrationMonitor& monitor, Store& store) {
   std::vector<std::string> state = {(*store.LoadCheckpoint("monitoring"))->state};
   for (const MonitorKey& key : Keys()) {
     const std::string name = absl::StrCat(key.model_version, "/", key.calibrator_version, "/", key.model);
-    state.push_back(store.LoadCheckpointPart("monitoring", name, monitor.Revision(key).label_position)
-                        .value_or("none"));
+    state.push_back(
+        store.LoadCheckpointPart("monitoring", name, monitor.Revision(key).label_position).value_or("none"));
   }
   EXPECT_EQ(std::count(state.begin(), state.end(), "none"), 1) << "of four keys, three are held";
   return state;

@@ -18,10 +18,9 @@ class ShadowReaderTest : public ::testing::Test {
   }
   absl::StatusOr<ShadowFold::Entry> Read(int64_t after_position, int64_t position, bool go_on = true) {
     LabelScorer scorer(LookUpTemperature);
-    return ReadShadow(store_, scorer,
-                      {kShadow, after_position, std::make_shared<const Calibrator>(TemperatureOf(3))},
-                      *RollingWindows::Create({*WindowSpec::Parse("last_10000")}), position,
-                      [=] { return go_on; });
+    return ReadShadow(
+        store_, scorer, {kShadow, after_position, std::make_shared<const Calibrator>(TemperatureOf(3))},
+        *RollingWindows::Create({*WindowSpec::Parse("last_10000")}), position, [=] { return go_on; });
   }
 
   MemoryStore store_;
