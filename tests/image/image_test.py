@@ -270,7 +270,7 @@ class Secured(ImageTest):
         for credentials in ((), self.credentials("demo")[:2], self.credentials("app")):
             self.assertNotEqual(run(*demo, *credentials, check=False).returncode, 0, credentials)
         self.assertIn("NLL 0.", run(*demo, *self.credentials("demo")).stdout)
-        self.assertEqual(OPTIONS.engine("diff", name).stdout, "")
+        self.assertEqual(OPTIONS.engine("diff", name).stdout, "A /secrets\n")  # where they are mounted
         self.assertNotIn("insecure", OPTIONS.engine.log(name))
         # In plain text nobody answers.
         self.assertEqual(self.calserve(name, "health", "--timeout", "2s", check=False).returncode, UNREACHABLE)
