@@ -1,6 +1,5 @@
 #include "server/access/access_control.h"
 
-
 #include <functional>
 #include <map>
 #include <optional>

@@ -168,9 +168,9 @@ absl::Time Controller::LookAtAll() {
     if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) continue;
     const absl::StatusOr<Look> look = LookAt(target);
     if (!look.ok()) {
-      LogWarning("refit", {{"model", target.model},
-                           {"version", target.model_version},
-                           {"error", look.status().message()}});
+      LogWarning(
+          "refit",
+          {{"model", target.model}, {"version", target.model_version}, {"error", look.status().message()}});
       due = std::min(due, clock_.Now() + absl::Minutes(1));
       continue;
     }

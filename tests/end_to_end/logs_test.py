@@ -270,7 +270,8 @@ class LinesTest(LogTest):
                                                 ("tracestate", sneaky)])
         _, second = self.call("/inference.GRPCInferenceService/RepositoryModelLoad", load)
         # HTTP lets more bytes through than gRPC.
-        third, _ = self.get("/%0aforged%1b%c2%85%e2%80%a8%ff", (("X-Request-Id", "a\x85\x9b\xff"), ("traceparent", "\x85")))
+        third, _ = self.get("/%0aforged%1b%c2%85%e2%80%a8%ff",
+                            (("X-Request-Id", "a\x85\x9b\xff"), ("traceparent", "\x85")))
         self.assertEqual(self.wait_for_line(since, request_id=first)["model"], ATTACK)
         self.assertEqual(self.wait_for_line(since, request_id=second, message="audit")["model"], ATTACK)
         self.wait_for_line(since, request_id=third, status=404)
