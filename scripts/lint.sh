@@ -5,7 +5,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BUF=github.com/bufbuild/buf/cmd/buf@v1.75.0
 # Rooms whose files include neither torch's nor gRPC's headers: seconds a file instead of half a minute.
-readonly TIDY_ROOMS=(calibration server/base server/batching server/config server/feedback server/monitoring
+readonly TIDY_ROOMS=(calibration server/base server/batching server/config server/feedback server/logging server/monitoring
   server/prediction server/recalibration)
 
 check_shell() {

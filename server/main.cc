@@ -68,16 +68,14 @@ int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, Grp
                      LiveView& view) {
   while (true) {
     if (const int signal = signals.Wait(); signal != 0) {
-      LogInfo("stopping",
-          {{"signal", strsignal(signal)},
-           {"lame_duck", absl::FormatDuration(config.grpc.lame_duck)},
-           {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
+      LogInfo("stopping", {{"signal", strsignal(signal)},
+                           {"lame_duck", absl::FormatDuration(config.grpc.lame_duck)},
+                           {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
       return kExitOk;
     }
     view.SetNotReady("device lost");  // First: whoever hears it from gRPC finds /readyz to say the same.
     server.SetNotReady();
-    LogCritical("device lost: not ready any more",
-        {{"device_error_policy", config.device_error_policy}});
+    LogCritical("device lost: not ready any more", {{"device_error_policy", config.device_error_policy}});
     if (config.device_error_policy == "exit") return kExitDevice;
   }
 }
@@ -102,11 +100,10 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   absl::StatusOr<std::unique_ptr<CalibratorRegistry>> registry = CalibratorRegistry::Create(
       config.recalibration, **store, clock, [&table](const CalibratorVersion& active) {
         if (!table.SetCalibrator(active.model, active.model_version, ToServed(active))) return;
-        LogInfo("calibrator active",
-            {{"model", active.model},
-             {"version", active.model_version},
-             {"calibrator", active.version},
-             {"method", MethodName(active.spec.method)}});
+        LogInfo("calibrator active", {{"model", active.model},
+                                      {"version", active.model_version},
+                                      {"calibrator", active.version},
+                                      {"method", MethodName(active.spec.method)}});
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
   SetIntraOpThreads(IntraOpThreadsOf(config));
@@ -195,8 +192,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   ingestor->reset();  // Commits what is queued.
   refits.reset();     // Cancels an attempt under way.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
-    LogWarning("fold state not saved, the next start reads more of the log",
-        {{"error", status.message()}});
+    LogWarning("fold state not saved, the next start reads more of the log", {{"error", status.message()}});
   }
   LogInfo("stopped");
   return exit_code;

@@ -25,10 +25,10 @@ void SayWhatIsOpen(const ServerConfig& config) {
                             " is plain text and can be reached from other machines"));
   }
   if (grpc_beyond && !config.access.configured()) {
-    LogWarning(absl::StrCat(
-        "everybody who reaches ", config.grpc.listen,
-        config.tls.client_ca_file.empty() ? "" : " with a certificate of tls.client_ca_file",
-        " may do everything: neither tokens nor certificate names are set"));
+    LogWarning(
+        absl::StrCat("everybody who reaches ", config.grpc.listen,
+                     config.tls.client_ca_file.empty() ? "" : " with a certificate of tls.client_ca_file",
+                     " may do everything: neither tokens nor certificate names are set"));
   }
 }
 

@@ -1,6 +1,5 @@
 #include "server/served_repository.h"
 
-
 #include <map>
 #include <set>
 #include <string>

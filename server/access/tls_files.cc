@@ -114,8 +114,7 @@ void TlsFiles::Reload() {
   if (read.ok()) seen_ = *read;
   if (!status.ok()) {
     if (said_ != status.message()) {
-      LogError("certificates not read again, those from before are in force",
-               {{"error", status.message()}});
+      LogError("certificates not read again, those from before are in force", {{"error", status.message()}});
     }
     said_ = std::string(status.message());
     return;

@@ -30,10 +30,12 @@ constexpr Option kOptions[] = {
      "how long labels are stored; at least tickets.feedback_ttl + 1d, so that a label sent again meets its "
      "first use"},
     {"log_level", OptionKind::kChoice, "debug info warn error", "",
-     [](ServerConfig& c) -> Field { return &c.log_level; }, "the least severe that is logged; calserve log-level changes it while the server runs"},
+     [](ServerConfig& c) -> Field { return &c.log_level; },
+     "the least severe that is logged; calserve log-level changes it while the server runs"},
     {"log_format", OptionKind::kChoice, "auto text json", "",
      [](ServerConfig& c) -> Field { return &c.log_format; },
-     "of the log's lines on standard error: text, or a JSON object each; auto: text on a terminal, else JSON"},
+     "of the log's lines on standard error: text, or a JSON object each; auto: text on a terminal, else "
+     "JSON"},
     {"intra_op_threads", OptionKind::kCount, "0 1024", "threads",
      [](ServerConfig& c) -> Field { return &c.intra_op_threads; },
      "LibTorch's in one forward pass; 0: cores / instances, cores from the cgroup limit"},

@@ -14,8 +14,8 @@ class HttpLog final {
  public:
   // Takes over the ids of the request's headers, or makes them; says X-Request-Id in the answer.
   static RequestContext Begin(const httplib::Request& request, httplib::Response& response);
-  // After the request was answered, within its RequestScope: a line at level debug, or error for 500. Never the
-  // query, which is the caller's, nor a header.
+  // After the request was answered, within its RequestScope: a line at level debug, or error for 500. Never
+  // the query, which is the caller's, nor a header.
   void Answered(const httplib::Request& request, const httplib::Response& response, absl::Duration took);
 
  private:

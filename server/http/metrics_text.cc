@@ -106,10 +106,11 @@ class Collector final : public prometheus::Collectable {
   }
 
   void AddRequests(Families& families) const {
-    MetricFamily& requests = AddCounter(families, "calserve_requests_total",
-                                        "Calls, and messages of streams that ask for predictions, by the status "
-                                        "code that they ended with; model and version are empty where a "
-                                        "request is not about one model version that is served");
+    MetricFamily& requests =
+        AddCounter(families, "calserve_requests_total",
+                   "Calls, and messages of streams that ask for predictions, by the status "
+                   "code that they ended with; model and version are empty where a "
+                   "request is not about one model version that is served");
     const auto put = [&requests](const Labels& labels, const std::vector<RequestCount>& counts) {
       for (const RequestCount& of : counts) {
         Put(requests,

@@ -1,11 +1,12 @@
 #include "server/http/tls_context.h"
-#include "server/logging/log.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 
 #include <string>
+
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {

@@ -20,8 +20,8 @@ class logger;
 
 namespace calserve {
 
-// A named value of a line. Names are ours, snake_case; values may be anybody's, but no tensor, image, label or
-// attribute value.
+// A named value of a line. Names are ours, snake_case; values may be anybody's, but no tensor, image, label
+// or attribute value.
 struct LogField {
   using Value = std::variant<absl::string_view, int64_t, double>;
 

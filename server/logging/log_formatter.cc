@@ -38,7 +38,8 @@ absl::string_view LevelName(spdlog::level::level_enum level) {
 // Needs no quotes in a line of text.
 bool IsPlain(absl::string_view value) {
   return !value.empty() && std::all_of(value.begin(), value.end(), [](char c) {
-    return absl::ascii_isalnum(static_cast<unsigned char>(c)) || absl::StrContains("._:/@+-,[]()%*;#&~|<>", c);
+    return absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
+           absl::StrContains("._:/@+-,[]()%*;#&~|<>", c);
   });
 }
 
@@ -110,10 +111,9 @@ std::string FormatLine(bool json, absl::Time time, spdlog::level::level_enum lev
 
 void LogFormatter::format(const spdlog::details::log_msg& line, spdlog::memory_buf_t& out) {
   const absl::string_view name(line.logger_name.data(), line.logger_name.size());
-  const std::string formatted =
-      FormatLine(json_, absl::FromChrono(line.time), line.level, name,
-                 absl::string_view(line.payload.data(), line.payload.size()), RequestScope::Current(),
-                 FieldsOfThread());
+  const std::string formatted = FormatLine(json_, absl::FromChrono(line.time), line.level, name,
+                                           absl::string_view(line.payload.data(), line.payload.size()),
+                                           RequestScope::Current(), FieldsOfThread());
   out.append(formatted.data(), formatted.data() + formatted.size());
 }
 

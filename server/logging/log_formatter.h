@@ -15,7 +15,7 @@ namespace calserve {
 
 // One line of the log, with its end. `logger`: empty for the server's own.
 //   text  2026-11-29T03:49:30.123456Z info serving address=127.0.0.1:8500
-//   json  {"time":"2026-11-29T03:49:30.123456Z","level":"info","message":"serving","address":"127.0.0.1:8500"}
+//   json {"time":"2026-11-29T03:49:30.123456Z","level":"info","message":"serving","address":"127.0.0.1:8500"}
 // `request` may be null.
 std::string FormatLine(bool json, absl::Time time, spdlog::level::level_enum level, absl::string_view logger,
                        absl::string_view message, const RequestContext* request,

@@ -16,11 +16,12 @@ struct TraceParent {
   bool sampled = false;
 };
 
-// nullopt for what the recommendation has ignored: another length, an upper-case digit, version ff, an id that
-// is all zeros. Of a version above 00 what follows the flags is not looked at.
+// nullopt for what the recommendation has ignored: another length, an upper-case digit, version ff, an id
+// that is all zeros. Of a version above 00 what follows the flags is not looked at.
 std::optional<TraceParent> ParseTraceParent(absl::string_view header);
 
-// Whether a `tracestate` header may be passed on: at most 32 members KEY=VALUE, no key twice, at most 512 bytes.
+// Whether a `tracestate` header may be passed on: at most 32 members KEY=VALUE, no key twice, at most 512
+// bytes.
 bool IsTraceState(absl::string_view header);
 
 }  // namespace calserve

@@ -166,9 +166,9 @@ absl::Time Controller::LookAtAll() {
     CountersShown(target);
     const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {
-      LogWarning("refit", {{"model", target.model},
-                           {"version", target.model_version},
-                           {"error", look.status().message()}});
+      LogWarning(
+          "refit",
+          {{"model", target.model}, {"version", target.model_version}, {"error", look.status().message()}});
       due = std::min(due, clock_.Now() + absl::Minutes(1));
       continue;
     }

@@ -32,8 +32,8 @@ class Admission final {
   // For a RequestScope where work is done for the call.
   const RequestContext& ids() const { return call_.ids; }
 
-  // What the call is about, for the log and the counters: the name in the request, which outlives the call, or
-  // the version that is served.
+  // What the call is about, for the log and the counters: the name in the request, which outlives the call,
+  // or the version that is served.
   void About(absl::string_view asked_model) { call_.asked_model = asked_model; }
   void About(std::shared_ptr<const ServedModel> model) { call_.model = std::move(model); }
 

@@ -176,15 +176,13 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
   auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
   caller.About(request->model());
   WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
-  return RunLong(std::move(caller), pool,
-                 [=, this](Admission& admission, const GoOn& go_on) {
-                   return Report(*request, admission, go_on, *response);
-                 });
+  return RunLong(std::move(caller), pool, [=, this](Admission& admission, const GoOn& go_on) {
+    return Report(*request, admission, go_on, *response);
+  });
 }
 
-absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request,
-                                        Admission& admission, const GoOn& go_on,
-                                        v1::GetCalibrationReportResponse& response) {
+absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, Admission& admission,
+                                        const GoOn& go_on, v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
   admission.About(snapshot.model);
   if (request.detailed() && !request.has_stored()) {

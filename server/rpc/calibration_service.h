@@ -75,8 +75,8 @@ class CalibrationService final : public v1::CalibrationService::CallbackService 
   using GoOn = std::function<bool()>;
   grpc::ServerUnaryReactor* RunLong(Admission admission, WorkerPool& pool,
                                     absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work);
-  absl::Status Report(const v1::GetCalibrationReportRequest& request, Admission& admission,
-                      const GoOn& go_on, v1::GetCalibrationReportResponse& response);
+  absl::Status Report(const v1::GetCalibrationReportRequest& request, Admission& admission, const GoOn& go_on,
+                      v1::GetCalibrationReportResponse& response);
   absl::StatusOr<WindowReport> StoredReport(const v1::GetCalibrationReportRequest& request,
                                             const ServedModel& model, const MonitorKey& key,
                                             const GoOn& go_on);

@@ -218,8 +218,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 }  // namespace
 
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, Admission admission,
-    const grpc::CallbackServerContext& context) {
+    const CalibrationBackends& backends, Admission admission, const grpc::CallbackServerContext& context) {
   return new FitStream(backends, std::move(admission), context);
 }
 

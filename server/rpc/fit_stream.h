@@ -10,8 +10,7 @@ namespace calserve {
 // whenever the client has taken the one before, and the result. When a drain begins, a fit that runs goes on;
 // a stream that has not come to that ends.
 grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, Admission admission,
-    const grpc::CallbackServerContext& context);
+    const CalibrationBackends& backends, Admission admission, const grpc::CallbackServerContext& context);
 
 }  // namespace calserve
 

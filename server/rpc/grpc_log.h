@@ -3,8 +3,8 @@
 
 namespace calserve {
 
-// From here on what gRPC itself has to say is logged as the server's lines are, a few a second: it would write
-// to standard error, a line for every handshake that fails. GRPC_VERBOSITY says from which severity on.
+// From here on what gRPC itself has to say is logged as the server's lines are, a few a second: it would
+// write to standard error, a line for every handshake that fails. GRPC_VERBOSITY says from which severity on.
 void RouteGrpcLog();
 
 }  // namespace calserve

@@ -32,10 +32,9 @@ constexpr absl::Duration kRefusing = absl::Milliseconds(100);
 // which never ends by itself, makes a drain as long.
 constexpr int kLastAnswers = 1000;  // ms
 
-constexpr const char* kServices[] = {"calserve.v1.PredictionService", "calserve.v1.FeedbackService",
+constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
-                                     "calserve.v1.ServerService",
-                                     "inference.GRPCInferenceService"};
+                                     "calserve.v1.ServerService",      "inference.GRPCInferenceService"};
 
 // The library adds its plugin to every server of a process that links it.
 class WithoutReflection final : public grpc::ServerBuilderOption {

@@ -23,8 +23,8 @@ bool WantsStatus(const grpc::CallbackServerContext& context) {
 
 class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferResponse> {
  public:
-  InferStream(Inference& inference, CallTracker& calls, Admission admission,
-              absl::Time deadline, bool ends_with_error)
+  InferStream(Inference& inference, CallTracker& calls, Admission admission, absl::Time deadline,
+              bool ends_with_error)
       : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow),
         inference_(inference),
         deadline_(deadline),

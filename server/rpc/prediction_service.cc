@@ -57,8 +57,7 @@ void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
 
 class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::StreamPredictResponse> {
  public:
-  PredictStream(Admission admission, Predictor& predictor, CallTracker& calls,
-                absl::Time deadline)
+  PredictStream(Admission admission, Predictor& predictor, CallTracker& calls, absl::Time deadline)
       : StreamPipe(calls, std::move(admission), Order::kAsFinished, kStreamWindow),
         predictor_(predictor),
         deadline_(deadline) {

@@ -22,8 +22,8 @@ v1::LogLevel LevelToProto(const std::string& level) {
 
 absl::StatusOr<std::string> LevelFromProto(v1::LogLevel level) {
   if (level == v1::LOG_LEVEL_UNSPECIFIED || !v1::LogLevel_IsValid(level)) {
-    return WithField(absl::InvalidArgumentError(absl::StrCat(
-                         "level must be DEBUG, INFO, WARN or ERROR; was ", static_cast<int>(level))),
+    return WithField(absl::InvalidArgumentError(absl::StrCat("level must be DEBUG, INFO, WARN or ERROR; was ",
+                                                             static_cast<int>(level))),
                      "level");
   }
   absl::string_view name = v1::LogLevel_Name(level);

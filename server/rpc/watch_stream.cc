@@ -146,7 +146,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
   const CalibrationBackends backends_;
   const v1::WatchCalibrationRequest& request_;  // gRPC's; lives until OnDone.
-  Admission admission_;  // Once it is open, under mu_.
+  Admission admission_;                         // Once it is open, under mu_.
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
@@ -163,8 +163,8 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 }  // namespace
 
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, Admission admission,
-    const v1::WatchCalibrationRequest& request, WorkerPool& store_thread) {
+    const CalibrationBackends& backends, Admission admission, const v1::WatchCalibrationRequest& request,
+    WorkerPool& store_thread) {
   return new WatchStream(backends, std::move(admission), request, store_thread);
 }
 

@@ -9,8 +9,8 @@ namespace calserve {
 // changes meanwhile is read afresh afterwards: a slow client costs one message. What must wait for the store
 // runs on `store_thread`.
 grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, Admission admission,
-    const v1::WatchCalibrationRequest& request, WorkerPool& store_thread);
+    const CalibrationBackends& backends, Admission admission, const v1::WatchCalibrationRequest& request,
+    WorkerPool& store_thread);
 
 }  // namespace calserve
 

@@ -294,8 +294,8 @@ class TokenTest(AccessTest):
         done = [line for line in activations if line.endswith("outcome=OK")]
         self.assertEqual(len(done), 1)
         self.assertRegex(done[0], r"^\S+ audit who=token:admin peer=\S+ "
-                         r"action=calserve.v1.CalibrationService/ActivateCalibrator request_id=[0-9a-f]{32} model=fashion_mnist "
-                         rf"model_version=1 before=0 after={version} outcome=OK$")
+                         r"action=calserve.v1.CalibrationService/ActivateCalibrator request_id=[0-9a-f]{32} "
+                         rf"model=fashion_mnist model_version=1 before=0 after={version} outcome=OK$")
         for token in self.tokens.values():
             self.assertNotIn(token, "\n".join(lines) + self.server_log())
 

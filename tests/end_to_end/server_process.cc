@@ -31,8 +31,8 @@ namespace {
   _exit(127);
 }
 
-// The test's environment without CALSERVE_*, which would configure the server; its log is text, whose lines are
-// easier to wait for.
+// The test's environment without CALSERVE_*, which would configure the server; its log is text, whose lines
+// are easier to wait for.
 std::vector<char*> EnvironmentWithoutOurs() {
   static char text_log[] = "CALSERVE_LOG_FORMAT=text";
   std::vector<char*> environment = {text_log};

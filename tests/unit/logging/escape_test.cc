@@ -41,12 +41,12 @@ TEST(EscapeTest, EscapesUnicodesLineEndsAndDirections) {
 
 TEST(EscapeTest, ReplacesBytesThatAreNotUtf8) {
   EXPECT_EQ(Escaped("\xff"), "\\ufffd");
-  EXPECT_EQ(Escaped("\xC0\x8A"), "\\ufffd\\ufffd");               // an overlong line feed
-  EXPECT_EQ(Escaped("\xE0\x80\x8A"), "\\ufffd\\ufffd\\ufffd");    // another
-  EXPECT_EQ(Escaped("\xED\xA0\x80"), "\\ufffd\\ufffd\\ufffd");    // a surrogate
+  EXPECT_EQ(Escaped("\xC0\x8A"), "\\ufffd\\ufffd");                // an overlong line feed
+  EXPECT_EQ(Escaped("\xE0\x80\x8A"), "\\ufffd\\ufffd\\ufffd");     // another
+  EXPECT_EQ(Escaped("\xED\xA0\x80"), "\\ufffd\\ufffd\\ufffd");     // a surrogate
   EXPECT_EQ(Escaped("\xF4\x90\x80\x80").substr(0, 6), "\\ufffd");  // beyond U+10FFFF
-  EXPECT_EQ(Escaped("a\xE2\x82"), "a\\ufffd\\ufffd");             // cut off
-  EXPECT_EQ(Escaped("\x85"), "\\ufffd");                          // C1 without its lead byte
+  EXPECT_EQ(Escaped("a\xE2\x82"), "a\\ufffd\\ufffd");              // cut off
+  EXPECT_EQ(Escaped("\x85"), "\\ufffd");                           // C1 without its lead byte
 }
 
 TEST(EscapeTest, QuotesAndBackslashesCannotEndTheQuotes) {

@@ -75,7 +75,8 @@ TEST_P(LogTest, AFieldOfAnybodysBytesStaysAField) {
   Log(spdlog::level::info, "request", {{"model", kAttack}});
   ExpectOneHarmlessLine();
   if (json()) {
-    EXPECT_THAT(nlohmann::json::parse(out())["model"].get<std::string>(), HasSubstr("\"level\":\"error\"}\n{"));
+    EXPECT_THAT(nlohmann::json::parse(out())["model"].get<std::string>(),
+                HasSubstr("\"level\":\"error\"}\n{"));
   }
 }
 

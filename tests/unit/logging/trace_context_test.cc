@@ -46,21 +46,20 @@ TEST(TraceParentTest, RefusesWhatTheRecommendationHasIgnored) {
   EXPECT_FALSE(ParseTraceParent(std::string(kSampled) + "x").has_value());
   EXPECT_FALSE(ParseTraceParent(std::string(kSampled) + " ").has_value());
   EXPECT_FALSE(ParseTraceParent(std::string(kSampled).substr(0, 54)).has_value());
-  for (const char* header : {
-           "00-00000000000000000000000000000000-00f067aa0ba902b7-01",  // no trace
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",  // no span
-           "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",  // upper case
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0A",
-           "0.-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e473.-00f067aa0ba902b7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b.-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-.1",
-           "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7_01",
-           " 0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-           "00-4bf92f3577b34da6a3ce929d0e0e47361-0f067aa0ba902b7-01"}) {
+  for (const char* header : {"00-00000000000000000000000000000000-00f067aa0ba902b7-01",  // no trace
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",  // no span
+                             "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",  // upper case
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-00F067AA0BA902B7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-0A",
+                             "0.-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e473.-00f067aa0ba902b7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b.-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-.1",
+                             "00_4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736_00f067aa0ba902b7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7_01",
+                             " 0-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+                             "00-4bf92f3577b34da6a3ce929d0e0e47361-0f067aa0ba902b7-01"}) {
     EXPECT_FALSE(ParseTraceParent(header).has_value()) << header;
   }
 }
@@ -75,9 +74,9 @@ TEST(TraceStateTest, TakesTheRecommendationsExamples) {
 }
 
 TEST(TraceStateTest, RefusesWhatIsMalformedTwiceThereOrTooLong) {
-  for (const char* header : {"", ",", "foo", "foo =1", "FOO=1", "foo=", "foo=1,foo=2", "=1", "1foo=1", "foo.bar=1",
-                             "foo@=1", "@foo=1", "foo@@bar=1", "foo@1bar=1", "foo=bar=baz", "foo=b\x01r",
-                             "foo=\xC3\xA9"}) {
+  for (const char* header :
+       {"", ",", "foo", "foo =1", "FOO=1", "foo=", "foo=1,foo=2", "=1", "1foo=1", "foo.bar=1", "foo@=1",
+        "@foo=1", "foo@@bar=1", "foo@1bar=1", "foo=bar=baz", "foo=b\x01r", "foo=\xC3\xA9"}) {
     EXPECT_FALSE(IsTraceState(header)) << header;
   }
   EXPECT_FALSE(IsTraceState(absl::StrCat(std::string(257, 'k'), "=1")));
