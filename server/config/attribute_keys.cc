@@ -10,8 +10,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
-#include "server/base/control_characters.h"
 #include "server/config/mapping_reader.h"
+#include "text/characters.h"
 
 namespace calserve {
 namespace {

@@ -12,13 +12,13 @@
 #include "calibration/class_order.h"
 #include "calibration/conformal.h"
 #include "calibration/row_kernels.h"
-#include "server/base/control_characters.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/base/uuid.h"
 #include "server/feedback/half_float.h"
 #include "server/prediction/tensor_check.h"
+#include "text/characters.h"
 
 namespace calserve {
 namespace {

@@ -91,7 +91,7 @@ def faults_of_cmake(root, path):
 
 
 def faults_of_tree(root):
-    for folder in ("calibration", "calibration_io", "client", "examples", "server", "tests"):
+    for folder in ("calibration", "calibration_io", "client", "examples", "server", "tests", "text"):
         for file in sorted((root / folder).rglob("*")):
             path = file.relative_to(root).as_posix()
             if file.suffix in (".h", ".cc"):

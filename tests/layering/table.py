@@ -12,21 +12,22 @@ class Room:
 
 SERVER = ("base", "telemetry", "logging", "imaging", "batching", "model", "feedback", "monitoring", "prediction",
           "recalibration", "access", "rpc", "http", "config")
-EVERYTHING = SERVER + ("calibration", "calibration_io", "proto", "client")
+EVERYTHING = SERVER + ("calibration", "calibration_io", "proto", "client", "text")
 
 ROOMS: Dict[str, Room] = {
     "calibration": Room((), ("eigen", "nlopt")),
     "calibration_io": Room(("calibration", "proto"), ("protobuf", "json")),
+    "text": Room(),
     "base": Room(),
     "telemetry": Room(("base",)),
-    "logging": Room(("base",), ("spdlog",)),
+    "logging": Room(("text", "base"), ("spdlog",)),
     "imaging": Room(("base", "telemetry"), ("jpeg", "png", "webp", "opencv", "torch")),
     "batching": Room(("base", "telemetry")),
     "model": Room(("base", "telemetry", "logging"), ("torch", "sodium")),
     "feedback": Room(("base", "telemetry", "logging", "calibration", "calibration_io"), ("sqlite", "sodium")),
     "monitoring": Room(("base", "telemetry", "calibration", "feedback:half_float.h", "feedback:log_pages.h",
                         "feedback:scored_label.h", "feedback:store.h")),
-    "prediction": Room(("base", "telemetry", "imaging", "batching", "model", "calibration",
+    "prediction": Room(("text", "base", "telemetry", "imaging", "batching", "model", "calibration",
                         "feedback:half_float.h", "feedback:scored_label.h", "feedback:tickets.h")),
     "recalibration": Room(("base", "telemetry", "logging", "calibration", "calibration_io", "feedback", "monitoring"),
                           ("sodium",)),
@@ -34,9 +35,9 @@ ROOMS: Dict[str, Room] = {
     "rpc": Room(("calibration", "calibration_io", "proto", "base", "telemetry", "imaging", "batching", "model",
                  "feedback", "monitoring", "prediction", "recalibration", "access", "logging"), ("grpc", "protobuf")),
     "http": Room(("base", "telemetry", "logging", "access"), ("httplib", "openssl", "prometheus", "json")),
-    "config": Room(SERVER + ("calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
+    "config": Room(SERVER + ("text", "calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
     "main": Room(SERVER + ("calibration", "calibration_io")),
-    "client": Room(("proto", "calibration", "calibration_io"), ("grpc", "protobuf", "openssl", "cli", "json")),
+    "client": Room(("proto", "text", "calibration", "calibration_io"), ("grpc", "protobuf", "openssl", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
     "tests": Room(EVERYTHING + ("main", "tests"), ("*",)),
 }
@@ -44,7 +45,7 @@ ROOMS: Dict[str, Room] = {
 # The folders of the rooms; the longest prefix counts.
 FOLDERS: Dict[str, str] = {
     "calibration/": "calibration", "calibration_io/": "calibration_io", "client/": "client", "examples/": "examples",
-    "tests/": "tests", "server/": "main", "proto/": "proto", **{f"server/{room}/": room for room in SERVER}}
+    "tests/": "tests", "text/": "text", "server/": "main", "proto/": "proto", **{f"server/{room}/": room for room in SERVER}}
 
 # How an outside library's headers start.
 LIBRARIES: Dict[str, Tuple[str, ...]] = {
