@@ -378,7 +378,7 @@ class AuditTest(AccessTest):
         self.assertEqual(raised.exception.code(), grpc.StatusCode.UNAVAILABLE)
         self.assertIn("could not be audited: access.audit_file: ", raised.exception.details())
         self.assertIn(b"AUDIT_UNAVAILABLE", dict(raised.exception.trailing_metadata())["grpc-status-details-bin"])
-        self.assertIn(" error not audited: access.audit_file: ", self.server_log())
+        self.assertIn(" error not audited error=\"access.audit_file: ", self.server_log())
         self.assertIn("who=token:admin", self.server_log())
         self.assertEqual(self.roll_back("read"), grpc.StatusCode.PERMISSION_DENIED)
         self.assertEqual(self.models_code(self.channel(), self.tokens["read"]), grpc.StatusCode.OK)

@@ -133,7 +133,7 @@ TEST_F(AccessControlTest, AFileWithoutTokensCountsAndIsSaid) {
   Write("tokens", "# none left\n");
   access_->Reload();
   spdlog::set_default_logger(before);
-  EXPECT_THAT(said.str(), HasSubstr(path + " holds no token: nobody can call with one"));
+  EXPECT_THAT(said.str(), HasSubstr("access.tokens_file holds no token: nobody can call with one"));
   EXPECT_EQ(Code("Bearer " + token.token), absl::StatusCode::kUnauthenticated);
 }
 

@@ -353,8 +353,8 @@ TEST_F(GuardedDashboardTest, OnlyAnAdminChangesAndEveryAttemptIsAudited) {
   EXPECT_THAT(Ask("POST", activate_, By("keeper")), StartsWith("HTTP/1.1 200 "));
   EXPECT_EQ(dashboard_.changes, 1);
   EXPECT_THAT(Audited(), ContainsRegex("audit who=token:k peer=ipv4:127.0.0.1:[0-9]+ "
-                                       "action=dashboard/api/v1/activate model=m model_version=3 before=1 "
-                                       "after=2 outcome=OK$"));
+                                       "action=dashboard/api/v1/activate request_id=[0-9a-f]+ model=m "
+                                       "model_version=3 before=1 after=2 outcome=OK$"));
 }
 
 TEST_F(GuardedDashboardTest, WhatCannotBeAuditedIsNotDone) {

@@ -199,7 +199,7 @@ TEST(DetailedMetricsTest, BadValuesAreNamed) {
               absl::StatusCode::kInvalidArgument, "must have 3 classes");
   data.logits[3] = std::numeric_limits<float>::infinity();
   ExpectError(EvaluateDetailed(softmax, data.view(), data.labels), absl::StatusCode::kInvalidArgument,
-              "row 1");
+              "logits[1, 1]");
 }
 
 }  // namespace
