@@ -5,8 +5,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 readonly BUF=github.com/bufbuild/buf/cmd/buf@v1.75.0
 # Rooms whose files include neither torch's nor gRPC's headers: seconds a file instead of half a minute.
-readonly TIDY_ROOMS=(calibration server/base server/batching server/config server/feedback server/logging server/monitoring
-  server/prediction server/recalibration)
+readonly TIDY_ROOMS=(calibration text server/access server/base server/batching server/config server/feedback server/http
+  server/logging server/monitoring server/prediction server/recalibration)
 
 check_shell() {
   mapfile -d '' files < <(find dev .ci scripts tests examples -type f \( -name '*.sh' -o -path dev -o -path .ci/run \) -print0)

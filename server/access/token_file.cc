@@ -95,7 +95,8 @@ absl::StatusOr<TokenFile> TokenFile::Parse(absl::string_view text) {
       return absl::InvalidArgumentError(
           absl::StrCat("line ", number, ": more than ", kMaxEntries, " tokens"));
     }
-    file.entries_.emplace(KeyedHash(entry->digest, file.hash_key_), *std::move(entry));
+    const uint64_t hash = KeyedHash(entry->digest, file.hash_key_);
+    file.entries_.emplace(hash, *std::move(entry));
   }
   return file;
 }

@@ -2,6 +2,7 @@
 
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <map>
 
 #include "server/http/peer_address.h"
@@ -16,18 +17,18 @@ void Crowd::Arrive() {
 
 void Crowd::MakeRoom() {
   if (connections_ - leaving_ <= threads_) return;
+  // Not every thread has its place yet: whom to choose is known soon, when somebody is kept waiting.
+  if (static_cast<int>(entries_.size()) < threads_) return;
+  // With those that are about to leave: in a burst of one peer's, it has most all the while.
   std::map<std::string, int> of_peer;
-  for (const Entry& entry : entries_) {
-    if (entry.may_go && !entry.cut) ++of_peer[entry.peer];
-  }
-  Entry* chosen = nullptr;
   int most = 0;
-  for (Entry& entry : entries_) {
-    if (!entry.may_go || entry.cut || of_peer[entry.peer] <= most) continue;
-    most = of_peer[entry.peer];
-    chosen = &entry;
+  for (const Entry& entry : entries_) {
+    if (entry.may_go) most = std::max(most, ++of_peer[entry.peer]);
   }
-  if (chosen == nullptr) return;
+  const auto chosen = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& entry) {
+    return entry.may_go && !entry.cut && of_peer[entry.peer] == most;
+  });
+  if (chosen == entries_.end()) return;
   chosen->cut = true;
   ++leaving_;
   shutdown(chosen->socket, SHUT_RDWR);  // Wakes whoever waits for it.

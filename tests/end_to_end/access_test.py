@@ -499,13 +499,16 @@ class PredictStream:
         self.answers = channel.stream_stream("/calserve.v1.PredictionService/StreamPredict")(
             iter(self.requests.get, None), metadata=[("authorization", f"Bearer {token}")] if token else [])
 
-    def predict(self):
-        """One more request; whether its answer, and not a failure, came with its number."""
+    def ask(self):
+        """The answer to one more request."""
         self.sent += 1
         request = message_field(1, MODEL.encode()) + message_field(3, message_field(1, self.image))
         self.requests.put(b"\x08" + bytes([self.sent]) + message_field(2, request))
-        answer = next(self.answers)
-        return answer.startswith(b"\x08" + bytes([self.sent]) + b"\x12")
+        return next(self.answers)
+
+    def predict(self):
+        """Whether one more answer, and not a failure, comes with its number."""
+        return self.ask().startswith(b"\x08" + bytes([self.sent]) + b"\x12")
 
     def end(self):
         self.requests.put(None)
@@ -693,6 +696,19 @@ class LimitTest(AccessTest):
             details = dict(error.trailing_metadata())["grpc-status-details-bin"]
             self.assertIn(b"google.rpc.RetryInfo", details)
             self.assertIn(b"RATE_LIMIT", details)
+        self.assertEqual(self.models_code(channel, self.tokens["feedback"]), grpc.StatusCode.OK)
+
+    def test_the_messages_of_a_stream_count_as_calls_and_the_stream_goes_on(self):
+        channel = self.channel()
+        stream = PredictStream(channel, self.images[0].read_bytes(), self.tokens["all"])
+        refused = [answer for answer in (stream.ask() for _ in range(50)) if answer[2:3] == b"\x1a"]
+        self.assertGreater(len(refused), 0)
+        for answer in refused:
+            self.assertIn(b"\x08\x08", answer)  # the code RESOURCE_EXHAUSTED
+            self.assertIn(b"access.rate_limit", answer)
+        time.sleep(1.5)
+        self.assertTrue(stream.predict())
+        stream.end()
         self.assertEqual(self.models_code(channel, self.tokens["feedback"]), grpc.StatusCode.OK)
 
     def test_calls_under_way_are_counted(self):

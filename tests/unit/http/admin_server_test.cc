@@ -172,6 +172,23 @@ TEST_F(AdminServerTest, ClientsThatKeepItWaitingGiveWayToOthers) {
   }
 }
 
+// Whoever has most connections drives out their own.
+TEST_F(AdminServerTest, OneAddressDoesNotDriveOutAnother) {
+  options_.threads = 4;
+  options_.max_waiting = 64;
+  Start();
+  Connection slow_but_honest(server_->address());
+  ASSERT_TRUE(slow_but_honest.Send("GET /healthz HTTP/1.1\r\n"));
+  std::vector<std::unique_ptr<Connection>> many;
+  for (int i = 0; i < 64; ++i) {
+    many.push_back(std::make_unique<Connection>(server_->address(), "127.0.0.2"));
+    ASSERT_TRUE(many.back()->connected());
+  }
+  absl::SleepFor(absl::Milliseconds(300));
+  ASSERT_TRUE(slow_but_honest.Send("Host: a\r\n\r\n"));
+  EXPECT_THAT(slow_but_honest.ReadToEnd(), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(AdminServerTest, AClientThatTakesNothingOfItsAnswerGivesWayToo) {
   options_.threads = 2;
   options_.max_connection = absl::Minutes(10);
