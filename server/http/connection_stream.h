@@ -46,8 +46,8 @@ class ConnectionStream final : public httplib::Stream {
 
   // The request's head has been read: it does not give way until its answer is written.
   void HeadIsRead();
-  // From now on limits.whole is of each write by itself, it never gives way, and is_writable is false once the
-  // client is gone, which a client that only ended its own side is taken for.
+  // From now on limits.whole is of each write by itself, it never gives way, and is_writable is false once
+  // the client is gone, which a client that only ended its own side is taken for.
   void LimitEachWrite() { each_write_ = true; }
 
   // Says that nothing more is written, and reads what the client still sends, for `linger` at most: closing
@@ -76,7 +76,7 @@ class ConnectionStream final : public httplib::Stream {
   const ConnectionLimits limits_;
   const absl::Duration started_;  // steady time
   absl::Duration deadline_;       // steady time
-  mutable Crowd::Place place_;     // is_readable waits too, and httplib has it const
+  mutable Crowd::Place place_;    // is_readable waits too, and httplib has it const
   bool each_write_ = false;
   size_t may_read_;                // from the socket
   std::array<char, 4096> buffer_;  // cpp-httplib reads headers byte by byte

@@ -28,8 +28,8 @@ class Crowd final {
   // A connection was accepted: its Place is made later, on its thread.
   void Arrive();
 
-  // A connection on its thread, to its end; may be cut off but between Keep and MayGo. Different places may be
-  // used at the same time.
+  // A connection on its thread, to its end; may be cut off but between Keep and MayGo. Different places may
+  // be used at the same time.
   class Place final {
    public:
     // `socket` is open for as long as the place lasts. The Crowd outlives it.
@@ -55,8 +55,8 @@ class Crowd final {
 
   const int threads_;
   Mutex mu_;
-  int connections_ ABSL_GUARDED_BY(mu_) = 0;      // that arrived and have not ended
-  int leaving_ ABSL_GUARDED_BY(mu_) = 0;          // of those, cut off
+  int connections_ ABSL_GUARDED_BY(mu_) = 0;       // that arrived and have not ended
+  int leaving_ ABSL_GUARDED_BY(mu_) = 0;           // of those, cut off
   std::list<Entry> entries_ ABSL_GUARDED_BY(mu_);  // the first to come first
 };
 
