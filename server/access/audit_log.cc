@@ -38,7 +38,13 @@ void Append(absl::string_view name, absl::string_view value, std::string* line) 
   }
 }
 
-// Lines of unknown callers: one a second, after the first so many.
+// The caller may not, or not now: such calls cost a caller nothing, so that their lines must be bounded.
+bool IsRefusal(const absl::Status& outcome) {
+  return absl::IsUnauthenticated(outcome) || absl::IsPermissionDenied(outcome) ||
+         absl::IsResourceExhausted(outcome);
+}
+
+// Lines of callers that were refused: one a second, after the first so many.
 class Allowance final {
  public:
   bool Take(absl::Time now) {
@@ -75,22 +81,23 @@ class AuditLog::Sink {
 
   void Write(AuditRecord record, const absl::Status& outcome) {
     MutexLock lock(&mu_);
-    if (record.who == kUnknownCaller) {
-      if (!of_unknown_.Take(clock_.Now())) {
+    if (IsRefusal(outcome)) {
+      if (!of_refused_.Take(clock_.Now())) {
         ++skipped_;
         return;
       }
       if (skipped_ > 0) record.details.emplace_back("skipped", absl::StrCat(skipped_));
       skipped_ = 0;
     }
-    if (file_ == nullptr) return WriteToLog(record, outcome);
+    if (file_ == nullptr) return WriteToLog(*logger_, spdlog::level::info, "audit", {}, record, outcome);
     const std::string line = Line(record, outcome);
     absl::Status written = missing_ > 0 ? SayWhatIsMissing() : absl::OkStatus();
     if (written.ok()) written = file_->Append(line);
     if (written.ok()) return;
     ++failures_;
     ++missing_;
-    LogError("not audited", {{"error", written.message()}, {"line", line}});
+    WriteToLog(*spdlog::default_logger(), spdlog::level::err, "not audited", written.message(), record,
+               outcome);
   }
 
   int64_t failures() const {
@@ -99,16 +106,22 @@ class AuditLog::Sink {
   }
 
  private:
-  // As fields of a line like any other; its RequestScope has the ids.
-  void WriteToLog(const AuditRecord& record, const absl::Status& outcome) const {
-    const std::string code = absl::StatusCodeToString(outcome.code());
-    std::vector<LogField> fields = {{"who", record.who}};
+  // As fields of a line like any other; its RequestScope has the ids. Not the sentence of `outcome`, which
+  // may quote a label or an attribute. `error`: why it is not in the file; empty where it need not be.
+  static void WriteToLog(spdlog::logger& logger, spdlog::level::level_enum level, absl::string_view message,
+                         absl::string_view error, const AuditRecord& record, const absl::Status& outcome) {
+    const std::string code = absl::StatusCodeToString(outcome.code()), reason = ErrorReason(outcome),
+                      field = ErrorField(outcome);
+    std::vector<LogField> fields;
+    if (!error.empty()) fields.emplace_back("error", error);
+    fields.emplace_back("who", record.who);
     if (!record.peer.empty()) fields.emplace_back("peer", record.peer);
     fields.emplace_back("action", record.action);
     for (const auto& [name, value] : record.details) fields.emplace_back(name, value);
     fields.emplace_back("outcome", code);
-    if (!outcome.ok()) fields.emplace_back("error", outcome.message());
-    LogTo(*logger_, spdlog::level::info, "audit", fields);
+    if (!reason.empty()) fields.emplace_back("reason", reason);
+    if (!field.empty()) fields.emplace_back("field", field);
+    LogTo(logger, level, message, fields);
   }
 
   absl::Status SayWhatIsMissing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -124,8 +137,8 @@ class AuditLog::Sink {
   std::unique_ptr<spdlog::logger> logger_;  // where there is no file
   mutable Mutex mu_;
   const std::unique_ptr<AuditFile> file_ ABSL_PT_GUARDED_BY(mu_);
-  Allowance of_unknown_ ABSL_GUARDED_BY(mu_);
-  int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;   // since the last line of an unknown caller
+  Allowance of_refused_ ABSL_GUARDED_BY(mu_);
+  int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;   // since the last line of a refused one
   int64_t failures_ ABSL_GUARDED_BY(mu_) = 0;  // since the start
   int64_t missing_ ABSL_GUARDED_BY(mu_) = 0;   // since the file was last written
 };

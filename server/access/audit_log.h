@@ -27,8 +27,9 @@ struct AuditRecord {
 
 // Writes a line an action: `audit who=... peer=... action=... KEY=VALUE... outcome=OK`. Values with anything
 // but plain characters are quoted and escaped, so that no value can look like another line, or another key.
-// Unknown callers get a line a second, after the first hundred, so that they cannot fill a disk;
-// `skipped=N` of the next line says how many of theirs there were in between.
+// Whoever is refused (UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED) gets a line a second in all,
+// after the first hundred, so that nobody can fill a disk for nothing; `skipped=N` of the next such line says
+// how many there were in between.
 //
 // What cannot be audited is not done: CheckWritable comes before an action. A line that cannot be written all
 // the same goes to the server's log as an error and is counted, and the file says how many are missing once

@@ -296,6 +296,8 @@ class LinesTest(LogTest):
                 ("/calserve.v1.FeedbackService/SubmitFeedback", "calserve.v1.SubmitFeedbackRequest",
                  {"items": [{"ticket": b"SECRET-TICKET", "class_name": "SECRET-LABEL"}]}),
                 ("/calserve.v1.CalibrationService/GetCalibrationReport", "calserve.v1.GetCalibrationReportRequest",
+                 {"model": MODEL, "slice": {"key": "SECRET-KEY", "value": "SECRET-VALUE"}}),
+                ("/calserve.v1.CalibrationService/AcknowledgeAlarm", "calserve.v1.AcknowledgeAlarmRequest",
                  {"model": MODEL, "slice": {"key": "SECRET-KEY", "value": "SECRET-VALUE"}})):
             _, request_id = self.call(path, contract.message(kind, **fields).SerializeToString())
             self.wait_for_line(since, request_id=request_id)

@@ -181,13 +181,16 @@ TEST_F(AuditFileTest, ALineOfWhichOnlyAPartFittedIsEndedBeforeTheNext) {
   EXPECT_EQ(whole, 3) << Text(path_);  // a, what is missing, c
 }
 
-TEST_F(AuditFileTest, UnknownCallersCannotFillIt) {
+TEST_F(AuditFileTest, RefusedCallersCannotFillIt) {
   Open();
   const auto lines = [this] {
     const std::string text = Text(path_);
     return std::count(text.begin(), text.end(), '\n');
   };
-  for (int i = 0; i < 10'000; ++i) Record(kUnknownCaller, absl::UnauthenticatedError("no"));
+  for (int i = 0; i < 5'000; ++i) {
+    Record(kUnknownCaller, absl::UnauthenticatedError("no"));
+    Record("token:reader", absl::PermissionDeniedError("no"));
+  }
   EXPECT_EQ(lines(), 100);
   Record("token:a");
   EXPECT_EQ(lines(), 101);
