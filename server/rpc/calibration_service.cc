@@ -91,9 +91,12 @@ grpc::ServerUnaryReactor* CalibrationService::RunLong(
   if (!call->accepted()) return call;
   auto answer = [call, work = std::move(work)]() mutable {
     const GoOn go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
-    const RequestScope scope(call->admission().ids());
-    call->Reply(go_on() ? std::move(work)(call->admission(), go_on)
-                        : absl::CancelledError("cancelled by the client"));
+    absl::Status status = absl::CancelledError("cancelled by the client");
+    if (go_on()) {
+      const RequestScope scope(call->admission().ids());  // Ends before Reply, which may end the call.
+      status = std::move(work)(call->admission(), go_on);
+    }
+    call->Reply(status);
   };
   if (!pool.TrySubmit(std::move(answer), 1)) call->Reply(TooManyCalls());
   return call;

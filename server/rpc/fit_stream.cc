@@ -27,6 +27,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
         admission_(std::move(admission)) {
     if (admission_.ok()) call_ = backends.calls.Begin([this] { EndUnlessFitting(); });
     MutexLock lock(&mu_);
+    started_ = true;
     if (call_ == nullptr) EndWith(admission_.ok() ? CallTracker::ShuttingDown() : admission_.status());
     ReadOn();
   }
@@ -176,7 +177,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   }
 
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (writing_ || finished_) return;
+    if (!started_ || writing_ || finished_) return;  // call_ is set before the start.
     if (pending_.has_value()) {
       writing_ = true;
       response_ = *std::move(pending_);
@@ -211,6 +212,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);  // being written
   std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);   // what to finish with, once all is written
   Work work_ ABSL_GUARDED_BY(mu_) = Work::kNone;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
 };

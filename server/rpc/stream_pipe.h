@@ -43,6 +43,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   // Starts reading; call once the object is complete.
   void Start() {
     MutexLock lock(&mu_);
+    started_ = true;
     if (call_ == nullptr) {
       stopping_ = true;
       error_ = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
@@ -146,7 +147,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
 
   // Writes what is due, and finishes once nothing can follow.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (finished_ || writing_) return;
+    if (!started_ || finished_ || writing_) return;  // call_ is set before the start.
     if (broken_ || failed_) {
       while (!slots_.empty() && DropOneAnswered()) {
       }
@@ -202,6 +203,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
       ABSL_GUARDED_BY(mu_);                  // read and not yet written, in the order of reading
   absl::Status error_ ABSL_GUARDED_BY(mu_);  // what the stream ends with
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // reads no more: draining, or after an error
