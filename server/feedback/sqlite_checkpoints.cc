@@ -147,9 +147,10 @@ absl::Status ReplaceCheckpoint(const std::string& name, const Checkpoint& checkp
   std::vector<int64_t> obsolete;
   RETURN_IF_ERROR(
       transaction([&](Connection& db) { return InsertHead(db, name, checkpoint, parts, &obsolete); }));
+  // The checkpoint is in its place. What cannot be deleted now is obsolete for the next one, too.
   for (absl::Span<const int64_t> rest = obsolete; !rest.empty();) {
     const absl::Span<const int64_t> next = rest.subspan(0, kDeleteAtOnce);
-    RETURN_IF_ERROR(transaction([&](Connection& db) { return Delete(db, next); }));
+    if (!transaction([&](Connection& db) { return Delete(db, next); }).ok()) break;
     rest.remove_prefix(next.size());
   }
   return absl::OkStatus();

@@ -14,7 +14,7 @@
 
 namespace calserve {
 
-// Checkpoints in SQLite: tables checkpoints (the heads) and checkpoint_parts. The contracts are Store's.
+// Checkpoints in SQLite: tables checkpoints (the heads) and checkpoint_pieces. The contracts are Store's.
 
 // Runs its argument in a write transaction and commits it.
 using RunTransaction =
