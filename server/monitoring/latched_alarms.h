@@ -15,7 +15,7 @@
 namespace calserve {
 
 // The alarms of keys that made room while theirs was raised: an alarm stays until somebody has seen it,
-// whether or not there is room for the windows. An acknowledged one stays, too, so that what of its alpha is
+// whether or not there is room for the windows. Acknowledged ones stay, too, so that what of their alpha is
 // spent stays spent when the key comes back. Of more than kMaxAlarms the one whose last label lies furthest
 // back in the log is forgotten. Not thread-safe.
 class LatchedAlarms final {

@@ -142,7 +142,10 @@ void WindowFold::MakeRoom() {
   }
   const auto end = std::next(oldest, static_cast<std::ptrdiff_t>(oldest->second.slices.size()) + 1);
   for (auto it = oldest; it != end; ++it) {
-    if (it->second.alarm.raised()) latched_.Keep(it->first, it->second.label_position, it->second.alarm);
+    const CalibrationAlarm& alarm = it->second.alarm;
+    if (alarm.raised() || alarm.Status().acknowledgements > 0) {
+      latched_.Keep(it->first, it->second.label_position, alarm);
+    }
   }
   keys_.erase(oldest, end);
   --whole_keys_;

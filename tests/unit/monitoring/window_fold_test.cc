@@ -108,6 +108,16 @@ TEST(WindowFoldTest, ARaisedAlarmOutlivesTheWindowsOfItsKeyAndGoesOnWithTheNextL
   EXPECT_EQ(restored->Alarm(Key(2)).labels, 0) << "it was quiet: it begins anew";
 }
 
+TEST(WindowFoldTest, WhatAnAcknowledgedAlarmSpentStaysSpentWhenItsKeyMakesRoom) {
+  const auto fold = NewFold(1);
+  FoldAll(*fold, std::vector<int64_t>(200, 1));
+  ASSERT_TRUE(fold->Acknowledge(Key(1), {200, 1'000'000'000}));
+  ASSERT_TRUE(fold->Fold(Key(2), 201, Label(201)).ok());
+  EXPECT_EQ(fold->Alarm(Key(1)).acknowledgements, 1);
+  ASSERT_TRUE(fold->Fold(Key(1), 202, Label(202)).ok());
+  EXPECT_EQ(fold->Alarm(Key(1)).acknowledgements, 1);
+}
+
 TEST(WindowFoldTest, RaisedAlarmsOfSlicesStayAsThatOfTheirWholeDoes) {
   WindowFoldConfig config = Config(1);
   config.slice_keys = [](const std::string&) { return SliceKeys{{"camera", {}}}; };
