@@ -1,5 +1,6 @@
 #include "client/connection.h"
 
+#include <arpa/inet.h>
 #include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
@@ -52,8 +53,11 @@ std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const
 }  // namespace
 
 bool IsLoopback(absl::string_view target) {
-  return absl::StartsWith(target, "127.") || absl::StartsWith(target, "localhost") ||
-         absl::StartsWith(target, "[::1]") || absl::StartsWith(target, "unix:");
+  if (absl::StartsWith(target, "unix:")) return true;
+  const absl::string_view host = absl::EndsWith(target, "]") ? target : target.substr(0, target.rfind(':'));
+  if (host == "localhost" || host == "[::1]") return true;
+  in_addr address{};
+  return inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
 }
 
 absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options) {

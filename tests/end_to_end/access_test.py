@@ -320,9 +320,9 @@ class TokenTest(AccessTest):
             run = subprocess.run([OPTIONS.command, "--server", self.address, "models"], close_fds=False,
                                  env={**ENVIRONMENT, variable: value}, timeout=WAIT_S, capture_output=True, check=False)
             self.assertEqual(run.returncode, DONE, run.stderr)
-        out = self.calserve("models", "--token-file", str(self.dir / "read.token"), server="192.0.2.1:8500",
-                            exits=USAGE)
-        self.assertIn("in plain text", out[1])
+        for elsewhere in ("192.0.2.1:8500", "localhost.example:8500", "127.example:8500"):
+            out = self.calserve("models", "--token-file", str(self.dir / "read.token"), server=elsewhere, exits=USAGE)
+            self.assertIn("in plain text", out[1])
 
     def test_the_admin_port_shows_metrics_to_readers_and_health_to_all(self):
         self.assertEqual(self.ask("/healthz"), 200)
