@@ -63,7 +63,9 @@ export class Connection {
         this.onStatus({ state: "signed-out", text: "Not signed in", reason: error.message });
         return;
       }
-      if (error.status === 404 || error.status === 400) {
+      // What answers so to the question for anything is no server of ours: an ingress without one, say.
+      const asked = Object.values(this.query).some((value) => value !== undefined && value !== "");
+      if (asked && (error.status === 404 || error.status === 400)) {
         this.onStatus({ state: "unknown", text: "Not found", reason: error.message });
         return;
       }
