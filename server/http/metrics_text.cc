@@ -4,6 +4,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <array>
+#include <charconv>
 #include <limits>
 #include <utility>
 #include <vector>
@@ -19,6 +20,12 @@ using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
 ClientMetric::Label Label(std::string name, std::string value) { return {std::move(name), std::move(value)}; }
+
+// The fewest digits that are this number alone.
+std::string Shortest(double value) {
+  std::array<char, 32> digits;
+  return {digits.data(), std::to_chars(digits.data(), digits.data() + digits.size(), value).ptr};
+}
 
 Labels Of(const ModelValues& model) {
   return {Label("model", model.model), Label("version", absl::StrCat(model.version))};
@@ -280,7 +287,7 @@ class Collector final : public prometheus::Collectable {
         Put(family,
             {Label("model", window.model), Label("version", absl::StrCat(window.version)),
              Label("calibrator", absl::StrCat(window.calibrator)), Label("window", window.window),
-             Label("method", sets.method), Label("alpha", absl::StrCat(sets.alpha))},
+             Label("method", sets.method), Label("alpha", Shortest(sets.alpha))},
             value(sets));
       }
     }

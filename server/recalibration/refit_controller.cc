@@ -92,6 +92,12 @@ class Controller final : public RefitController {
     MutexLock lock(&shared_->mu);
     shared_->counters.try_emplace({target.model, target.model_version});
   }
+  // Where nothing is refitted any more, how the last attempt ended is nothing to alert on.
+  void ForgetOutcome(const CalibrationTarget& target) {
+    MutexLock lock(&shared_->mu);
+    const auto of = shared_->counters.find({target.model, target.model_version});
+    if (of != shared_->counters.end()) of->second.last.clear();
+  }
   absl::StatusOr<RefitLook> LookAt(const CalibrationTarget& target);
   int64_t LabelsMissing(const RefitLook& look) const;
   void Enqueue(const RefitLook& look);
@@ -162,7 +168,10 @@ absl::Time Controller::LookAtAll() {
     return clock_.Now() + options_.pause;
   }
   for (const CalibrationTarget& target : hooks_.served()) {
-    if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) continue;
+    if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) {
+      ForgetOutcome(target);
+      continue;
+    }
     CountersShown(target);
     const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {

@@ -206,6 +206,7 @@ TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
   values.calibration[0] = {"shoes", 3, 1, "last_1h", 4};
   values.calibration[1] = {"shoes", 3, 1, "decay_1h", 4};
   values.calibration[0].sets = {{"THR", 0.1, 0.75, 1.5}, {"APS", 0.05, 1, 2}};
+  values.calibration[1].sets = {{"THR", 0.1234567, 0.75, 1.5}, {"THR", 0.1234568, 0.5, 1.5}};
   values.calibration[0].weighted = {0.5, 0.25, 0.125};
   const std::string text = Text(values);
   const std::string of = "{model=\"shoes\",version=\"3\",calibrator=\"1\",window=\"last_1h\"";
@@ -215,7 +216,12 @@ TEST(MetricsTextTest, SetsAndWeightedEstimatesHaveSeriesOnlyWhereTheyAre) {
                 of +
                 ",method=\"THR\",alpha=\"0.1\"} 0.75\n"
                 "calserve_calibration_set_coverage" +
-                of + ",method=\"APS\",alpha=\"0.05\"} 1\n");
+                of +
+                ",method=\"APS\",alpha=\"0.05\"} 1\n"
+                "calserve_calibration_set_coverage{model=\"shoes\",version=\"3\",calibrator=\"1\",window="
+                "\"decay_1h\",method=\"THR\",alpha=\"0.1234567\"} 0.75\n"
+                "calserve_calibration_set_coverage{model=\"shoes\",version=\"3\",calibrator=\"1\",window="
+                "\"decay_1h\",method=\"THR\",alpha=\"0.1234568\"} 0.5\n");
   EXPECT_THAT(text, HasSubstr("\ncalserve_calibration_set_coverage_target" + of +
                               ",method=\"THR\",alpha=\"0.1\"} 0.9\n"));
   EXPECT_THAT(text,

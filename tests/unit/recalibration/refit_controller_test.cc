@@ -299,6 +299,16 @@ TEST_F(RefitControllerTest, AFitThatTheDataCannotSupportSaysSoAndWaitsForMore) {
       WaitFor([](const RefitStatus& now) { return absl::StrContains(now.reason, "the last fit failed"); });
   EXPECT_TRUE(status.attempts.empty()) << "no label has judged";
   EXPECT_EQ(controller_->counters().at({"fashion", 3}).failed, 1);
+
+  policy_.on = RefitPolicy::On::kNever;
+  settings_.Set(kTarget.model, policy_);
+  controller_->Notify();
+  const absl::Time end = absl::Now() + kPatience;
+  while (!controller_->counters().at({"fashion", 3}).last.empty() && absl::Now() < end) {
+    absl::SleepFor(absl::Milliseconds(2));
+  }
+  EXPECT_EQ(controller_->counters().at({"fashion", 3}).last, "") << "nothing is left to alert on";
+  EXPECT_EQ(controller_->counters().at({"fashion", 3}).failed, 1);
 }
 
 TEST_F(RefitControllerTest, DestructionDoesNotWaitForLabelsThatNeverCome) {
