@@ -65,7 +65,7 @@ bool MayUseProxy(const Address& address) {
                      [](const char* name) { return std::getenv(name) != nullptr; });
 }
 
-// A connection of its own, every wait of which ends at a deadline.
+// A connection of its own, every wait of which, but the look-up of a name, ends at a deadline.
 class Socket {
  public:
   explicit Socket(absl::Time deadline) : deadline_(deadline) {}
