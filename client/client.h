@@ -23,9 +23,9 @@ namespace calserve::client {
 class Connection;
 
 struct ClientOptions {
-  std::string target = "127.0.0.1:8500";       // host:port, or any gRPC target (dns:///name:port, unix:path)
-  // Of a call, its retries included. Where there is no connection, finding out why takes up to 2 s more, and the
-  // look-up of the target's name.
+  std::string target = "127.0.0.1:8500";  // host:port, or any gRPC target (dns:///name:port, unix:path)
+  // Of a call, its retries included. Where there is no connection, finding out why takes up to 2 s more, and
+  // the look-up of the target's name.
   absl::Duration timeout = absl::Seconds(30);
   RetryOptions retry;
   int max_message_bytes = 64 << 20;  // of an answer
