@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -145,9 +144,7 @@ void Dashboard::Look() {
   history_.AddTotals(now, versions);
   if (!history_.PointsAreDue(now)) return;
   std::vector<std::pair<Watch, CalibrationPoint>> points;
-  std::set<MonitorKey> keys;
   for (const Snapshot& snapshot : served) {
-    keys.insert(KeyOf(snapshot));
     for (const std::string& window : sources_.windows) {
       const absl::StatusOr<WindowReport> report = Report(snapshot, window);
       if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.
@@ -160,12 +157,12 @@ void Dashboard::Look() {
     }
   }
   history_.AddPoints(now, points);
-  sources_.intervals.KeepOnly([&keys](const MonitorKey& key) { return keys.contains(key); });
 }
 
 absl::StatusOr<WindowReport> Dashboard::Report(const Snapshot& snapshot, const std::string& window) const {
   ASSIGN_OR_RETURN(WindowReport report, sources_.hub.Newest(KeyOf(snapshot), window));
-  sources_.intervals.Fill(&report);
+  AddEceInterval(&report.served);
+  AddEceInterval(&report.uncalibrated);
   return report;
 }
 

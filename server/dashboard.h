@@ -9,7 +9,6 @@
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
 #include "server/dashboard_history.h"
-#include "server/ece_intervals.h"
 #include "server/http/dashboard_view.h"
 #include "server/http/server_view.h"
 #include "server/model/model_repository.h"
@@ -31,7 +30,6 @@ class Dashboard final : public DashboardView {
     const ModelRepository& repository;
     CalibrationMonitor& monitor;
     ReportHub& hub;
-    EceIntervals& intervals;
     CalibratorRegistry& registry;
     const Clock& clock;
     std::vector<std::string> windows;

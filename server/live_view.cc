@@ -123,7 +123,7 @@ std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>
     for (const std::string& window : windows_) {
       absl::StatusOr<WindowReport> report = hub_.Newest(key, window);
       if (!report.ok()) continue;  // Cannot be: the windows are the monitor's.
-      intervals_.Fill(&*report);
+      AddEceInterval(&report->served);
       const CalibrationMetrics& served_as = report->served;
       CalibrationValues& values = all.emplace_back();
       values.model = key.model;

@@ -8,7 +8,6 @@
 
 #include "absl/base/thread_annotations.h"
 #include "server/base/mutex.h"
-#include "server/ece_intervals.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/http/server_view.h"
 #include "server/monitoring/report_hub.h"
@@ -25,14 +24,13 @@ class LiveView final : public ServerView {
   // What it looks at outlives it. `windows` are those of the monitor; of slices the first one is shown.
   // `slice_metrics`: all | alarm | none.
   LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           const CalibrationMonitor& monitor, ReportHub& hub, EceIntervals& intervals,
-           const RefitController& refits, std::vector<std::string> windows, std::string slice_metrics)
+           const CalibrationMonitor& monitor, ReportHub& hub, const RefitController& refits,
+           std::vector<std::string> windows, std::string slice_metrics)
       : table_(table),
         predictor_(predictor),
         ingestor_(ingestor),
         monitor_(monitor),
         hub_(hub),
-        intervals_(intervals),
         refits_(refits),
         windows_(std::move(windows)),
         slice_metrics_(std::move(slice_metrics)) {}
@@ -57,7 +55,6 @@ class LiveView final : public ServerView {
   const FeedbackIngestor& ingestor_;
   const CalibrationMonitor& monitor_;
   ReportHub& hub_;
-  EceIntervals& intervals_;
   const RefitController& refits_;
   const std::vector<std::string> windows_;
   const std::string slice_metrics_;

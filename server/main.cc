@@ -22,7 +22,6 @@
 #include "server/config/load_config.h"
 #include "server/config/server_config.h"
 #include "server/dashboard.h"
-#include "server/ece_intervals.h"
 #include "server/feedback/class_names.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/retention.h"
@@ -153,14 +152,13 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (deleted.ok() && *deleted > 0) LogInfo("retention", {{"deleted", *deleted}});
   });
 
-  EceIntervals intervals;
-  LiveView view(table, predictor, **ingestor, **monitor, *hub, intervals, *refits, config.monitoring.windows,
+  LiveView view(table, predictor, **ingestor, **monitor, *hub, *refits, config.monitoring.windows,
                 config.slice_metrics);
   std::unique_ptr<Dashboard> dashboard;
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
-    dashboard = std::make_unique<Dashboard>(Dashboard::Sources{
-        view, table, **repository, **monitor, *hub, intervals, **registry, clock, config.monitoring.windows});
+    dashboard = std::make_unique<Dashboard>(Dashboard::Sources{view, table, **repository, **monitor, *hub,
+                                                               **registry, clock, config.monitoring.windows});
     absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(
         config.admin, view,
         {security->access.get(), config.AdminTls() ? security->tls.get() : nullptr, security->audit.get()},
