@@ -93,7 +93,7 @@ absl::Status CheckSecurity(const ClientOptions& options) {
     return absl::InvalidArgumentError("certificate_file and key_file go together; only one is set");
   }
   const bool has_token = !options.token_file.empty() || !options.token.empty();
-  if (has_token && !options.tls && !options.send_token_in_plain_text && !IsLoopback(options.target)) {
+  if (has_token && !options.tls && !options.send_token_in_plain_text && !IsThisMachine(options.target)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "a token is not sent to ", options.target,
         " in plain text, where anybody on the way could take it: use TLS (--tls, or --ca-file FILE)"));

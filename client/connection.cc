@@ -1,6 +1,5 @@
 #include "client/connection.h"
 
-#include <arpa/inet.h>
 #include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
@@ -14,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "calibration_io/file.h"
 #include "client/errors.h"
+#include "text/loopback.h"
 
 namespace calserve::client {
 namespace {
@@ -46,18 +46,14 @@ std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
-  if (IsLoopback(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (IsThisMachine(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(options.target, Credentials(options, files), arguments);
 }
 
 }  // namespace
 
-bool IsLoopback(absl::string_view target) {
-  if (absl::StartsWith(target, "unix:")) return true;
-  const absl::string_view host = absl::EndsWith(target, "]") ? target : target.substr(0, target.rfind(':'));
-  if (host == "localhost" || host == "[::1]") return true;
-  in_addr address{};
-  return inet_pton(AF_INET, std::string(host).c_str(), &address) == 1 && ntohl(address.s_addr) >> 24 == 127;
+bool IsThisMachine(absl::string_view target) {
+  return absl::StartsWith(target, "unix:") || IsLoopback(target);
 }
 
 absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options) {

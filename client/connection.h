@@ -22,7 +22,7 @@ namespace calserve::client {
 absl::StatusOr<ChannelFiles> ReadChannelFiles(const ClientOptions& options);
 
 // Whether a target is this machine.
-bool IsLoopback(absl::string_view target);
+bool IsThisMachine(absl::string_view target);
 
 // The channel that a Client and its streams share, and the one place where calls are retried and gRPC's
 // errors become ours. Thread-safe.

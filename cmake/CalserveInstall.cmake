@@ -22,7 +22,7 @@ file(GLOB_RECURSE calibration_headers RELATIVE "${CMAKE_SOURCE_DIR}/calibration"
      "${CMAKE_SOURCE_DIR}/calibration/*.h")
 calserve_install_headers(calibration ${calibration_headers})
 if(CALSERVE_BUILD_CLIENT)
-  list(APPEND libraries calserve_proto calserve_proto_grpc calserve_calibration_io calserve_client)
+  list(APPEND libraries calserve_text calserve_proto calserve_proto_grpc calserve_calibration_io calserve_client)
   calserve_install_headers(calibration_io calibrator_json.h)
   calserve_install_headers(client calibration_watch.h client.h errors.h feedback_stream.h predict_stream.h retry.h
                                   types.h)

@@ -6,8 +6,8 @@
 #include "absl/time/time.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/status_macros.h"
-#include "server/config/loopback.h"
 #include "server/logging/log.h"
+#include "text/loopback.h"
 
 namespace calserve {
 namespace {

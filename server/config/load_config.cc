@@ -16,13 +16,13 @@
 #include "server/base/status_macros.h"
 #include "server/config/command_line.h"
 #include "server/config/exit_codes.h"
-#include "server/config/loopback.h"
 #include "server/config/model_config.h"
 #include "server/config/option_table.h"
 #include "server/config/print_config.h"
 #include "server/config/settings.h"
 #include "server/feedback/retention.h"
 #include "server/monitoring/calibration_monitor.h"
+#include "text/loopback.h"
 
 namespace calserve {
 namespace {

@@ -36,7 +36,7 @@ ROOMS: Dict[str, Room] = {
                  "feedback", "monitoring", "prediction", "recalibration", "access", "logging"), ("grpc", "protobuf")),
     "http": Room(("base", "telemetry", "logging", "access"), ("httplib", "openssl", "prometheus", "json")),
     "config": Room(SERVER + ("text", "calibration", "calibration_io:file.h", "calibration_io:npy.h"), ("yaml", "cli")),
-    "main": Room(SERVER + ("calibration", "calibration_io")),
+    "main": Room(SERVER + ("text", "calibration", "calibration_io")),
     "client": Room(("proto", "text", "calibration", "calibration_io"), ("grpc", "protobuf", "openssl", "cli", "json")),
     "examples": Room(("client", "calibration", "calibration_io"), ("cli", "json", "zlib", "png")),
     "tests": Room(EVERYTHING + ("main", "tests"), ("*",)),

@@ -1,4 +1,4 @@
-#include "server/config/loopback.h"
+#include "text/loopback.h"
 
 #include <arpa/inet.h>
 
@@ -6,8 +6,8 @@
 
 namespace calserve {
 
-bool IsLoopback(absl::string_view listen) {
-  std::string host(listen.substr(0, listen.rfind(':')));
+bool IsLoopback(absl::string_view address) {
+  std::string host(address.substr(0, address.rfind(':')));
   if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
   in_addr v4{};
   if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
