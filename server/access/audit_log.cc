@@ -15,6 +15,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/base/token_bucket.h"
 #include "server/logging/log.h"
 
 namespace calserve {
@@ -45,27 +46,14 @@ bool IsRefusal(const absl::Status& outcome) {
 }
 
 // Lines of callers that were refused: one a second, after the first so many.
-class Allowance final {
- public:
-  bool Take(absl::Time now) {
-    left_ = std::min(kFirst, left_ + kASecond * absl::ToDoubleSeconds(now - as_of_));
-    as_of_ = now;
-    if (left_ < 1) return false;
-    left_ -= 1;
-    return true;
-  }
-
- private:
-  static constexpr double kFirst = 100, kASecond = 1;
-  double left_ = kFirst;
-  absl::Time as_of_ = absl::UnixEpoch();
-};
+constexpr double kFirstRefused = 100, kRefusedASecond = 1;
 
 }  // namespace
 
 class AuditLog::Sink {
  public:
-  Sink(std::unique_ptr<AuditFile> file, MonotonicClock& clock) : clock_(clock), file_(std::move(file)) {
+  Sink(std::unique_ptr<AuditFile> file, MonotonicClock& clock)
+      : clock_(clock), file_(std::move(file)), of_refused_(kFirstRefused, kRefusedASecond, clock.Now()) {
     if (file_ != nullptr) return;
     const auto& sinks = spdlog::default_logger()->sinks();
     logger_ = std::make_unique<spdlog::logger>("audit", sinks.begin(), sinks.end());
@@ -137,7 +125,7 @@ class AuditLog::Sink {
   std::unique_ptr<spdlog::logger> logger_;  // where there is no file
   mutable Mutex mu_;
   const std::unique_ptr<AuditFile> file_ ABSL_PT_GUARDED_BY(mu_);
-  Allowance of_refused_ ABSL_GUARDED_BY(mu_);
+  TokenBucket of_refused_ ABSL_GUARDED_BY(mu_);
   int64_t skipped_ ABSL_GUARDED_BY(mu_) = 0;   // since the last line of a refused one
   int64_t failures_ ABSL_GUARDED_BY(mu_) = 0;  // since the start
   int64_t missing_ ABSL_GUARDED_BY(mu_) = 0;   // since the file was last written

@@ -1,11 +1,11 @@
 #include "server/access/client_limits.h"
 
-#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/base/token_bucket.h"
 
 namespace calserve {
 namespace {
@@ -17,8 +17,7 @@ constexpr absl::Duration kConcurrencyRetry = absl::Milliseconds(100);
 }  // namespace
 
 struct ClientLimits::Client {
-  double allowed = 0;  // calls that may be made now; may have a fraction
-  absl::Time as_of;
+  TokenBucket calls;  // of no use where there is no rate limit
   int under_way = 0;
 };
 
@@ -52,7 +51,7 @@ absl::Status ClientLimits::Permit::NextMessage() {
 ClientLimits::ClientLimits(const LimitOptions& options, MonotonicClock& clock)
     : options_(options),
       clock_(clock),
-      newcomers_(std::make_shared<Client>(Client{static_cast<double>(options.rate_limit), clock.Now(), 0})),
+      newcomers_(NewClient(clock.Now())),
       may_forget_from_(absl::InfinitePast()) {}
 
 ClientLimits::~ClientLimits() = default;
@@ -80,31 +79,25 @@ size_t ClientLimits::identities() const {
   return clients_.size();
 }
 
-void ClientLimits::Refill(Client& client, absl::Time now) const {
+std::shared_ptr<ClientLimits::Client> ClientLimits::NewClient(absl::Time now) const {
   const double rate = options_.rate_limit;
-  client.allowed = std::min(rate, client.allowed + rate * absl::ToDoubleSeconds(now - client.as_of));
-  client.as_of = now;
+  return std::make_shared<Client>(Client{TokenBucket(rate, rate, now)});
 }
 
 absl::Status ClientLimits::Take(Client& client, absl::Time now) {
-  if (options_.rate_limit == 0) return absl::OkStatus();
-  Refill(client, now);
-  if (client.allowed >= 1) {
-    client.allowed -= 1;
-    return absl::OkStatus();
-  }
+  if (options_.rate_limit == 0 || client.calls.Take(now)) return absl::OkStatus();
   return WithRetryAfter(WithReason(absl::ResourceExhaustedError(absl::StrCat(
                                        "this client makes more calls than the ", options_.rate_limit,
                                        " a second that access.rate_limit allows")),
                                    "RATE_LIMIT"),
-                        absl::Seconds((1 - client.allowed) / options_.rate_limit));
+                        client.calls.UntilNext());
 }
 
 std::shared_ptr<ClientLimits::Client> ClientLimits::Find(absl::string_view identity, absl::Time now) {
   if (const auto found = clients_.find(identity); found != clients_.end()) return found->second;
   if (clients_.size() >= static_cast<size_t>(options_.max_identities)) Forget(now);
   if (clients_.size() >= static_cast<size_t>(options_.max_identities)) return newcomers_;
-  auto client = std::make_shared<Client>(Client{static_cast<double>(options_.rate_limit), now, 0});
+  std::shared_ptr<Client> client = NewClient(now);
   clients_.emplace(std::string(identity), client);
   return client;
 }
@@ -114,8 +107,7 @@ void ClientLimits::Forget(absl::Time now) {
   may_forget_from_ = now + kBetweenForgetting;
   std::erase_if(clients_, [&](auto& entry) {
     Client& client = *entry.second;
-    if (options_.rate_limit > 0) Refill(client, now);
-    return client.under_way == 0 && client.allowed >= options_.rate_limit;
+    return client.under_way == 0 && client.calls.IsFull(now);
   });
 }
 

@@ -63,7 +63,7 @@ class ClientLimits final {
 
   std::shared_ptr<Client> Find(absl::string_view identity, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status Take(Client& client, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void Refill(Client& client, absl::Time now) const;
+  std::shared_ptr<Client> NewClient(absl::Time now) const;
   void Forget(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const LimitOptions options_;
