@@ -1,6 +1,5 @@
 #include "server/config/attribute_keys.h"
 
-#include <cstddef>
 #include <set>
 #include <utility>
 
@@ -11,16 +10,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/config/mapping_reader.h"
+#include "server/feedback/scored_label.h"
 #include "text/characters.h"
 
 namespace calserve {
 namespace {
 
-constexpr size_t kMaxKeyBytes = 32;  // as the predictor takes them
-constexpr size_t kMaxValueBytes = 64;
-
 bool IsKey(absl::string_view key) {
-  return !key.empty() && key.size() <= kMaxKeyBytes &&
+  return !key.empty() && key.size() <= kMaxAttributeKey &&
          absl::c_all_of(key, [](char c) { return absl::ascii_isalnum(c) || absl::StrContains("_-.", c); });
 }
 
@@ -30,9 +27,9 @@ std::string Problem(const YamlValue& item, const std::set<std::string>& before) 
     return absl::StrCat("must list texts; has ", item.list() != nullptr ? "a list" : "a section or nothing");
   }
   const std::string& value = *item.scalar();
-  if (value.size() > kMaxValueBytes) {
-    return absl::StrCat("must list values of at most ", kMaxValueBytes, " bytes; \"", absl::CHexEscape(value),
-                        "\" has ", value.size());
+  if (value.size() > kMaxAttributeValue) {
+    return absl::StrCat("must list values of at most ", kMaxAttributeValue, " bytes; \"",
+                        absl::CHexEscape(value), "\" has ", value.size());
   }
   if (HasControlCharacter(value)) {
     return absl::StrCat("must list values without control characters; has \"", absl::CHexEscape(value), "\"");
@@ -48,8 +45,8 @@ std::string Problem(const YamlValue& item, const std::set<std::string>& before) 
 void ReadKey(const YamlEntry& entry, MappingReader* reader, SliceKeys* keys) {
   const std::string& key = entry.key;
   if (!IsKey(key)) {
-    return reader->Fail(
-        key, absl::StrCat("must have a key of 1 to ", kMaxKeyBytes, " letters, digits, '_', '-' and '.'"));
+    return reader->Fail(key, absl::StrCat("must have a key of 1 to ", kMaxAttributeKey,
+                                          " letters, digits, '_', '-' and '.'"));
   }
   SliceKey read{key, {}};
   if (entry.value.scalar() == nullptr || *entry.value.scalar() != "any") {

@@ -14,6 +14,9 @@ namespace calserve {
 
 // Key and value, as the caller gave them with the input: at most 8, keys 1-32 bytes, values at most 64.
 using Attributes = std::vector<std::pair<std::string, std::string>>;
+inline constexpr size_t kMaxAttributes = 8;       // of an input
+inline constexpr size_t kMaxAttributeKey = 32;    // bytes
+inline constexpr size_t kMaxAttributeValue = 64;  // bytes
 
 // What a ticket seals: everything that scoring a label later takes. A value.
 struct TicketContent {

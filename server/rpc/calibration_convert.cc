@@ -260,10 +260,10 @@ absl::StatusOr<LogSelection> SelectionFromProto(const v1::StoredSelection& selec
                          absl::StrCat("at most ", kMaxSources, " sources may be named; were ", sources)),
                      "stored.sources");
   }
-  constexpr int kMaxAttributes = 100;
-  if (selection.attributes_size() > kMaxAttributes) {
+  constexpr int kMaxSelected = 100;
+  if (selection.attributes_size() > kMaxSelected) {
     return WithField(
-        absl::InvalidArgumentError(absl::StrCat("at most ", kMaxAttributes, " attributes may be named; were ",
+        absl::InvalidArgumentError(absl::StrCat("at most ", kMaxSelected, " attributes may be named; were ",
                                                 selection.attributes_size())),
         "stored.attributes");
   }
