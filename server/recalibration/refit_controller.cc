@@ -58,10 +58,7 @@ class Controller final : public RefitController {
     shared_->changed.SignalAll();
   }
   absl::StatusOr<RefitStatus> Status(const CalibrationTarget& target) override;
-  std::map<ModelVersion, RefitCounters> counters() const override {
-    MutexLock lock(&shared_->mu);
-    return shared_->counters;
-  }
+  std::map<ModelVersion, RefitCounters> counters() const override { return counts_.All(); }
 
  private:
   // Outlives the controller where an attempt still waits for the fit thread.
@@ -79,7 +76,6 @@ class Controller final : public RefitController {
     };
     std::map<ModelVersion, Counted> counted ABSL_GUARDED_BY(mu);
     std::map<ModelVersion, std::string> failures ABSL_GUARDED_BY(mu);  // of the last fit
-    std::map<ModelVersion, RefitCounters> counters ABSL_GUARDED_BY(mu);
   };
 
   void Run();
@@ -87,17 +83,6 @@ class Controller final : public RefitController {
   bool WaitUntilDue(absl::Time due);
   // Looks at every served version; returns when to look again without a label.
   absl::Time LookAtAll();
-  // Counters from 0, so that the first attempt is seen as an increase.
-  void CountersShown(const CalibrationTarget& target) {
-    MutexLock lock(&shared_->mu);
-    shared_->counters.try_emplace({target.model, target.model_version});
-  }
-  // Where nothing is refitted any more, how the last attempt ended is nothing to alert on.
-  void ForgetOutcome(const CalibrationTarget& target) {
-    MutexLock lock(&shared_->mu);
-    const auto of = shared_->counters.find({target.model, target.model_version});
-    if (of != shared_->counters.end()) of->second.last.clear();
-  }
   absl::StatusOr<RefitLook> LookAt(const CalibrationTarget& target);
   int64_t LabelsMissing(const RefitLook& look) const;
   void Enqueue(const RefitLook& look);
@@ -121,6 +106,7 @@ class Controller final : public RefitController {
   const Clock& clock_;
   const Hooks hooks_;
   const RefitObserver observer_;
+  RefitCounts counts_;
   std::atomic<bool> stopping_{false};
   const std::shared_ptr<Shared> shared_;
   std::thread thread_;  // Last: joined before what it uses goes.
@@ -169,10 +155,10 @@ absl::Time Controller::LookAtAll() {
   }
   for (const CalibrationTarget& target : hooks_.served()) {
     if (settings_.Of(target.model).value_or(RefitPolicy()).on == RefitPolicy::On::kNever) {
-      ForgetOutcome(target);
+      counts_.ForgetLast({target.model, target.model_version});
       continue;
     }
-    CountersShown(target);
+    counts_.Show({target.model, target.model_version});
     const absl::StatusOr<RefitLook> look = LookAt(target);
     if (!look.ok()) {
       LogWarning(
@@ -245,12 +231,8 @@ void Controller::Attempt(const RefitLook& look) {
                                 {"error", failure}});
     Wait(look, look.policy.least_labels);
   }
+  if (!failure.empty()) counts_.Count(of, &RefitCounters::failed, "failed");
   MutexLock lock(&shared_->mu);
-  if (!failure.empty()) {
-    RefitCounters& counters = shared_->counters[of];
-    ++counters.failed;
-    counters.last = "failed";
-  }
   if (status.ok()) {
     shared_->failures.erase(of);
   } else {
@@ -357,16 +339,13 @@ absl::Status Controller::Conclude(const RefitLook& look, const RefitVerdict& ver
                     {"candidate", attempt.candidate},
                     {"activated", attempt.outcome == Outcome::kActivated ? "true" : "false"},
                     {"reason", attempt.reason}});
-  MutexLock lock(&shared_->mu);
-  RefitCounters& counters = shared_->counters[{look.target.model, look.target.model_version}];
-  const auto count = [&counters](int64_t& of, const char* name) {
-    ++of;
-    counters.last = name;
+  const auto count = [&](int64_t RefitCounters::*of, const char* name) {
+    counts_.Count({look.target.model, look.target.model_version}, of, name);
   };
-  if (attempt.outcome == Outcome::kKept) count(counters.kept, "kept");
-  if (attempt.outcome == Outcome::kSuperseded) count(counters.superseded, "superseded");
-  if (attempt.outcome == Outcome::kActivated && rollback) count(counters.rolled_back, "rolled_back");
-  if (attempt.outcome == Outcome::kActivated && !rollback) count(counters.activated, "activated");
+  if (attempt.outcome == Outcome::kKept) count(&RefitCounters::kept, "kept");
+  if (attempt.outcome == Outcome::kSuperseded) count(&RefitCounters::superseded, "superseded");
+  if (attempt.outcome == Outcome::kActivated && rollback) count(&RefitCounters::rolled_back, "rolled_back");
+  if (attempt.outcome == Outcome::kActivated && !rollback) count(&RefitCounters::activated, "activated");
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "server/monitoring/label_selection.h"
 #include "server/monitoring/monitor_key.h"
 #include "server/recalibration/calibrator_registry.h"
+#include "server/recalibration/refit_counters.h"
 #include "server/recalibration/refit_observer.h"
 #include "server/recalibration/refit_policy.h"
 
@@ -35,12 +36,6 @@ struct RefitStatus {
   int64_t labels_needed = 0;                             // kGathering: at least so many labels more
   std::optional<absl::Time> not_before;                  // kCoolingDown, kWaiting for its time
   std::vector<RefitAttempt> attempts;                    // the newest first, at most kListedAttempts
-};
-
-// What became of attempts since the start, by how they ended: a row of a counter.
-struct RefitCounters {
-  int64_t activated = 0, rolled_back = 0, kept = 0, superseded = 0, failed = 0;
-  std::string last;  // the name of the one that was counted last; empty before the first
 };
 
 // Fits, judges, activates and rolls back by the policy of each model, without anybody asking. Looks whenever
