@@ -37,14 +37,17 @@ class Gate {
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
+int NiceOfThisThread() { return getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); }
+
 TEST(LowPriorityWorkerTest, RunsNicerThanTheThreadsThatPredict) {
+  const int before = NiceOfThisThread();
   int nice = 0;
   {
     LowPriorityWorker worker(1);
-    ASSERT_TRUE(worker.TryRun([&] { nice = getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())); }));
+    ASSERT_TRUE(worker.TryRun([&] { nice = NiceOfThisThread(); }));
   }
   EXPECT_GE(nice, 10);
-  EXPECT_LT(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())), 10) << "this thread is as it was";
+  EXPECT_EQ(NiceOfThisThread(), before);
 }
 
 TEST(LowPriorityWorkerTest, RefusesMoreThanItsQueueHoldsAndRunsTheRestAtDestruction) {
