@@ -1,7 +1,7 @@
-// The bare gRPC server that the served model is measured beside: PredictionService on the callback API, whose
-// Predict reads its request and answers every one with the same response.
+// The bare gRPC server that the served model is measured beside: PredictionService, whose Predict reads its
+// request and answers every one with the same response, on gRPC's callback API or on its synchronous one.
 //
-//   echo_server RESPONSE_FILE
+//   echo_server callback|blocking RESPONSE_FILE
 #include <grpcpp/grpcpp.h>
 
 #include <fstream>
@@ -15,9 +15,9 @@ namespace {
 using calserve::v1::PredictRequest;
 using calserve::v1::PredictResponse;
 
-class EchoService final : public calserve::v1::PredictionService::CallbackService {
+class CallbackEcho final : public calserve::v1::PredictionService::CallbackService {
  public:
-  explicit EchoService(PredictResponse response) : response_(std::move(response)) {}
+  explicit CallbackEcho(PredictResponse response) : response_(std::move(response)) {}
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const PredictRequest*,
                                     PredictResponse* response) override {
@@ -31,20 +31,39 @@ class EchoService final : public calserve::v1::PredictionService::CallbackServic
   const PredictResponse response_;
 };
 
+class BlockingEcho final : public calserve::v1::PredictionService::Service {
+ public:
+  explicit BlockingEcho(PredictResponse response) : response_(std::move(response)) {}
+
+  grpc::Status Predict(grpc::ServerContext*, const PredictRequest*, PredictResponse* response) override {
+    *response = response_;
+    return grpc::Status::OK;
+  }
+
+ private:
+  const PredictResponse response_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
+  const std::string calls = argc == 3 ? argv[1] : "";
   PredictResponse response;
-  std::ifstream file(argc == 2 ? argv[1] : "");
-  if (!response.ParseFromIstream(&file)) {
-    std::cerr << "usage: echo_server RESPONSE_FILE\n";
+  std::ifstream file(argc == 3 ? argv[2] : "");
+  if ((calls != "callback" && calls != "blocking") || !response.ParseFromIstream(&file)) {
+    std::cerr << "usage: echo_server callback|blocking RESPONSE_FILE\n";
     return 2;
   }
-  EchoService service(response);
+  CallbackEcho callback_echo(response);
+  BlockingEcho blocking_echo(response);
   grpc::ServerBuilder builder;
   int port = 0;
   builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
+  if (calls == "callback") {
+    builder.RegisterService(&callback_echo);
+  } else {
+    builder.RegisterService(&blocking_echo);
+  }
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
   std::cerr << "serving address=127.0.0.1:" << port << std::endl;
   server->Wait();  // Until it is killed.

@@ -3,10 +3,11 @@
 // calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What the ratios
 // mean: design.md, section 10.
 //
-//   load_benchmark [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS [SERVER_FLAG...]]]]
+//   load_benchmark [--blocking] [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS [SERVER_FLAG...]]]]
 //
-// SECONDS of one measurement; medians over ROUNDS. Labels are measured with the demo model, which is the
-// default.
+// SECONDS of one measurement; medians over ROUNDS. --blocking: the callers, and echo's two sides, use gRPC's
+// synchronous API, as most programs that call a server do; else its callback API, the fastest there is.
+// Labels are measured with the demo model, which is the default.
 #include <algorithm>
 #include <cstdlib>
 #include <filesystem>
@@ -59,15 +60,19 @@ Measurement Median(const std::vector<Measurement>& rounds) {
 
 class LoadBenchmark {
  public:
-  LoadBenchmark(const ModelArguments& arguments, absl::Duration duration, int rounds,
+  LoadBenchmark(const ModelArguments& arguments, Calls calls, absl::Duration duration, int rounds,
                 const std::vector<std::string>& server_flags)
-      : model_(arguments.model), duration_(duration), rounds_(rounds), server_(arguments, server_flags) {
+      : model_(arguments.model),
+        calls_(calls),
+        duration_(duration),
+        rounds_(rounds),
+        server_(arguments, server_flags) {
     StartEcho();
   }
 
   void Run() {
-    LoadClient echo_client(echo_address_, server_.request()),
-        served_client(server_.address(), server_.request());
+    LoadClient echo_client(echo_address_, server_.request(), calls_),
+        served_client(server_.address(), server_.request(), calls_);
     for (int round = 0; round < rounds_; ++round) {
       for (const int concurrency : Concurrencies()) {
         raw_[concurrency].push_back(MeasureRaw(concurrency));
@@ -89,10 +94,12 @@ class LoadBenchmark {
   void Print() const {
     std::cout << absl::StreamFormat(
         "\n## Served, beside raw and echo: %s\n\n"
-        "%d cores, the client on the same; %.1f s a measurement, medians of %d interleaved rounds. One %s a "
-        "request, top 5 in the answer.\n\n"
+        "%d cores, the client on the same, %s; %.1f s a measurement, medians of %d interleaved rounds. One "
+        "%s "
+        "a request, top 5 in the answer.\n\n"
         "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",
         (model_.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
+        calls_ == Calls::kBlocking ? "every call blocks a thread" : "calls with callbacks",
         absl::ToDoubleSeconds(duration_), rounds_, server_.InputText());
     for (const int concurrency : Concurrencies()) {
       PrintRow(concurrency, "raw", Median(raw_.at(concurrency)));
@@ -127,7 +134,8 @@ class LoadBenchmark {
     const std::string file = server_.scratch() / "response";
     std::ofstream(file, std::ios::binary) << reply.response.SerializeAsString();
     echo_process_ = std::make_unique<e2e::ChildProcess>(
-        std::vector<std::string>{e2e::BuiltProgram("tests/benchmarks/load/echo_server"), file});
+        std::vector<std::string>{e2e::BuiltProgram("tests/benchmarks/load/echo_server"),
+                                 calls_ == Calls::kBlocking ? "blocking" : "callback", file});
     const auto address = echo_process_->WaitForLine("serving address=", absl::Seconds(20));
     if (!address.has_value()) throw std::runtime_error(echo_process_->log());
     echo_address_ = *address;
@@ -235,6 +243,7 @@ class LoadBenchmark {
   }
 
   const fs::path model_;
+  const Calls calls_;
   const absl::Duration duration_;
   const int rounds_;
   OneModelServer server_;
@@ -250,13 +259,15 @@ class LoadBenchmark {
 
 int main(int argc, char** argv) {
   try {
-    const auto arguments =
-        calserve::load::ModelArguments::Parse(argc, argv, calserve::e2e::DemoModels() + "/fashion_mnist", "");
+    const bool blocking = argc > 1 && std::string(argv[1]) == "--blocking";
+    const auto arguments = calserve::load::ModelArguments::Parse(
+        argc - blocking, argv + blocking, calserve::e2e::DemoModels() + "/fashion_mnist", "");
     const std::vector<std::string>& rest = arguments.rest;
     const double seconds = !rest.empty() ? std::atof(rest[0].c_str()) : 3;
     const int rounds = rest.size() > 1 ? std::max(1, std::atoi(rest[1].c_str())) : 3;
-    calserve::load::LoadBenchmark benchmark(arguments, absl::Seconds(seconds), rounds,
-                                            {rest.begin() + std::min<size_t>(rest.size(), 2), rest.end()});
+    calserve::load::LoadBenchmark benchmark(
+        arguments, blocking ? calserve::load::Calls::kBlocking : calserve::load::Calls::kCallback,
+        absl::Seconds(seconds), rounds, {rest.begin() + std::min<size_t>(rest.size(), 2), rest.end()});
     benchmark.Run();
     benchmark.Print();
   } catch (const std::exception& error) {

@@ -28,24 +28,36 @@ struct LoadClient::Connections {
   std::vector<std::unique_ptr<v1::PredictionService::Stub>> stubs;
 };
 
-// One of the closed loop's callers: starts its next call from the callback of the one before.
+// One of the closed loop's callers.
 struct LoadClient::Caller {
   Caller(v1::PredictionService::Stub& s, const v1::PredictRequest& r) : stub(s), request(r) {}
 
-  void StartCall() {
+  void Prepare() {
     context.emplace();
     response.Clear();
     start = absl::GetCurrentTimeNanos();
-    stub.async()->Predict(&*context, &request, &response,
-                          [this](const grpc::Status& status) { Done(status); });
   }
-  void Done(const grpc::Status& status) {
+  // Calls until it is to stop, on this thread.
+  void CallInTurn() {
+    do {
+      Prepare();
+    } while (GoesOn(stub.Predict(&*context, request, &response)));
+  }
+  // Starts the next call from the callback of the one before.
+  void StartCall() {
+    Prepare();
+    stub.async()->Predict(&*context, &request, &response, [this](const grpc::Status& status) {
+      if (GoesOn(status)) StartCall();
+    });
+  }
+  bool GoesOn(const grpc::Status& status) {
     latencies.push_back(absl::GetCurrentTimeNanos() - start);
-    if (status.ok() && !stop->load(std::memory_order_relaxed)) return StartCall();
+    if (status.ok() && !stop->load(std::memory_order_relaxed)) return true;
     std::lock_guard lock(*mu);
     if (!status.ok()) error = status.error_message();
     --*running;
     ended->notify_all();
+    return false;
   }
 
   v1::PredictionService::Stub& stub;
@@ -62,8 +74,8 @@ struct LoadClient::Caller {
   std::string error;
 };
 
-LoadClient::LoadClient(const std::string& address, v1::PredictRequest request)
-    : request_(std::move(request)), connections_(new Connections) {
+LoadClient::LoadClient(const std::string& address, v1::PredictRequest request, Calls calls)
+    : request_(std::move(request)), calls_(calls), connections_(new Connections) {
   for (int i = 0; i < 2; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -89,12 +101,21 @@ Measurement LoadClient::RunFor(int concurrency, absl::Duration duration) {
     caller.running = &running;
   }
   const absl::Time begin = absl::Now();
-  for (const auto& caller : callers) caller->StartCall();
+  std::vector<std::jthread> threads;
+  for (const auto& caller : callers) {
+    if (calls_ == Calls::kCallback) {
+      caller->StartCall();
+    } else {
+      threads.emplace_back([&caller] { caller->CallInTurn(); });
+    }
+  }
   absl::SleepFor(duration);
   stop = true;
   std::unique_lock lock(mu);
   ended.wait(lock, [&] { return running == 0; });
   const absl::Duration took = absl::Now() - begin;
+  lock.unlock();
+  threads.clear();
 
   std::vector<int64_t> latencies;
   for (const auto& caller : callers) {

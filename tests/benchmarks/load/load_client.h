@@ -20,11 +20,15 @@ struct Measurement {
 // The value that a share `quantile` of the sorted latencies does not exceed.
 absl::Duration Quantile(const std::vector<int64_t>& sorted_nanos, double quantile);
 
+// How both sides of a call are written: on gRPC's callback API, each answer and the next call on a thread of
+// gRPC's, or on its synchronous API, where every call blocks a thread.
+enum class Calls { kCallback, kBlocking };
+
 // A closed loop of `concurrency` callers of PredictionService.Predict, each sending its next request as soon
 // as it has its answer; over two connections where there is more than one caller.
 class LoadClient {
  public:
-  LoadClient(const std::string& address, v1::PredictRequest request);
+  LoadClient(const std::string& address, v1::PredictRequest request, Calls calls = Calls::kCallback);
   ~LoadClient();
 
   // Measures for `duration`, after a tenth of it to warm up. `cpu_time` gives the CPU time of the server.
@@ -44,6 +48,7 @@ class LoadClient {
   Measurement RunFor(int concurrency, absl::Duration duration);
 
   const v1::PredictRequest request_;
+  const Calls calls_;
   Connections* const connections_;
   int64_t last_requests_ = 1;
 };
