@@ -66,6 +66,7 @@ template <typename IsHeader, typename Visit>
 absl::Status ForEachRecord(absl::string_view text, absl::string_view name, IsHeader is_header, Visit visit) {
   Record record;
   bool first = true;
+  absl::ConsumePrefix(&text, "\xEF\xBB\xBF");  // The byte-order mark, which spreadsheets put first.
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     ++record.line;
     if (absl::StripAsciiWhitespace(line).empty()) continue;

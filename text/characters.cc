@@ -19,6 +19,15 @@ Character FirstCharacter(absl::string_view text) {
   return {point, bytes, true};
 }
 
+size_t FirstInvalidUtf8(absl::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const Character next = FirstCharacter(text.substr(at));
+    if (!next.valid) return at;
+    at += next.bytes;
+  }
+  return absl::string_view::npos;
+}
+
 bool IsControl(uint32_t point) {
   const auto in = [point](uint32_t first, uint32_t last) { return point >= first && point <= last; };
   return point < 0x20 || in(0x7F, 0x9F) ||          // C0, DEL, C1

@@ -18,6 +18,9 @@ struct Character {
 // Of a text that is not empty.
 Character FirstCharacter(absl::string_view text);
 
+// Where the first byte is that is not UTF-8; npos of a text that is all of it. Protobuf's strings must be.
+size_t FirstInvalidUtf8(absl::string_view text);
+
 // Whether a character is not shown but obeyed where it is shown: C0, DEL, C1, line and paragraph separators,
 // controls of writing direction.
 bool IsControl(uint32_t point);

@@ -3,18 +3,11 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "nlohmann/json.hpp"
+#include "text/characters.h"
 
 namespace calserve::cli {
 
-bool IsUtf8(const std::string& text) {
-  try {
-    nlohmann::json(text).dump();
-    return true;
-  } catch (const nlohmann::json::type_error&) {
-    return false;
-  }
-}
+bool IsUtf8(const std::string& text) { return FirstInvalidUtf8(text) == std::string::npos; }
 
 CLI::Validator Utf8() {
   return CLI::Validator(

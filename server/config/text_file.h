@@ -7,7 +7,8 @@
 
 namespace calserve {
 
-// The whole of a file of at most 16 MiB. NOT_FOUND or INVALID_ARGUMENT with the path and the reason.
+// The whole of a file of at most 16 MiB of UTF-8, without a byte-order mark. NOT_FOUND or INVALID_ARGUMENT
+// with the path and the reason.
 absl::StatusOr<std::string> ReadTextFile(const std::string& path);
 
 }  // namespace calserve

@@ -13,8 +13,10 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
 TEST(CsvTest, ReadsNumbersWithAndWithoutHeader) {
-  for (const char* text :
-       {"1,2\n3,-4.5e3\n", "a,b\n1,2\n3,-4.5e3", "1,2\r\n\r\n3,-4.5e3\r\n", " 1 , 2\n\"3\",-4.5e3"}) {
+  for (const char* text : {"1,2\n3,-4.5e3\n", "a,b\n1,2\n3,-4.5e3", "1,2\r\n\r\n3,-4.5e3\r\n",
+                           "\xEF\xBB\xBF"
+                           "1,2\n3,-4.5e3\n",
+                           " 1 , 2\n\"3\",-4.5e3"}) {
     const absl::StatusOr<CsvNumbers> numbers = ParseCsvNumbers(text, "f.csv");
     ASSERT_TRUE(numbers.ok()) << numbers.status();
     EXPECT_EQ(numbers->columns, 2);

@@ -25,6 +25,9 @@ TEST_F(LabelsTest, AreTheLinesInOrder) {
   EXPECT_THAT(*Read("cat\nhot dog\nbird\n"), ElementsAre("cat", "hot dog", "bird"));
   EXPECT_THAT(*Read("cat\r\ndog\r\n"), ElementsAre("cat", "dog"));
   EXPECT_THAT(*Read("cat\ndog"), ElementsAre("cat", "dog"));
+  EXPECT_THAT(*Read("\xEF\xBB\xBF"
+                    "cat\nchien du caf\xC3\xA9\n"),
+              ElementsAre("cat", "chien du caf\xC3\xA9"));
 }
 
 TEST_F(LabelsTest, WhatIsWrongNamesTheLine) {
@@ -32,6 +35,7 @@ TEST_F(LabelsTest, WhatIsWrongNamesTheLine) {
   EXPECT_THAT(ErrorOf("cat\ndog\n\n"), HasSubstr("labels.txt:3: an empty line"));
   EXPECT_THAT(ErrorOf("cat\ndog\ncat\n"), HasSubstr("labels.txt:3: \"cat\" is already on line 1"));
   EXPECT_THAT(ErrorOf("cat\ndog \n"), HasSubstr("labels.txt:2: spaces"));
+  EXPECT_THAT(ErrorOf("cat\ncaf\xE9\n"), HasSubstr("labels.txt:2: must be UTF-8; has the byte 0xe9"));
   EXPECT_THAT(ErrorOf(""), HasSubstr("must have at least 2 labels; has 0"));
   EXPECT_THAT(ErrorOf("cat\n"), HasSubstr("must have at least 2 labels; has 1"));
 }

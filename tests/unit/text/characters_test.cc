@@ -36,6 +36,13 @@ TEST(CharactersTest, TakesCharactersOfEveryLength) {
   }
 }
 
+TEST(CharactersTest, FindsTheFirstByteThatIsNotUtf8) {
+  EXPECT_EQ(FirstInvalidUtf8(""), absl::string_view::npos);
+  EXPECT_EQ(FirstInvalidUtf8("Köln 🦉"), absl::string_view::npos);
+  EXPECT_EQ(FirstInvalidUtf8("caf\xe9"), 3u);
+  EXPECT_EQ(FirstInvalidUtf8("€\xe2\x82"), 3u);
+}
+
 TEST(CharactersTest, TakesOneByteOfWhatIsNotUtf8) {
   // A lone continuation, an overlong form, a surrogate, beyond U+10FFFF, cut short, followed by a wrong byte.
   for (const absl::string_view text : {"\x80", "\xc0\x80", "\xe0\x80\x80", "\xf0\x80\x80\x80", "\xed\xa0\x80",
