@@ -59,7 +59,15 @@ ModelConfig::Version ReadVersion(const fs::path& folder, int64_t number) {
     return version;
   }
   version.model_path = (IsFile(packaged) ? packaged : scripted).string();
-  if (IsFile(calibrator)) version.calibrator_path = calibrator.string();
+  if (IsFile(calibrator)) {
+    version.calibrator_path = calibrator.string();
+  } else if (std::error_code error;
+             fs::symlink_status(calibrator, error).type() != fs::file_type::not_found) {
+    version.problem = absl::InvalidArgumentError(absl::StrCat(
+        calibrator.string(), " is not a regular file, nor a link to one; mend or remove it, else ",
+        "the version would be served without its calibrator"));
+    return version;
+  }
   for (const fs::path& samples : {folder / kWarmup, folder.parent_path() / kWarmup}) {
     if (version.warmup_path.empty() && IsDirectory(samples)) version.warmup_path = samples.string();
   }

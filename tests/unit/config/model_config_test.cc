@@ -430,6 +430,15 @@ TEST_F(ModelConfigTest, APipeIsNotWaitedFor) {
   EXPECT_THAT(Error(), HasSubstr("labels.txt is not a regular file"));
 }
 
+TEST_F(ModelConfigTest, ACalibratorThatIsNoFileIsNotPassedOver) {
+  const std::string calibrator = repository_.path() + "/pets/1/calibrator.json";
+  std::filesystem::create_symlink("missing.json", calibrator);
+  EXPECT_THAT(Error(), HasSubstr("calibrator.json is not a regular file, nor a link to one"));
+  std::filesystem::remove(calibrator);
+  ASSERT_EQ(mkfifo(calibrator.c_str(), 0600), 0);
+  EXPECT_THAT(Error(), HasSubstr("calibrator.json is not a regular file"));
+}
+
 TEST_F(ModelConfigTest, ARepositoryHasItsModelsByName) {
   repository_.Write("README.md", "");
   repository_.Write(".cache/x", "");
