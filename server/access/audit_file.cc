@@ -37,7 +37,8 @@ absl::Status AuditFile::Follow() {
   if (fd_ >= 0 && stat(path_.c_str(), &there) == 0 && there.st_dev == device_ && there.st_ino == inode_) {
     return absl::OkStatus();
   }
-  const int fd = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0600);
+  // O_NONBLOCK: a named pipe that nobody reads, or that is full, is refused instead of waited for.
+  const int fd = open(path_.c_str(), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0600);
   if (fd < 0) return CannotWrite(path_);
   if (fstat(fd, &there) != 0) {
     close(fd);

@@ -1,5 +1,6 @@
 #include "server/access/small_file.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -22,12 +23,15 @@ absl::Status Refuse(absl::string_view option, const std::string& path, absl::str
 
 absl::StatusOr<std::string> ReadSmallFile(absl::string_view option, const std::string& path,
                                           FileSecrecy secrecy) {
-  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "re"), &std::fclose);
+  // O_NONBLOCK: the opening of a named pipe would else wait until somebody writes to it.
+  const int descriptor = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(
+      descriptor < 0 ? nullptr : fdopen(descriptor, "r"), &std::fclose);
   struct stat info {};
   if (file == nullptr || fstat(fileno(file.get()), &info) != 0) {
     return Refuse(option, path, absl::StrCat("cannot be read: ", std::strerror(errno)));
   }
-  if (!S_ISREG(info.st_mode)) return Refuse(option, path, "is not a file");
+  if (!S_ISREG(info.st_mode)) return Refuse(option, path, "is not a regular file");
   if (secrecy == FileSecrecy::kSecret && (info.st_mode & S_IRWXO) != 0) {
     return Refuse(option, path, "can be read by everybody on this machine: chmod o= it");
   }

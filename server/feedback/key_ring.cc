@@ -125,7 +125,8 @@ bool KeepsSecret(uint32_t mode, uint32_t owner, uint32_t self) {
 }
 
 absl::StatusOr<KeyRingFile> ReadKeyRing(const std::string& path, absl::Time now) {
-  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  // O_NONBLOCK: the opening of a named pipe would else wait until somebody writes to it.
+  const FileDescriptor file(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat info;
   if (!file.ok() || fstat(file.get(), &info) != 0) return CannotRead(path, errno);
   if (!S_ISREG(info.st_mode) || info.st_size > kMaxFileBytes) {

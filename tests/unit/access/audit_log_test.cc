@@ -166,6 +166,15 @@ TEST_F(AuditFileTest, AFolderThatIsGoneIsSeenBeforeAnActionIsDone) {
   EXPECT_TRUE(log_->CheckWritable().ok());
 }
 
+TEST_F(AuditFileTest, APipeThatNobodyReadsIsNotWaitedFor) {
+  Open();
+  std::filesystem::remove(path_);
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);
+  EXPECT_EQ(log_->CheckWritable().code(), absl::StatusCode::kUnavailable);
+  std::filesystem::remove(path_);
+  EXPECT_TRUE(log_->CheckWritable().ok());
+}
+
 TEST_F(AuditFileTest, ALineOfWhichOnlyAPartFittedIsEndedBeforeTheNext) {
   Open();
   Record("token:a");

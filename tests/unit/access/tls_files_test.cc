@@ -44,6 +44,12 @@ class TlsFilesTest : public ::testing::Test {
   const TestKey first_{TestKey::Kind::kEc}, second_{TestKey::Kind::kEc};
 };
 
+TEST_F(TlsFilesTest, APipeIsNotWaitedFor) {
+  std::filesystem::remove(dir_ + "/key");
+  ASSERT_EQ(mkfifo((dir_ + "/key").c_str(), 0600), 0);
+  EXPECT_THAT(Refusal(Options()), HasSubstr("/key is not a regular file"));
+}
+
 TEST_F(TlsFilesTest, ACertificateIsTakenOnlyOnceItsKeyIsThereToo) {
   const auto files = TlsFiles::Create(Options());
   ASSERT_TRUE(files.ok()) << files.status();

@@ -116,6 +116,9 @@ TEST_F(KeyRingFileTest, ErrorsNameTheFile) {
   std::filesystem::remove(path_);
   std::filesystem::create_directory(path_);
   EXPECT_THAT(Error(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("regular file")));
+  std::filesystem::remove(path_);
+  ASSERT_EQ(mkfifo(path_.c_str(), 0600), 0);  // Not waited for.
+  EXPECT_THAT(Error(), StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("regular file")));
 }
 
 }  // namespace
