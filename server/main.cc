@@ -41,10 +41,11 @@
 #include "server/recalibration/calibrator_registry.h"
 #include "server/recalibration/refit_controller.h"
 #include "server/refit_hooks.h"
-#include "server/rpc/grpc_log.h"
 #include "server/rpc/grpc_server.h"
+#include "server/rpc/library_logs.h"
 #include "server/security.h"
 #include "server/served_repository.h"
+#include "text/standard_streams.h"
 
 namespace calserve {
 namespace {
@@ -201,13 +202,14 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
 int main(int argc, char** argv) {
   using namespace calserve;
+  KeepStandardStreams();
   MainSignals signals;
   const Environment environment = ProcessEnvironment();
   const bool terminal = isatty(STDERR_FILENO) == 1;
   // For what keeps the configuration from being read.
   const auto early_format = environment.find("CALSERVE_LOG_FORMAT");
   StartLogging(LogFormatFor(early_format == environment.end() ? "auto" : early_format->second, terminal));
-  RouteGrpcLog();
+  RouteLibraryLogs();
   absl::StatusOr<std::variant<ServerConfig, EarlyExit>> config = LoadConfig(argc, argv, environment);
   if (!config.ok()) return Fail(kExitConfig, config.status());
   if (const auto* early = std::get_if<EarlyExit>(&*config)) {

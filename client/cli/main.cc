@@ -15,6 +15,7 @@
 #include "client/cli/json_output.h"
 #include "client/cli/printable.h"
 #include "client/cli/security_options.h"
+#include "text/standard_streams.h"
 
 namespace calserve::cli {
 namespace {
@@ -137,6 +138,7 @@ ExitCode Main(int argc, char** argv) {
 }  // namespace calserve::cli
 
 int main(int argc, char** argv) {
+  calserve::KeepStandardStreams();
   const int status = calserve::cli::Main(argc, argv);
   // Everything is written and checked. gRPC 1.51's poller may still run while static objects are destroyed,
   // and now and then aborts the process for it ("epoll_wait error: Bad file descriptor").

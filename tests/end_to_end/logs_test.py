@@ -222,6 +222,20 @@ class LinesTest(LogTest):
         self.assertLessEqual(len(lines), LINES_PER_SECOND * seconds + 1)
         self.assertGreater(last[0].get("suppressed", 0), 0)
 
+    def test_texts_that_are_not_utf8_are_a_few_lines_and_json(self):
+        since, name = len(self.raw), b"\x0a\x03\xff\xfe\x00"
+        infer = self.channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
+        began = time.monotonic()
+        for _ in range(100):
+            with self.assertRaises(grpc.RpcError) as refused:
+                infer(name)
+            self.assertEqual(refused.exception.code(), grpc.StatusCode.UNIMPLEMENTED)  # gRPC's own answer
+        seconds = int(time.monotonic() - began) + 2
+        self.wait_for_line(since, message="Protobuf", level="warn")
+        lines = [line for line in self.lines(since) if line["message"] == "Protobuf"]
+        self.assertIn("invalid UTF-8", lines[0]["error"])
+        self.assertLessEqual(len(lines), LINES_PER_SECOND * seconds)
+
     def test_a_call_of_every_method_is_counted_once_by_its_code(self):
         walked = 0
         for service, method in Contract(self.channel).methods():
@@ -312,6 +326,25 @@ class EndTest(LogTest):
         self.reader.join()
         self.assertEqual(self.lines()[-1]["message"], "stopped")
         self.assertEqual([line["signal"] for line in self.lines() if line["message"] == "stopping"], ["Terminated"])
+
+
+class ClosedTest(unittest.TestCase):
+    def test_the_log_of_a_closed_standard_error_goes_into_no_file_of_the_server(self):
+        with tempfile.TemporaryDirectory() as folder:
+            command = ["sh", "-c", 'exec "$@" <&- 2>&-', "sh", OPTIONS.server, "--model-repository", OPTIONS.models,
+                       "--listen", "127.0.0.1:0", "--data-dir", folder]
+            server = subprocess.Popen(command, env=JSON_ENVIRONMENT, stdout=subprocess.DEVNULL,
+                                      preexec_fn=command_test.die_with_the_test)
+            self.addCleanup(server.kill)
+            files = f"/proc/{server.pid}/fd"
+            deadline = time.monotonic() + WAIT_S
+            while not any("calserve.db" in os.path.realpath(f"{files}/{file}") for file in os.listdir(files)):
+                self.assertLess(time.monotonic(), deadline)
+                self.assertIsNone(server.poll())
+                time.sleep(0.01)
+            self.assertEqual([os.readlink(f"{files}/{file}") for file in (0, 2)], ["/dev/null"] * 2)
+            server.send_signal(signal.SIGKILL)
+            server.wait(WAIT_S)
 
 
 class FormatTest(unittest.TestCase):
