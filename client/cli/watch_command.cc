@@ -115,6 +115,9 @@ absl::Status Run(const Options& options, const Session& session) {
     return UsageError(
         absl::StrCat("--interval must be a duration such as 1s or 200ms; was ", options.interval));
   }
+  if (request.min_interval < absl::Milliseconds(10) || request.min_interval > absl::Hours(1)) {
+    return UsageError(absl::StrCat("--interval must be 10ms to 1h; was ", options.interval));
+  }
   SignalStop::BlockSignals();
   const absl::StatusOr<Client> client = session.Connect();
   if (!client.ok()) return client.status();

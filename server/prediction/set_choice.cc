@@ -44,8 +44,8 @@ absl::StatusOr<SetThreshold> FindThreshold(const SetChoice& choice, const Served
   return WithField(
       WithReason(absl::FailedPreconditionError(absl::StrCat(
                      who, " of model '", model.name, "' version ", model.version, " has no threshold for ",
-                     asked, "; it has ", has,
-                     ": ask for one of those, or fit a calibrator with this alpha (set_alphas, of at ",
+                     asked, "; it has ", has, thresholds.empty() ? ": fit" : ": ask for one of those, or fit",
+                     " a calibrator with this alpha (set_alphas, of at ",
                      "least 1 / alpha - 1 rows left out of its fits) and activate it")),
                  "NO_SET_THRESHOLD"),
       "options.prediction_set");
