@@ -58,9 +58,10 @@ void VariantRepository::SwapFirstLabels() const {
   fs::rename(staged, model_path() + "/labels.txt");
 }
 
-void VariantRepository::AddVersion(int64_t version, float shift) const {
+void VariantRepository::AddVersion(int64_t version, float shift, const std::string& calibrator_json) const {
   const std::string staged = Staged();
   WriteDemoVariant(staged + "/model.pt", shift);
+  if (!calibrator_json.empty()) std::ofstream(staged + "/calibrator.json") << calibrator_json;
   Place(staged, version);
 }
 

@@ -24,7 +24,8 @@ class VariantRepository {
   void WriteYaml(const std::string& lines) const;
   // The class names, in another order; renamed into place too.
   void SwapFirstLabels() const;
-  void AddVersion(int64_t version, float shift) const;
+  // With a calibrator.json of such content, where one is given.
+  void AddVersion(int64_t version, float shift, const std::string& calibrator_json = "") const;
   // A version whose model.pt is `text`.
   void AddBrokenVersion(int64_t version, const std::string& text) const;
   void RemoveVersion(int64_t version) const;
