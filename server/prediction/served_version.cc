@@ -1,6 +1,7 @@
 #include "server/prediction/served_version.h"
 
 #include <utility>
+#include <vector>
 
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
@@ -27,6 +28,27 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
   return served;
 }
 
+namespace {
+
+// LoadModel has warmed every instance at every size, on threads that are gone. What a thread of its own costs
+// beyond that it costs at its first forward pass, whatever its rows
+// (docs/adr/2026-11-25-repository-of-versions.md). Where the device wants fixed shapes it may keep something
+// for each of them by thread: all of them are run.
+absl::Status PrepareThread(Model& model, int instance) {
+  const std::vector<int>& buckets = model.options().batch_buckets;
+  for (const int rows : buckets.empty() ? std::vector<int>{1} : buckets) {
+    std::vector<float> logits(static_cast<size_t>(rows) * model.columns());
+    for (int slot = 0; slot < model.slots(); ++slot) {
+      RETURN_IF_ERROR(model.Start(instance, slot, rows));
+      const absl::Status ran = model.Finish(instance, slot, rows, absl::MakeSpan(logits));
+      if (!absl::IsDataLoss(ran)) RETURN_IF_ERROR(ran);  // What staging holds is no input.
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& device_lost) {
   Model* const runs = &model;
   const auto told = [device_lost](absl::Status status) {
@@ -42,14 +64,7 @@ BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& devic
   runner.finish = [runs, told](int instance, int slot, int rows, absl::Span<float> logits) {
     return told(runs->Finish(instance, slot, rows, logits));
   };
-  // LoadModel has warmed every instance, on threads that are gone. A thread of its own costs its first
-  // forward pass as much again as the pass itself (0.43 ms instead of 0.19, the demo model), whatever its
-  // rows.
-  runner.prepare = [runs, told](int instance) {
-    std::vector<float> logits(static_cast<size_t>(runs->columns()));
-    absl::Status ran = told(runs->Run(instance, /*rows=*/1, absl::MakeSpan(logits)));
-    return absl::IsDataLoss(ran) ? absl::OkStatus() : ran;
-  };
+  runner.prepare = [runs, told](int instance) { return told(PrepareThread(*runs, instance)); };
   runner.row_size = row_size;
   runner.columns = runs->columns();
   return runner;
