@@ -39,8 +39,23 @@ absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_
   return busy_for[batches_ahead % instances] + batches_ahead / instances * full_batch;
 }
 
-bool IsUrgent(absl::Duration slack, absl::Duration run_time) { return slack < 3 * run_time; }
+absl::Duration WaitTable::operator()(int batches_ahead) {
+  while (static_cast<int>(waits_.size()) <= batches_ahead) {
+    absl::Duration& first_free = *std::min_element(busy_for_.begin(), busy_for_.end());
+    waits_.push_back(first_free);
+    first_free += full_batch_;
+  }
+  return waits_[batches_ahead];
+}
+
+int MostBatches(int tasks, int rows, int max_batch_size) {
+  return std::min(tasks, 2 * rows / (max_batch_size + 1) + 1);
+}
 
 int64_t ShareOfQueue(int64_t most, int priority) { return priority <= 1 ? most : most - most / 4; }
+
+absl::Duration ShareOfTime(absl::Duration most, int priority) {
+  return priority <= 1 || most == absl::InfiniteDuration() ? most : most - most / 4;
+}
 
 }  // namespace calserve

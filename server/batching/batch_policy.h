@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_BATCHING_BATCH_POLICY_H_
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -39,13 +40,31 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
 absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
                             absl::Duration full_batch);
 
-// Whether a task with so much left until its deadline must be in the next batch: after it, one more batch
-// could be too many.
-bool IsUrgent(absl::Duration slack, absl::Duration run_time);
+// The same for one number of batches after another, when each costs a look into a table. Grows with the
+// largest number asked for. Not thread-safe.
+class WaitTable {
+ public:
+  WaitTable(std::vector<absl::Duration> busy_for, absl::Duration full_batch)
+      : busy_for_(std::move(busy_for)), full_batch_(full_batch) {}
 
-// How much of a queue that holds `most` a task of level `priority` (1: the most urgent) may fill: a quarter
-// is kept for level 1.
+  absl::Duration operator()(int batches_ahead);
+  // How long a batch takes; zero without a measurement.
+  absl::Duration full_batch() const { return full_batch_; }
+
+ private:
+  std::vector<absl::Duration> busy_for_;  // each instance, after the batches of waits_
+  const absl::Duration full_batch_;
+  std::vector<absl::Duration> waits_;
+};
+
+// How many batches `tasks` tasks of together `rows` rows fill at most, however their rows fall: what two
+// neighbouring batches hold is more than one could.
+int MostBatches(int tasks, int rows, int max_batch_size);
+
+// How much of a queue that holds `most`, and of the time until a deadline, what is of level `priority` (1:
+// the most urgent) may fill: a quarter is kept for level 1.
 int64_t ShareOfQueue(int64_t most, int priority);
+absl::Duration ShareOfTime(absl::Duration most, int priority);
 
 }  // namespace calserve
 

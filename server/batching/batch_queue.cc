@@ -25,9 +25,6 @@ absl::Status NoRoom(absl::string_view unit, int64_t queued, int64_t more, int64_
 
 bool IsCancelled(const BatchTask& task) { return task.cancel != nullptr && task.cancel->cancelled(); }
 
-// Before level 1: of tasks that would miss their deadline otherwise.
-constexpr int kUrgent = 0;
-
 // Why nobody waits for a task any more; OK while somebody does.
 absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
   if (IsCancelled(queued.task)) {
@@ -59,28 +56,65 @@ absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
   return absl::OkStatus();
 }
 
-void BatchQueue::Push(QueuedTask task) {
-  rows_ += task.task.rows;
-  bytes_ += InputBytes(task.task);
+QueuePlace BatchQueue::FindPlace(const BatchTask& task, absl::Time now, WaitTable& waits) const {
   const auto behind = std::find_if(queue_.rbegin(), queue_.rend(), [&task](const QueuedTask& queued) {
-                        return queued.task.priority <= task.task.priority;
+                        return queued.task.priority <= task.priority;
                       }).base();
-  queue_.insert(behind, std::move(task));
-}
+  QueuePlace place{.behind = static_cast<size_t>(behind - queue_.begin()), .rows_ahead = rows_};
+  for (auto queued = behind; queued != queue_.end(); ++queued) place.rows_ahead -= queued->task.rows;
+  if (behind == queue_.end() || waits.full_batch() <= absl::ZeroDuration()) return place;
 
-int BatchQueue::RowsAhead(int priority) const {
-  if (options_.priority_levels == 1) return rows_;
-  int rows = 0;
-  for (const QueuedTask& queued : queue_) {
-    if (queued.task.priority > priority) break;
+  // From the last forwards: what has to stay before the new task delays those that were before it.
+  const std::vector<int> batches_ahead = BatchesAhead();
+  int tasks = 1, rows = task.rows;
+  for (size_t i = queue_.size(); i-- > place.behind;) {
+    const QueuedTask& queued = queue_[i];
+    // One more where what comes in parts a batch.
+    const int later = batches_ahead[i] + 1 + MostBatches(tasks, rows, options_.max_batch_size);
+    const absl::Time begin_by = std::min(queued.deadline - waits.full_batch(), queued.give_up);
+    if (begin_by == absl::InfiniteFuture() || now + waits(later) < begin_by) continue;
+    place.kept_before.push_back(i);
+    place.rows_ahead += queued.task.rows;
+    ++tasks;
     rows += queued.task.rows;
   }
-  return rows;
+  std::reverse(place.kept_before.begin(), place.kept_before.end());
+  return place;
 }
 
-std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, absl::Duration run_time,
-                                                   std::vector<DroppedTask>* dropped) {
-  if (options_.priority_levels > 1) Promote(now, run_time);
+std::vector<int> BatchQueue::BatchesAhead() const {
+  std::vector<int> ahead;
+  ahead.reserve(queue_.size());
+  int batches = 0, rows = 0;
+  for (const QueuedTask& queued : queue_) {
+    rows += queued.task.rows;
+    if (rows > options_.max_batch_size) {
+      ++batches;
+      rows = queued.task.rows;
+    }
+    ahead.push_back(batches);
+  }
+  return ahead;
+}
+
+void BatchQueue::Push(QueuedTask task, const QueuePlace& place) {
+  rows_ += task.task.rows;
+  bytes_ += InputBytes(task.task);
+  size_t position = place.behind;
+  std::vector<QueuedTask> overtaken;  // of those between the kept ones
+  for (size_t i = position; position - place.behind < place.kept_before.size(); ++i) {
+    if (i != place.kept_before[position - place.behind]) {
+      overtaken.push_back(std::move(queue_[i]));
+      continue;
+    }
+    if (position != i) queue_[position] = std::move(queue_[i]);
+    ++position;
+  }
+  std::move(overtaken.begin(), overtaken.end(), queue_.begin() + position);
+  queue_.insert(queue_.begin() + position, std::move(task));
+}
+
+std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, std::vector<DroppedTask>* dropped) {
   std::vector<BatchCandidate> candidates(DropUnwanted(now, options_.max_batch_size, dropped));
   for (size_t i = 0; i < candidates.size(); ++i) {
     candidates[i] = {queue_[i].task.rows, now - queue_[i].enqueued, queue_[i].deadline - now};
@@ -98,22 +132,6 @@ std::vector<QueuedTask> BatchQueue::TakeFirst(int tasks) {
     queue_.pop_front();
   }
   return taken;
-}
-
-void BatchQueue::Promote(absl::Time now, absl::Duration run_time) {
-  bool promoted = false;
-  for (QueuedTask& queued : queue_) {
-    const bool since_it_waits = !IsUrgent(queued.deadline - queued.enqueued, run_time);
-    if (queued.task.priority == kUrgent || !since_it_waits || !IsUrgent(queued.deadline - now, run_time))
-      continue;
-    queued.task.priority = kUrgent;
-    promoted = true;
-  }
-  if (!promoted) return;
-  std::stable_sort(queue_.begin(), queue_.end(), [](const QueuedTask& a, const QueuedTask& b) {
-    if (a.task.priority != b.task.priority) return a.task.priority < b.task.priority;
-    return a.task.priority == kUrgent && a.deadline < b.deadline;
-  });
 }
 
 absl::Time BatchQueue::Sweep(absl::Time now, absl::Duration cancel_poll, std::vector<DroppedTask>* dropped) {

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_BATCHING_BATCH_QUEUE_H_
 #define CALSERVE_SERVER_BATCHING_BATCH_QUEUE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <vector>
@@ -25,23 +26,33 @@ struct DroppedTask {
   absl::Status why;  // CANCELLED, DEADLINE_EXCEEDED, or RESOURCE_EXHAUSTED after queue_timeout
 };
 
-// The queued tasks of a batcher in the order in which they are to run: by priority, then oldest first.
-// Bounded in rows and in bytes. Not thread-safe: the batcher's lock guards it. Calls no callback.
+// Where a new task would go into the queue: behind the first `behind` tasks and, of those after them, behind
+// the ones at `kept_before` (rising), which could not wait for it.
+struct QueuePlace {
+  size_t behind = 0;
+  std::vector<size_t> kept_before;
+  int rows_ahead = 0;
+};
+
+// The queued tasks of a batcher in the order in which they are to run: by priority, then oldest first; but a
+// task goes before those of lower levels only while they still begin in time behind it. So no deadline that
+// was kept by the order of the queue is lost to what comes later; and none gets a task past what was there
+// before it. Bounded in rows and in bytes. Not thread-safe: the batcher's lock guards it. Calls no callback.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchingOptions& options) : options_(options) {}
 
   // RESOURCE_EXHAUSTED, naming the limit, if `task` does not fit.
   absl::Status CheckRoom(const BatchTask& task) const;
-  void Push(QueuedTask task);
-  // How many queued rows run before a new task of this priority.
-  int RowsAhead(int priority) const;
+  // `waits`: until a batch of this queue begins; without a measurement only the levels count. Costs a step
+  // for each queued task if there is one of a lower level.
+  QueuePlace FindPlace(const BatchTask& task, absl::Time now, WaitTable& waits) const;
+  // `place` as FindPlace gave it, the queue unchanged since.
+  void Push(QueuedTask task, const QueuePlace& place);
 
   // The tasks of the next batch as far as they are here: at least max_batch_size rows, or all. Moves those
-  // before them that are no longer wanted to `dropped`. Tasks that would miss their deadline after a batch of
-  // `run_time` come first.
-  std::vector<BatchCandidate> Candidates(absl::Time now, absl::Duration run_time,
-                                         std::vector<DroppedTask>* dropped);
+  // before them that are no longer wanted to `dropped`.
+  std::vector<BatchCandidate> Candidates(absl::Time now, std::vector<DroppedTask>* dropped);
   std::vector<QueuedTask> TakeFirst(int tasks);
 
   // Moves every task that is no longer wanted to `dropped`; returns when to look again: at the earliest
@@ -54,9 +65,8 @@ class BatchQueue {
   int64_t bytes() const { return bytes_; }
 
  private:
-  // Puts tasks that have become urgent by waiting before all others, the earliest deadline first. One that
-  // came with so short a deadline gains nothing by it.
-  void Promote(absl::Time now, absl::Duration run_time);
+  // For each task, how many batches run before its own: whole tasks, as many as fit.
+  std::vector<int> BatchesAhead() const;
   // Drops from the head until `rows` wanted rows are seen; returns how many tasks those are.
   int DropUnwanted(absl::Time now, int rows, std::vector<DroppedTask>* dropped);
 

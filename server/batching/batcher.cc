@@ -5,6 +5,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -93,10 +94,11 @@ class InstanceBatcher final : public Batcher {
   absl::Status CheckInput(const BatchTask& task) const;
   // Moves from `task` only on success.
   absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
-  absl::Status Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const
+  // Where in the queue `task` may go.
+  absl::StatusOr<QueuePlace> Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
-  absl::Duration ExpectedWait(int rows_ahead, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // How much longer each instance is expected to compute.
+  std::vector<absl::Duration> BusyFor(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
@@ -192,15 +194,15 @@ absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
 }
 
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
-  absl::Status status = CheckInput(task);
+  const absl::Status status = CheckInput(task);
   if (task.priority == 0) task.priority = options_.default_priority;
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
-  if (status.ok()) status = Admit(task, now, slack);
-  if (!status.ok()) {
-    Count(status.code());
-    return status;
+  const absl::StatusOr<QueuePlace> place = status.ok() ? Admit(task, now, slack) : status;
+  if (!place.ok()) {
+    Count(place.status().code());
+    return place.status();
   }
   const absl::Time deadline = now + slack;
   const absl::Time give_up =
@@ -211,41 +213,51 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
     sweep_at_ = look_again;
     sweep_sooner_.Signal();
   }
-  queue_.Push({std::move(task), now, deadline, give_up});
+  queue_.Push({std::move(task), now, deadline, give_up}, *place);
   work_.Signal();
   return absl::OkStatus();
 }
 
-absl::Duration InstanceBatcher::ExpectedWait(int rows_ahead, absl::Time now) const {
+std::vector<absl::Duration> InstanceBatcher::BusyFor(absl::Time now) const {
   std::vector<absl::Duration> busy_for;
   busy_for.reserve(busy_until_.size());
   for (const absl::Time until : busy_until_) busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
-  return EstimateWait(rows_ahead / options_.max_batch_size, std::move(busy_for),
-                      times_.Expected(options_.max_batch_size));
+  return busy_for;
 }
 
-absl::Status InstanceBatcher::Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const {
+absl::StatusOr<QueuePlace> InstanceBatcher::Admit(const BatchTask& task, absl::Time now,
+                                                  absl::Duration slack) const {
   if (stopping_) return Unloading();
   if (slack <= absl::ZeroDuration()) {
     return absl::DeadlineExceededError("the deadline had passed before the request was queued");
   }
-  const int ahead = queue_.RowsAhead(task.priority);
-  const absl::Duration wait = ExpectedWait(ahead, now);
+  const absl::Duration full_batch = times_.Expected(options_.max_batch_size);
+  std::vector<absl::Duration> busy_for = BusyFor(now);
+  // Those that are overtaken must begin in time also when batches take longer.
+  WaitTable waits(busy_for, full_batch * (1 + times_.spread()));
+  QueuePlace place = queue_.FindPlace(task, now, waits);
+  const int ahead = place.rows_ahead;
+  const absl::Duration wait = EstimateWait(ahead / options_.max_batch_size, std::move(busy_for), full_batch);
   const absl::Duration retry_after = std::max(wait, absl::Milliseconds(1));
   if (absl::Status room = queue_.CheckRoom(task); !room.ok())
     return WithRetryAfter(std::move(room), retry_after);
   // What begins at once is never refused: so a measurement that has become wrong is soon replaced.
-  if (wait == absl::ZeroDuration()) return absl::OkStatus();
+  if (wait == absl::ZeroDuration()) return place;
+  const int share_of = queue_.empty() ? 1 : task.priority;
   if (options_.queue_timeout > absl::ZeroDuration() &&
-      wait * (1 + kSpreadsOfTimeout * times_.spread()) > options_.queue_timeout) {
+      wait * (1 + kSpreadsOfTimeout * times_.spread()) > ShareOfTime(options_.queue_timeout, share_of)) {
     return WithRetryAfter(WouldTimeOut(ahead, wait), retry_after);
   }
   const int rows = std::min(ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
   const absl::Duration done = wait + times_.Expected(rows);
-  if (done <= slack) return absl::OkStatus();
-  absl::Status late = absl::ResourceExhaustedError(
-      absl::StrCat("the deadline is in ", absl::FormatDuration(slack), " and what runs and the ", ahead,
-                   " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
+  const absl::Duration share = ShareOfTime(slack, share_of);
+  if (done <= share) return place;
+  const std::string of_which = share == slack ? ""
+                                              : absl::StrCat(", of which priority ", task.priority,
+                                                             " may use ", absl::FormatDuration(share), ",");
+  absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
+      "the deadline is in ", absl::FormatDuration(slack), of_which, " and what runs and the ", ahead,
+      " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
   return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
 }
 
@@ -291,7 +303,7 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, boo
   while (!stopping_) {
     Work work;
     const absl::Time now = clock_.Now();
-    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, times_.typical(), &work.dropped);
+    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, &work.dropped);
     const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
     if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
     if (!work.batch.empty()) {

@@ -79,9 +79,12 @@ struct BatchRunner {
 // (DEADLINE_EXCEEDED, CANCELLED), and leaves the queue also while every instance is busy, as does one that
 // has waited queue_timeout (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
 //
-// Priorities are strict: what waits runs in the order of its level, then of its arrival; but a task whose
-// deadline has come near while it waited runs next, whatever its level. A quarter of the queue, in rows and
-// in bytes, is kept for level 1.
+// Priorities are strict: what waits runs in the order of its level, then of its arrival; but what comes later
+// overtakes a task of a lower level only while that one, by the measured service times, still begins in time
+// for its deadline and its queue_timeout. So nothing that was let in expires because of later arrivals, and a
+// short deadline gets nothing past what was queued before. A quarter of the queue, in rows and in bytes, is
+// kept for level 1, and a quarter of the time until a deadline or queue_timeout: where others wait, a lower
+// level is refused what it could have only without later arrivals.
 //
 // Thread-safe. Destruction completes every queued task (UNAVAILABLE) after the running batches.
 class Batcher {

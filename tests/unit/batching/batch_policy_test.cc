@@ -103,11 +103,47 @@ TEST(DecideBatchTest, TheOldestTaskIsDueWhereverItStands) {
   EXPECT_EQ(Take(UpTo(8, absl::Milliseconds(5)), {Rows(1), Rows(1, absl::Milliseconds(5))}), 2);
 }
 
-TEST(IsUrgentTest, WhenAnotherBatchInBetweenCouldBeTooMany) {
-  EXPECT_TRUE(IsUrgent(absl::Milliseconds(29), absl::Milliseconds(10)));
-  EXPECT_FALSE(IsUrgent(absl::Milliseconds(30), absl::Milliseconds(10)));
-  EXPECT_FALSE(IsUrgent(kNever, absl::Seconds(10)));
-  EXPECT_FALSE(IsUrgent(absl::Milliseconds(1), kUnmeasured));
+TEST(WaitTableTest, SaysForEachNumberOfBatchesWhatIsEstimatedForIt) {
+  for (const std::vector<absl::Duration>& busy_for :
+       {std::vector{Ms(7)}, {Ms(7), Ms(2)}, {Ms(100), Ms(1)}, {Ms(1), Ms(2), Ms(3), Ms(4)}}) {
+    WaitTable waits(busy_for, Ms(10));
+    for (const int batches : {11, 0, 1, 2, 7, 10})
+      EXPECT_EQ(waits(batches), EstimateWait(batches, busy_for, Ms(10))) << batches;
+  }
+}
+
+// Next fit, of the worst sequence that there is.
+TEST(MostBatchesTest, IsNeverLessThanWhatTasksCanFill) {
+  constexpr int kMaxBatchSize = 4;
+  const auto fill = [](const std::vector<int>& tasks) {
+    int batches = 0, rows = kMaxBatchSize;
+    for (const int task : tasks) {
+      rows += task;
+      if (rows > kMaxBatchSize) {
+        ++batches;
+        rows = task;
+      }
+    }
+    return batches;
+  };
+  // Every sequence of five tasks of 0 (none) to 4 rows.
+  for (int code = 1; code < 5 * 5 * 5 * 5 * 5; ++code) {
+    std::vector<int> tasks;
+    int rows = 0;
+    for (int rest = code; rest > 0; rest /= 5) {
+      if (rest % 5 > 0) tasks.push_back(rest % 5);
+      rows += rest % 5;
+    }
+    ASSERT_LE(fill(tasks), MostBatches(static_cast<int>(tasks.size()), rows, kMaxBatchSize)) << code;
+  }
+  EXPECT_EQ(MostBatches(1, 4, 4), 1);
+  EXPECT_EQ(MostBatches(3, 3, 32), 1);
+}
+
+TEST(ShareOfTimeTest, AQuarterIsKeptForTheMostUrgent) {
+  EXPECT_EQ(ShareOfTime(Ms(100), 1), Ms(100));
+  EXPECT_EQ(ShareOfTime(Ms(100), 2), Ms(75));
+  EXPECT_EQ(ShareOfTime(kNever, 2), kNever);
 }
 
 TEST(ShareOfQueueTest, AQuarterIsKeptForTheMostUrgent) {

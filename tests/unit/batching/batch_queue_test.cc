@@ -36,11 +36,18 @@ class BatchQueueTest : public ::testing::Test {
     return task;
   }
 
+  // With one instance, which is idle.
+  int Put(QueuedTask task) {
+    WaitTable waits({absl::ZeroDuration()}, kRunTime);
+    const QueuePlace place = queue_.FindPlace(task.task, now_, waits);
+    queue_.Push(std::move(task), place);
+    return place.rows_ahead;
+  }
   void Push(int rows, absl::Time deadline = absl::InfiniteFuture(),
             std::shared_ptr<const CancelFlag> cancel = nullptr) {
     BatchTask task = Task(rows);
     task.cancel = std::move(cancel);
-    queue_.Push({std::move(task), now_, deadline});
+    Put({std::move(task), now_, deadline});
   }
 
   // Of each dropped task, its rows and why.
@@ -52,8 +59,7 @@ class BatchQueueTest : public ::testing::Test {
 
   std::vector<int> CandidateRows() {
     std::vector<int> rows;
-    for (const BatchCandidate& candidate : queue_.Candidates(now_, kRunTime, &dropped_))
-      rows.push_back(candidate.rows);
+    for (const BatchCandidate& candidate : queue_.Candidates(now_, &dropped_)) rows.push_back(candidate.rows);
     return rows;
   }
 
@@ -73,7 +79,7 @@ TEST_F(BatchQueueTest, IsBoundedInRows) {
 }
 
 TEST_F(BatchQueueTest, IsBoundedInBytes) {
-  queue_.Push({Task(1, 9), now_, absl::InfiniteFuture()});
+  Put({Task(1, 9), now_, absl::InfiniteFuture()});
   EXPECT_TRUE(queue_.CheckRoom(Task(1, 1)).ok());
   EXPECT_THAT(queue_.CheckRoom(Task(1, 2)).message(),
               HasSubstr("36 of at most 40 bytes and this request has 8"));
@@ -97,7 +103,7 @@ TEST_F(BatchQueueTest, CandidatesEndWhereABatchIsFull) {
 TEST_F(BatchQueueTest, CandidatesSayHowLongTheyWaitedAndWhatIsLeft) {
   Push(1, now_ + absl::Seconds(5));
   now_ += absl::Seconds(2);
-  const std::vector<BatchCandidate> candidates = queue_.Candidates(now_, kRunTime, &dropped_);
+  const std::vector<BatchCandidate> candidates = queue_.Candidates(now_, &dropped_);
   ASSERT_EQ(candidates.size(), 1);
   EXPECT_EQ(candidates[0].waited, absl::Seconds(2));
   EXPECT_EQ(candidates[0].slack, absl::Seconds(3));
@@ -161,15 +167,14 @@ class PriorityQueueTest : public BatchQueueTest {
     queue_ = BatchQueue(options);
   }
 
-  void PushAt(int priority, int rows, absl::Time deadline = absl::InfiniteFuture()) {
+  int PushAt(int priority, int rows, absl::Time deadline = absl::InfiniteFuture()) {
     BatchTask task = Task(rows);
     task.priority = priority;
-    queue_.Push({std::move(task), now_, deadline});
+    return Put({std::move(task), now_, deadline});
   }
 
   // The rows of all tasks, in the order in which they would run.
   std::vector<int> Order() {
-    queue_.Candidates(now_, kRunTime, &dropped_);
     std::vector<int> rows;
     for (const QueuedTask& queued : queue_.TakeFirst(queue_.tasks())) rows.push_back(queued.task.rows);
     return rows;
@@ -185,13 +190,34 @@ TEST_F(PriorityQueueTest, RunsByLevelThenByArrival) {
   EXPECT_THAT(Order(), ElementsAre(2, 4, 3, 1, 5));
 }
 
-TEST_F(PriorityQueueTest, WhatWouldMissItsDeadlineRunsFirst) {
-  PushAt(1, 1);
-  PushAt(3, 2, now_ + 10 * kRunTime);
+TEST_F(PriorityQueueTest, WhatCannotWaitIsNotOvertaken) {
+  PushAt(2, 1, now_ + absl::Seconds(10));
+  PushAt(2, 2, now_ + 3 * kRunTime);
   PushAt(2, 3, now_ + absl::Seconds(10));
-  PushAt(1, 4, now_ + 9 * kRunTime);
-  now_ += 8 * kRunTime;
-  EXPECT_THAT(Order(), ElementsAre(4, 2, 1, 3));
+  PushAt(1, 4);
+  EXPECT_THAT(Order(), ElementsAre(2, 4, 1, 3));
+}
+
+TEST_F(PriorityQueueTest, ItIsOvertakenWhileItCanWaitAndNoLonger) {
+  PushAt(3, 1, now_ + 5 * kRunTime);
+  for (const int rows : {2, 2, 2}) PushAt(1, rows);
+  EXPECT_THAT(Order(), ElementsAre(2, 2, 1, 2));
+}
+
+TEST_F(PriorityQueueTest, WhatStaysBeforeDelaysWhatWasBeforeIt) {
+  PushAt(3, 1, now_ + 5 * kRunTime);  // Could wait for the last, but not for the two after it as well.
+  PushAt(3, 2, now_ + 4 * kRunTime);
+  PushAt(3, 2, now_ + 4 * kRunTime);
+  PushAt(1, 2);
+  EXPECT_THAT(Order(), ElementsAre(1, 2, 2, 2));
+}
+
+TEST_F(PriorityQueueTest, TheQueueTimeoutCannotWaitEither) {
+  BatchTask task = Task(1);
+  task.priority = 2;
+  Put({std::move(task), now_, absl::InfiniteFuture(), now_ + 2 * kRunTime});
+  PushAt(1, 2);
+  EXPECT_THAT(Order(), ElementsAre(1, 2));
 }
 
 TEST_F(PriorityQueueTest, AShortDeadlineIsNoWayPastTheMostUrgent) {
@@ -200,13 +226,12 @@ TEST_F(PriorityQueueTest, AShortDeadlineIsNoWayPastTheMostUrgent) {
   EXPECT_THAT(Order(), ElementsAre(1, 2));
 }
 
-TEST_F(PriorityQueueTest, CountsTheRowsAheadOfALevel) {
-  PushAt(1, 1);
-  PushAt(2, 2);
-  PushAt(3, 4);
-  EXPECT_EQ(queue_.RowsAhead(1), 1);
-  EXPECT_EQ(queue_.RowsAhead(2), 3);
-  EXPECT_EQ(queue_.RowsAhead(3), 7);
+TEST_F(PriorityQueueTest, CountsTheRowsAheadOfANewTask) {
+  EXPECT_EQ(PushAt(1, 1), 0);
+  EXPECT_EQ(PushAt(2, 2), 1);
+  EXPECT_EQ(PushAt(3, 4, now_ + kRunTime), 3);
+  EXPECT_EQ(PushAt(1, 1), 5) << "the last of level 3 cannot wait";
+  EXPECT_EQ(PushAt(2, 1), 8);
 }
 
 TEST_F(PriorityQueueTest, LowerLevelsLeaveAQuarterOfTheQueue) {
@@ -239,7 +264,7 @@ TEST_F(PriorityQueueTest, TheLargestRequestFitsAnEmptyQueueAtEveryLevel) {
 }
 
 TEST_F(BatchQueueTest, ATaskLeavesAfterTheQueueTimeout) {
-  queue_.Push({Task(1), now_, absl::InfiniteFuture(), now_ + absl::Seconds(2)});
+  Put({Task(1), now_, absl::InfiniteFuture(), now_ + absl::Seconds(2)});
   EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + absl::Seconds(2));
   now_ += absl::Seconds(2);
   queue_.Sweep(now_, kPoll, &dropped_);
