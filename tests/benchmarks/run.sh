@@ -26,6 +26,7 @@ build $(sed -n 's/^CMAKE_BUILD_TYPE:STRING=//p' "$BUILD/CMakeCache.txt").
 END
 
 run "$BENCHMARKS/load/load_benchmark" examples/fashion_mnist/models/fashion_mnist
+run "$BENCHMARKS/load/load_benchmark" --blocking examples/fashion_mnist/models/fashion_mnist
 run "$BENCHMARKS/load/load_benchmark" tests/fixtures/models/fashion_mnist_pt2
 run "$BENCHMARKS/load/fairness_benchmark"
 for model in "${@:2}"; do
