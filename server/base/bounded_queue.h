@@ -1,10 +1,12 @@
 #ifndef CALSERVE_SERVER_BASE_BOUNDED_QUEUE_H_
 #define CALSERVE_SERVER_BASE_BOUNDED_QUEUE_H_
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <string>
@@ -68,6 +70,46 @@ class BoundedQueue {
       turns_.push_back(lane);
     }
     return std::optional<T>(std::move(item));
+  }
+
+  // Takes out every item for which `unwanted` is true, in the order of each lane. `unwanted` must not use the
+  // queue.
+  template <typename Predicate>
+  std::vector<T> TakeIf(Predicate unwanted) {
+    std::vector<T> taken;
+    MutexLock lock(&mu_);
+    for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+      std::deque<std::pair<T, int64_t>> kept;
+      for (auto& [item, bytes] : lane->second.items) {
+        if (unwanted(item)) {
+          taken.push_back(std::move(item));
+          lane->second.bytes -= bytes;
+        } else {
+          kept.emplace_back(std::move(item), bytes);
+        }
+      }
+      lane->second.items = std::move(kept);
+      const auto next = std::next(lane);
+      if (lane->second.items.empty()) {
+        turns_.erase(std::find(turns_.begin(), turns_.end(), lane));
+        lanes_.erase(lane);
+      }
+      lane = next;
+    }
+    return taken;
+  }
+
+  // How many items are handed out until `more` have been that would be put into a lane now, if nothing else
+  // comes.
+  size_t ItemsUntil(absl::string_view lane_name, size_t more) const {
+    MutexLock lock(&mu_);
+    const auto there = lanes_.find(lane_name);
+    const size_t turns = more + (there == lanes_.end() ? 0 : there->second.items.size());
+    size_t items = turns;
+    for (auto lane = lanes_.begin(); lane != lanes_.end(); ++lane) {
+      if (lane != there) items += std::min(turns, lane->second.items.size());
+    }
+    return items;
   }
 
   void Close() {

@@ -18,7 +18,7 @@ namespace calserve {
 struct BatchCandidate {
   int rows = 0;
   absl::Duration waited;                            // since Schedule
-  absl::Duration slack = absl::InfiniteDuration();  // until its deadline
+  absl::Duration slack = absl::InfiniteDuration();  // until its deadline or queue_timeout
 };
 
 // Take the first `take` tasks now; or, where that is 0, decide again after `wait` or when a task arrives.

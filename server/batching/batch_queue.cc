@@ -30,7 +30,7 @@ absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
   if (IsCancelled(queued.task)) {
     return absl::CancelledError("the client cancelled the request while it was queued");
   }
-  const absl::Duration waited = now - queued.enqueued;
+  const absl::Duration waited = now - queued.enqueued + queued.task.waited;
   if (queued.deadline <= now) {
     return absl::DeadlineExceededError(
         absl::StrCat("the deadline passed while the request was queued, for ", absl::FormatDuration(waited)));
@@ -117,7 +117,8 @@ void BatchQueue::Push(QueuedTask task, const QueuePlace& place) {
 std::vector<BatchCandidate> BatchQueue::Candidates(absl::Time now, std::vector<DroppedTask>* dropped) {
   std::vector<BatchCandidate> candidates(DropUnwanted(now, options_.max_batch_size, dropped));
   for (size_t i = 0; i < candidates.size(); ++i) {
-    candidates[i] = {queue_[i].task.rows, now - queue_[i].enqueued, queue_[i].deadline - now};
+    candidates[i] = {queue_[i].task.rows, now - queue_[i].enqueued,
+                     std::min(queue_[i].deadline, queue_[i].give_up) - now};
   }
   return candidates;
 }

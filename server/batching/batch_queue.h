@@ -17,7 +17,7 @@ struct QueuedTask {
   BatchTask task;                               // with its priority, from 1
   absl::Time enqueued;                          // This and the next two are on the batcher's monotonic clock.
   absl::Time deadline;                          // of the client
-  absl::Time give_up = absl::InfiniteFuture();  // queue_timeout after `enqueued`
+  absl::Time give_up = absl::InfiniteFuture();  // queue_timeout after it was received
 };
 
 // A task that nobody waits for any more.

@@ -55,6 +55,8 @@ int RowsOf(const std::vector<QueuedTask>& batch) {
 
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
 
+absl::Duration RetryAfter(absl::Duration wait) { return std::max(wait, absl::Milliseconds(1)); }
+
 absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
   return WithReason(
       absl::ResourceExhaustedError(absl::StrCat(
@@ -79,6 +81,7 @@ class InstanceBatcher final : public Batcher {
   absl::Status StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Schedule(BatchTask task) override;
+  absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) const override ABSL_LOCKS_EXCLUDED(mu_);
   void Stop() override;
   Counters counters() const override;
   const BatchingOptions& options() const override { return options_; }
@@ -92,11 +95,19 @@ class InstanceBatcher final : public Batcher {
   };
 
   absl::Status CheckInput(const BatchTask& task) const;
+  absl::Status CheckPriority(int priority) const;
   // Moves from `task` only on success.
   absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
   // Where in the queue `task` may go.
   absl::StatusOr<QueuePlace> Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckOpen(absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether a task with so many rows queued before it, which comes after `arrives_in`, is done in time.
+  absl::Status CheckTimes(const BatchTask& task, int rows_ahead, absl::Time now, absl::Duration slack,
+                          absl::Duration arrives_in) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  QueuePlace FindPlace(const BatchTask& task, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
+  absl::Duration ExpectedWait(int rows_ahead, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // How much longer each instance is expected to compute.
   std::vector<absl::Duration> BusyFor(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -184,13 +195,15 @@ absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
                                                    task.rows * runner_.row_size, " values; got ",
                                                    task.input.size()));
   }
-  if (task.priority < 0 || task.priority > options_.priority_levels) {
-    return WithField(absl::InvalidArgumentError(
-                         absl::StrCat("priority must be 1 (the most urgent) to ", options_.priority_levels,
-                                      " (priority_levels), or 0 for the default; was ", task.priority)),
-                     "priority");
-  }
-  return absl::OkStatus();
+  return CheckPriority(task.priority);
+}
+
+absl::Status InstanceBatcher::CheckPriority(int priority) const {
+  if (priority >= 0 && priority <= options_.priority_levels) return absl::OkStatus();
+  return WithField(absl::InvalidArgumentError(
+                       absl::StrCat("priority must be 1 (the most urgent) to ", options_.priority_levels,
+                                    " (priority_levels), or 0 for the default; was ", priority)),
+                   "priority");
 }
 
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
@@ -205,8 +218,9 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
     return place.status();
   }
   const absl::Time deadline = now + slack;
-  const absl::Time give_up =
-      options_.queue_timeout > absl::ZeroDuration() ? now + options_.queue_timeout : absl::InfiniteFuture();
+  const absl::Time give_up = options_.queue_timeout > absl::ZeroDuration()
+                                 ? now + options_.queue_timeout - task.waited
+                                 : absl::InfiniteFuture();
   absl::Time look_again = std::min(deadline, give_up);
   if (task.cancel != nullptr) look_again = std::min(look_again, now + kCancelPoll);
   if (look_again < sweep_at_) {
@@ -225,40 +239,71 @@ std::vector<absl::Duration> InstanceBatcher::BusyFor(absl::Time now) const {
   return busy_for;
 }
 
+QueuePlace InstanceBatcher::FindPlace(const BatchTask& task, absl::Time now) const {
+  // Those that are overtaken must begin in time also when batches take longer.
+  WaitTable waits(BusyFor(now), times_.Expected(options_.max_batch_size) * (1 + times_.spread()));
+  return queue_.FindPlace(task, now, waits);
+}
+
+absl::Duration InstanceBatcher::ExpectedWait(int rows_ahead, absl::Time now) const {
+  return EstimateWait(rows_ahead / options_.max_batch_size, BusyFor(now),
+                      times_.Expected(options_.max_batch_size));
+}
+
 absl::StatusOr<QueuePlace> InstanceBatcher::Admit(const BatchTask& task, absl::Time now,
                                                   absl::Duration slack) const {
-  if (stopping_) return Unloading();
-  if (slack <= absl::ZeroDuration()) {
-    return absl::DeadlineExceededError("the deadline had passed before the request was queued");
-  }
-  const absl::Duration full_batch = times_.Expected(options_.max_batch_size);
-  std::vector<absl::Duration> busy_for = BusyFor(now);
-  // Those that are overtaken must begin in time also when batches take longer.
-  WaitTable waits(busy_for, full_batch * (1 + times_.spread()));
-  QueuePlace place = queue_.FindPlace(task, now, waits);
-  const int ahead = place.rows_ahead;
-  const absl::Duration wait = EstimateWait(ahead / options_.max_batch_size, std::move(busy_for), full_batch);
-  const absl::Duration retry_after = std::max(wait, absl::Milliseconds(1));
+  RETURN_IF_ERROR(CheckOpen(slack));
+  QueuePlace place = FindPlace(task, now);
   if (absl::Status room = queue_.CheckRoom(task); !room.ok())
-    return WithRetryAfter(std::move(room), retry_after);
-  // What begins at once is never refused: so a measurement that has become wrong is soon replaced.
-  if (wait == absl::ZeroDuration()) return place;
+    return WithRetryAfter(std::move(room), RetryAfter(ExpectedWait(place.rows_ahead, now)));
+  RETURN_IF_ERROR(CheckTimes(task, place.rows_ahead, now, slack, absl::ZeroDuration()));
+  return place;
+}
+
+absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) const {
+  RETURN_IF_ERROR(CheckPriority(task.priority));
+  if (task.priority == 0) task.priority = options_.default_priority;
+  const absl::Duration slack = task.deadline - absl::Now();
+  const absl::Time now = clock_.Now();
+  MutexLock lock(&mu_);
+  RETURN_IF_ERROR(CheckOpen(slack));
+  return CheckTimes(task, FindPlace(task, now).rows_ahead, now, slack, arrives_in);
+}
+
+absl::Status InstanceBatcher::CheckOpen(absl::Duration slack) const {
+  if (stopping_) return Unloading();
+  if (slack > absl::ZeroDuration()) return absl::OkStatus();
+  return absl::DeadlineExceededError("the deadline had passed before the request was queued");
+}
+
+absl::Status InstanceBatcher::CheckTimes(const BatchTask& task, int rows_ahead, absl::Time now,
+                                         absl::Duration slack, absl::Duration arrives_in) const {
+  const absl::Duration queue_wait = ExpectedWait(rows_ahead, now);
+  const absl::Duration wait = std::max(queue_wait, arrives_in);
   const int share_of = queue_.empty() ? 1 : task.priority;
-  if (options_.queue_timeout > absl::ZeroDuration() &&
-      wait * (1 + kSpreadsOfTimeout * times_.spread()) > ShareOfTime(options_.queue_timeout, share_of)) {
-    return WithRetryAfter(WouldTimeOut(ahead, wait), retry_after);
+  if (options_.queue_timeout > absl::ZeroDuration()) {
+    const absl::Duration longest =
+        std::max(queue_wait * (1 + kSpreadsOfTimeout * times_.spread()), arrives_in) + task.waited;
+    // What begins at once is never refused for what was measured: so a measurement that has become wrong is
+    // soon replaced.
+    if (task.waited >= options_.queue_timeout ||
+        (wait > absl::ZeroDuration() && longest > ShareOfTime(options_.queue_timeout, share_of))) {
+      return WithRetryAfter(WouldTimeOut(rows_ahead, wait), RetryAfter(wait));
+    }
   }
-  const int rows = std::min(ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
+  if (wait == absl::ZeroDuration()) return absl::OkStatus();
+  const int rows = std::min(rows_ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
   const absl::Duration done = wait + times_.Expected(rows);
   const absl::Duration share = ShareOfTime(slack, share_of);
-  if (done <= share) return place;
+  if (done <= share) return absl::OkStatus();
   const std::string of_which = share == slack ? ""
                                               : absl::StrCat(", of which priority ", task.priority,
                                                              " may use ", absl::FormatDuration(share), ",");
   absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
-      "the deadline is in ", absl::FormatDuration(slack), of_which, " and what runs and the ", ahead,
+      "the deadline is in ", absl::FormatDuration(slack), of_which, " and ",
+      arrives_in > absl::ZeroDuration() ? "its decoding, " : "", "what runs and the ", rows_ahead,
       " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
-  return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), retry_after);
+  return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), RetryAfter(wait));
 }
 
 void InstanceBatcher::Count(absl::StatusCode without_model) {

@@ -20,7 +20,7 @@ struct BatchingOptions {
   absl::Duration max_queue_delay = absl::ZeroDuration();  // what a lone request may wait for company
   int max_queue_rows = 1024;                              // beyond it RESOURCE_EXHAUSTED
   int64_t max_queue_bytes = int64_t{256} << 20;           // of queued inputs; beyond it RESOURCE_EXHAUSTED
-  absl::Duration queue_timeout = absl::ZeroDuration();    // longest time in the queue; 0: no limit. What
+  absl::Duration queue_timeout = absl::ZeroDuration();    // from receipt to the batch; 0: no limit. What
                                                           // cannot keep it is refused at once
   int priority_levels = 1;                                // 1 is the most urgent
   int default_priority = 1;                               // of a task that names none
@@ -51,6 +51,7 @@ struct BatchTask {
   std::vector<float> input;  // rows × row_size
   int priority = 0;          // 1 (the most urgent) to priority_levels; 0: default_priority
   absl::Time deadline = absl::InfiniteFuture();
+  absl::Duration waited;  // since it was received, before Schedule; counts for queue_timeout
   std::shared_ptr<const CancelFlag> cancel;  // may be null
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
 };
@@ -100,6 +101,10 @@ class Batcher {
   // already), else from one of the batcher's threads. What runs there must be short and must not destroy the
   // batcher.
   virtual void Schedule(BatchTask task) = 0;
+
+  // Whether a task that would be scheduled after `arrives_in` could be done in time, by the measured service
+  // times and what is queued now: OK, or as Schedule would refuse it. Needs no input and no callback.
+  virtual absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) const = 0;
 
   // Completes every queued task (UNAVAILABLE) after the running batches and ends the threads: once it returns
   // no callback runs, and a later task is refused (UNAVAILABLE). Destruction does the same. A queued task

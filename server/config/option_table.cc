@@ -165,7 +165,8 @@ constexpr Option kOptions[] = {
      "input waiting for a model; beyond it RESOURCE_EXHAUSTED; bounds memory"},
     {"batching.queue_timeout", OptionKind::kDuration, "0s 1h", "",
      [](ServerConfig& c) -> Field { return &c.batching.queue_timeout; },
-     "longest time in the queue, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; 0: no limit "
+     "longest time from receipt to the batch, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; "
+     "0: no limit "
      "but "
      "the client's deadline"},
     {"batching.instances", OptionKind::kCount, "0 256", "threads",

@@ -114,6 +114,16 @@ struct Predictor::Job {
     const size_t size = static_cast<size_t>(snapshot.model->input_size);
     return absl::MakeSpan(input).subspan(index * size, size);
   }
+  // Without its input and callback.
+  BatchTask Task(absl::Time now) const {
+    BatchTask task;
+    task.rows = static_cast<int>(request.inputs.size());
+    task.priority = request.priority;
+    task.deadline = request.deadline;
+    task.waited = std::max(now - received, absl::ZeroDuration());
+    task.cancel = request.cancel;
+    return task;
+  }
   void Fail(size_t index, absl::Status status) {
     MutexLock lock(&mu);
     if (error.ok() || index < error_index) {
@@ -155,11 +165,6 @@ struct Predictor::Job {
 
 namespace {
 
-int ThreadsOf(const DecodingOptions& options) {
-  return options.threads > 0 ? options.threads
-                             : static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
 // What a client sent of an image.
 int64_t ImageBytes(const PredictionInput& input) {
   const auto* const encoded = std::get_if<EncodedImage>(&input.value);
@@ -174,24 +179,11 @@ absl::Status Preprocess(const Preprocessor& preprocessor, const PredictionInput&
                             : preprocessor.Run(std::get<PixelView>(input.value), row);
 }
 
-// OK while an answer is still wanted.
-absl::Status CheckWanted(const PredictionRequest& request, absl::Time now) {
-  if (request.cancel != nullptr && request.cancel->cancelled())
-    return absl::CancelledError("cancelled by the client");
-  if (now > request.deadline)
-    return absl::DeadlineExceededError("the deadline passed before the model was reached");
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 Predictor::Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
-                     const Clock& clock)
-    : table_(table),
-      tickets_(tickets),
-      clock_(clock),
-      decoders_(ThreadsOf(options), static_cast<size_t>(options.max_queued_images),
-                options.max_queued_bytes) {}
+                     const Clock& clock, const MonotonicClock& stopwatch)
+    : table_(table), tickets_(tickets), clock_(clock), decoders_(options, clock, stopwatch) {}
 
 absl::StatusOr<Predictor::Choice> Predictor::Choose(const std::string& model, VersionChoice choice) const {
   Choice chosen;
@@ -259,61 +251,70 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
     }
     if (!status.ok()) return job->Finish(OfInput(std::move(status), i), clock_);
   }
-  job->queued = clock_.Now();
-  if (images.empty()) return Schedule(std::move(job));
+  const absl::Time now = clock_.Now();
+  job->queued = now;
+  if (images.empty()) return Schedule(std::move(job), now);
   Decode(std::move(job), std::move(images));
 }
 
 void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
+  const ServedModel& model = *job->snapshot.model;
+  const absl::Duration decoded_in = decoders_.ExpectedTime(model.name, static_cast<int>(images.size()));
+  if (absl::Status status = model.batcher->CheckInTime(job->Task(job->queued), decoded_in); !status.ok())
+    return job->Finish(OfOptions(std::move(status)), clock_);
+
   job->undecoded = static_cast<int>(images.size());
+  const auto limits = std::make_shared<RequestLimits>();
+  limits->received = job->received;
+  limits->deadline = job->request.deadline;
+  limits->cancel = job->request.cancel;
+  const absl::Duration timeout = model.batcher->options().queue_timeout;
+  if (timeout > absl::ZeroDuration()) limits->give_up = job->received + timeout;
   // All images of a request are queued, or none: a request that is refused in part would keep its input
   // alive.
-  const int64_t input_bytes = job->snapshot.model->input_size * static_cast<int64_t>(sizeof(float));
-  std::vector<std::pair<WorkerPool::Work, int64_t>> work;
+  const int64_t input_bytes = model.input_size * static_cast<int64_t>(sizeof(float));
+  std::vector<DecodePool::Image> work;
   work.reserve(images.size());
   for (const int i : images) {
-    work.emplace_back([this, job, i]() mutable { DecodeOne(std::move(job), i); },
-                      ImageBytes(job->request.inputs[i]) + input_bytes);
+    work.push_back({[this, job, i](absl::Status wanted, absl::Time now) mutable {
+                      DecodeOne(std::move(job), i, std::move(wanted), now);
+                    },
+                    ImageBytes(job->request.inputs[i]) + input_bytes});
   }
-  if (decoders_.TrySubmitAll(job->snapshot.model->name, std::move(work))) return;
-  work.clear();
+  if (decoders_.TrySubmit(model.name, limits, std::move(work))) return;
   job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
                          "DECODE_QUEUE_FULL"),
               clock_);
 }
 
-void Predictor::DecodeOne(std::shared_ptr<Job> job, int index) {
-  const absl::Time start = clock_.Now();
-  absl::Status status = CheckWanted(job->request, start);
-  if (!status.ok()) {
-    job->Fail(index, std::move(status));
+void Predictor::DecodeOne(std::shared_ptr<Job> job, int index, absl::Status wanted, absl::Time start) {
+  if (!wanted.ok()) {
+    job->Fail(index, std::move(wanted));
   } else if (!job->failed()) {
-    status = Preprocess(*job->snapshot.model->preprocessor, job->request.inputs[index], job->Row(index));
+    absl::Status status =
+        Preprocess(*job->snapshot.model->preprocessor, job->request.inputs[index], job->Row(index));
     if (!status.ok()) job->Fail(index, OfInput(std::move(status), index));
   }
+  const absl::Time end = clock_.Now();
   {
-    const absl::Duration took = clock_.Now() - start;
+    const absl::Duration took = end - start;
     MutexLock lock(&job->mu);
     job->waited = std::max(job->waited, start - job->queued);
     job->decoding = std::max(job->decoding, took);
     job->decoding_cost += took;
   }
-  if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job));
+  if (job->undecoded.fetch_sub(1) == 1) Schedule(std::move(job), end);
 }
 
-void Predictor::Schedule(std::shared_ptr<Job> job) {
+void Predictor::Schedule(std::shared_ptr<Job> job, absl::Time now) {
   absl::Status error;
   {
     MutexLock lock(&job->mu);
     error = job->error;
   }
   if (!error.ok()) return job->Finish(std::move(error), clock_);
-  BatchTask task;
-  task.rows = static_cast<int>(job->request.inputs.size());
+  BatchTask task = job->Task(now);
   task.input = std::move(job->input);
-  task.priority = job->request.priority;
-  task.deadline = job->request.deadline;
-  task.cancel = job->request.cancel;
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
     if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_);

@@ -13,10 +13,11 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/clock.h"
+#include "server/base/monotonic_clock.h"
 #include "server/base/uuid.h"
-#include "server/base/worker_pool.h"
 #include "server/feedback/tickets.h"
 #include "server/imaging/preprocessor.h"
+#include "server/prediction/decode_pool.h"
 #include "server/prediction/decoding_options.h"
 #include "server/prediction/serving_table.h"
 #include "server/prediction/set_choice.h"
@@ -89,15 +90,18 @@ struct PredictionResponse {
 };
 
 // The main path: inputs -> decode pool -> batcher -> model -> calibrate, top-k, seal. Stores nothing.
+// A request whose deadline or queue_timeout has passed, or whose client has cancelled, is answered while its
+// images wait for a decoder or the batch for an instance, as soon as none of its images is being decoded; one
+// that cannot be done in time, by the measured times of decoders and instances, before it is decoded.
 // Thread-safe; Predict never waits. Destroy it after the batchers of the table are empty, or with no call
 // under way.
 class Predictor final {
  public:
   using Done = absl::AnyInvocable<void(absl::StatusOr<PredictionResponse>) &&>;
 
-  // `table`, `tickets` and `clock` outlive the predictor.
+  // `table`, `tickets` and the clocks outlive the predictor; `stopwatch` measures how long decoding takes.
   Predictor(const DecodingOptions& options, const ServingTable& table, const TicketSealer& tickets,
-            const Clock& clock);
+            const Clock& clock, const MonotonicClock& stopwatch = MonotonicClock::System());
 
   // What answers a request, and the id of its first prediction, which may have chosen the version.
   struct Choice {
@@ -107,7 +111,7 @@ class Predictor final {
   // As ServingTable::Find; without a routing key each request is routed for itself.
   absl::StatusOr<Choice> Choose(const std::string& model, VersionChoice choice) const;
 
-  // Calls done exactly once, on this thread (refused), a decode thread or an instance's thread.
+  // Calls done exactly once, on this thread (refused), a thread of the decode pool or of the batcher.
   // INVALID_ARGUMENT and NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and
   // INTERNAL as the batcher has them.
   void Predict(PredictionRequest request, Done done);
@@ -123,15 +127,15 @@ class Predictor final {
  private:
   struct Job;  // One request on its way.
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
-  void DecodeOne(std::shared_ptr<Job> job, int index);
-  void Schedule(std::shared_ptr<Job> job);
+  void DecodeOne(std::shared_ptr<Job> job, int index, absl::Status wanted, absl::Time start);
+  void Schedule(std::shared_ptr<Job> job, absl::Time now);
   absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result, absl::Time now) const;
 
   const ServingTable& table_;
   const TicketSealer& tickets_;
   const Clock& clock_;
   OutcomeCounters unserved_;
-  WorkerPool decoders_;  // Last: its threads use the members above.
+  DecodePool decoders_;  // Last: its threads use the members above.
 };
 
 }  // namespace calserve

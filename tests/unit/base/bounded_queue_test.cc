@@ -89,6 +89,31 @@ TEST(BoundedQueueTest, AFullLaneRefusesNoOther) {
   EXPECT_EQ(queue.size(), 7u);
 }
 
+TEST(BoundedQueueTest, WhatIsTakenOutMakesRoomAndLeavesTheOrder) {
+  BoundedQueue<int> queue(4, 100);
+  ASSERT_TRUE(queue.TryPushAll("mixed", Items(0, 4, 25)));
+  ASSERT_TRUE(queue.TryPushAll("odd", {{1, 100}}));
+  EXPECT_EQ(queue.TakeIf([](int item) { return item % 2 == 1; }), (std::vector<int>{1, 3, 1}));
+  EXPECT_EQ(queue.size(), 2u);
+  EXPECT_TRUE(queue.TryPushAll("mixed", Items(4, 2, 25)));
+  EXPECT_FALSE(queue.TryPushAll("mixed", Items(6, 1, 1)));
+  EXPECT_TRUE(queue.TryPushAll("odd", Items(10, 1, 100)));
+  std::vector<int> order;
+  for (int i = 0; i < 5; ++i) order.push_back(*queue.Pop());
+  EXPECT_EQ(order, (std::vector<int>{0, 10, 2, 4, 5}));
+}
+
+TEST(BoundedQueueTest, SaysHowManyItemsComeUntilNewOnesOfALane) {
+  BoundedQueue<int> queue(10, 100);
+  EXPECT_EQ(queue.ItemsUntil("other", 2), 2u);
+  ASSERT_TRUE(queue.TryPushAll("flooded", Items(0, 8, 1)));
+  EXPECT_EQ(queue.ItemsUntil("other", 2), 4u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 2), 10u);
+  ASSERT_TRUE(queue.TryPushAll("other", Items(10, 1, 1)));
+  EXPECT_EQ(queue.ItemsUntil("other", 2), 6u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 2), 11u);
+}
+
 TEST(BoundedQueueTest, LosesAndDoublesNothingBetweenThreads) {
   constexpr int kProducers = 4, kItems = 5'000;
   BoundedQueue<int> queue(16, 1 << 20);

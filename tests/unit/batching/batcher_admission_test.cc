@@ -162,6 +162,67 @@ TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
   model_->FinishAll();
 }
 
+TEST_F(BatcherTest, TheQueueTimeoutCountsFromReceipt) {
+  options_.queue_timeout = absl::Milliseconds(20);
+  Start();
+  OccupyAnInstance();
+  const auto queued = Submit(1, 0, {.waited = absl::Milliseconds(15)});
+  const auto too_late = Submit(1, 0, {.waited = absl::Milliseconds(20)});
+  EXPECT_EQ(too_late->times(), 1);
+  EXPECT_EQ(ErrorReason(too_late->Await().status()), "QUEUE_TIMEOUT");
+  clock_.Advance(absl::Milliseconds(4));
+  EXPECT_EQ(queued->times(), 0);
+  clock_.Advance(absl::Milliseconds(1));
+  const absl::Status status = queued->Await().status();
+  EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
+  EXPECT_THAT(status.message(), HasSubstr("queued for 20ms"));
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, AShortBatchDoesNotWaitAQueueTimeoutAway) {
+  options_.queue_timeout = absl::Milliseconds(100);
+  options_.max_queue_delay = absl::Milliseconds(50);
+  Start();
+  auto measured = Submit(4);
+  model_->AwaitBatches(1);
+  clock_.Advance(absl::Milliseconds(10));
+  model_->FinishAll();
+  ASSERT_TRUE(measured->Await().ok());
+  const auto alone = Submit(1, 0, {.waited = absl::Milliseconds(80)});
+  clock_.Advance(absl::Milliseconds(10));
+  EXPECT_EQ(alone->Await()->queued, absl::Milliseconds(10));
+}
+
+TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
+  options_.queue_timeout = absl::Seconds(500);
+  Start();
+  const auto check = [this](absl::Duration arrives_in, absl::Duration deadline_in, absl::Duration waited) {
+    BatchTask task;
+    task.rows = 1;
+    task.deadline = absl::Now() + deadline_in;
+    task.waited = waited;
+    return ErrorReason(batcher_->CheckInTime(std::move(task), arrives_in));
+  };
+  const absl::Duration none, s = absl::Seconds(1);
+  EXPECT_EQ(check(20 * s, 30 * s, none), "") << "nothing is measured";
+  EXPECT_EQ(check(31 * s, 30 * s, none), "DEADLINE_UNREACHABLE");
+  auto measured = OccupyAnInstance();
+  clock_.Advance(50 * s);
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  EXPECT_EQ(check(none, 30 * s, none), "") << "it would begin at once";
+  EXPECT_EQ(check(10 * s, 55 * s, none), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(check(10 * s, 65 * s, none), "");
+  OccupyAnInstance();
+  EXPECT_EQ(check(none, 95 * s, none), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(check(10 * s, 105 * s, none), "") << "while it is decoded the batch runs";
+  EXPECT_EQ(check(60 * s, 105 * s, none), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(check(10 * s, 105 * s, 440 * s), "");
+  EXPECT_EQ(check(10 * s, 105 * s, 460 * s), "QUEUE_TIMEOUT");
+  EXPECT_EQ(batcher_->counters().refused, 0) << "nothing was scheduled";
+  model_->FinishAll();
+}
+
 TEST_F(BatcherTest, TheBatchThatRunsCountsForTheQueueTimeout) {
   options_.queue_timeout = absl::Milliseconds(40);
   Start();

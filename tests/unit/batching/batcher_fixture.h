@@ -60,6 +60,7 @@ class BatcherTest : public ::testing::Test {
     absl::Duration deadline_in = absl::InfiniteDuration();
     std::shared_ptr<const CancelFlag> cancel;
     int priority = 0;
+    absl::Duration waited;
   };
 
   // A task of `rows` rows with the values first, first + 1, ...
@@ -70,6 +71,7 @@ class BatcherTest : public ::testing::Test {
     task.rows = rows;
     for (int row = 0; row < rows; ++row) task.input.push_back(first + static_cast<float>(row));
     task.deadline = absl::Now() + task_options.deadline_in;
+    task.waited = task_options.waited;
     task.cancel = std::move(task_options.cancel);
     task.priority = task_options.priority;
     task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };

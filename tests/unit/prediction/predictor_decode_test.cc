@@ -42,24 +42,24 @@ class PredictorDecodeTest : public PredictorFixture {
   void OccupyTheDecoder() {
     predictor_->Predict(Request({NoImage()}), [this](const absl::StatusOr<PredictionResponse>&) {
       MutexLock lock(&mu_);
-      occupied_ = true;
+      const int mine = ++occupations_;
       changed_.SignalAll();
-      while (!free_) changed_.Wait(&mu_);
+      while (freed_ < mine) changed_.Wait(&mu_);
     });
     MutexLock lock(&mu_);
-    while (!occupied_) changed_.Wait(&mu_);
+    while (occupations_ == freed_) changed_.Wait(&mu_);
   }
   void FreeTheDecoder() {
     MutexLock lock(&mu_);
-    free_ = true;
+    freed_ = occupations_;
     changed_.SignalAll();
   }
 
  private:
   Mutex mu_;
   CondVar changed_;
-  bool occupied_ ABSL_GUARDED_BY(mu_) = false;
-  bool free_ ABSL_GUARDED_BY(mu_) = false;
+  int occupations_ ABSL_GUARDED_BY(mu_) = 0;
+  int freed_ ABSL_GUARDED_BY(mu_) = 0;  // of them
 };
 
 TEST_F(PredictorDecodeTest, ImagesPixelsAndTensorsOfOneRequestAreAnsweredInTheirOrder) {
@@ -122,10 +122,13 @@ TEST_F(PredictorDecodeTest, ARequestThatExpiresBeforeItIsDecodedNeverReachesTheM
   const auto late = Start(request);
   request.deadline = clock_.Now() + absl::Milliseconds(6);
   const auto prompt = Start(request);
+  EXPECT_EQ(predictor_->queued_images(), 2);
   clock_.Advance(absl::Milliseconds(6));
-  EXPECT_FALSE(late->given());
+  EXPECT_EQ(late->Await().status().code(), absl::StatusCode::kDeadlineExceeded)
+      << "while the decoder is busy";
+  EXPECT_EQ(predictor_->queued_images(), 1);
+  EXPECT_FALSE(prompt->given());
   FreeTheDecoder();
-  EXPECT_EQ(late->Await().status().code(), absl::StatusCode::kDeadlineExceeded);
   EXPECT_TRUE(prompt->Await().ok()) << "just in time";
   EXPECT_THAT(model_->rows_run(), ElementsAre(9, 1));
   EXPECT_EQ(served_->counters->failed(absl::StatusCode::kDeadlineExceeded).count(), 1);
@@ -138,11 +141,95 @@ TEST_F(PredictorDecodeTest, ARequestThatIsCancelledBeforeItIsDecodedNeverReaches
   request.cancel = cancel;
   const auto cancelled = Start(std::move(request));
   const auto other = Start(Request({Pixels("\5\6\7\10")}));
+  EXPECT_EQ(predictor_->queued_images(), 3);
   cancel->Cancel();
-  FreeTheDecoder();
   EXPECT_EQ(cancelled->Await().status().code(), absl::StatusCode::kCancelled) << "not even looked at";
+  EXPECT_EQ(predictor_->queued_images(), 1);
+  FreeTheDecoder();
   EXPECT_TRUE(other->Await().ok());
   EXPECT_THAT(model_->rows_run(), ElementsAre(5));
+}
+
+TEST_F(PredictorDecodeTest, WhatExpiresMakesRoomWhileTheDecoderIsBusy) {
+  OccupyTheDecoder();
+  PredictionRequest request = Request({Pixels("\1\2\3\4"), Pixels("\1\2\3\4"), Pixels("\1\2\3\4")});
+  request.deadline = clock_.Now() + absl::Milliseconds(5);
+  const auto late = Start(std::move(request));
+  EXPECT_EQ(ErrorReason(Predict(Request({Pixels("\5\6\7\10")})).status()), "DECODE_QUEUE_FULL");
+  clock_.Advance(absl::Milliseconds(6));
+  EXPECT_EQ(late->Await().status().code(), absl::StatusCode::kDeadlineExceeded);
+  const auto fits = Start(Request({Pixels("\5\6\7\10"), Pixels("\5\6\7\10"), Pixels("\5\6\7\10")}));
+  EXPECT_FALSE(fits->given());
+  FreeTheDecoder();
+  EXPECT_TRUE(fits->Await().ok());
+}
+
+TEST_F(PredictorDecodeTest, TheQueueTimeoutCountsTheWaitForADecoder) {
+  batcher_->SetQueueTimeout(absl::Milliseconds(5));
+  OccupyTheDecoder();
+  const auto late = Start(Request({Pixels("\1\2\3\4")}));
+  clock_.Advance(absl::Milliseconds(4));
+  const auto prompt = Start(Request({Pixels("\5\6\7\10")}));
+  clock_.Advance(absl::Milliseconds(2));
+  const absl::Status status = late->Await().status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted) << "while the decoder is busy";
+  EXPECT_EQ(ErrorReason(status), "QUEUE_TIMEOUT");
+  EXPECT_THAT(status.message(), HasSubstr("queued for 6ms"));
+  FreeTheDecoder();
+  EXPECT_TRUE(prompt->Await().ok());
+  EXPECT_THAT(model_->rows_run(), ElementsAre(5));
+}
+
+TEST_F(PredictorDecodeTest, TheBatcherIsToldHowLongTheRequestHasWaited) {
+  batcher_->Hold();
+  PredictionRequest request = Request({Tensor({1, 2, 3, 4})});
+  request.received = clock_.Now() - absl::Milliseconds(3);
+  const auto tensor = Start(std::move(request));
+  BatchTask first = batcher_->Take();
+  EXPECT_EQ(first.waited, absl::Milliseconds(3));
+  OccupyTheDecoder();
+  const auto image = Start(Request({Pixels("\1\2\3\4")}));
+  clock_.Advance(absl::Milliseconds(7));
+  FreeTheDecoder();
+  BatchTask second = batcher_->Take();
+  EXPECT_EQ(second.waited, absl::Milliseconds(7));
+  batcher_->Run(std::move(first));
+  batcher_->Run(std::move(second));
+}
+
+TEST_F(PredictorDecodeTest, WhatTheBatcherCouldNotDoInTimeIsNotDecoded) {
+  OccupyTheDecoder();
+  batcher_->Refuse(WithReason(absl::ResourceExhaustedError("too late"), "DEADLINE_UNREACHABLE"));
+  const auto hopeless = Start(Request({Pixels("\1\2\3\4")}));
+  ASSERT_TRUE(hopeless->given()) << "at once";
+  EXPECT_EQ(ErrorReason(hopeless->Await().status()), "DEADLINE_UNREACHABLE");
+  EXPECT_EQ(predictor_->queued_images(), 0);
+}
+
+TEST_F(PredictorDecodeTest, TheBatcherIsAskedForTheTimeAfterDecoding) {
+  OccupyTheDecoder();
+  EXPECT_EQ(batcher_->arrives_in(), absl::ZeroDuration()) << "nothing is measured";
+  stopwatch_.Advance(absl::Milliseconds(50));
+  FreeTheDecoder();
+  OccupyTheDecoder();  // An image keeps the decoder for 50 ms.
+  const auto first = Start(Request({Pixels("\1\2\3\4")}));
+  EXPECT_EQ(batcher_->arrives_in(), absl::Milliseconds(50));
+  const auto second = Start(Request({Pixels("\1\2\3\4"), Pixels("\1\2\3\4")}));
+  EXPECT_EQ(batcher_->arrives_in(), absl::Milliseconds(150));
+  FreeTheDecoder();
+  EXPECT_TRUE(first->Await().ok() && second->Await().ok());
+}
+
+TEST_F(PredictorDecodeTest, AnIdleDecoderIsNoReasonToRefuse) {
+  OccupyTheDecoder();
+  stopwatch_.Advance(absl::Seconds(50));
+  FreeTheDecoder();
+  // It is idle a moment after its answer.
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  do {
+    EXPECT_TRUE(Predict(Request({Pixels("\1\2\3\4")})).ok());
+  } while (batcher_->arrives_in() > absl::ZeroDuration() && absl::Now() < end);
+  EXPECT_EQ(batcher_->arrives_in(), absl::ZeroDuration());
 }
 
 TEST_F(PredictorDecodeTest, TheWaitForADecoderIsTimeInTheQueue) {

@@ -86,7 +86,7 @@ class PredictorFixture : public ::testing::Test {
     served->batcher = std::move(batcher);
     served_ = served;
     table_.Publish(std::move(served), Plain(options.classes));
-    predictor_ = std::make_unique<Predictor>(decoding_, table_, *tickets_, *predictor_clock_);
+    predictor_ = std::make_unique<Predictor>(decoding_, table_, *tickets_, *predictor_clock_, stopwatch_);
   }
 
   static std::shared_ptr<const ServedCalibrator> Plain(int classes) {
@@ -134,6 +134,7 @@ class PredictorFixture : public ::testing::Test {
 
   const e2e::TempDir data_dir_;
   ManualClock clock_{absl::FromUnixSeconds(1'700'000'000)};
+  ManualMonotonicClock stopwatch_;
   const Clock* predictor_clock_ = &clock_;
   const std::unique_ptr<TicketSealer> tickets_ =
       *CreateTicketSealer(TicketOptions(), data_dir_.path(), "deployment", clock_);

@@ -54,17 +54,36 @@ class PuppetBatcher final : public Batcher {
     }
     Run(std::move(task));
   }
+  absl::Status CheckInTime(BatchTask /*task*/, absl::Duration arrives_in) const override {
+    MutexLock lock(&mu_);
+    arrives_in_ = arrives_in;
+    return in_time_;
+  }
+  // What it says of every later request that it is asked about.
+  void Refuse(absl::Status status) {
+    MutexLock lock(&mu_);
+    in_time_ = std::move(status);
+  }
+  // When the request that it was last asked about would come.
+  absl::Duration arrives_in() const {
+    MutexLock lock(&mu_);
+    return arrives_in_;
+  }
+  // Before the first request.
+  void SetQueueTimeout(absl::Duration timeout) { options_.queue_timeout = timeout; }
   Counters counters() const override { return {}; }
   const BatchingOptions& options() const override { return options_; }
 
  private:
-  const BatchingOptions options_;
+  BatchingOptions options_;
   const int columns_;
   Mutex model_mu_;  // of its one instance
   Model& model_ ABSL_GUARDED_BY(model_mu_);
-  Mutex mu_;
+  mutable Mutex mu_;
   CondVar arrived_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
+  absl::Status in_time_ ABSL_GUARDED_BY(mu_);
+  mutable absl::Duration arrives_in_ ABSL_GUARDED_BY(mu_);
   std::deque<BatchTask> tasks_ ABSL_GUARDED_BY(mu_);
 };
 
