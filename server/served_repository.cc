@@ -138,6 +138,7 @@ class Connection {
                             {"format", loaded.format()},
                             {"device", loaded.device()},
                             {"instances", loaded.options().instances},
+                            {"intra_op_threads", EffectiveIntraOpThreads(loaded.options())},
                             {"classes", served->classes()},
                             {"calibrator", active.version},
                             {"method", MethodName(active.spec.method)}});

@@ -79,6 +79,8 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 
 // LibTorch's intra-op threads for the models that do not say. Once, before the first LoadModel. 1 <= threads.
 void SetIntraOpThreads(int threads);
+// With how many a model with these options computes.
+int EffectiveIntraOpThreads(const ModelOptions& options);
 
 }  // namespace calserve
 

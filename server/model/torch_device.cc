@@ -79,14 +79,18 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& asked) {
 
 void SetIntraOpThreads(int threads) { default_intra_op_threads = threads; }
 
+int EffectiveIntraOpThreads(const ModelOptions& options) {
+  return options.intra_op_threads > 0 ? options.intra_op_threads
+                                      : default_intra_op_threads.load(std::memory_order_relaxed);
+}
+
 void UseIntraOpThreads(int threads) {
   thread_local int in_use = 0;
-  const int wanted = threads > 0 ? threads : default_intra_op_threads.load(std::memory_order_relaxed);
-  if (wanted == in_use) return;
+  if (threads == in_use) return;
   static Mutex* const one_at_a_time = new Mutex;  // It also changes what belongs to the process.
   MutexLock lock(one_at_a_time);
-  at::set_num_threads(wanted);
-  in_use = wanted;
+  at::set_num_threads(threads);
+  in_use = threads;
 }
 
 }  // namespace calserve

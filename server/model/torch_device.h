@@ -14,9 +14,9 @@ namespace calserve {
 // LibTorch on the CPU alone may have to be restarted before a GPU can be had.
 absl::StatusOr<std::string> ResolveDevice(const std::string& asked);
 
-// From here on LibTorch computes with `threads` intra-op threads on the calling thread; 0: with so many as
-// SetIntraOpThreads said. OpenMP's count belongs to the thread that calls, and a new thread's is the number
-// of cores, so each thread that runs a model says so itself. Costs nothing when repeated.
+// From here on LibTorch computes with `threads` intra-op threads on the calling thread. OpenMP's count
+// belongs to the thread that calls, and a new thread's is the number of cores, so each thread that runs a
+// model says so itself. Costs nothing when repeated.
 void UseIntraOpThreads(int threads);
 
 }  // namespace calserve

@@ -148,7 +148,7 @@ int TorchModel::PaddedRows(int rows) const {
 }
 
 at::Tensor TorchModel::Forward(Instance& instance, int slot, int rows) {
-  UseIntraOpThreads(options_.intra_op_threads);
+  UseIntraOpThreads(EffectiveIntraOpThreads(options_));
   const at::Tensor batch = instance.slots[slot].Upload(instance.streams, PaddedRows(rows), rows);
   const c10::StreamGuard computing(instance.streams.compute);
   return program_->Forward(batch);
