@@ -2,9 +2,14 @@
 //   configuration -> store, tickets -> calibrators -> repository of models -> main path -> feedback
 //   -> monitoring -> admin port -> gRPC -> drain
 
+#include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <future>
 #include <iostream>
 #include <memory>
 #include <stop_token>
@@ -14,6 +19,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
 #include "server/check_models.h"
@@ -50,6 +57,9 @@
 namespace calserve {
 namespace {
 
+// What a drain timeout that has passed leaves to the repository to notice that there is nothing to wait for.
+constexpr absl::Duration kLastWork = absl::Seconds(1);
+
 // Failing to start: the exit code tells an orchestrator which part, the line tells a person why.
 int Fail(int exit_code, const absl::Status& status) {
   LogCritical(absl::StrCat("cannot start: ", status.message()));
@@ -64,23 +74,40 @@ int AfterPrinting(int exit_code) {
 }
 
 // Returns when the server is to stop, with what it is to exit with.
-int WaitUntilStopped(const ServerConfig& config, const MainSignals& signals, GrpcServer& server,
-                     LiveView& view) {
-  while (true) {
-    if (const int signal = signals.Wait(); signal != 0) {
-      LogInfo("stopping", {{"signal", strsignal(signal)},
-                           {"lame_duck", absl::FormatDuration(config.grpc.lame_duck)},
-                           {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
-      return kExitOk;
+int WaitUntilStopped(const ServerConfig& config, MainSignals& signals, GrpcServer& server, LiveView& view) {
+  for (bool told = false; signals.stop() == 0;) {
+    if (told || !signals.device_lost()) {
+      signals.Wait();
+      continue;
     }
+    told = true;
     view.SetNotReady("device lost");  // First: whoever hears it from gRPC finds /readyz to say the same.
     server.SetNotReady();
     LogCritical("device lost: not ready any more", {{"device_error_policy", config.device_error_policy}});
     if (config.device_error_policy == "exit") return kExitDevice;
   }
+  LogInfo("stopping", {{"signal", strsignal(signals.stop())},
+                       {"lame_duck", absl::FormatDuration(config.grpc.lame_duck)},
+                       {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
+  return kExitOk;
 }
 
-int Serve(const ServerConfig& config, MainSignals& signals) {
+// For whoever stops after the drain timeout although a load is under way, which nothing can interrupt. What
+// has to be written is written; what the load still uses must not be destroyed.
+[[noreturn]] void LeaveWhileLoading(const ModelRepository& repository, int exit_code) {
+  for (const ModelStatus& model : repository.List()) {
+    for (const VersionStatus& version : model.versions) {
+      if (version.state != VersionState::kLoading) continue;
+      LogWarning("drain timeout passed: still loading",
+                 {{"model", model.name}, {"version", version.version}});
+    }
+  }
+  LogInfo("stopped");
+  std::_Exit(exit_code);
+}
+
+int Serve(const ServerConfig& config) {
+  MainSignals signals;
   const Clock& clock = Clock::System();
 
   absl::StatusOr<Security> security = OpenSecurity(config, clock);
@@ -111,10 +138,29 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
     if (!signals.device_lost()) LogCritical(status.message());
     signals.TellDeviceLost();
   };
-  absl::StatusOr<std::unique_ptr<ModelRepository>> repository = ModelRepository::Start(
+  std::promise<absl::Status> loading;
+  std::future<absl::Status> loaded = loading.get_future();
+  const std::unique_ptr<ModelRepository> repository = ModelRepository::Start(
       config.repository,
-      ConnectRepository(config, **registry, class_names, table, alarms, slices, refit_settings, device_lost));
-  if (!repository.ok()) return Fail(kExitModel, repository.status());
+      ConnectRepository(config, **registry, class_names, table, alarms, slices, refit_settings, device_lost),
+      [&loading, &signals](absl::Status status) {
+        loading.set_value(std::move(status));
+        signals.Wake();
+      });
+  while (signals.stop() == 0 && loaded.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
+    signals.Wait();
+  }
+  if (signals.stop() != 0) {
+    LogInfo("stopping before it serves",
+            {{"signal", strsignal(signals.stop())},
+             {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
+    if (!repository->Stop(std::max(config.grpc.drain_timeout, kLastWork))) {
+      LeaveWhileLoading(*repository, kExitOk);
+    }
+    LogInfo("stopped");
+    return kExitOk;
+  }
+  if (const absl::Status status = loaded.get(); !status.ok()) return Fail(kExitModel, status);
 
   DecodingOptions decoding = config.decoding;
   if (decoding.threads == 0) decoding.threads = AvailableCores();
@@ -158,7 +204,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
   std::unique_ptr<Dashboard> dashboard;
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
-    dashboard = std::make_unique<Dashboard>(Dashboard::Sources{view, table, **repository, **monitor, *hub,
+    dashboard = std::make_unique<Dashboard>(Dashboard::Sources{view, table, *repository, **monitor, *hub,
                                                                **registry, clock, config.monitoring.windows});
     absl::StatusOr<std::unique_ptr<AdminServer>> started = AdminServer::Start(
         config.admin, view,
@@ -171,7 +217,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   absl::StatusOr<std::unique_ptr<GrpcServer>> server =
       GrpcServer::Start(config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub,
-                                      config.recalibration, repository->get(), security->access.get(),
+                                      config.recalibration, repository.get(), security->access.get(),
                                       security->audit.get(), security->tls.get(), refits.get()});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
@@ -179,20 +225,21 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 
   const int exit_code = WaitUntilStopped(config, signals, **server, view);
   view.SetNotReady(exit_code == kExitOk ? "stopping" : "stopping: a device is lost");
-  signals.Unblock();  // A second one stops the process at once.
-  (*repository)->StopLoading();
+  const absl::Time end = absl::Now() + config.grpc.lame_duck + config.grpc.drain_timeout;
+  repository->StopLoading();
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", cancelled}});
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
-  (*repository)->Stop();
+  const bool loads_ended = repository->Stop(std::max(end - absl::Now(), kLastWork));
   admin.reset();  // Until here the metrics of the drain could be read.
   dashboard.reset();
-  server->reset();
+  if (loads_ended) server->reset();
   ingestor->reset();  // Commits what is queued.
   refits.reset();     // Cancels an attempt under way.
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
     LogWarning("fold state not saved, the next start reads more of the log", {{"error", status.message()}});
   }
+  if (!loads_ended) LeaveWhileLoading(*repository, exit_code);
   LogInfo("stopped");
   return exit_code;
 }
@@ -203,7 +250,7 @@ int Serve(const ServerConfig& config, MainSignals& signals) {
 int main(int argc, char** argv) {
   using namespace calserve;
   KeepStandardStreams();
-  MainSignals signals;
+  signal(SIGPIPE, SIG_IGN);
   const Environment environment = ProcessEnvironment();
   const bool terminal = isatty(STDERR_FILENO) == 1;
   // For what keeps the configuration from being read.
@@ -221,5 +268,5 @@ int main(int argc, char** argv) {
   if (!std::get<ServerConfig>(*config).check.empty()) {
     return AfterPrinting(CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr));
   }
-  return Serve(std::get<ServerConfig>(*config), signals);
+  return Serve(std::get<ServerConfig>(*config));
 }

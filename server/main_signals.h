@@ -2,51 +2,70 @@
 #define CALSERVE_SERVER_MAIN_SIGNALS_H_
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 
 namespace calserve {
 
-// What the main thread waits for while the others serve. Made before any other thread, so that the signals
-// are blocked in all of them.
+// What the main thread waits for while the others work. The first SIGTERM or SIGINT is noted, a second one
+// ends the process at once, whatever it is doing. One of it in a process.
 class MainSignals final {
  public:
   MainSignals() {
-    sigemptyset(&signals_);
-    for (const int signal : {SIGTERM, SIGINT, kDevice}) sigaddset(&signals_, signal);
-    pthread_sigmask(SIG_BLOCK, &signals_, nullptr);
-    signal(SIGPIPE, SIG_IGN);
+    sem_init(&wakes_, /*pshared=*/0, 0);
+    struct sigaction action = {};
+    action.sa_handler = OnStop;
+    action.sa_flags = SA_RESTART | SA_NODEFER;
+    sigset_t stops;
+    sigemptyset(&stops);
+    for (const int signal : {SIGTERM, SIGINT}) {
+      sigaction(signal, &action, nullptr);
+      sigaddset(&stops, signal);
+    }
+    pthread_sigmask(SIG_UNBLOCK, &stops, nullptr);  // Whoever started the process may have blocked them.
   }
+  MainSignals(const MainSignals&) = delete;
+  MainSignals& operator=(const MainSignals&) = delete;
 
-  // A device does not answer any more: wakes Wait, the first time. From any thread.
+  // The first SIGTERM or SIGINT; 0: none yet.
+  int stop() const { return stop_; }
+
+  // A device does not answer any more. From any thread.
   void TellDeviceLost() {
-    if (!device_lost_.exchange(true)) kill(getpid(), kDevice);
+    if (!device_lost_.exchange(true)) Wake();
   }
   bool device_lost() const { return device_lost_; }
 
-  // SIGTERM or SIGINT; 0 once, when a device is lost.
-  int Wait() const {
-    while (true) {
-      int signal = 0;
-      sigwait(&signals_, &signal);
-      if (signal != kDevice) return signal;
-      if (device_lost_) return 0;  // Else somebody else sent it.
+  // Something that the main thread waits for is done. From any thread.
+  void Wake() { sem_post(&wakes_); }
+  // Returns once for each of: the first signal, the loss of a device, a Wake.
+  void Wait() {
+    while (sem_wait(&wakes_) != 0) {  // EINTR
     }
   }
 
-  // From now on SIGTERM and SIGINT end the process at once.
-  void Unblock() const {
-    sigset_t stops = signals_;
-    sigdelset(&stops, kDevice);
-    pthread_sigmask(SIG_UNBLOCK, &stops, nullptr);
+ private:
+  // Only what is async-signal-safe.
+  static void OnStop(int signal) {
+    int none = 0;
+    if (stop_.compare_exchange_strong(none, signal)) {
+      const int interrupted = errno;
+      sem_post(&wakes_);
+      errno = interrupted;
+      return;
+    }
+    ::signal(signal, SIG_DFL);
+    raise(signal);
+    _exit(128 + signal);  // The first process of a container is not killed by its own signals.
   }
 
- private:
-  static constexpr int kDevice = SIGUSR1;
-
-  sigset_t signals_;
+  inline static std::atomic<int> stop_ = 0;
+  static_assert(std::atomic<int>::is_always_lock_free);
+  inline static sem_t wakes_;
   std::atomic<bool> device_lost_{false};
 };
 

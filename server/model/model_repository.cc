@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -52,11 +53,12 @@ absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutt
 
 class Repository final : public ModelRepository {
  public:
-  Repository(const RepositoryOptions& options, RepositoryHooks hooks)
-      : options_(options), hooks_(std::move(hooks)), thread_([this] { Run(); }) {}
-  ~Repository() override { Stop(); }
-
-  absl::Status WaitUntilStarted() ABSL_LOCKS_EXCLUDED(mu_);
+  Repository(const RepositoryOptions& options, RepositoryHooks hooks, Done started)
+      : options_(options),
+        hooks_(std::move(hooks)),
+        started_(std::move(started)),
+        thread_([this] { Run(); }) {}
+  ~Repository() override { (void)Stop(absl::InfiniteDuration()); }
 
   std::vector<ModelStatus> List() const override;
   void Load(const std::string& model, Done done) override {
@@ -66,7 +68,7 @@ class Repository final : public ModelRepository {
     Enqueue({model, /*load=*/false, std::move(done)});
   }
   void StopLoading() override;
-  void Stop() override;
+  bool Stop(absl::Duration timeout) override;
 
  private:
   struct Call {
@@ -80,6 +82,7 @@ class Repository final : public ModelRepository {
 
   // On the repository's thread.
   void Run();
+  void Serve();
   absl::Status LoadAtStart();
   // Loads until the plan of the model is fulfilled. `until_failure`: or a version cannot be loaded.
   void LoadAll(const std::string& name, bool until_failure);
@@ -108,23 +111,18 @@ class Repository final : public ModelRepository {
   steady_clock::time_point next_look_;
   bool serving_ = false;     // After the start, loading yields to what serves.
   std::string last_loaded_;  // The model whose turn was the last.
+  Done started_;
 
   mutable Mutex mu_;
-  CondVar changed_;  // A call, the end of the start, or stopping_.
+  CondVar changed_;  // A call, stopping_ or ended_.
   std::deque<Call> calls_ ABSL_GUARDED_BY(mu_);
   Done in_hand_ ABSL_GUARDED_BY(mu_);  // Of the call that is being handled; null once it is answered.
   std::vector<ModelStatus> statuses_ ABSL_GUARDED_BY(mu_);
-  std::optional<absl::Status> started_ ABSL_GUARDED_BY(mu_);
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;  // The thread does nothing more.
 
   std::thread thread_;  // Last: uses the members above.
 };
-
-absl::Status Repository::WaitUntilStarted() {
-  MutexLock lock(&mu_);
-  while (!started_.has_value()) changed_.Wait(&mu_);
-  return *started_;
-}
 
 std::vector<ModelStatus> Repository::List() const {
   MutexLock lock(&mu_);
@@ -166,10 +164,20 @@ void Repository::StopLoading() {
   for (Call& call : calls) std::move(call.done)(ShuttingDown());
 }
 
-void Repository::Stop() {
+bool Repository::Stop(absl::Duration timeout) {
   StopLoading();
+  {
+    const absl::Time deadline = absl::Now() + timeout;
+    MutexLock lock(&mu_);
+    while (!ended_) {
+      const absl::Duration left = deadline - absl::Now();
+      if (left <= absl::ZeroDuration()) return false;
+      changed_.WaitFor(&mu_, left);
+    }
+  }
   if (thread_.joinable()) thread_.join();
   for (auto& [name, model] : models_) model.Stop();
+  return true;
 }
 
 void Repository::Answer(absl::Status status) {
@@ -185,11 +193,14 @@ void Repository::Run() {
   absl::Status started = LoadAtStart();
   serving_ = true;
   next_look_ = steady_clock::now() + absl::ToChronoNanoseconds(options_.poll_interval);
-  {
-    MutexLock lock(&mu_);
-    started_ = started;
-    changed_.SignalAll();
-  }
+  std::move(started_)(std::move(started));
+  Serve();
+  MutexLock lock(&mu_);
+  ended_ = true;
+  changed_.SignalAll();
+}
+
+void Repository::Serve() {
   bool more_to_do = false;
   std::optional<Call> call;
   while (WaitForStep(more_to_do, &call) == Step::kGoOn) {
@@ -362,11 +373,9 @@ absl::string_view StateName(VersionState state) {
   return "";
 }
 
-absl::StatusOr<std::unique_ptr<ModelRepository>> ModelRepository::Start(const RepositoryOptions& options,
-                                                                        RepositoryHooks hooks) {
-  auto repository = std::make_unique<Repository>(options, std::move(hooks));
-  RETURN_IF_ERROR(repository->WaitUntilStarted());
-  return std::unique_ptr<ModelRepository>(std::move(repository));
+std::unique_ptr<ModelRepository> ModelRepository::Start(const RepositoryOptions& options,
+                                                        RepositoryHooks hooks, Done started) {
+  return std::make_unique<Repository>(options, std::move(hooks), std::move(started));
 }
 
 }  // namespace calserve

@@ -60,7 +60,7 @@ struct RepositoryHooks {
 // warmed and checked on a thread of the lowest priority that ends with it, one at a time, then published in
 // place of what it replaces; what is not wanted any more is withdrawn and destroyed once its last request is
 // answered. What fails to load leaves the old one serving. Thread-safe.
-//   none      what is wanted at start, all before Start returns; nothing changes after
+//   none      what is wanted at start, nothing after
 //   poll      looks at the directory every poll_interval; what two looks in a row show alike is acted upon
 //   explicit  models are loaded (in the state of that moment) and unloaded by call
 class ModelRepository {
@@ -68,10 +68,11 @@ class ModelRepository {
   // Called exactly once, from the repository's thread or, when it is refused at once, from the caller's.
   using Done = absl::AnyInvocable<void(absl::Status) &&>;
 
-  // Loads what is wanted at start. NOT_FOUND where the directory cannot be read. With none and explicit a
-  // wanted version that cannot be loaded is the error, naming it; with poll it is a status like any other.
-  static absl::StatusOr<std::unique_ptr<ModelRepository>> Start(const RepositoryOptions& options,
-                                                                RepositoryHooks hooks);
+  // Begins to load what is wanted at start and returns; `started` is told when that is done. NOT_FOUND where
+  // the directory cannot be read. With none and explicit a wanted version that cannot be loaded is the error,
+  // naming it; with poll it is a status like any other. StopLoading ends the start before its next load.
+  static std::unique_ptr<ModelRepository> Start(const RepositoryOptions& options, RepositoryHooks hooks,
+                                                Done started);
   // Ends after the load under way. Requests must have ended: Stop first.
   virtual ~ModelRepository() = default;
 
@@ -89,8 +90,9 @@ class ModelRepository {
   // load; versions serve on. Never waits. At the beginning of a drain.
   virtual void StopLoading() = 0;
   // StopLoading, waits for the load under way (LibTorch cannot be asked to give up), then stops every
-  // version: what is queued there is answered UNAVAILABLE. At shutdown, when no new request comes.
-  virtual void Stop() = 0;
+  // version: what is queued there is answered UNAVAILABLE. At shutdown, when no new request comes. False
+  // where the load takes longer than `timeout`: no version is stopped then, and nothing that it uses may go.
+  virtual bool Stop(absl::Duration timeout) = 0;
 };
 
 }  // namespace calserve

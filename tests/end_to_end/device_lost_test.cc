@@ -86,6 +86,16 @@ TEST_F(DeviceLostTest, TheServerDrainsAndExitsSoThatItIsRestarted) {
   EXPECT_NE(server_->log().find("test:0 does not answer any more"), std::string::npos) << server_->log();
 }
 
+TEST_F(DeviceLostTest, ASignalDuringThatDrainChangesNeitherTheDrainNorTheExitCode) {
+  Start({"--grpc-lame-duck", "2s"});
+  LoseTheDevice();
+  ASSERT_TRUE(server_->WaitForLine("device lost: not ready", absl::Seconds(20)).has_value());
+  server_->Signal(SIGTERM);  // An orchestrator has seen the readiness.
+  ASSERT_TRUE(api_->ListModels().ok());
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 6) << server_->log();
+  EXPECT_THAT(server_->log(), HasSubstr("stopped"));
+}
+
 TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {
   Start({"--device-error-policy", "stay"});
   const auto watch = api_->WatchHealth("");

@@ -1,11 +1,13 @@
-// LoadModel for a calserve-server whose device can be lost at will: no test has a GPU that can be broken.
-// Linked in place of server/model/model.cc's.
+// LoadModel for a calserve-server whose device can be lost at will, as no test has a GPU that can be broken,
+// and whose loads take as long as the test wants. Linked in place of server/model/model.cc's.
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/model/model.h"
 
@@ -52,6 +54,9 @@ class LosableModel final : public Model {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
+  // REPOSITORY/NAME/VERSION/model.pt waits while there is a file "hold" beside the repository.
+  const auto hold = std::filesystem::path(options.path).parent_path().parent_path().parent_path() / "../hold";
+  while (std::filesystem::exists(hold)) absl::SleepFor(absl::Milliseconds(5));
   return std::make_unique<LosableModel>(options);
 }
 

@@ -37,11 +37,10 @@ class ModelRepositoryTest : public ::testing::Test {
 
   absl::Status Start(const std::string& control) {
     options_.control = control;
-    absl::StatusOr<std::unique_ptr<ModelRepository>> started =
-        ModelRepository::Start(options_, fake_.Hooks());
-    if (!started.ok()) return started.status();
-    repository_ = *std::move(started);
-    return absl::OkStatus();
+    std::promise<absl::Status> started;
+    repository_ = ModelRepository::Start(
+        options_, fake_.Hooks(), [&started](absl::Status status) { started.set_value(std::move(status)); });
+    return started.get_future().get();
   }
   void StartOrDie(const std::string& control) {
     const absl::Status started = Start(control);
@@ -361,13 +360,41 @@ TEST_F(ModelRepositoryTest, CallsThatWaitAreAnsweredAtShutdown) {
   repository_->StopLoading();
   EXPECT_EQ(first.get_future().get().code(), absl::StatusCode::kUnavailable) << "its load is still held";
   EXPECT_EQ(second.get_future().get().code(), absl::StatusCode::kUnavailable);
-  std::jthread stopping([&] { repository_->Stop(); });
+  std::jthread stopping([&] { EXPECT_TRUE(repository_->Stop(kTimeout)); });
   fake_.HoldLoads(false);
   stopping.join();
   EXPECT_EQ(fake_.load_priorities().size(), 1u) << "no other load begins";
   EXPECT_EQ(fake_.stopped(), 1);
   repository_->Load("pets", [&](absl::Status status) { late.set_value(std::move(status)); });
   EXPECT_EQ(late.get_future().get().code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ModelRepositoryTest, AStopDoesNotWaitForALoadLongerThanItIsTold) {
+  StartOrDie("poll");
+  fake_.HoldLoads(true);
+  fake_.Write("pets", 2);
+  ASSERT_TRUE(Eventually([&] { return State(2) == "LOADING"; }));
+  EXPECT_FALSE(repository_->Stop(absl::Milliseconds(10)));
+  EXPECT_EQ(State(2), "LOADING") << "who stops can say what it was";
+  EXPECT_EQ(fake_.stopped(), 0);
+  fake_.HoldLoads(false);
+  EXPECT_TRUE(repository_->Stop(kTimeout));
+  EXPECT_GE(fake_.stopped(), 1);
+}
+
+TEST_F(ModelRepositoryTest, AStopDuringTheStartBeginsNoOtherLoad) {
+  fake_.Write("cars", 7);
+  fake_.HoldLoads(true);
+  std::promise<absl::Status> started;
+  options_.control = "none";
+  repository_ = ModelRepository::Start(
+      options_, fake_.Hooks(), [&started](absl::Status status) { started.set_value(std::move(status)); });
+  ASSERT_TRUE(Eventually([&] { return fake_.load_priorities().size() == 1; }));
+  repository_->StopLoading();
+  fake_.HoldLoads(false);
+  EXPECT_TRUE(repository_->Stop(kTimeout));
+  EXPECT_EQ(fake_.load_priorities().size(), 1u);
+  EXPECT_FALSE(started.get_future().get().ok()) << "not all that is wanted is loaded";
 }
 
 }  // namespace

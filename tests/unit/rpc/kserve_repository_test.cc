@@ -22,7 +22,7 @@ class FakeRepository final : public ModelRepository {
             {.name = "c", .reason = "no version"}};
   }
   void StopLoading() override {}
-  void Stop() override {}
+  bool Stop(absl::Duration) override { return true; }
   void Load(const std::string& model, Done done) override {
     calls.push_back("load " + model);
     std::move(done)(absl::OkStatus());
