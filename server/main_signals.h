@@ -11,8 +11,9 @@
 
 namespace calserve {
 
-// What the main thread waits for while the others work. The first SIGTERM or SIGINT is noted, a second one
-// ends the process at once, whatever it is doing. One of it in a process.
+// What the main thread waits for while the others work. The first SIGTERM, SIGINT or SIGHUP (a terminal
+// that is closed) is noted, a second one ends the process at once, whatever it is doing. SIGHUP stays ignored
+// where it is (nohup). One of it in a process.
 class MainSignals final {
  public:
   MainSignals() {
@@ -22,7 +23,10 @@ class MainSignals final {
     action.sa_flags = SA_RESTART | SA_NODEFER;
     sigset_t stops;
     sigemptyset(&stops);
-    for (const int signal : {SIGTERM, SIGINT}) {
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP}) {
+      struct sigaction before = {};
+      sigaction(signal, nullptr, &before);
+      if (signal == SIGHUP && before.sa_handler == SIG_IGN) continue;
       sigaction(signal, &action, nullptr);
       sigaddset(&stops, signal);
     }
@@ -31,7 +35,7 @@ class MainSignals final {
   MainSignals(const MainSignals&) = delete;
   MainSignals& operator=(const MainSignals&) = delete;
 
-  // The first SIGTERM or SIGINT; 0: none yet.
+  // The first of them; 0: none yet.
   int stop() const { return stop_; }
 
   // A device does not answer any more. From any thread.

@@ -17,7 +17,7 @@ void WaitForOne(int stop) {
 }
 
 TEST(MainSignalsTest, AStopWakesTheMainThread) {
-  for (const int stop : {SIGTERM, SIGINT}) {
+  for (const int stop : {SIGTERM, SIGINT, SIGHUP}) {
     EXPECT_EXIT(
         {
           WaitForOne(stop);
@@ -50,6 +50,17 @@ TEST(MainSignalsTest, AStopCountsWhereItWasBlocked) {
         pthread_sigmask(SIG_BLOCK, &stops, nullptr);
         WaitForOne(SIGTERM);
         std::exit(0);
+      },
+      testing::ExitedWithCode(0), "");
+}
+
+TEST(MainSignalsTest, AHangUpThatIsIgnoredStaysIgnored) {
+  EXPECT_EXIT(
+      {
+        signal(SIGHUP, SIG_IGN);
+        MainSignals signals;
+        kill(getpid(), SIGHUP);
+        std::exit(signals.stop());
       },
       testing::ExitedWithCode(0), "");
 }
