@@ -166,9 +166,7 @@ constexpr Option kOptions[] = {
     {"batching.queue_timeout", OptionKind::kDuration, "0s 1h", "",
      [](ServerConfig& c) -> Field { return &c.batching.queue_timeout; },
      "longest time from receipt to the batch, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; "
-     "0: no limit "
-     "but "
-     "the client's deadline"},
+     "0: no limit but the client's deadline"},
     {"batching.instances", OptionKind::kCount, "0 256", "threads",
      [](ServerConfig& c) -> Field { return &c.batching.instances; },
      "run batches of one model side by side, where model.yaml does not say; they share the weights; 0: auto"},
