@@ -7,6 +7,9 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
+#include <memory>
+#include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -42,17 +45,27 @@ class TorchScriptProgram final : public TorchProgram {
 class AotInductorProgram final : public TorchProgram {
  public:
   AotInductorProgram(const std::string& path, c10::Device device, int runs)
-      : loader_(path, kModelInPackage, /*run_single_threaded=*/false, static_cast<size_t>(runs),
-                device.is_cpu() ? c10::DeviceIndex{-1} : device.index()) {}
+      : loader_(std::make_unique<AOTIModelPackageLoader>(
+            path, kModelInPackage, /*run_single_threaded=*/false, static_cast<size_t>(runs),
+            device.is_cpu() ? c10::DeviceIndex{-1} : device.index())) {}
+  // A package's library has a destructor for each thread that has called into it, and the loader keeps it
+  // until those threads have ended: so the last call, to destroy the model, is on one that ends. What is
+  // closed here is unmapped when the next library is closed.
+  ~AotInductorProgram() override {
+    try {
+      std::jthread([this] { loader_.reset(); }).join();
+    } catch (const std::system_error&) {  // No thread: it stays mapped for as long as this one lives.
+    }
+  }
 
   at::Tensor Forward(const at::Tensor& batch) override {
-    std::vector<at::Tensor> outputs = loader_.run({batch});
+    std::vector<at::Tensor> outputs = loader_->run({batch});
     TORCH_CHECK(outputs.size() == 1, "the model must return one tensor; it returned ", outputs.size());
     return std::move(outputs.front());
   }
 
  private:
-  AOTIModelPackageLoader loader_;
+  std::unique_ptr<AOTIModelPackageLoader> loader_;
 };
 
 absl::Status NotAModel(const std::string& path, absl::string_view format, const std::exception& e) {

@@ -20,10 +20,14 @@ EXAMPLE_ROWS = 8  # neither 0 nor 1, which torch.export takes for constants
 
 
 def portable_compiler(folder):
-    """g++ that strips the library and writes no path of this machine into it (__FILE__ in torch's headers)."""
+    """g++ for a library that is stripped, names no path of this machine (__FILE__ in torch's headers), and can be unloaded.
+
+    With g++'s unique symbols the loader would keep the library of every version that was ever served.
+    """
     compiler = folder / "g++"
     site_packages = pathlib.Path(torch.__file__).parents[1]
-    compiler.write_text(f'#!/bin/sh\nexec g++ -s -ffile-prefix-map={site_packages}= -ffile-prefix-map={folder}= "$@"\n')
+    flags = f"-s -fno-gnu-unique -ffile-prefix-map={site_packages}= -ffile-prefix-map={folder}="
+    compiler.write_text(f'#!/bin/sh\nexec g++ {flags} "$@"\n')
     compiler.chmod(compiler.stat().st_mode | stat.S_IXUSR)
     return str(compiler)
 
