@@ -87,8 +87,8 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   std::vector<std::pair<const Option*, CLI::Option*>> options;
   for (const Option& option : OptionTable()) {
     // --insecure alone is --insecure=true.
-    CLI::Option* const added = option.kind == OptionKind::kFlag ? app.add_flag(option.flag(), option.help)
-                                                                : app.add_option(option.flag(), option.help);
+    CLI::Option* const added = option.kind == OptionKind::kFlag ? app.add_flag(option.flags(), option.help)
+                                                                : app.add_option(option.flags(), option.help);
     added->type_name(TypeName(option))
         ->default_str(option.Get(defaults))
         ->group(option.section().empty() ? "server" : option.section());

@@ -68,6 +68,10 @@ std::string Option::flag() const {
   return absl::StrCat("--", absl::StrReplaceAll(name, {{".", "-"}, {"_", "-"}}));
 }
 
+std::string Option::flags() const {
+  return short_flag == nullptr ? flag() : absl::StrCat(flag(), ",", short_flag);
+}
+
 std::string Option::variable() const {
   return absl::StrCat("CALSERVE_", absl::AsciiStrToUpper(absl::StrReplaceAll(name, {{".", "_"}})));
 }

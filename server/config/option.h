@@ -25,10 +25,12 @@ struct Option {
       allowed;  // kChoice: the choices; kCount, kBytes, kDuration: least and largest. Separated by a space
   const char* unit;  // what a kCount counts, what a kText is
   Field (*field)(ServerConfig& config);
-  const char* help;  // what it is, and why one would change it
+  const char* help;                  // what it is, and why one would change it
+  const char* short_flag = nullptr;  // another name of the flag: "--lame-duck"
 
-  std::string section() const;   // "batching"; empty
-  std::string flag() const;      // "--batching-max-queue-rows"
+  std::string section() const;  // "batching"; empty
+  std::string flag() const;     // "--batching-max-queue-rows"
+  std::string flags() const;  // the same with the other name, as CLI11 has it: "--grpc-lame-duck,--lame-duck"
   std::string variable() const;  // "CALSERVE_BATCHING_MAX_QUEUE_ROWS"
 
   // What a value must be: "a duration from 10ms to 1h".

@@ -120,11 +120,13 @@ constexpr Option kOptions[] = {
      "calls under way on one connection; more wait on the client's side"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
-     "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it"},
+     "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",
+     "--lame-duck"},
     {"grpc.drain_timeout", OptionKind::kDuration, "0s 1h", "",
      [](ServerConfig& c) -> Field { return &c.grpc.drain_timeout; },
      "how long calls under way at SIGTERM may take, then they are cancelled; below the orchestrator's grace "
-     "period"},
+     "period",
+     "--drain-timeout"},
 
     {"grpc.reflection", OptionKind::kChoice, "auto on off", "",
      [](ServerConfig& c) -> Field { return &c.grpc.reflection; },

@@ -99,6 +99,13 @@ TEST_F(LoadConfigTest, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDef
   EXPECT_EQ(LoadOrDie({"--batching-max-queue-rows", "400"}, environment).batching.max_queue_rows, 400);
 }
 
+TEST_F(LoadConfigTest, AShortFlagIsTheSameOption) {
+  const ServerConfig config = LoadOrDie({"--lame-duck", "7s", "--drain-timeout=8s"});
+  EXPECT_EQ(config.grpc.lame_duck, absl::Seconds(7));
+  EXPECT_EQ(config.grpc.drain_timeout, absl::Seconds(8));
+  EXPECT_THAT(ErrorOf({"--lame-duck", "7s", "--grpc-lame-duck", "7s"}), HasSubstr("--grpc-lame-duck"));
+}
+
 TEST_F(LoadConfigTest, EveryKindOfValueIsReadFromTheFile) {
   WriteFile(R"(
 listen: "0.0.0.0:9000"

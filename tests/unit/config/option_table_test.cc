@@ -43,6 +43,8 @@ TEST(OptionTableTest, NamesAreUniqueInTheFileTheEnvironmentAndTheFlags) {
     EXPECT_TRUE(names.insert(option.name).second) << option.name;
     EXPECT_TRUE(variables.insert(option.variable()).second) << option.variable();
     EXPECT_TRUE(flags.insert(option.flag()).second) << option.flag();
+    if (option.short_flag == nullptr) continue;
+    EXPECT_TRUE(flags.insert(option.short_flag).second) << option.short_flag;
   }
 }
 
