@@ -63,6 +63,30 @@ TEST_F(DrainTest, NoCallFailsForClientsThatLeaveWhenHealthSaysNotServing) {
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
 }
 
+// Whoever asks now and then hears it as early as whoever watches, and is served until the lame duck ends.
+TEST_F(DrainTest, CheckSaysNotServingWhilePredictServesOn) {
+  const absl::Duration lame_duck = absl::Seconds(1);
+  StartServer({"--lame-duck", "1s", "--drain-timeout", "30s"});
+  EXPECT_EQ(api_->CheckHealth("").response, Health::kServing);
+  server_->Signal(SIGTERM);
+  const absl::Time signalled = absl::Now();
+  ASSERT_TRUE(server_->WaitForLine("stopping signal=", absl::Seconds(20)).has_value()) << server_->log();
+  Health health = Health::kServing;
+  while (health == Health::kServing && absl::Now() < signalled + absl::Seconds(20)) {
+    health = api_->CheckHealth("").response;
+  }
+  EXPECT_EQ(health, Health::kNotServing);
+  int answered = 0;
+  while (absl::Now() < signalled + 0.8 * lame_duck) {
+    const auto reply = api_->Predict(TestTensorRequest(answered, 1));
+    if (absl::Now() > signalled + lame_duck) break;  // A machine this slow proves nothing.
+    ASSERT_TRUE(reply.ok()) << reply.status;
+    ++answered;
+  }
+  EXPECT_GT(answered, 0);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(20)), 0) << server_->log();
+}
+
 TEST_F(DrainTest, ASecondSignalStopsAtOnce) {
   StartServer({"--grpc-lame-duck", "10m"});
   server_->Signal(SIGTERM);
