@@ -43,6 +43,7 @@
 #include "server/monitoring/alarm_settings.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
+#include "server/prediction/not_ready.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
 #include "server/recalibration/calibrator_registry.h"
@@ -161,6 +162,9 @@ int Serve(const ServerConfig& config) {
     return kExitOk;
   }
   if (const absl::Status status = loaded.get(); !status.ok()) return Fail(kExitModel, status);
+  table.SetWhyNotPublished([&repository](const std::string& name, const VersionChoice& choice) {
+    return WhyNotReady(repository->List(), name, choice);
+  });
 
   DecodingOptions decoding = config.decoding;
   if (decoding.threads == 0) decoding.threads = AvailableCores();
@@ -215,10 +219,10 @@ int Serve(const ServerConfig& config) {
     LogInfo("admin", {{"address", admin->address()}});
   }
 
-  absl::StatusOr<std::unique_ptr<GrpcServer>> server =
-      GrpcServer::Start(config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub,
-                                      config.recalibration, repository.get(), security->access.get(),
-                                      security->audit.get(), security->tls.get(), refits.get()});
+  absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
+      config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
+                    repository.get(), security->access.get(), security->audit.get(), security->tls.get(),
+                    refits.get(), config.monitoring.windows});
   if (!server.ok()) return Fail(kExitAddress, server.status());
   view.SetReady();
   LogInfo("serving", {{"address", (*server)->address()}});

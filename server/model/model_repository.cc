@@ -60,6 +60,7 @@ class Repository final : public ModelRepository {
         thread_([this] { Run(); }) {}
   ~Repository() override { (void)Stop(absl::InfiniteDuration()); }
 
+  bool takes_calls() const override { return options_.control == "explicit"; }
   std::vector<ModelStatus> List() const override;
   void Load(const std::string& model, Done done) override {
     Enqueue({model, /*load=*/true, std::move(done)});
@@ -131,7 +132,7 @@ std::vector<ModelStatus> Repository::List() const {
 
 void Repository::Enqueue(Call call) {
   absl::Status refused;
-  if (options_.control != "explicit") {
+  if (!takes_calls()) {
     refused = WithReason(
         absl::FailedPreconditionError(absl::StrCat("models are loaded and unloaded by call only where the "
                                                    "server is started with --repository-control "

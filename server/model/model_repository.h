@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -31,6 +32,7 @@ struct VersionStatus {
   // Why it is not READY; of a READY one, why a newer state of its files is not what serves.
   std::string reason;
   bool failed = false;              // the reason is a fault, not a choice
+  bool waits = false;               // it is wanted, and will be loaded
   std::vector<std::string> labels;  // that point to it now, sorted
   friend bool operator==(const VersionStatus&, const VersionStatus&) = default;
 };
@@ -40,6 +42,7 @@ struct ModelStatus {
   std::string reason;                   // what is wrong with its directory as a whole: what serves is older
   std::vector<VersionStatus> versions;  // the newest first; of folders on disk, and those that still serve
   std::vector<VersionRouting::Share> traffic;
+  std::map<std::string, int64_t> labels;  // the version that each is for, ready or not
   friend bool operator==(const ModelStatus&, const ModelStatus&) = default;
 };
 
@@ -75,6 +78,9 @@ class ModelRepository {
                                                 Done started);
   // Ends after the load under way. Requests must have ended: Stop first.
   virtual ~ModelRepository() = default;
+
+  // Load and Unload do something: the control is explicit.
+  virtual bool takes_calls() const = 0;
 
   // Every model of the directory, by name: as it was at the last look, Load or Unload. Never waits.
   virtual std::vector<ModelStatus> List() const = 0;

@@ -144,6 +144,7 @@ VersionStatus ModelVersions::StatusOf(int64_t version) const {
     status.state = VersionState::kUnloading;
   } else {
     status.reason = status.failed ? fault : WhyUnavailable(version);
+    status.waits = !status.failed && active_ && Wanted().count(version) > 0;
   }
   for (const auto& [label, target] : held_.labels) {
     if (target == version) status.labels.push_back(label);
@@ -156,7 +157,8 @@ ModelStatus ModelVersions::Status() const {
   for (const auto& [version, listed] : listed_.versions) known.insert(version);
   for (const auto& [version, loaded] : ready_) known.insert(version);
   for (const Retired& retired : retired_) known.insert(retired.version);
-  ModelStatus status{name_, std::string(problem_.message()), {}, listed_.routing.traffic};
+  ModelStatus status{
+      name_, std::string(problem_.message()), {}, listed_.routing.traffic, listed_.routing.labels};
   for (auto version = known.rbegin(); version != known.rend(); ++version) {
     status.versions.push_back(StatusOf(*version));
   }

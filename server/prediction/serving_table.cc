@@ -98,6 +98,14 @@ absl::StatusOr<Snapshot> ServingTable::Find(const std::string& name, int64_t ver
 
 absl::StatusOr<Snapshot> ServingTable::Find(const std::string& name, const VersionChoice& choice) const {
   if (absl::Status valid = CheckChoice(choice); !valid.ok()) return valid;
+  absl::StatusOr<Snapshot> found = FindPublished(name, choice);
+  if (found.ok() || why_not_published_ == nullptr) return found;
+  absl::Status why = why_not_published_(name, choice);
+  return why.ok() ? found.status() : why;
+}
+
+absl::StatusOr<Snapshot> ServingTable::FindPublished(const std::string& name,
+                                                     const VersionChoice& choice) const {
   MutexLock lock(&mu_);
   const auto model = models_.find(name);
   if (model == models_.end()) {

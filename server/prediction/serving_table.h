@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -85,8 +86,13 @@ class ServingTable final {
   // No request from now on gets it; those that have it keep it.
   void Withdraw(const std::string& name, int64_t version);
 
+  // What is to be said of a choice that is not published; OK: that it is not found. Asked for nothing else,
+  // with no lock held. Set before the first request.
+  using WhyNotPublished = std::function<absl::Status(const std::string& name, const VersionChoice& choice)>;
+  void SetWhyNotPublished(WhyNotPublished why) { why_not_published_ = std::move(why); }
+
   // Version 0 means the server's choice: where traffic is routed by label, the main share's version, else the
-  // newest. NOT_FOUND lists what there is.
+  // newest. NOT_FOUND lists what there is; UNAVAILABLE where WhyNotPublished knows that it is not ready.
   absl::StatusOr<Snapshot> Find(const std::string& name, int64_t version) const;
   // INVALID_ARGUMENT where both version and label are named, or for a routing key over 256 bytes.
   absl::StatusOr<Snapshot> Find(const std::string& name, const VersionChoice& choice) const;
@@ -103,6 +109,7 @@ class ServingTable final {
     VersionRouting routing;
   };
 
+  absl::StatusOr<Snapshot> FindPublished(const std::string& name, const VersionChoice& choice) const;
   static const Snapshot* OfLabel(const Entry& entry, const std::string& label);
   // The server's choice.
   static const Snapshot& Route(const std::string& name, const Entry& entry, absl::string_view routing_key);
@@ -110,6 +117,7 @@ class ServingTable final {
                                                int64_t calibrator_version) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   std::string Known() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
+  WhyNotPublished why_not_published_;  // Constant once requests come.
   mutable Mutex mu_;
   // A model is there as long as a version of it is.
   std::map<std::string, Entry> models_ ABSL_GUARDED_BY(mu_);

@@ -18,6 +18,7 @@
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/feedback_service.h"
+#include "server/rpc/kserve_describe.h"
 #include "server/rpc/kserve_service.h"
 #include "server/rpc/model_service.h"
 #include "server/rpc/prediction_service.h"
@@ -61,7 +62,8 @@ class GrpcServerImpl final : public GrpcServer {
         calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits, b.refits}),
         models_(gate_, b.table, b.registry, b.repository, calls_),
         server_service_(gate_, calls_),
-        kserve_({gate_, b.predictor, b.table, b.monitor, b.repository, calls_, ready_}),
+        kserve_({gate_, b.predictor, b.table, b.monitor, kserve::EceWindow(b.windows), b.repository, calls_,
+                 ready_}),
         credentials_(b.tls == nullptr ? grpc::InsecureServerCredentials()
                                       : std::make_shared<TlsCredentials>(*b.tls, client_certificates_)) {}
 

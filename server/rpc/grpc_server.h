@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -43,6 +44,7 @@ struct GrpcBackends {
   const AuditLog* audit = nullptr;        // null: nothing is audited
   const TlsFiles* tls = nullptr;          // null: plain text
   RefitController* refits = nullptr;      // null: nothing is refitted by itself
+  std::vector<std::string> windows = {};  // that the monitor keeps; empty: its default
 };
 
 // The gRPC server: calserve.v1's four services, KServe v2, health (Check and Watch) and reflection, over TLS

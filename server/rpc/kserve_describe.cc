@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
@@ -57,7 +58,12 @@ void DescribeInstances(const ServedModel& model, inference::ModelInstanceGroup& 
 
 }  // namespace
 
-Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor) {
+std::string EceWindow(const std::vector<std::string>& windows) {
+  if (windows.empty() || absl::c_linear_search(windows, kEceWindow)) return std::string(kEceWindow);
+  return windows.front();
+}
+
+Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor, const std::string& window) {
   const ServedModel& model = *snapshot.model;
   const CalibratorSpec& calibrator = snapshot.calibrator->calibrator.spec();
   Properties properties = {
@@ -73,11 +79,11 @@ Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor) {
     properties[absl::StrCat("calibrator_", parameter.name)] = absl::StrJoin(parameter.values, ",", exactly);
   }
   const absl::StatusOr<WindowReport> report =
-      monitor.Report({model.name, model.version, snapshot.calibrator->version}, std::string(kEceWindow));
+      monitor.Report({model.name, model.version, snapshot.calibrator->version}, window);
   if (report.ok() && report->served.n > 0) {
     properties["ece"] = absl::StrFormat("%.6f", report->served.ece);
     properties["ece_labels"] = absl::StrCat(report->served.n);
-    properties["ece_window"] = std::string(kEceWindow);
+    properties["ece_window"] = window;
   }
   return properties;
 }

@@ -15,9 +15,13 @@ namespace calserve::kserve {
 // What KServe v2 says of a model version.
 
 // The task, the input's data types, the calibrator that answers with its parameters, and the ECE of its
-// labels in window last_1000, if there are any.
+// labels in that window, if there are any. Parameters of more than 64 values are left out.
 using Properties = std::map<std::string, std::string>;
-Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor);
+Properties PropertiesOf(const Snapshot& snapshot, CalibrationMonitor& monitor, const std::string& window);
+
+// Of the configured windows the one that metadata has the ECE of: last_1000, else the first; empty if none
+// is.
+std::string EceWindow(const std::vector<std::string>& windows);
 
 // `versions`: of this model, those that can be asked.
 void Describe(const ServedModel& model, const std::vector<int64_t>& versions, const Properties& properties,

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/prediction/not_ready.h"
 
 namespace calserve::kserve {
 
@@ -30,6 +31,11 @@ absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string&
                                    const std::string& version) {
   ASSIGN_OR_RETURN(const VersionChoice choice, ReadVersion(version));
   return table.Find(name, choice);
+}
+
+bool KnowsModel(const ModelRepository* repository, const std::string& name, const std::string& version) {
+  const absl::StatusOr<VersionChoice> choice = ReadVersion(version);
+  return repository != nullptr && choice.ok() && IsKnown(repository->List(), name, choice->version);
 }
 
 }  // namespace calserve::kserve

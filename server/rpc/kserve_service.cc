@@ -19,7 +19,8 @@ namespace {
 using Reactor = grpc::ServerUnaryReactor;
 
 // Of Triton's extensions, those that hold here.
-constexpr const char* kExtensions[] = {"classification", "model_configuration", "parameters", "statistics"};
+constexpr const char* kExtensions[] = {"classification", "schedule_policy", "model_configuration",
+                                       "parameters", "statistics"};
 
 // Answers at once, also while the server drains.
 Reactor* Answer(grpc::CallbackServerContext* context, Admission admission, const absl::Status& status) {
@@ -82,9 +83,14 @@ Reactor* KserveService::ModelReady(Context* context, const inference::ModelReady
   admission.About(request->name());
   const absl::StatusOr<Snapshot> found =
       kserve::FindModel(backends_.table, request->name(), request->version());
-  if (found.ok()) admission.About(found->model);
-  response->set_ready(backends_.ready);
-  return Answer(context, std::move(admission), found.status());
+  if (found.ok()) {
+    admission.About(found->model);
+    response->set_ready(backends_.ready);
+    return Answer(context, std::move(admission), absl::OkStatus());
+  }
+  response->set_ready(false);
+  const bool known = kserve::KnowsModel(backends_.repository, request->name(), request->version());
+  return Answer(context, std::move(admission), known ? absl::OkStatus() : found.status());
 }
 
 Reactor* KserveService::ServerMetadata(Context* context, const inference::ServerMetadataRequest*,
@@ -94,7 +100,8 @@ Reactor* KserveService::ServerMetadata(Context* context, const inference::Server
     response->set_name("calserve");
     response->set_version(CALSERVE_VERSION);
     for (const char* extension : kExtensions) response->add_extensions(extension);
-    if (backends_.repository != nullptr) response->add_extensions("model_repository");
+    const bool controlled = backends_.repository != nullptr && backends_.repository->takes_calls();
+    if (controlled) response->add_extensions("model_repository");
     return absl::OkStatus();
   });
 }
@@ -108,7 +115,7 @@ Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMe
                      kserve::FindModel(backends_.table, request->name(), request->version()));
     admission.About(snapshot.model);
     kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
-                     kserve::PropertiesOf(snapshot, backends_.monitor), *response);
+                     kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window), *response);
     return absl::OkStatus();
   });
 }
@@ -121,7 +128,7 @@ Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConf
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
     admission.About(snapshot.model);
-    kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor),
+    kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window),
                      *response->mutable_config());
     return absl::OkStatus();
   });

@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_RPC_KSERVE_SERVICE_H_
 
 #include <atomic>
+#include <string>
 
 #include "inference/grpc_service.grpc.pb.h"
 #include "server/model/model_repository.h"
@@ -19,6 +20,7 @@ struct KserveBackends {
   Predictor& predictor;
   const ServingTable& table;
   CalibrationMonitor& monitor;
+  std::string window;           // of the ECE that metadata has
   ModelRepository* repository;  // null: what was loaded at the start is all there is
   CallTracker& calls;
   const std::atomic<bool>& ready;  // false: the server takes no new work

@@ -108,7 +108,7 @@ class Describing(KserveTest):
         self.assertEqual(metadata.name, "calserve")
         self.assertRegex(metadata.version, r"^\d+\.\d+\.\d+$")
         self.assertEqual(list(metadata.extensions),
-                         ["classification", "model_configuration", "parameters", "statistics", "model_repository"])
+                         ["classification", "schedule_policy", "model_configuration", "parameters", "statistics"])
 
     def test_model_metadata_has_the_tensors(self):
         metadata = self.client.get_model_metadata(MODEL, as_json=True)

@@ -37,6 +37,9 @@ class Explicit(KserveTest):
         self.client.unload_model(MODEL)
         self.tensor = self.input(self.tensors[:1])
 
+    def test_the_server_says_that_it_can_be_controlled(self):
+        self.assertIn("model_repository", self.client.get_server_metadata().extensions)
+
     def test_only_what_is_named_is_loaded_at_the_start(self):
         self.assertTrue(self.client.is_model_ready(BINARY))
         self.assertEqual(self.index()[(BINARY, "1")], ("READY", ""))
@@ -51,8 +54,9 @@ class Explicit(KserveTest):
         self.assertEqual(self.index()[(MODEL, "1")], ("READY", ""))
         self.assertEqual(self.infer(self.tensor).get_response().model_version, "1")
         self.client.unload_model(MODEL)
-        with self.assertRaisesRegex(InferenceServerException, "unknown model"):
+        with self.assertRaisesRegex(InferenceServerException, "unknown model|is not at ready state: UNLOADING"):
             self.infer(self.tensor)
+        self.assertFalse(self.client.is_model_ready(MODEL), "known, and not ready")
         self.assertTrue(self.client.is_model_ready(BINARY), "the other one serves on")
 
     def test_a_new_version_is_there_after_the_next_load(self):
@@ -89,6 +93,14 @@ class Explicit(KserveTest):
         state, reason = self.index()[(MODEL, "2")]
         self.assertEqual(state, "UNAVAILABLE")
         self.assertIn("is not a TorchScript model", reason)
+        self.assertFalse(self.client.is_model_ready(MODEL, "2"))
+        for ask in (lambda: self.infer(self.tensor, model_version="2"),
+                    lambda: self.client.get_model_metadata(MODEL, "2")):
+            with self.assertRaisesRegex(InferenceServerException,
+                                        "UNAVAILABLE.*version 2 is not at ready state: FAILED: .*TorchScript.*mend"):
+                ask()
+        with self.assertRaisesRegex(InferenceServerException, "NOT_FOUND.*no version 3"):
+            self.client.is_model_ready(MODEL, "3")
         self.assertEqual(self.infer(self.tensor).get_response().model_version, "1")
 
     def test_an_unknown_model_is_not_found(self):

@@ -1,5 +1,6 @@
-// SIGTERM while a model is loaded, which nothing can interrupt: the server still stops, and in time. It is
-// the real one but for its loads, which the test holds (lost_device_model.cc).
+// While a model is loaded, which nothing can interrupt: calls that need it are told so, and SIGTERM still
+// stops the server in time. It is the real one but for its loads, which the test holds
+// (lost_device_model.cc).
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -82,6 +83,28 @@ TEST_F(StopWhileLoadingTest, ASecondSignalEndsTheStartAtOnce) {
   SignalAndWaitUntilItIsTaken();
   server_->Signal(SIGTERM);
   EXPECT_EQ(server_->WaitForExit(kTimeout), 128 + SIGTERM) << server_->log();
+}
+
+TEST_F(StopWhileLoadingTest, UntilThenACallThatNamesTheVersionIsToldToAskAgain) {
+  Start({"--repository-control", "poll", "--repository-poll-interval", "50ms"});
+  ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+  Api api(server_->address());
+  v1::PredictRequest request = TestTensorRequest(0, 1);
+  request.set_model_version(2);
+  EXPECT_EQ(api.Predict(request).status.reason, "MODEL_VERSION_NOT_FOUND");
+  HoldLoads();
+  fs::copy(Version(1), scratch_ / "2", fs::copy_options::recursive);
+  fs::rename(scratch_ / "2", Version(2));
+  ASSERT_TRUE(WaitUntilLoading(2)) << server_->log();
+  const CallStatus status = api.Predict(request).status;
+  EXPECT_EQ(status.code, absl::StatusCode::kUnavailable) << status;
+  EXPECT_EQ(status.reason, "MODEL_NOT_READY");
+  EXPECT_THAT(status.message, HasSubstr("version 2 is not at ready state: LOADING"));
+  LetLoadsGo();
+  for (const absl::Time end = absl::Now() + kTimeout; !api.Predict(request).ok() && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(5));
+  }
+  EXPECT_TRUE(api.Predict(request).ok()) << server_->log();
 }
 
 TEST_F(StopWhileLoadingTest, ADrainDoesNotWaitLongerThanItsTimeoutAndLosesNoLabel) {

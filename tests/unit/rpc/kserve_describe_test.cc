@@ -17,7 +17,7 @@ class FakeMonitor final : public CalibrationMonitor {
   void Notify() override {}
   absl::StatusOr<WindowReport> Report(const MonitorKey& key, const std::string& window) override {
     asked = key;
-    if (window != "last_1000") return absl::InvalidArgumentError("no such window");
+    if (window != "last_1h") return absl::InvalidArgumentError("no such window");
     return report;
   }
   void SetShadows(ShadowSource) override {}
@@ -46,11 +46,11 @@ TEST(KservePropertiesTest, NameTheCalibratorItsParametersAndTheEceOfItsLabels) {
   monitor.report->served.ece = 0.0123456789;
   const Snapshot snapshot =
       SnapshotOf(ImageModel(), {CalibrationMethod::kTemperature, 3, {{"temperature", {1.7}}}});
-  EXPECT_THAT(PropertiesOf(snapshot, monitor),
+  EXPECT_THAT(PropertiesOf(snapshot, monitor, "last_1h"),
               UnorderedElementsAre(Pair("task", "multiclass"), Pair("input_datatypes", "FP32,UINT8,BYTES"),
                                    Pair("calibrator_method", "temperature"), Pair("calibrator_version", "4"),
                                    Pair("calibrator_temperature", "1.7"), Pair("ece", "0.012346"),
-                                   Pair("ece_labels", "250"), Pair("ece_window", "last_1000")));
+                                   Pair("ece_labels", "250"), Pair("ece_window", "last_1h")));
   EXPECT_EQ(monitor.asked, (MonitorKey{"m", 3, 4}));
 }
 
@@ -59,11 +59,17 @@ TEST(KservePropertiesTest, HaveNoEceWithoutLabelsOrWithoutTheWindow) {
   const Snapshot snapshot =
       SnapshotOf(TensorModel(),
                  {CalibrationMethod::kPlattOneVsRest, 3, {{"slope", {1, 2, 3}}, {"offset", {0, 0, 0.5}}}});
-  EXPECT_EQ(PropertiesOf(snapshot, monitor).count("ece"), 0);
-  EXPECT_EQ(PropertiesOf(snapshot, monitor).at("calibrator_slope"), "1,2,3");
-  EXPECT_EQ(PropertiesOf(snapshot, monitor).at("calibrator_offset"), "0,0,0.5");
+  EXPECT_EQ(PropertiesOf(snapshot, monitor, "last_1h").count("ece"), 0);
+  EXPECT_EQ(PropertiesOf(snapshot, monitor, "last_1h").at("calibrator_slope"), "1,2,3");
+  EXPECT_EQ(PropertiesOf(snapshot, monitor, "last_1h").at("calibrator_offset"), "0,0,0.5");
   monitor.report = absl::InvalidArgumentError("no such window");
-  EXPECT_EQ(PropertiesOf(snapshot, monitor).count("ece"), 0);
+  EXPECT_EQ(PropertiesOf(snapshot, monitor, "last_1h").count("ece"), 0);
+}
+
+TEST(KservePropertiesTest, AreOfTheUsualWindowOrElseOfTheFirst) {
+  EXPECT_EQ(EceWindow({"last_10", "last_1000"}), "last_1000");
+  EXPECT_EQ(EceWindow({"last_10", "decay_1h"}), "last_10");
+  EXPECT_EQ(EceWindow({}), "last_1000");
 }
 
 class KserveConfigTest : public ::testing::Test {

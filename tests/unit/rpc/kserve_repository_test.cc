@@ -21,6 +21,7 @@ class FakeRepository final : public ModelRepository {
              .versions = {{.version = 3, .state = VersionState::kUnavailable}}},
             {.name = "c", .reason = "no version"}};
   }
+  bool takes_calls() const override { return true; }
   void StopLoading() override {}
   bool Stop(absl::Duration) override { return true; }
   void Load(const std::string& model, Done done) override {

@@ -1,0 +1,87 @@
+#include "server/prediction/not_ready.h"
+
+#include "absl/algorithm/container.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+
+namespace calserve {
+namespace {
+
+constexpr absl::Duration kRetryAfter = absl::Seconds(1);  // of what is on its way
+
+const ModelStatus* FindModel(const std::vector<ModelStatus>& models, const std::string& name) {
+  const auto found = absl::c_find_if(models, [&](const ModelStatus& model) { return model.name == name; });
+  return found == models.end() ? nullptr : &*found;
+}
+
+absl::Status NotReady(absl::string_view what, absl::string_view state) {
+  return WithField(WithReason(absl::UnavailableError(absl::StrCat(what, " is not at ready state: ", state)),
+                              "MODEL_NOT_READY"),
+                   "model");
+}
+
+absl::Status OnItsWay(absl::string_view what, absl::string_view state) {
+  return WithRetryAfter(NotReady(what, absl::StrCat(state, "; retry with backoff")), kRetryAfter);
+}
+
+absl::Status Failed(absl::string_view what, absl::string_view reason) {
+  return NotReady(what, absl::StrCat("FAILED: ", reason,
+                                     "; mend it in the repository: it is loaded again when its files change "
+                                     "(--repository-control poll) or by RepositoryModelLoad (explicit)"));
+}
+
+// OK for one that somebody chose not to serve.
+absl::Status WhyNotReady(const std::string& name, const VersionStatus& version) {
+  const std::string what = absl::StrCat("model '", name, "' version ", version.version);
+  switch (version.state) {
+    case VersionState::kLoading:
+      return OnItsWay(what, "LOADING");
+    case VersionState::kReady:  // Published or withdrawn at this moment.
+      return OnItsWay(what, "it changes at this moment");
+    case VersionState::kUnloading:
+      return NotReady(what, "UNLOADING: it answers only what it has begun; ask another version");
+    case VersionState::kUnavailable:
+      if (version.failed) return Failed(what, version.reason);
+      return version.waits ? OnItsWay(what, version.reason) : absl::OkStatus();
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status WhyNotReady(const std::vector<ModelStatus>& models, const std::string& name,
+                         const VersionChoice& choice) {
+  const ModelStatus* const model = FindModel(models, name);
+  if (model == nullptr) return absl::OkStatus();
+  if (model->versions.empty() && !model->reason.empty()) {
+    return Failed(absl::StrCat("model '", name, "'"), model->reason);
+  }
+  int64_t asked = choice.version;
+  if (!choice.label.empty()) {
+    const auto label = model->labels.find(std::string(choice.label));
+    if (label == model->labels.end()) return absl::OkStatus();
+    asked = label->second;
+  }
+  absl::Status why;
+  for (const VersionStatus& version : model->versions) {
+    if (asked != 0 && version.version != asked) continue;
+    // One that is ready was only given its label, or lost it, at this moment.
+    if (!choice.label.empty() && version.state == VersionState::kReady) continue;
+    absl::Status of_version = WhyNotReady(name, version);
+    // Of all versions: the newest that is on its way, else the newest that is not ready.
+    if (why.ok() || (!ErrorRetryAfter(why).has_value() && ErrorRetryAfter(of_version).has_value())) {
+      why = std::move(of_version);
+    }
+  }
+  return why;
+}
+
+bool IsKnown(const std::vector<ModelStatus>& models, const std::string& name, int64_t version) {
+  const ModelStatus* const model = FindModel(models, name);
+  if (model == nullptr) return false;
+  return version == 0 || absl::c_any_of(model->versions, [version](const VersionStatus& status) {
+           return status.version == version;
+         });
+}
+
+}  // namespace calserve
