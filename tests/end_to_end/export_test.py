@@ -7,6 +7,8 @@ Needs tools/requirements.txt and kserve_requirements.txt; scripts/full_test.sh m
 
 import argparse
 import concurrent.futures
+import copy
+import json
 import os
 import pathlib
 import shutil
@@ -16,11 +18,13 @@ import sys
 import tempfile
 import time
 import unittest
+import zipfile
 
 import torch
 import torchvision
 import tritonclient.grpc as triton
 from torchvision.transforms import v2
+from tritonclient.utils import InferenceServerException
 
 import command_test
 from command_test import OPTIONS
@@ -31,7 +35,7 @@ MODULES = HERE.parent / "fixtures" / "export"
 sys.path[:0] = [str(TOOL.parent), str(MODULES)]
 
 import one_logit
-from model_export import packages
+from model_export import ExportError, packages, verify
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NET_INPUT = [
@@ -50,6 +54,9 @@ NET_INPUT = [
     "0.25",
     "0.25",
 ]
+INSTANCES = 2
+CALLERS = 4
+GRPC_THREADS = 4  # by which its own come and go
 RUN_THREADS = 8  # of the exporting process, and what a package without dynamic_threads keeps
 SEED = 1  # export_model.py's default
 command_test.WAIT_S = 120  # ResNet-18 warms up on batches of up to 32
@@ -79,6 +86,11 @@ def own(factory, output, *arguments, **options):
         *arguments,
         **options,
     )
+
+
+def aoti_metadata(path):
+    with zipfile.ZipFile(path) as package:
+        return [json.loads(package.read(name)) for name in package.namelist() if name.endswith("_metadata.json")]
 
 
 def photos():
@@ -197,13 +209,50 @@ class OneLogit(Served):
                     torch.testing.assert_close(self.infer(model, batch)[0], expected, atol=1e-4, rtol=1e-4)
 
 
+    def test_the_package_records_that_it_is_for_every_avx2_processor(self):
+        metadata = aoti_metadata(self.exported / "package" / "1" / "model.pt2")
+        self.assertGreater(len(metadata), 0)
+        for one in metadata:
+            self.assertEqual((one["AOTI_CPU_ISA"], one["AOTI_MACHINE"]), ("AVX2", "x86_64"))
+
+    def test_a_file_that_gives_other_logits_than_the_model_is_not_verified(self):
+        inputs = list(torch.randn(5, 3, 64, 64))
+        other = copy.deepcopy(self.model)
+        with torch.no_grad():
+            other.output.bias += 0.01
+        for model, file in (("package", "model.pt2"), ("script", "model.pt")):
+            path = self.exported / model / "1" / file
+            with self.subTest(model):
+                self.assertLess(verify.verify(path, self.model, inputs, 32, "cpu"), 1e-4)
+                with self.assertRaisesRegex(ExportError, f"{file} gives other logits than PyTorch"):
+                    verify.verify(path, other, inputs, 32, "cpu")
+
+    def test_golden_logits_that_were_changed_are_refused(self):
+        for model in ("package", "script"):
+            changed = self.scratch / "changed" / model
+            shutil.copytree(self.exported / model, changed)
+            check = [OPTIONS.server, "--check", changed]
+            with self.subTest(model):
+                self.assertEqual(subprocess.run(check, capture_output=True, check=False).returncode, 0)
+                file, = changed.rglob("expected.json")
+                golden = json.loads(file.read_text(encoding="utf-8"))
+                golden["samples"][0]["logits"][0] += 1
+                file.write_text(json.dumps(golden), encoding="utf-8")
+                run = subprocess.run(check, capture_output=True, text=True, check=False)
+                self.assertEqual(run.returncode, 3)
+                self.assertRegex(run.stdout + run.stderr, f"warm-up sample .*{golden['samples'][0]['file']}")
+
+
 class Threads(unittest.TestCase):
     """A package must leave the number of threads to the server."""
 
     def threads(self, dynamic_threads):
-        """Of a server with two instances of one thread each, which has run batches of 32."""
+        """Of a server that has loaded two instances of one thread each, which have run batches of 32: what it had before,
+        and what it has."""
 
         class Server(Served):
+            server_flags = ("--repository-control", "explicit")
+
             @classmethod
             def export(cls):
                 own("Net", cls.exported / "net")
@@ -221,13 +270,22 @@ class Threads(unittest.TestCase):
                     )
                     torch.set_num_threads(before)
                 with (cls.exported / "net" / "model.yaml").open("a") as yaml:
-                    yaml.write("instances: 2\nintra_op_threads: 1\n")
+                    yaml.write(f"instances: {INSTANCES}\nintra_op_threads: 1\n")
 
             def runTest(self):
+                before = self.count_after(self.refused)  # gRPC has the threads that such calls need
+                self.client.load_model("net")
+                Server.count = before, self.count_after(lambda batch: self.infer("net", batch))
+
+            def refused(self, batch):
+                with self.assertRaisesRegex(InferenceServerException, "unknown model"):
+                    self.infer("net", batch)
+
+            def count_after(self, call):
                 batch = torch.zeros(32, 3, 64, 64)
-                with concurrent.futures.ThreadPoolExecutor(4) as callers:  # keep both instances busy
-                    list(callers.map(lambda _: self.infer("net", batch), range(64)))
-                Server.count = len(os.listdir(f"/proc/{self.server.pid}/task"))
+                with concurrent.futures.ThreadPoolExecutor(CALLERS) as callers:  # keep both instances busy
+                    list(callers.map(lambda _: call(batch), range(64)))
+                return len(os.listdir(f"/proc/{self.server.pid}/task"))
 
         result = unittest.TestResult()
         unittest.TestSuite([Server()]).run(result)
@@ -235,10 +293,15 @@ class Threads(unittest.TestCase):
         return Server.count
 
     def test_a_package_has_no_thread_count_of_its_own(self):
-        exported, built_in = self.threads(True), self.threads(False)
-        print(f"threads of a server with two instances of one thread: {exported}; with {RUN_THREADS} built in: {built_in}")
-        # Two instances with seven helpers each; gRPC's own threads come and go by a few.
-        self.assertGreaterEqual(built_in - exported, 2 * (RUN_THREADS - 1) - 4)
+        before, exported = self.threads(True)
+        _, built_in = self.threads(False)
+        print(f"threads of a server: {before} without a model, {exported} with {INSTANCES} instances of one thread;"
+              f" {built_in} with {RUN_THREADS} threads built in")
+        # An instance's thread is the one that computes; a batcher has one more, which sweeps its queue.
+        self.assertLessEqual(exported, before + INSTANCES + 1 + GRPC_THREADS)
+        # Two instances with seven helpers each.
+        self.assertGreaterEqual(built_in - exported, INSTANCES * (RUN_THREADS - 1) - GRPC_THREADS)
+
 
 
 class Refusals(unittest.TestCase):
