@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/detachable_call.h"
 #include "server/rpc/kserve_describe.h"
 #include "server/rpc/kserve_models.h"
 #include "server/rpc/kserve_repository.h"
@@ -184,12 +185,11 @@ Reactor* KserveService::RepositoryModelLoad(Context* context,
                                             const inference::RepositoryModelLoadRequest* request,
                                             inference::RepositoryModelLoadResponse*) {
   auto* call =
-      new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelLoad));
+      new DetachableCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelLoad));
   if (!call->accepted()) return call;
   call->admission().About(request->model_name());
   call->admission().Note("model", request->model_name());
-  kserve::LoadModel(*request, backends_.repository,
-                    [call](const absl::Status& status) { call->Reply(status); });
+  kserve::LoadModel(*request, backends_.repository, call->Replier());
   return call;
 }
 
@@ -197,12 +197,11 @@ Reactor* KserveService::RepositoryModelUnload(Context* context,
                                               const inference::RepositoryModelUnloadRequest* request,
                                               inference::RepositoryModelUnloadResponse*) {
   auto* call =
-      new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelUnload));
+      new DetachableCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelUnload));
   if (!call->accepted()) return call;
   call->admission().About(request->model_name());
   call->admission().Note("model", request->model_name());
-  kserve::UnloadModel(*request, backends_.repository,
-                      [call](const absl::Status& status) { call->Reply(status); });
+  kserve::UnloadModel(*request, backends_.repository, call->Replier());
   return call;
 }
 

@@ -56,8 +56,9 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   GrpcOptions grpc;
   grpc.listen = "127.0.0.1:0";
   grpc.drain_timeout = options.drain_timeout;
-  server_ = OrThrow(GrpcServer::Start(
-      grpc, {*predictor_, table_, *ingestor_, *registry_, *monitor_, *hub_, RecalibrationOptions()}));
+  server_ = OrThrow(GrpcServer::Start(grpc, {*predictor_, table_, *ingestor_, *registry_, *monitor_, *hub_,
+                                             RecalibrationOptions(), options.repository}));
+  repository_ = options.repository;
 }
 
 void InProcessServer::PublishModel(const InProcessOptions& options) {
@@ -82,6 +83,7 @@ void InProcessServer::PublishModel(const InProcessOptions& options) {
 
 int64_t InProcessServer::Drain() {
   drained_ = true;
+  if (repository_ != nullptr) repository_->StopLoading();
   return server_->Drain();
 }
 

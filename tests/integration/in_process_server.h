@@ -10,6 +10,7 @@
 #include "server/feedback/feedback_ingestor.h"
 #include "server/feedback/store.h"
 #include "server/feedback/tickets.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
@@ -28,6 +29,7 @@ struct InProcessOptions {
   absl::Duration drain_timeout = absl::Seconds(30);
   std::function<std::unique_ptr<Store>(Store&)> around_store;  // may put another store before the real one
   std::string data_dir;
+  ModelRepository* repository = nullptr;  // beside the puppet; told of the drain. Outlives the server.
 };
 
 // The rooms wired as in server/main.cc, over a puppet for a model and a clock that the test moves.
@@ -63,6 +65,7 @@ class InProcessServer {
   std::unique_ptr<ReportHub> hub_;
   std::unique_ptr<FeedbackIngestor> ingestor_;
   std::unique_ptr<GrpcServer> server_;
+  ModelRepository* repository_ = nullptr;  // may be null
   bool drained_ = false;
 };
 

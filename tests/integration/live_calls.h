@@ -12,6 +12,7 @@
 #include "calserve/v1/feedback.grpc.pb.h"
 #include "calserve/v1/model.grpc.pb.h"
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "calserve/v1/server.grpc.pb.h"
 #include "inference/grpc_service.grpc.pb.h"
 
 namespace calserve::integration {
@@ -24,11 +25,13 @@ struct Stubs {
         feedback(v1::FeedbackService::NewStub(channel)),
         calibration(v1::CalibrationService::NewStub(channel)),
         models(v1::ModelService::NewStub(channel)),
+        server(v1::ServerService::NewStub(channel)),
         kserve(inference::GRPCInferenceService::NewStub(channel)) {}
   std::unique_ptr<v1::PredictionService::Stub> prediction;
   std::unique_ptr<v1::FeedbackService::Stub> feedback;
   std::unique_ptr<v1::CalibrationService::Stub> calibration;
   std::unique_ptr<v1::ModelService::Stub> models;
+  std::unique_ptr<v1::ServerService::Stub> server;
   std::unique_ptr<inference::GRPCInferenceService::Stub> kserve;
 };
 
@@ -47,10 +50,13 @@ struct Call {
 struct Rpc {
   std::string name;
   std::function<grpc::Status(Call&)> run;
-  bool can_be_held = true;  // with the model and the store; else it is answered on the thread that reads it
+  bool can_be_held =
+      true;  // with model, store and repository; else it is answered on the thread that reads it
   grpc::StatusCode good = grpc::StatusCode::OK;
   grpc::StatusCode bad = grpc::StatusCode::NOT_FOUND;
   grpc::StatusCode drained = grpc::StatusCode::OK;  // under way when the drain began
+  bool detaches = false;                            // once cancelled it is gone, and what it began goes on
+  bool in_a_drain = false;  // it has no call object and is answered as ever while the server drains
 };
 
 template <typename Service, typename Request, typename Response>
@@ -76,8 +82,7 @@ grpc::Status WatchOneReport(Call& call);
 
 // Every rpc of calserve.v1.
 std::vector<Rpc> CalserveRpcs();
-// Every rpc of KServe v2 that has a call object: ServerLive, ServerReady, ModelReady and what is not
-// supported are answered on the spot, also during a drain.
+// Every rpc of KServe v2.
 std::vector<Rpc> KserveRpcs();
 
 }  // namespace calserve::integration

@@ -83,6 +83,23 @@ grpc::Status GetModel(Call& call) {
   return Unary(*call.stubs.models, &v1::ModelService::Stub::GetModel, call, request);
 }
 
+// The server of this test refits nothing by itself.
+grpc::Status GetRefitStatus(Call& call) {
+  v1::GetRefitStatusRequest request;
+  request.set_model(call.model());
+  return Unary(*call.stubs.calibration, &v1::CalibrationService::Stub::GetRefitStatus, call, request);
+}
+
+grpc::Status GetLogLevel(Call& call) {
+  return Unary(*call.stubs.server, &v1::ServerService::Stub::GetLogLevel, call, v1::GetLogLevelRequest());
+}
+
+grpc::Status SetLogLevel(Call& call) {
+  v1::SetLogLevelRequest request;
+  if (call.kind == Kind::kGood) request.set_level(v1::LOG_LEVEL_INFO);
+  return Unary(*call.stubs.server, &v1::ServerService::Stub::SetLogLevel, call, request);
+}
+
 // A bad request fails alone: the stream goes on and ends well.
 grpc::Status StreamPredict(Call& call) {
   const auto stream = call.stubs.prediction->StreamPredict(&call.context);
@@ -167,6 +184,13 @@ std::vector<Rpc> CalserveRpcs() {
        .good = FAILED_PRECONDITION},
       {.name = "ListModels", .run = ListModels, .can_be_held = false, .bad = INVALID_ARGUMENT},
       {.name = "GetModel", .run = GetModel, .can_be_held = false},
+      {.name = "GetRefitStatus",
+       .run = GetRefitStatus,
+       .can_be_held = false,
+       .good = UNIMPLEMENTED,
+       .bad = UNIMPLEMENTED},
+      {.name = "GetLogLevel", .run = GetLogLevel, .can_be_held = false, .bad = OK},
+      {.name = "SetLogLevel", .run = SetLogLevel, .can_be_held = false, .bad = INVALID_ARGUMENT},
       {.name = "StreamPredict", .run = StreamPredict, .bad = OK, .drained = UNAVAILABLE},
       {.name = "StreamFeedback", .run = StreamFeedback, .bad = INVALID_ARGUMENT, .drained = UNAVAILABLE},
       {.name = "FitCalibrator", .run = FitCalibrator, .drained = UNAVAILABLE},  // not yet fitting

@@ -18,6 +18,20 @@ inference::ModelInferRequest InferRequest(const Call& call) {
   return request;
 }
 
+grpc::Status ServerLive(Call& call) {
+  return Unary(*call.stubs.kserve, &Stub::ServerLive, call, inference::ServerLiveRequest());
+}
+
+grpc::Status ServerReady(Call& call) {
+  return Unary(*call.stubs.kserve, &Stub::ServerReady, call, inference::ServerReadyRequest());
+}
+
+grpc::Status ModelReady(Call& call) {
+  inference::ModelReadyRequest request;
+  request.set_name(call.model());
+  return Unary(*call.stubs.kserve, &Stub::ModelReady, call, request);
+}
+
 grpc::Status ServerMetadata(Call& call) {
   return Unary(*call.stubs.kserve, &Stub::ServerMetadata, call, inference::ServerMetadataRequest());
 }
@@ -56,7 +70,6 @@ grpc::Status RepositoryIndex(Call& call) {
   return Unary(*call.stubs.kserve, &Stub::RepositoryIndex, call, inference::RepositoryIndexRequest());
 }
 
-// The server of this test has no repository to load from: these two are refused.
 grpc::Status RepositoryModelLoad(Call& call) {
   inference::RepositoryModelLoadRequest request;
   request.set_model_name(call.model());
@@ -69,11 +82,25 @@ grpc::Status RepositoryModelUnload(Call& call) {
   return Unary(*call.stubs.kserve, &Stub::RepositoryModelUnload, call, request);
 }
 
+template <typename Request, typename Response>
+Rpc Unsupported(const std::string& name,
+                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*)) {
+  return {.name = name,
+          .run = [method](Call& call) { return Unary(*call.stubs.kserve, method, call, Request()); },
+          .can_be_held = false,
+          .good = grpc::StatusCode::UNIMPLEMENTED,
+          .bad = grpc::StatusCode::UNIMPLEMENTED,
+          .in_a_drain = true};
+}
+
 }  // namespace
 
 std::vector<Rpc> KserveRpcs() {
   using enum grpc::StatusCode;
   return {
+      {.name = "ServerLive", .run = ServerLive, .can_be_held = false, .bad = OK, .in_a_drain = true},
+      {.name = "ServerReady", .run = ServerReady, .can_be_held = false, .bad = OK, .in_a_drain = true},
+      {.name = "ModelReady", .run = ModelReady, .can_be_held = false, .in_a_drain = true},
       {.name = "ServerMetadata", .run = ServerMetadata, .can_be_held = false, .bad = OK},
       {.name = "ModelMetadata", .run = ModelMetadata, .can_be_held = false},
       {.name = "ModelConfig", .run = ModelConfig, .can_be_held = false},
@@ -81,16 +108,19 @@ std::vector<Rpc> KserveRpcs() {
       {.name = "ModelInfer", .run = ModelInfer},
       {.name = "ModelStreamInfer", .run = ModelStreamInfer, .bad = OK, .drained = UNAVAILABLE},
       {.name = "RepositoryIndex", .run = RepositoryIndex, .can_be_held = false, .bad = OK},
-      {.name = "RepositoryModelLoad",
-       .run = RepositoryModelLoad,
-       .can_be_held = false,
-       .good = FAILED_PRECONDITION,
-       .bad = FAILED_PRECONDITION},
+      {.name = "RepositoryModelLoad", .run = RepositoryModelLoad, .drained = UNAVAILABLE, .detaches = true},
       {.name = "RepositoryModelUnload",
        .run = RepositoryModelUnload,
-       .can_be_held = false,
-       .good = FAILED_PRECONDITION,
-       .bad = FAILED_PRECONDITION},
+       .drained = UNAVAILABLE,
+       .detaches = true},
+      Unsupported("SystemSharedMemoryStatus", &Stub::SystemSharedMemoryStatus),
+      Unsupported("SystemSharedMemoryRegister", &Stub::SystemSharedMemoryRegister),
+      Unsupported("SystemSharedMemoryUnregister", &Stub::SystemSharedMemoryUnregister),
+      Unsupported("CudaSharedMemoryStatus", &Stub::CudaSharedMemoryStatus),
+      Unsupported("CudaSharedMemoryRegister", &Stub::CudaSharedMemoryRegister),
+      Unsupported("CudaSharedMemoryUnregister", &Stub::CudaSharedMemoryUnregister),
+      Unsupported("TraceSetting", &Stub::TraceSetting),
+      Unsupported("LogSettings", &Stub::LogSettings),
   };
 }
 
