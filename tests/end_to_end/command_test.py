@@ -283,6 +283,21 @@ class Choosing(LiveServerTest):
         self.assertTrue(all(len(seen) == 1 for seen in versions.values()), versions)
         self.assertEqual(set.union(*versions.values()), {1, 2})
 
+    def test_without_a_version_every_command_acts_on_the_default_one(self):
+        default = 1  # Of equal shares the first in model.yaml, and not the newest version.
+        acted = {"evaluate": self.json("evaluate", self.list)["model_version"],
+                 "fit": self.json("fit", "--method", "temperature")["model_version"],
+                 "report": self.json("report", "--stored", "--calibrator-version", "0")["model_version"],
+                 "watch": self.json("watch", "--count", "1")["model_version"],
+                 "activate": self.json("calibrators", "activate", "1")["model_version"],
+                 "show": self.json("calibrators", "show", "0")["model_version"],
+                 "rollback": self.json("calibrators", "rollback")["model_version"],
+                 "refits": self.json("refits")["model_version"]}
+        self.assertEqual(set(acted.values()), {default}, acted)
+        active = {each["version"]: each["active_calibrator"]["version"]
+                  for each in self.json("models")["models"][0]["versions"]}
+        self.assertEqual(set(active.values()), {0}, "the other one keeps its own")
+
     def test_predict_names_a_priority(self):
         self.assertIn(self.version_of("--priority", "2"), (1, 2))
         error = self.json("predict", "--priority", "3", self.images[0], exits=REFUSED)["error"]
