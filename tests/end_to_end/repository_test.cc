@@ -200,6 +200,7 @@ TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
   // By key: always the same side. Without: by the prediction's id. What answers is what the answer says.
   const float base = ShiftedLogit(Predict(Labelled("stable")).response);
   std::map<int64_t, int> answers;
+  std::map<int64_t, double> confidence;  // The same in every answer of a version: it is the same image.
   v1::SubmitFeedbackRequest feedback;
   constexpr int kRequests = 400;
   for (int i = 0; i < kRequests; ++i) {
@@ -213,7 +214,11 @@ TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
       EXPECT_EQ(Predict(Keyed(key))->model_version(), version);
     }
     ++answers[version];
-    *feedback.add_items() = Item(reply->predictions(0).ticket(), 0);
+    const v1::Prediction& prediction = reply->predictions(0);
+    const int predicted = prediction.top_classes(0).index();
+    confidence[version] = prediction.confidence();
+    // The stable side is always right, the canary never.
+    *feedback.add_items() = Item(prediction.ticket(), version == 1 ? predicted : (predicted + 1) % 10);
   }
   EXPECT_NEAR(answers[2], kRequests * 0.3, 5 * std::sqrt(kRequests * 0.3 * 0.7));
 
@@ -221,11 +226,15 @@ TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
   for (const int64_t version : {1, 2}) {
     v1::GetCalibrationReportRequest request = WindowRequest(0);
     request.set_model_version(version);
-    int64_t labels = 0;
-    for (const absl::Time end = absl::Now() + kTimeout; labels < answers[version] && absl::Now() < end;) {
-      labels = api_->Report(request)->report().served().n();
+    v1::CalibrationMetrics served;
+    for (const absl::Time end = absl::Now() + kTimeout; served.n() < answers[version] && absl::Now() < end;) {
+      served = api_->Report(request)->report().served();
     }
-    EXPECT_EQ(labels, answers[version]) << "version " << version;
+    EXPECT_EQ(served.n(), answers[version]) << "version " << version;
+    // One bin: |accuracy - confidence|.
+    const double accuracy = version == 1 ? 1 : 0;
+    EXPECT_EQ(served.accuracy(), accuracy) << "version " << version;
+    EXPECT_NEAR(served.ece(), std::abs(accuracy - confidence[version]), 1e-4) << "version " << version;
   }
 }
 
