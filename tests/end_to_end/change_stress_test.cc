@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -13,10 +14,12 @@
 #include <optional>
 #include <set>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/base/mutex.h"
+#include "tests/end_to_end/kserve_api.h"
 #include "tests/end_to_end/model_variants.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
@@ -41,10 +44,12 @@ float ShiftOf(int64_t version) { return static_cast<float>(version - 1) * 3; }
 
 class ChangeStressTest : public ::testing::Test {
  protected:
-  void Start(const std::string& yaml = "") {
+  void Start(const std::string& yaml = "",
+             const std::vector<std::string>& control = {"--repository-control", "poll",
+                                                        "--repository-poll-interval", "10ms"}) {
     repository_.WriteYaml(yaml);
     ServerFlags flags{.model_repository = repository_.path(), .data_dir = data_dir_.path()};
-    flags.more = {"--repository-control", "poll", "--repository-poll-interval", "10ms"};
+    flags.more = control;
     server_.emplace(flags);
     ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
     api_.emplace(server_->address());
@@ -61,7 +66,27 @@ class ChangeStressTest : public ::testing::Test {
     return request;
   }
 
-  // Predicts `request` on every thread while `change(round)` is applied kRounds times.
+  // The same over KServe v2.
+  static inference::ModelInferRequest ToKserve(const v1::PredictRequest& request) {
+    inference::ModelInferRequest out;
+    out.set_model_name(request.model());
+    if (request.model_version() != 0) out.set_model_version(absl::StrCat(request.model_version()));
+    if (!request.version_label().empty()) {
+      (*out.mutable_parameters())["version_label"].set_string_param(request.version_label());
+    }
+    auto& input = *out.add_inputs();
+    input.set_name("input");
+    input.set_datatype("FP32");
+    input.add_shape(request.inputs_size());
+    for (const int64_t length : request.inputs(0).tensor().shape()) input.add_shape(length);
+    std::string& values = *out.add_raw_input_contents();
+    for (const v1::Input& row : request.inputs()) values += row.tensor().data();
+    out.add_outputs()->set_name("logits");
+    return out;
+  }
+
+  // Predicts `request` on every thread, on one of them over KServe v2, while `change(round)` is applied
+  // kRounds times.
   void Run(const v1::PredictRequest& request, const Codes& must, const Codes& may,
            const std::function<void(int round)>& change) {
     std::atomic<bool> stopping{false};
@@ -72,6 +97,11 @@ class ChangeStressTest : public ::testing::Test {
         for (; !stopping; absl::SleepFor(kPause)) Count(api.Predict(request));
       });
     }
+    threads.emplace_back([&] {
+      const KserveApi api(server_->address());
+      const inference::ModelInferRequest infer = ToKserve(request);
+      for (; !stopping; absl::SleepFor(kPause)) Count(api.Infer(infer));
+    });
     for (int round = 0; round < kRounds && !HasFailure(); ++round) {
       change(round);
       absl::SleepFor(kDwell);
@@ -80,26 +110,47 @@ class ChangeStressTest : public ::testing::Test {
     threads.clear();
     MutexLock lock(&mu_);
     EXPECT_THAT(mixed_, testing::IsEmpty());
-    for (const Code code : must) EXPECT_GT(seen_[code].first, 0) << "no " << absl::StatusCodeToString(code);
-    for (const auto& [code, seen] : seen_) {
-      EXPECT_TRUE(must.count(code) > 0 || may.count(code) > 0)
-          << seen.first << " times " << absl::StatusCodeToString(code) << ": " << seen.second << "\n"
-          << server_->log();
+    for (const auto& [interface, codes] : seen_) {
+      for (const Code code : must) {
+        EXPECT_GT(codes.count(code), 0) << interface << ": no " << absl::StatusCodeToString(code);
+      }
+      for (const auto& [code, seen] : codes) {
+        EXPECT_TRUE(must.count(code) > 0 || may.count(code) > 0)
+            << interface << ": " << seen.first << " times " << absl::StatusCodeToString(code) << ": "
+            << seen.second << "\n"
+            << server_->log();
+      }
     }
+    EXPECT_EQ(seen_.size(), 2) << "an interface was not asked";
   }
 
   void Count(const Reply<v1::PredictResponse>& reply) {
     MutexLock lock(&mu_);
-    auto& [count, message] = seen_[reply.status.code];
-    ++count;
-    if (message.empty()) message = reply.status.message;
+    CountCode("calserve.v1", reply.status);
     if (!reply.ok()) return;
-    const v1::Prediction& prediction = reply->predictions(0);
+    const auto& logits = reply->predictions(0).logits();
+    CheckLogits(reply->model_version(), {logits.begin(), logits.end()});
+  }
+  void Count(const Reply<inference::ModelInferResponse>& reply) {
+    MutexLock lock(&mu_);
+    CountCode("KServe v2", reply.status);
+    if (!reply.ok()) return;
+    std::vector<float> logits(base_.size());  // of the first row
+    ASSERT_EQ(reply->raw_output_contents_size(), 1);
+    ASSERT_GE(reply->raw_output_contents(0).size(), logits.size() * sizeof(float));
+    std::memcpy(logits.data(), reply->raw_output_contents(0).data(), logits.size() * sizeof(float));
+    CheckLogits(std::stoll(reply->model_version()), logits);
+  }
+  void CountCode(const std::string& interface, const CallStatus& status) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    auto& [count, message] = seen_[interface][status.code];
+    ++count;
+    if (message.empty()) message = status.message;
+  }
+  void CheckLogits(int64_t version, const std::vector<float>& logits) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     for (size_t i = 0; i < base_.size(); ++i) {
-      const float expected = base_[i] + (i == 0 ? ShiftOf(reply->model_version()) : 0);
-      if (std::abs(prediction.logits(static_cast<int>(i)) - expected) <= kTolerance) continue;
-      mixed_.insert(absl::StrCat("version ", reply->model_version(), " with logit ", i, " of ",
-                                 prediction.logits(static_cast<int>(i))));
+      const float expected = base_[i] + (i == 0 ? ShiftOf(version) : 0);
+      if (std::abs(logits[i] - expected) <= kTolerance) continue;
+      mixed_.insert(absl::StrCat("version ", version, " with logit ", i, " of ", logits[i]));
     }
   }
 
@@ -146,7 +197,8 @@ class ChangeStressTest : public ::testing::Test {
   std::vector<float> base_;  // logits of version 1
 
   Mutex mu_;
-  std::map<Code, std::pair<int, std::string>> seen_ ABSL_GUARDED_BY(mu_);
+  // By interface: how often, and the first message.
+  std::map<std::string, std::map<Code, std::pair<int, std::string>>> seen_ ABSL_GUARDED_BY(mu_);
   std::set<std::string> mixed_ ABSL_GUARDED_BY(mu_);
 };
 
@@ -293,7 +345,34 @@ TEST_F(ChangeStressTest, CalibratorsThatChangeNoRequestFailsAndARacingActivation
     repository_.WriteYaml(absl::StrCat("versions: all\nmax_queue_delay: ", ++reloads, "ms\n"));
     EXPECT_EQ(api_->Predict(Request())->calibrator_version(), active);
   });
-  EXPECT_GT(racing[Code::kAborted], 0);
+  EXPECT_THAT(racing, testing::ElementsAre(testing::Pair(Code::kAborted, kRounds)));
+}
+
+TEST_F(ChangeStressTest, AModelThatIsLoadedAndUnloadedByCallIsFoundOrNot) {
+  Start("", {"--repository-control", "explicit", "--repository-load", kModel});
+  const KserveApi operations(server_->address());
+  std::map<std::string, std::map<Code, int>> changed;
+  Run(Request(), /*must=*/{Code::kOk, Code::kNotFound}, /*may=*/{}, [&](int round) {
+    const int64_t version = round + 2;
+    switch (round % 3) {
+      case 0:
+        AddVersion(version);
+        ++changed["load"][operations.Load(kModel).code];
+        break;
+      case 1:  // The one before serves on.
+        repository_.AddBrokenVersion(version, "this is no model");
+        ++changed["load of a broken version"][operations.Load(kModel).code];
+        EXPECT_EQ(api_->Predict(Request())->model_version(), version - 1);
+        repository_.RemoveVersion(version);
+        break;
+      default:
+        ++changed["unload"][operations.Unload(kModel).code];
+    }
+  });
+  using Counts = std::map<Code, int>;
+  EXPECT_EQ(changed["load"], (Counts{{Code::kOk, kRounds / 3}}));
+  EXPECT_EQ(changed["load of a broken version"], (Counts{{Code::kFailedPrecondition, kRounds / 3}}));
+  EXPECT_EQ(changed["unload"], (Counts{{Code::kOk, kRounds / 3}}));
 }
 
 }  // namespace
