@@ -8,8 +8,10 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -60,9 +62,12 @@ class LiveCallsTest : public ::testing::TestWithParam<Rpc> {
       return held;
     };
     versions_.Write("puppet", 1);
-    auto repository = ModelRepository::Start({.control = "explicit"}, versions_.Hooks());
-    ASSERT_TRUE(repository.ok()) << repository.status();
-    repository_ = *std::move(repository);
+    std::promise<absl::Status> started;
+    repository_ =
+        ModelRepository::Start({.control = "explicit"}, versions_.Hooks(),
+                               [&started](absl::Status status) { started.set_value(std::move(status)); });
+    const absl::Status loaded = started.get_future().get();
+    ASSERT_TRUE(loaded.ok()) << loaded;
     options_.repository = repository_.get();
     Start();
   }
