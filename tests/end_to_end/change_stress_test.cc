@@ -349,10 +349,11 @@ TEST_F(ChangeStressTest, CalibratorsThatChangeNoRequestFailsAndARacingActivation
 }
 
 TEST_F(ChangeStressTest, AModelThatIsLoadedAndUnloadedByCallIsFoundOrNot) {
+  // UNAVAILABLE while it is loading or unloading.
   Start("", {"--repository-control", "explicit", "--repository-load", kModel});
   const KserveApi operations(server_->address());
   std::map<std::string, std::map<Code, int>> changed;
-  Run(Request(), /*must=*/{Code::kOk, Code::kNotFound}, /*may=*/{}, [&](int round) {
+  Run(Request(), /*must=*/{Code::kOk, Code::kNotFound}, /*may=*/{Code::kUnavailable}, [&](int round) {
     const int64_t version = round + 2;
     switch (round % 3) {
       case 0:
