@@ -8,7 +8,7 @@ namespace calserve {
 namespace {
 
 // Neither sanitizers nor their functions in libc's place are ready when this runs.
-[[gnu::no_sanitize("address", "thread", "undefined")]] void OpenClosedStreams() {
+__attribute__((no_sanitize("address", "thread", "undefined"))) void OpenClosedStreams() {
   for (int stream = STDIN_FILENO; stream <= STDERR_FILENO; ++stream) {
     if (syscall(SYS_fcntl, stream, F_GETFD) >= 0) continue;
     (void)syscall(SYS_openat, AT_FDCWD, "/dev/null", O_RDONLY);  // The lowest number that is free: this one.
