@@ -57,6 +57,15 @@ absl::Status Unloading() { return absl::UnavailableError("the model is being unl
 
 absl::Duration RetryAfter(absl::Duration wait) { return std::max(wait, absl::Milliseconds(1)); }
 
+absl::Status WaitedTooLong(absl::Duration waited, absl::Duration queue_timeout) {
+  return WithReason(
+      absl::ResourceExhaustedError(absl::StrCat(
+          "the request waited for its decoding, and was decoded, for ", absl::FormatDuration(waited),
+          ", longer than queue_timeout (", absl::FormatDuration(queue_timeout),
+          ") allows; retry with backoff, or raise it where decoding alone takes as long")),
+      "QUEUE_TIMEOUT");
+}
+
 absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
   return WithReason(
       absl::ResourceExhaustedError(absl::StrCat(
@@ -81,7 +90,7 @@ class InstanceBatcher final : public Batcher {
   absl::Status StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Schedule(BatchTask task) override;
-  absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) const override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) override ABSL_LOCKS_EXCLUDED(mu_);
   void Stop() override;
   Counters counters() const override;
   const BatchingOptions& options() const override { return options_; }
@@ -260,14 +269,16 @@ absl::StatusOr<QueuePlace> InstanceBatcher::Admit(const BatchTask& task, absl::T
   return place;
 }
 
-absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) const {
-  RETURN_IF_ERROR(CheckPriority(task.priority));
+absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) {
+  absl::Status status = CheckPriority(task.priority);
   if (task.priority == 0) task.priority = options_.default_priority;
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
-  RETURN_IF_ERROR(CheckOpen(slack));
-  return CheckTimes(task, FindPlace(task, now).rows_ahead, now, slack, arrives_in);
+  if (status.ok()) status = CheckOpen(slack);
+  if (status.ok()) status = CheckTimes(task, FindPlace(task, now).rows_ahead, now, slack, arrives_in);
+  if (!status.ok()) Count(status.code());
+  return status;
 }
 
 absl::Status InstanceBatcher::CheckOpen(absl::Duration slack) const {
@@ -286,8 +297,10 @@ absl::Status InstanceBatcher::CheckTimes(const BatchTask& task, int rows_ahead, 
         std::max(queue_wait * (1 + kSpreadsOfTimeout * times_.spread()), arrives_in) + task.waited;
     // What begins at once is never refused for what was measured: so a measurement that has become wrong is
     // soon replaced.
-    if (task.waited >= options_.queue_timeout ||
-        (wait > absl::ZeroDuration() && longest > ShareOfTime(options_.queue_timeout, share_of))) {
+    if (task.waited >= options_.queue_timeout) {
+      return WithRetryAfter(WaitedTooLong(task.waited, options_.queue_timeout), RetryAfter(wait));
+    }
+    if (wait > absl::ZeroDuration() && longest > ShareOfTime(options_.queue_timeout, share_of)) {
       return WithRetryAfter(WouldTimeOut(rows_ahead, wait), RetryAfter(wait));
     }
   }
