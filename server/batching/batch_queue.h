@@ -36,8 +36,9 @@ struct QueuePlace {
 
 // The queued tasks of a batcher in the order in which they are to run: by priority, then oldest first; but a
 // task goes before those of lower levels only while they still begin in time behind it. So no deadline that
-// was kept by the order of the queue is lost to what comes later; and none gets a task past what was there
-// before it. Bounded in rows and in bytes. Not thread-safe: the batcher's lock guards it. Calls no callback.
+// was kept by the order of the queue is lost to what comes later. A task that is kept before a newcomer goes
+// before those of its level that are not. Bounded in rows and in bytes. Not thread-safe: the batcher's lock
+// guards it. Calls no callback.
 class BatchQueue {
  public:
   explicit BatchQueue(const BatchingOptions& options) : options_(options) {}

@@ -82,8 +82,9 @@ struct BatchRunner {
 //
 // Priorities are strict: what waits runs in the order of its level, then of its arrival; but what comes later
 // overtakes a task of a lower level only while that one, by the measured service times, still begins in time
-// for its deadline and its queue_timeout. So nothing that was let in expires because of later arrivals, and a
-// short deadline gets nothing past what was queued before. A quarter of the queue, in rows and in bytes, is
+// for its deadline and its queue_timeout. So nothing that was let in expires because of later arrivals; and a
+// short deadline gets a task past others of its level only where those can wait and it could not wait for the
+// newcomer. A quarter of the queue, in rows and in bytes, is
 // kept for level 1, and a quarter of the time until a deadline or queue_timeout: where others wait, a lower
 // level is refused what it could have only without later arrivals.
 //
@@ -104,7 +105,7 @@ class Batcher {
 
   // Whether a task that would be scheduled after `arrives_in` could be done in time, by the measured service
   // times and what is queued now: OK, or as Schedule would refuse it. Needs no input and no callback.
-  virtual absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) const = 0;
+  virtual absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) = 0;
 
   // Completes every queued task (UNAVAILABLE) after the running batches and ends the threads: once it returns
   // no callback runs, and a later task is refused (UNAVAILABLE). Destruction does the same. A queued task
