@@ -32,7 +32,7 @@ struct VersionStatus {
   // Why it is not READY; of a READY one, why a newer state of its files is not what serves.
   std::string reason;
   bool failed = false;              // the reason is a fault, not a choice
-  bool waits = false;               // it is wanted, and will be loaded
+  bool wanted = false;              // not chosen to be left out, nor unloaded
   std::vector<std::string> labels;  // that point to it now, sorted
   friend bool operator==(const VersionStatus&, const VersionStatus&) = default;
 };

@@ -135,6 +135,7 @@ VersionStatus ModelVersions::StatusOf(int64_t version) const {
   VersionStatus status{.version = version};
   const std::string fault = Fault(version);
   status.failed = !fault.empty();
+  status.wanted = active_ && Wanted().count(version) > 0;
   if (held_.ready.count(version) > 0) {
     status.state = VersionState::kReady;
     if (status.failed) status.reason = absl::StrCat("still as loaded before: ", fault);
@@ -144,7 +145,6 @@ VersionStatus ModelVersions::StatusOf(int64_t version) const {
     status.state = VersionState::kUnloading;
   } else {
     status.reason = status.failed ? fault : WhyUnavailable(version);
-    status.waits = !status.failed && active_ && Wanted().count(version) > 0;
   }
   for (const auto& [label, target] : held_.labels) {
     if (target == version) status.labels.push_back(label);

@@ -41,8 +41,8 @@ absl::Status WhyNotReady(const std::string& name, const VersionStatus& version) 
     case VersionState::kUnloading:
       return NotReady(what, "UNLOADING: it answers only what it has begun; ask another version");
     case VersionState::kUnavailable:
-      if (version.failed) return Failed(what, version.reason);
-      return version.waits ? OnItsWay(what, version.reason) : absl::OkStatus();
+      if (!version.wanted) return absl::OkStatus();
+      return version.failed ? Failed(what, version.reason) : OnItsWay(what, version.reason);
   }
   return absl::OkStatus();
 }

@@ -325,9 +325,12 @@ TEST_F(ModelRepositoryTest, AModelIsLoadedAndUnloadedByCall) {
   EXPECT_EQ(fake_.Serving("pets"), "1a") << "files alone change nothing";
   EXPECT_TRUE(Load().ok());
   EXPECT_EQ(fake_.Serving("pets"), "2a");
+  EXPECT_TRUE(Version(2).wanted);
+  EXPECT_FALSE(Version(1).wanted);
   EXPECT_TRUE(Unload().ok());
   EXPECT_EQ(fake_.Serving("pets"), "");
   EXPECT_TRUE(Eventually([&] { return fake_.alive() == 0 && State(2) == "UNAVAILABLE"; }));
+  EXPECT_FALSE(Version(2).wanted);
   EXPECT_TRUE(Unload().ok()) << "it is not loaded already";
   EXPECT_EQ(Load("boats").code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(Load("boats").message()), HasSubstr("pets"));

@@ -20,10 +20,10 @@ class NotReadyTest : public ::testing::Test {
 
   std::vector<ModelStatus> models_ = {
       {.name = "pets",
-       .versions = {{.version = 6, .reason = "no model file", .failed = true},
+       .versions = {{.version = 6, .reason = "no model file", .failed = true, .wanted = true},
                     {.version = 5, .state = VersionState::kLoading},
                     {.version = 4, .state = VersionState::kUnloading},
-                    {.version = 3, .reason = "waits to be loaded", .waits = true},
+                    {.version = 3, .reason = "waits to be loaded", .wanted = true},
                     {.version = 2, .reason = "not asked for (versions: latest: 1)"},
                     {.version = 1, .state = VersionState::kReady}},
        .labels = {{"canary", 5}, {"stable", 1}}}};
@@ -66,6 +66,8 @@ TEST_F(NotReadyTest, WhereNoVersionIsNamedOneThatIsOnItsWayCounts) {
 TEST_F(NotReadyTest, WhatIsNotKnownOrNotWantedIsNotFound) {
   EXPECT_TRUE(Why({7, {}, {}}).ok());
   EXPECT_TRUE(Why({2, {}, {}}).ok());
+  models_[0].versions[0].wanted = false;
+  EXPECT_TRUE(Why({6, {}, {}}).ok()) << "that it is faulty, too, does not matter";
   EXPECT_TRUE(Why({}, "boats").ok());
   EXPECT_TRUE(IsKnown(models_, "pets", 0) && IsKnown(models_, "pets", 2));
   EXPECT_FALSE(IsKnown(models_, "pets", 7) || IsKnown(models_, "boats", 0));
