@@ -7,7 +7,7 @@ namespace {
 
 TEST(LoopbackTest, AddressesOfThisMachineAre) {
   for (const char* address : {"127.0.0.1:8500", "127.9.8.7:1", "127.0.0.1", "localhost:8500", "[::1]:8500",
-                              "[0:0:0:0:0:0:0:1]:1"}) {
+                              "[0:0:0:0:0:0:0:1]:1", "[::1]"}) {
     EXPECT_TRUE(IsLoopback(address)) << address;
   }
 }
