@@ -350,12 +350,14 @@ void Repository::DestroyIdle() {
 
 void Repository::Tell() {
   std::vector<ModelStatus> statuses;
-  for (auto& [name, model] : models_) {
-    model.Tell();
-    statuses.push_back(model.Status());
+  statuses.reserve(models_.size());
+  for (const auto& [name, model] : models_) statuses.push_back(model.Status());
+  {
+    MutexLock lock(&mu_);
+    statuses_ = std::move(statuses);
   }
-  MutexLock lock(&mu_);
-  statuses_ = std::move(statuses);
+  // After that: who reads of a state in the log finds it in List.
+  for (auto& [name, model] : models_) model.Tell();
 }
 
 }  // namespace
