@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
-#include "absl/strings/string_view.h"
 #include "server/base/bounded_queue.h"
 
 namespace calserve {
@@ -27,14 +26,6 @@ class WorkerPool final {
 
   // False, with `work` untouched, when it does not fit.
   bool TrySubmit(Work&& work, int64_t bytes) { return queue_.TryPush(std::move(work), bytes); }
-  // All of it, or false with `work` untouched: each piece with its bytes. Lanes are served in turn, and the
-  // bounds are those of each.
-  bool TrySubmitAll(absl::string_view lane, std::vector<std::pair<Work, int64_t>>&& work) {
-    return queue_.TryPushAll(lane, std::move(work));
-  }
-
-  // Pieces of work that no thread has taken yet.
-  size_t queued() const { return queue_.size(); }
 
  private:
   void RunUntilClosed() {
