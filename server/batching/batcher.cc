@@ -5,7 +5,6 @@
 #include <exception>
 #include <memory>
 #include <optional>
-#include <string>
 #include <system_error>
 #include <thread>
 #include <utility>
@@ -19,6 +18,7 @@
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/batching/batch_admission.h"
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/instance_pipeline.h"
@@ -31,10 +31,6 @@ namespace {
 constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 // Tasks that expire together are swept together.
 constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
-// A task is refused that would wait longer than queue_timeout if what is before it took so many mean
-// deviations longer than expected: few that were let in are then told no only after queue_timeout.
-constexpr double kSpreadsOfTimeout = 2;
-
 // The one place where a task completes. What a callback throws must not take the batcher's thread with it.
 void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
   try {
@@ -54,25 +50,6 @@ int RowsOf(const std::vector<QueuedTask>& batch) {
 }
 
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
-
-absl::Duration RetryAfter(absl::Duration wait) { return std::max(wait, absl::Milliseconds(1)); }
-
-absl::Status WaitedTooLong(absl::Duration waited, absl::Duration queue_timeout) {
-  return WithReason(
-      absl::ResourceExhaustedError(absl::StrCat(
-          "the request waited for its decoding, and was decoded, for ", absl::FormatDuration(waited),
-          ", longer than queue_timeout (", absl::FormatDuration(queue_timeout),
-          ") allows; retry with backoff, or raise it where decoding alone takes as long")),
-      "QUEUE_TIMEOUT");
-}
-
-absl::Status WouldTimeOut(int rows_ahead, absl::Duration wait) {
-  return WithReason(
-      absl::ResourceExhaustedError(absl::StrCat(
-          "what runs and the ", rows_ahead, " rows queued before need about ", absl::FormatDuration(wait),
-          " and may need longer than queue_timeout; retry with backoff")),
-      "QUEUE_TIMEOUT");
-}
 
 class InstanceBatcher final : public Batcher {
  public:
@@ -105,20 +82,11 @@ class InstanceBatcher final : public Batcher {
 
   absl::Status CheckInput(const BatchTask& task) const;
   absl::Status CheckPriority(int priority) const;
+  // What decides of a task of this moment; good while the lock is held.
+  BatchAdmission Admission(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  absl::Status CheckOpen(absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Moves from `task` only on success.
   absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
-  // Where in the queue `task` may go.
-  absl::StatusOr<QueuePlace> Admit(const BatchTask& task, absl::Time now, absl::Duration slack) const
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  absl::Status CheckOpen(absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether a task with so many rows queued before it, which comes after `arrives_in`, is done in time.
-  absl::Status CheckTimes(const BatchTask& task, int rows_ahead, absl::Time now, absl::Duration slack,
-                          absl::Duration arrives_in) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  QueuePlace FindPlace(const BatchTask& task, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
-  absl::Duration ExpectedWait(int rows_ahead, absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // How much longer each instance is expected to compute.
-  std::vector<absl::Duration> BusyFor(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
@@ -216,12 +184,13 @@ absl::Status InstanceBatcher::CheckPriority(int priority) const {
 }
 
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
-  const absl::Status status = CheckInput(task);
+  absl::Status status = CheckInput(task);
   if (task.priority == 0) task.priority = options_.default_priority;
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
-  const absl::StatusOr<QueuePlace> place = status.ok() ? Admit(task, now, slack) : status;
+  if (status.ok()) status = CheckOpen(slack);
+  const absl::StatusOr<QueuePlace> place = status.ok() ? Admission(now).Admit(task, slack) : status;
   if (!place.ok()) {
     Count(place.status().code());
     return place.status();
@@ -241,34 +210,6 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   return absl::OkStatus();
 }
 
-std::vector<absl::Duration> InstanceBatcher::BusyFor(absl::Time now) const {
-  std::vector<absl::Duration> busy_for;
-  busy_for.reserve(busy_until_.size());
-  for (const absl::Time until : busy_until_) busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
-  return busy_for;
-}
-
-QueuePlace InstanceBatcher::FindPlace(const BatchTask& task, absl::Time now) const {
-  // Those that are overtaken must begin in time also when batches take longer.
-  WaitTable waits(BusyFor(now), times_.Expected(options_.max_batch_size) * (1 + times_.spread()));
-  return queue_.FindPlace(task, now, waits);
-}
-
-absl::Duration InstanceBatcher::ExpectedWait(int rows_ahead, absl::Time now) const {
-  return EstimateWait(rows_ahead / options_.max_batch_size, BusyFor(now),
-                      times_.Expected(options_.max_batch_size));
-}
-
-absl::StatusOr<QueuePlace> InstanceBatcher::Admit(const BatchTask& task, absl::Time now,
-                                                  absl::Duration slack) const {
-  RETURN_IF_ERROR(CheckOpen(slack));
-  QueuePlace place = FindPlace(task, now);
-  if (absl::Status room = queue_.CheckRoom(task); !room.ok())
-    return WithRetryAfter(std::move(room), RetryAfter(ExpectedWait(place.rows_ahead, now)));
-  RETURN_IF_ERROR(CheckTimes(task, place.rows_ahead, now, slack, absl::ZeroDuration()));
-  return place;
-}
-
 absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) {
   absl::Status status = CheckPriority(task.priority);
   if (task.priority == 0) task.priority = options_.default_priority;
@@ -276,47 +217,22 @@ absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
   if (status.ok()) status = CheckOpen(slack);
-  if (status.ok()) status = CheckTimes(task, FindPlace(task, now).rows_ahead, now, slack, arrives_in);
+  if (status.ok()) status = Admission(now).CheckInTime(task, slack, arrives_in);
   if (!status.ok()) Count(status.code());
   return status;
+}
+
+BatchAdmission InstanceBatcher::Admission(absl::Time now) const {
+  std::vector<absl::Duration> busy_for;
+  busy_for.reserve(busy_until_.size());
+  for (const absl::Time until : busy_until_) busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
+  return BatchAdmission(options_, queue_, times_, std::move(busy_for), now);
 }
 
 absl::Status InstanceBatcher::CheckOpen(absl::Duration slack) const {
   if (stopping_) return Unloading();
   if (slack > absl::ZeroDuration()) return absl::OkStatus();
   return absl::DeadlineExceededError("the deadline had passed before the request was queued");
-}
-
-absl::Status InstanceBatcher::CheckTimes(const BatchTask& task, int rows_ahead, absl::Time now,
-                                         absl::Duration slack, absl::Duration arrives_in) const {
-  const absl::Duration queue_wait = ExpectedWait(rows_ahead, now);
-  const absl::Duration wait = std::max(queue_wait, arrives_in);
-  const int share_of = queue_.empty() ? 1 : task.priority;
-  if (options_.queue_timeout > absl::ZeroDuration()) {
-    const absl::Duration longest =
-        std::max(queue_wait * (1 + kSpreadsOfTimeout * times_.spread()), arrives_in) + task.waited;
-    // What begins at once is never refused for what was measured: so a measurement that has become wrong is
-    // soon replaced.
-    if (task.waited >= options_.queue_timeout) {
-      return WithRetryAfter(WaitedTooLong(task.waited, options_.queue_timeout), RetryAfter(wait));
-    }
-    if (wait > absl::ZeroDuration() && longest > ShareOfTime(options_.queue_timeout, share_of)) {
-      return WithRetryAfter(WouldTimeOut(rows_ahead, wait), RetryAfter(wait));
-    }
-  }
-  if (wait == absl::ZeroDuration()) return absl::OkStatus();
-  const int rows = std::min(rows_ahead % options_.max_batch_size + task.rows, options_.max_batch_size);
-  const absl::Duration done = wait + times_.Expected(rows);
-  const absl::Duration share = ShareOfTime(slack, share_of);
-  if (done <= share) return absl::OkStatus();
-  const std::string of_which = share == slack ? ""
-                                              : absl::StrCat(", of which priority ", task.priority,
-                                                             " may use ", absl::FormatDuration(share), ",");
-  absl::Status late = absl::ResourceExhaustedError(absl::StrCat(
-      "the deadline is in ", absl::FormatDuration(slack), of_which, " and ",
-      arrives_in > absl::ZeroDuration() ? "its decoding, " : "", "what runs and the ", rows_ahead,
-      " rows queued before need about ", absl::FormatDuration(done), "; retry with backoff"));
-  return WithRetryAfter(WithReason(std::move(late), "DEADLINE_UNREACHABLE"), RetryAfter(wait));
 }
 
 void InstanceBatcher::Count(absl::StatusCode without_model) {
