@@ -37,6 +37,12 @@ class Refusing(command_test.LiveServerTest):
         for command in ("predict", "feedback", "evaluate"):
             self.assertIn(f"{pipe} is a device or a pipe", self.calserve(command, pipe, exits=REFUSED)[1])
 
+    def test_an_interval_that_no_server_takes_is_wrong_usage(self):
+        for interval in ("0s", "9ms", "61m", "-1s"):
+            with self.subTest(interval=interval):
+                _, err = self.calserve("watch", f"--interval={interval}", exits=command_test.USAGE)
+                self.assertIn(f"--interval must be 10ms to 1h; was {interval}", err)
+
     def test_watch_and_report_of_a_calibrator_that_does_not_exist_are_not_found(self):
         for command in (["watch", "--calibrator", "9"], ["report", "--calibrator-version", "9"],
                         ["report", "--stored", "--calibrator-version", "9"]):
