@@ -38,6 +38,7 @@ if(CALSERVE_BUILD_SERVER)
   if(NOT CALSERVE_SANITIZE)
     target_link_libraries(calserve_allocator INTERFACE -Wl,--push-state,--no-as-needed PkgConfig::JEMALLOC
                                                        -Wl,--pop-state)
+    target_sources(calserve_allocator INTERFACE ${PROJECT_SOURCE_DIR}/server/base/jemalloc_options.cc)
   endif()
   # Debian's opencv4 CMake package names modules that libopencv-imgproc-dev does not bring; the two libraries
   # that we use are found by hand. SYSTEM: its headers warn under C++20.
