@@ -51,6 +51,7 @@
 #include "server/refit_hooks.h"
 #include "server/rpc/grpc_server.h"
 #include "server/rpc/library_logs.h"
+#include "server/rpc/polling_threads.h"
 #include "server/security.h"
 #include "server/served_repository.h"
 #include "text/standard_streams.h"
@@ -219,6 +220,7 @@ int Serve(const ServerConfig& config) {
     LogInfo("admin", {{"address", admin->address()}});
   }
 
+  LimitPollingThreads(config.polling_threads > 0 ? config.polling_threads : PollingThreads(AvailableCores()));
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
                     repository.get(), security->access.get(), security->audit.get(), security->tls.get(),

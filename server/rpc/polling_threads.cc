@@ -1,0 +1,124 @@
+#include "server/rpc/polling_threads.h"
+
+#include <dlfcn.h>
+#include <grpc/grpc.h>
+#include <grpc/support/time.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <limits>
+#include <map>
+#include <string_view>
+
+#include "server/base/mutex.h"
+
+namespace calserve {
+namespace {
+
+std::atomic<int> most_polling{std::numeric_limits<int>::max()};
+
+// gRPC's name for the threads of its callback API.
+bool OfCallbackApi() {
+  char name[16] = "";  // the kernel's limit
+  pthread_getname_np(pthread_self(), name, sizeof name);
+  return std::string_view(name) == "nexting_thread";
+}
+
+// The threads of each completion queue of the callback API. Thread-safe.
+class PollingThreadsOfQueues {
+ public:
+  // Returns when the calling thread may wait for events: at once, where fewer than most_polling do, else when
+  // one of them leaves or the queue has ended.
+  void Enter(const grpc_completion_queue* queue) {
+    MutexLock lock(&mu_);
+    Threads& threads = threads_[queue];
+    ++threads.entered;
+    while (!threads.ended && threads.polling >= most_polling) left_.Wait(&mu_);
+    ++threads.polling;
+  }
+  void Leave(const grpc_completion_queue* queue, bool ended) {
+    MutexLock lock(&mu_);
+    Threads& threads = threads_[queue];
+    threads.ended |= ended;
+    --threads.polling;
+    if (--threads.entered == 0) threads_.erase(queue);
+    left_.SignalAll();
+  }
+
+ private:
+  struct Threads {
+    int entered = 0, polling = 0;
+    bool ended = false;
+  };
+
+  Mutex mu_;
+  CondVar left_;
+  std::map<const grpc_completion_queue*, Threads> threads_ ABSL_GUARDED_BY(mu_);
+};
+
+PollingThreadsOfQueues& Queues() {
+  static auto& queues = *new PollingThreadsOfQueues;  // never destroyed: threads may outlive main
+  return queues;
+}
+
+// The calling thread's leave to wait for the events of one queue, until it ends.
+class Place {
+ public:
+  Place() = default;
+  ~Place() { GiveUp(/*ended=*/false); }
+  Place(const Place&) = delete;
+  Place& operator=(const Place&) = delete;
+
+  void Take(const grpc_completion_queue* queue) {
+    if (queue == queue_) return;
+    GiveUp(/*ended=*/false);
+    Queues().Enter(queue);
+    queue_ = queue;
+  }
+  void GiveUp(bool ended) {
+    if (queue_ != nullptr) Queues().Leave(queue_, ended);
+    queue_ = nullptr;
+  }
+
+ private:
+  const grpc_completion_queue* queue_ = nullptr;
+};
+
+using Next = grpc_event (*)(grpc_completion_queue*, gpr_timespec, void*);
+
+Next GrpcsNext() {
+  const auto next = reinterpret_cast<Next>(dlsym(RTLD_NEXT, "grpc_completion_queue_next"));
+  if (next == nullptr) {
+    std::fputs("calserve: gRPC's library has no grpc_completion_queue_next\n", stderr);
+    std::abort();
+  }
+  return next;
+}
+
+// With a place of its own, and without the deadline after which gRPC's loop would rest.
+grpc_event NextOfCallbackApi(Next next, grpc_completion_queue* queue) {
+  thread_local Place place;
+  place.Take(queue);
+  const grpc_event event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
+  if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);
+  return event;
+}
+
+}  // namespace
+
+void LimitPollingThreads(int threads) { most_polling = std::max(1, threads); }
+
+int PollingThreads(int cores) { return std::max(1, cores / 4); }
+
+}  // namespace calserve
+
+// Found before gRPC's by every library of a program that links this.
+extern "C" grpc_event grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
+                                                 void* reserved) {
+  static const calserve::Next next = calserve::GrpcsNext();
+  thread_local const bool of_callback_api = calserve::OfCallbackApi();
+  return of_callback_api ? calserve::NextOfCallbackApi(next, queue) : next(queue, deadline, reserved);
+}

@@ -1,0 +1,24 @@
+#ifndef CALSERVE_SERVER_RPC_POLLING_THREADS_H_
+#define CALSERVE_SERVER_RPC_POLLING_THREADS_H_
+
+namespace calserve {
+
+// How many of the threads of gRPC's callback API wait for events at once: process-wide, for those that gRPC
+// starts from now on; at least 1. The others sleep until one of those or gRPC ends. gRPC starts half as many
+// as there are cores, at least 2 and at most 16, and they relay: a thread that takes an event wakes the next
+// to wait in its place, two switches for each call on a machine of few cores. gRPC has no option for it.
+//
+// With this library linked the threads that wait never rest. gRPC 1.51 has each sleep for 100 ms after a
+// second without an event, and a call that comes while all of them do waits as long.
+//
+// Done below gRPC, as in base/gathered_writes.h: polling_threads.cc defines grpc_completion_queue_next, which
+// those threads call, before gRPC's library does. It leaves completion queues of other threads alone.
+void LimitPollingThreads(int threads);
+
+// For a machine on which the server may keep `cores` busy: one for every four, at least one. What they do for
+// a call (parse, check, enqueue) takes tens of microseconds.
+int PollingThreads(int cores);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_POLLING_THREADS_H_

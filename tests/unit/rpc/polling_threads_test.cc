@@ -1,0 +1,172 @@
+#include "server/rpc/polling_threads.h"
+
+#include <grpc/grpc.h>
+#include <grpcpp/alarm.h>
+#include <grpcpp/completion_queue.h>
+#include <grpcpp/grpcpp.h>
+#include <gtest/gtest.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <limits>
+#include <memory>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "calserve/v1/prediction.grpc.pb.h"
+#include "server/base/mutex.h"
+
+namespace calserve {
+namespace {
+
+constexpr int kEverybody = std::numeric_limits<int>::max();
+
+class PollingThreadsTest : public testing::Test {
+ protected:
+  ~PollingThreadsTest() override { LimitPollingThreads(kEverybody); }
+};
+
+// Answers each call at once, and knows on which threads.
+class ThreadsService final : public v1::PredictionService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest*,
+                                    v1::PredictResponse*) override {
+    {
+      MutexLock lock(&mu_);
+      threads_.insert(std::this_thread::get_id());
+    }
+    grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+    reactor->Finish(grpc::Status::OK);
+    return reactor;
+  }
+  size_t threads() {
+    MutexLock lock(&mu_);
+    return threads_.size();
+  }
+
+ private:
+  Mutex mu_;
+  std::set<std::thread::id> threads_ ABSL_GUARDED_BY(mu_);
+};
+
+// On how many threads a server handles 8 callers' calls.
+size_t ThreadsOfServer(int calls_each) {
+  ThreadsService service;
+  grpc::ServerBuilder builder;
+  int port = 0;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(&service);
+  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < 8; ++i) {
+    callers.emplace_back([&] {
+      const auto stub = v1::PredictionService::NewStub(
+          grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+      for (int call = 0; call < calls_each; ++call) {
+        grpc::ClientContext context;
+        v1::PredictResponse response;
+        EXPECT_TRUE(stub->Predict(&context, {}, &response).ok());
+      }
+    });
+  }
+  callers.clear();
+  return service.threads();
+}
+
+TEST_F(PollingThreadsTest, OneHandlesEveryCallOfAServerWhereOneMay) {
+  LimitPollingThreads(1);
+  for (int server = 0; server < 3; ++server) EXPECT_EQ(ThreadsOfServer(100), 1u) << "server " << server;
+}
+
+TEST_F(PollingThreadsTest, AllOfGrpcsDoWhereNothingIsSaid) {
+  size_t most = 0;
+  for (int server = 0; server < 20 && most < 2; ++server) most = std::max(most, ThreadsOfServer(200));
+  EXPECT_GE(most, 2u) << "the test above says nothing: gRPC has a single thread of its own";
+}
+
+// A thread such as gRPC's callback API has, but which ends with the first event.
+class NextingThread {
+ public:
+  explicit NextingThread(grpc::CompletionQueue& queue)
+      : thread_([this, &queue] {
+          pthread_setname_np(pthread_self(), "nexting_thread");
+          const grpc_event event =
+              grpc_completion_queue_next(queue.cq(), gpr_now(GPR_CLOCK_REALTIME), nullptr);
+          type_ = event.type;
+          if (type_ != GRPC_OP_COMPLETE) return;
+          void* tag = event.tag;  // of an alarm, which keeps itself until then
+          bool ok = event.success != 0;
+          static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+        }) {}
+  grpc_completion_type Event() {
+    thread_.join();
+    return type_;
+  }
+
+ private:
+  grpc_completion_type type_ = GRPC_QUEUE_TIMEOUT;
+  std::thread thread_;  // Last: it uses type_.
+};
+
+// Destroyed when nothing can come any more.
+struct Queue : grpc::CompletionQueue {
+  ~Queue() {
+    Shutdown();
+    void* tag;
+    bool ok;
+    while (Next(&tag, &ok)) continue;
+  }
+};
+
+TEST_F(PollingThreadsTest, WaitForTheNextEventHoweverLong) {
+  Queue queue;
+  NextingThread thread(queue);
+  // Past the second after which gRPC's thread would be told that there is none, and rest.
+  grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(1'100), nullptr);
+  EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
+}
+
+TEST_F(PollingThreadsTest, OthersHaveTheDeadlineThatTheyAskFor) {
+  Queue queue;
+  EXPECT_EQ(grpc_completion_queue_next(queue.cq(), gpr_now(GPR_CLOCK_REALTIME), nullptr).type,
+            GRPC_QUEUE_TIMEOUT);
+}
+
+TEST_F(PollingThreadsTest, EveryThreadEndsWithItsQueue) {
+  LimitPollingThreads(2);
+  Queue queue, other;
+  std::vector<std::unique_ptr<NextingThread>> threads;
+  for (int i = 0; i < 6; ++i) threads.push_back(std::make_unique<NextingThread>(queue));
+  NextingThread of_other(other);
+  queue.Shutdown();
+  for (const auto& thread : threads) EXPECT_EQ(thread->Event(), GRPC_QUEUE_SHUTDOWN);
+  grpc::Alarm alarm(&other, std::chrono::system_clock::now(), nullptr);
+  EXPECT_EQ(of_other.Event(), GRPC_OP_COMPLETE) << "the other queue has not ended";
+}
+
+TEST_F(PollingThreadsTest, AThreadThatEndsGivesItsPlaceToAnother) {
+  LimitPollingThreads(1);
+  Queue queue;
+  std::vector<std::unique_ptr<NextingThread>> threads;
+  for (int i = 0; i < 4; ++i) threads.push_back(std::make_unique<NextingThread>(queue));
+  std::vector<std::unique_ptr<grpc::Alarm>> alarms;  // one event each
+  for (int i = 0; i < 4; ++i) {
+    alarms.push_back(std::make_unique<grpc::Alarm>(&queue, std::chrono::system_clock::now(), nullptr));
+  }
+  for (const auto& thread : threads) EXPECT_EQ(thread->Event(), GRPC_OP_COMPLETE);
+}
+
+TEST(PollingThreadsForCoresTest, IsOneForEveryFourAndAtLeastOne) {
+  EXPECT_EQ(PollingThreads(0), 1);
+  EXPECT_EQ(PollingThreads(1), 1);
+  EXPECT_EQ(PollingThreads(7), 1);
+  EXPECT_EQ(PollingThreads(8), 2);
+  EXPECT_EQ(PollingThreads(64), 16);
+}
+
+}  // namespace
+}  // namespace calserve
