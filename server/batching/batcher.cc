@@ -1,7 +1,9 @@
 #include "server/batching/batcher.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -47,6 +49,15 @@ int RowsOf(const std::vector<QueuedTask>& batch) {
   int rows = 0;
   for (const QueuedTask& queued : batch) rows += queued.task.rows;
   return rows;
+}
+
+// Tells the core that its thread spins.
+inline void Pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
 }
 
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
@@ -97,12 +108,16 @@ class InstanceBatcher final : public Batcher {
 
   void Prepare(int instance) ABSL_LOCKS_EXCLUDED(mu_);
   void InstanceLoop(int instance);
+  // Keeps the core until a task arrives, the batcher stops, or `end`; holds the lock before and after.
+  void SpinUntil(absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SweepLoop();
 
   // Constant after construction.
   const BatchingOptions options_;
   const BatchRunner runner_;
   MonotonicClock& clock_;
+
+  std::atomic<int64_t> arrivals_{0};  // of tasks, and of the stop; changed with mu_ held
 
   mutable Mutex mu_;
   CondVar work_;          // For instances: a task arrived, or stopping_.
@@ -115,6 +130,7 @@ class InstanceBatcher final : public Batcher {
       ABSL_GUARDED_BY(mu_);                       // expected of each instance; the past: it is idle
   Counters counters_ ABSL_GUARDED_BY(mu_);        // Without what is so now.
   int waiting_ ABSL_GUARDED_BY(mu_) = 0;          // instances, for work
+  int spinning_ ABSL_GUARDED_BY(mu_) = 0;         // of them
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
   absl::Status unprepared_ ABSL_GUARDED_BY(mu_);  // the error of one
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
@@ -141,6 +157,7 @@ void InstanceBatcher::Stop() {
   {
     MutexLock lock(&mu_);
     stopping_ = true;
+    ++arrivals_;
     work_.SignalAll();
     sweep_sooner_.SignalAll();
   }
@@ -206,7 +223,8 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
     sweep_sooner_.Signal();
   }
   queue_.Push({std::move(task), now, deadline, give_up}, *place);
-  work_.Signal();
+  ++arrivals_;
+  if (queue_.tasks() > spinning_) work_.Signal();  // An instance that spins finds it by itself.
   return absl::OkStatus();
 }
 
@@ -272,7 +290,17 @@ void InstanceBatcher::InstanceLoop(int instance) {
   while (!pipeline.empty()) finish();
 }
 
+void InstanceBatcher::SpinUntil(absl::Time end) {
+  const int64_t seen = arrivals_;
+  ++spinning_;
+  mu_.Unlock();
+  while (arrivals_ == seen && clock_.Now() < end) Pause();
+  mu_.Lock();
+  --spinning_;
+}
+
 std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, bool busy) {
+  const absl::Time spin_until = clock_.Now() + options_.spin;
   MutexLock lock(&mu_);
   while (!stopping_) {
     Work work;
@@ -290,7 +318,11 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, boo
       return work;
     }
     ++waiting_;
-    clock_.WaitUntil(&work_, &mu_, now + decision.wait);
+    if (queue_.empty() && now < spin_until) {
+      SpinUntil(spin_until);
+    } else {
+      clock_.WaitUntil(&work_, &mu_, now + decision.wait);
+    }
     --waiting_;
   }
   return std::nullopt;
@@ -346,6 +378,7 @@ absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& run
   RETURN_IF_ERROR(at_least("max_batch_size", options.max_batch_size, 1));
   RETURN_IF_ERROR(at_least("instances", options.instances, 1));
   RETURN_IF_ERROR(at_least("max_queue_delay in ns", absl::ToInt64Nanoseconds(options.max_queue_delay), 0));
+  RETURN_IF_ERROR(at_least("spin in ns", absl::ToInt64Nanoseconds(options.spin), 0));
   RETURN_IF_ERROR(at_least("queue_timeout in ns", absl::ToInt64Nanoseconds(options.queue_timeout), 0));
   RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, 1));
   RETURN_IF_ERROR(at_least("default_priority", options.default_priority, 1));

@@ -25,6 +25,8 @@ struct BatchingOptions {
   int priority_levels = 1;                                // 1 is the most urgent
   int default_priority = 1;                               // of a task that names none
   int instances = 1;                                      // threads, each running one batch at a time
+  absl::Duration spin = absl::ZeroDuration();             // an idle instance keeps its core so long before it
+                                                          // sleeps: a task that comes meanwhile wakes nobody
 };
 
 // Logits of one task.

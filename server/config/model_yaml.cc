@@ -162,6 +162,7 @@ void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* ref
 void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
   reader->Duration("max_queue_delay", absl::Seconds(10), &batching->max_queue_delay);
+  reader->Duration("spin", absl::Milliseconds(10), &batching->spin);
   reader->Integer("max_queue_rows", 1, kMaxQueueRows, &batching->max_queue_rows);
   reader->Bytes("max_queue_bytes", kLeastQueueBytes, kMostQueueBytes, &batching->max_queue_bytes);
   reader->Duration("queue_timeout", absl::Hours(1), &batching->queue_timeout);

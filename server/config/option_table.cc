@@ -120,8 +120,7 @@ constexpr Option kOptions[] = {
      "calls under way on one connection; more wait on the client's side"},
     {"grpc.polling_threads", OptionKind::kCount, "0 16", "threads",
      [](ServerConfig& c) -> Field { return &c.polling_threads; },
-     "of gRPC that wait for calls and read them; 0: one for every four cores; at most half the cores, or 2, "
-     "are "
+     "of gRPC that wait for calls and read them; 0: one for every four cores; at most half the cores, or 2, are "
      "there; more where many large messages arrive at once"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
@@ -177,6 +176,10 @@ constexpr Option kOptions[] = {
     {"batching.instances", OptionKind::kCount, "0 256", "threads",
      [](ServerConfig& c) -> Field { return &c.batching.instances; },
      "run batches of one model side by side, where model.yaml does not say; they share the weights; 0: auto"},
+    {"batching.spin", OptionKind::kDuration, "0s 10ms", "",
+     [](ServerConfig& c) -> Field { return &c.batching.spin; },
+     "how long an instance that has nothing to do keeps its core before it sleeps, where model.yaml does not "
+     "say; answers a lone caller sooner, at the price of that time's processor time for each batch"},
 
     {"tickets.key_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.tickets.key_file; },

@@ -15,14 +15,20 @@ namespace {
 constexpr int kThreads = 8;
 constexpr int kTasksPerThread = 2000;
 
+// Of how long idle instances spin.
+class BatcherStressTest : public testing::TestWithParam<absl::Duration> {};
+INSTANTIATE_TEST_SUITE_P(Spin, BatcherStressTest,
+                         testing::Values(absl::ZeroDuration(), absl::Microseconds(20), absl::Seconds(1)));
+
 // Eight clients against three instances and a small queue, a third of the tasks with a tight deadline and a
 // third cancelled: each task has one answer, each result is its own rows, and the counters account for all of
 // them.
-TEST(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
+TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   BatchingOptions options;
   options.max_batch_size = 8;
   options.max_queue_rows = 32;
   options.max_queue_delay = absl::Microseconds(50);
+  options.spin = GetParam();
   options.instances = 3;
   constexpr int kSlots = 2;
   std::vector<std::vector<float>> staging(options.instances * kSlots,
