@@ -120,8 +120,8 @@ constexpr Option kOptions[] = {
      "calls under way on one connection; more wait on the client's side"},
     {"grpc.polling_threads", OptionKind::kCount, "0 16", "threads",
      [](ServerConfig& c) -> Field { return &c.polling_threads; },
-     "of gRPC that wait for calls and read them; 0: one for every four cores; at most half the cores, or 2, are "
-     "there; more where many large messages arrive at once"},
+     "of gRPC that wait for calls and read them; 0: one for every four cores; half the cores, or 2, are the "
+     "most; more where many large messages arrive at once"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",

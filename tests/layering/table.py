@@ -56,6 +56,7 @@ LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "grpc": ("grpc/", "grpcpp/"),
     "httplib": ("httplib.h",),
     "gtest": ("gtest/", "gmock/"),
+    "jemalloc": ("jemalloc/",),
     "jpeg": ("turbojpeg.h", "jpeglib.h"),
     "json": ("nlohmann/",),
     "nlopt": ("nlopt.h",),
