@@ -82,7 +82,7 @@ class LoadBenchmark {
     for (int round = 0; round < rounds_; ++round) {
       for (const int concurrency : concurrencies_) {
         for (const RawSetting& setting : RawSettings(concurrency)) {
-          raw_by_setting_[concurrency][setting].push_back(RunRaw(concurrency, setting));
+          raw_[concurrency][setting].push_back(RunRaw(concurrency, setting));
         }
         echo_[concurrency].push_back(
             echo_client.Run(concurrency, duration_, [&] { return echo_process_->CpuTime(); }));
@@ -93,7 +93,6 @@ class LoadBenchmark {
         time_[concurrency].push_back(ScrapeServerTime(admin) - before);
       }
     }
-    for (const auto& [concurrency, settings] : raw_by_setting_) raw_[concurrency] = Best(settings);
     if (model_ != fs::canonical(e2e::DemoModels() + "/fashion_mnist")) return;
     for (int round = 0; round < rounds_; ++round) {
       feedback_.push_back(MeasureFeedback(server_.address(), kLabels, kStreams, kBatch));
@@ -111,7 +110,7 @@ class LoadBenchmark {
         calls_ == Calls::kBlocking ? "every call blocks a thread" : "calls with callbacks",
         absl::ToDoubleSeconds(duration_), rounds_, server_.InputText());
     for (const int concurrency : concurrencies_) {
-      PrintRow(concurrency, "raw", Median(raw_.at(concurrency)));
+      PrintRow(concurrency, "raw", Median(BestRaw(concurrency)));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
       PrintRow(concurrency, "served", Median(served_.at(concurrency)));
     }
@@ -166,8 +165,10 @@ class LoadBenchmark {
     }
     return settings;
   }
-  // By the median of its rounds: the best setting of each round would be the one that noise favoured.
-  static const std::vector<Measurement>& Best(const RawRounds& settings) {
+  // The setting that is best by the median of its rounds: the best of each round is the one that noise
+  // favours.
+  const std::vector<Measurement>& BestRaw(int concurrency) const {
+    const RawRounds& settings = raw_.at(concurrency);
     return std::max_element(settings.begin(), settings.end(),
                             [](const auto& a, const auto& b) {
                               return Median(a.second).per_second < Median(b.second).per_second;
@@ -208,20 +209,19 @@ class LoadBenchmark {
   double MedianRatio(int concurrency, Ratio ratio) const {
     std::vector<double> ratios;
     for (int i = 0; i < rounds_; ++i) {
-      ratios.push_back(ratio(raw_.at(concurrency)[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
+      ratios.push_back(ratio(BestRaw(concurrency)[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
     }
     return Median(std::move(ratios));
   }
   void PrintThroughputBar(int concurrency) const {
-    const double of_raw =
-        MedianRatio(concurrency, [](const auto& raw, const auto&, const auto& served) -> double {
-          return served.per_second / raw.per_second;
-        });
+    const double of_raw = MedianRatio(concurrency, [](const auto& raw, const auto&, const auto& served) {
+      return served.per_second / raw.per_second;
+    });
     const double of_both =
-        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) -> double {
+        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) {
           return served.per_second * (1 / echo.per_second + 1 / raw.per_second);
         });
-    const bool small = Median(raw_.begin()->second).p50 / raw_.begin()->first < kSmallModel;
+    const bool small = Median(BestRaw(raw_.begin()->first)).p50 / raw_.begin()->first < kSmallModel;
     if (small && concurrency == 32) {
       PrintBar("served / (1 / (1/echo + 1/raw)) ≥ 0.85", concurrency, of_both, of_both >= 0.85);
     } else if (!small && concurrency == 8) {
@@ -233,15 +233,14 @@ class LoadBenchmark {
     }
   }
   void PrintLatencyBar() const {
-    const double measured =
-        MedianRatio(1, [](const auto& raw, const auto& echo, const auto& served) -> double {
-          return absl::FDivDuration(served.p50, raw.p50 + 1.5 * echo.p50);
-        });
+    const double measured = MedianRatio(1, [](const auto& raw, const auto& echo, const auto& served) {
+      return absl::FDivDuration(served.p50, raw.p50 + 1.5 * echo.p50);
+    });
     PrintBar("latency p50 / (raw + 1.5 × echo) ≤ 1", 1, measured, measured <= 1);
   }
   void PrintCpuBar(int concurrency) const {
     const double measured =
-        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) -> double {
+        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) {
           return absl::FDivDuration(served.cpu_each - raw.cpu_each, echo.cpu_each);
         });
     PrintBar("(served CPU - raw CPU) / echo CPU ≤ 1.3", concurrency, measured, measured <= 1.3);
@@ -288,9 +287,9 @@ class LoadBenchmark {
   OneModelServer server_;
   std::unique_ptr<e2e::ChildProcess> echo_process_;
   std::string echo_address_;
-  std::map<int, std::vector<Measurement>> raw_, echo_, served_;  // by concurrency, one a round
-  std::map<int, RawRounds> raw_by_setting_;                      // of which raw_ is the best
-  std::map<int, std::vector<ServerTime>> time_;                  // the same of served, by its own clocks
+  std::map<int, RawRounds> raw_;                           // by concurrency
+  std::map<int, std::vector<Measurement>> echo_, served_;  // by concurrency, one a round
+  std::map<int, std::vector<ServerTime>> time_;            // the same of served, by its own clocks
   std::vector<double> feedback_;
 };
 
