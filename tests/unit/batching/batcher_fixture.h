@@ -49,9 +49,12 @@ class BatcherTest : public ::testing::Test {
     options_.max_queue_rows = 8;
   }
 
+  // What the batcher is given.
+  virtual MonotonicClock& clock() { return clock_; }
+
   void Start() {
     model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
-    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner(), clock_);
+    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner(), clock());
     ASSERT_TRUE(batcher.ok()) << batcher.status();
     batcher_ = *std::move(batcher);
   }

@@ -6,10 +6,9 @@
 #include <memory>
 #include <set>
 #include <thread>
-#include <utility>
 #include <vector>
 
-#include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
@@ -19,21 +18,22 @@
 namespace calserve {
 namespace {
 
-// A manual clock that knows how often it was looked at and on how many conditions threads slept by it.
+// Knows how often a clock was looked at and on how many conditions threads slept by it.
 class WatchedClock final : public MonotonicClock {
  public:
+  explicit WatchedClock(MonotonicClock& clock) : clock_(clock) {}
+
   absl::Time Now() const override {
     ++looks_;
-    return manual_.Now();
+    return clock_.Now();
   }
   void WaitUntil(CondVar* cv, Mutex* mu, absl::Time time) override ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) {
     {
       MutexLock lock(&mu_);
       slept_on_.insert(cv);
     }
-    manual_.WaitUntil(cv, mu, time);
+    clock_.WaitUntil(cv, mu, time);
   }
-  void Advance(absl::Duration by) { manual_.Advance(by); }
   int64_t looks() const { return looks_; }
   size_t slept_on() const {
     MutexLock lock(&mu_);
@@ -41,7 +41,7 @@ class WatchedClock final : public MonotonicClock {
   }
 
  private:
-  ManualMonotonicClock manual_;
+  MonotonicClock& clock_;
   mutable std::atomic<int64_t> looks_{0};
   mutable Mutex mu_;
   std::set<const CondVar*> slept_on_ ABSL_GUARDED_BY(mu_);
@@ -51,39 +51,27 @@ class WatchedClock final : public MonotonicClock {
 constexpr size_t kSweeper = 1, kSweeperAndInstance = 2;
 constexpr int64_t kManyLooks = 1'000;
 
-class BatcherSpinTest : public testing::Test {
+class BatcherSpinTest : public BatcherTest {
  protected:
+  ~BatcherSpinTest() override { batcher_.reset(); }  // It reads watched_.
+
+  MonotonicClock& clock() override { return watched_; }
   void Start(absl::Duration spin, int instances = 1) {
-    BatchingOptions options;
-    options.max_batch_size = 4;
-    options.spin = spin;
-    options.instances = instances;
-    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options, model_.Runner(), clock_);
-    ASSERT_TRUE(batcher.ok()) << batcher.status();
-    batcher_ = *std::move(batcher);
-    model_.FinishAll();
+    options_.spin = spin;
+    options_.instances = instances;
+    BatcherTest::Start();
+    model_->FinishAll();
   }
   // Until a thread has spun on for a while.
   void AwaitSpinning() const {
-    for (const int64_t before = clock_.looks(); clock_.looks() < before + kManyLooks;)
+    for (const int64_t before = watched_.looks(); watched_.looks() < before + kManyLooks;)
       std::this_thread::yield();
   }
   void AwaitSleepOn(size_t conditions) const {
-    while (clock_.slept_on() < conditions) std::this_thread::yield();
-  }
-  std::shared_ptr<Answer> Submit() {
-    auto answer = std::make_shared<Answer>();
-    BatchTask task;
-    task.rows = 1;
-    task.input = {1};
-    task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
-    batcher_->Schedule(std::move(task));
-    return answer;
+    while (watched_.slept_on() < conditions) std::this_thread::yield();
   }
 
-  WatchedClock clock_;
-  PuppetModel model_{/*instances=*/3, /*max_batch_size=*/4};
-  std::unique_ptr<Batcher> batcher_;
+  WatchedClock watched_{clock_};
 };
 
 TEST_F(BatcherSpinTest, AnIdleInstanceSpinsForItsTimeAndThenSleeps) {
@@ -91,35 +79,35 @@ TEST_F(BatcherSpinTest, AnIdleInstanceSpinsForItsTimeAndThenSleeps) {
   AwaitSpinning();
   clock_.Advance(absl::Microseconds(999));
   AwaitSpinning();
-  EXPECT_LE(clock_.slept_on(), kSweeper);
+  EXPECT_LE(watched_.slept_on(), kSweeper);
   EXPECT_EQ(batcher_->counters().busy_instances, 0);
   clock_.Advance(absl::Microseconds(1));
   AwaitSleepOn(kSweeperAndInstance);
-  EXPECT_TRUE(Submit()->Await().ok());
+  EXPECT_TRUE(Submit(1)->Await().ok());
 }
 
 TEST_F(BatcherSpinTest, WhatComesWhileItSpinsIsRunWithoutASleep) {
   Start(absl::Hours(1));
-  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Submit()->Await().ok());
+  for (int i = 0; i < 100; ++i) EXPECT_TRUE(Submit(1)->Await().ok());
   AwaitSpinning();
-  EXPECT_LE(clock_.slept_on(), kSweeper);
+  EXPECT_LE(watched_.slept_on(), kSweeper);
 }
 
 TEST_F(BatcherSpinTest, InstancesToWhomNothingFallsSpinOn) {
   Start(absl::Hours(1), /*instances=*/3);
   for (int i = 0; i < 100; ++i) {
     std::vector<std::shared_ptr<Answer>> answers;
-    for (int task = 0; task < 3; ++task) answers.push_back(Submit());
+    for (int task = 0; task < 3; ++task) answers.push_back(Submit(1));
     for (const auto& answer : answers) EXPECT_TRUE(answer->Await().ok());
   }
-  EXPECT_LE(clock_.slept_on(), kSweeper);
+  EXPECT_LE(watched_.slept_on(), kSweeper);
 }
 
 TEST_F(BatcherSpinTest, StoppingEndsIt) {
   Start(absl::Hours(1));
   AwaitSpinning();
   batcher_->Stop();
-  EXPECT_LE(clock_.slept_on(), kSweeper);
+  EXPECT_LE(watched_.slept_on(), kSweeper);
 }
 
 TEST_F(BatcherSpinTest, WithoutItAnIdleInstanceSleepsAtOnce) {
@@ -128,9 +116,9 @@ TEST_F(BatcherSpinTest, WithoutItAnIdleInstanceSleepsAtOnce) {
 }
 
 TEST_F(BatcherSpinTest, ANegativeTimeIsRefused) {
-  BatchingOptions options;
-  options.spin = -absl::Nanoseconds(1);
-  EXPECT_EQ(Batcher::Create(options, model_.Runner(), clock_).status().message(),
+  options_.spin = -absl::Nanoseconds(1);
+  PuppetModel model(options_.instances, options_.max_batch_size);
+  EXPECT_EQ(Batcher::Create(options_, model.Runner(), clock_).status().message(),
             "spin in ns must be >= 0; was -1");
 }
 
