@@ -26,6 +26,7 @@
 #include "server/check_models.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/exit_codes.h"
+#include "server/config/instance_count.h"
 #include "server/config/load_config.h"
 #include "server/config/server_config.h"
 #include "server/dashboard.h"
@@ -220,7 +221,7 @@ int Serve(const ServerConfig& config) {
     LogInfo("admin", {{"address", admin->address()}});
   }
 
-  LimitPollingThreads(config.polling_threads > 0 ? config.polling_threads : PollingThreads(AvailableCores()));
+  LimitPollingThreads(ChoosePollingThreads(config.polling_threads, AvailableCores()));
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
                     repository.get(), security->access.get(), security->audit.get(), security->tls.get(),

@@ -1,6 +1,5 @@
 #include "server/base/gathered_writes.h"
 
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -8,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+
+#include "server/base/next_definition.h"
 
 namespace calserve {
 namespace {
@@ -58,8 +59,7 @@ int GatheredWrites::writes() const { return gathering.writes; }
 
 // Found before libc's by every library of a program that links this.
 extern "C" ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  using Function = ssize_t (*)(int, const msghdr*, int);
-  static const auto next = reinterpret_cast<Function>(dlsym(RTLD_NEXT, "sendmsg"));
+  static auto* const next = calserve::NextDefinition<ssize_t(int, const msghdr*, int)>("sendmsg");
   const bool held = calserve::gathering.on && calserve::gathering.Take(fd);
   return next(fd, message, held ? flags | MSG_MORE : flags);
 }

@@ -13,4 +13,8 @@ int ChooseIntraOpThreads(int configured, int instances, int cores) {
   return configured > 0 ? configured : std::max(1, cores / std::max(1, instances));
 }
 
+int ChoosePollingThreads(int configured, int cores) {
+  return configured > 0 ? configured : std::max(1, cores / 4);
+}
+
 }  // namespace calserve

@@ -12,6 +12,10 @@ int ChooseInstances(int configured, bool on_cpu, int cores);
 // `instances` of all models, at least 1.
 int ChooseIntraOpThreads(int configured, int instances, int cores);
 
+// gRPC's threads that wait for calls at once: `configured`, or where that is 0 one for every four cores, at
+// least one. What they do for a call (parse, check, enqueue) takes tens of microseconds.
+int ChoosePollingThreads(int configured, int cores);
+
 }  // namespace calserve
 
 #endif  // CALSERVE_SERVER_CONFIG_INSTANCE_COUNT_H_

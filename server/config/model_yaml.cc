@@ -162,7 +162,6 @@ void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* ref
 void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
   reader->Duration("max_queue_delay", absl::Seconds(10), &batching->max_queue_delay);
-  reader->Duration("spin", absl::Milliseconds(10), &batching->spin);
   reader->Integer("max_queue_rows", 1, kMaxQueueRows, &batching->max_queue_rows);
   reader->Bytes("max_queue_bytes", kLeastQueueBytes, kMostQueueBytes, &batching->max_queue_bytes);
   reader->Duration("queue_timeout", absl::Hours(1), &batching->queue_timeout);
@@ -247,6 +246,7 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   reader.Choice<Task>("task", {{"multiclass", Task::kMulticlass}, {"binary", Task::kBinary}}, &config->task);
   ReadQueueKeys(&reader, &config->batching);
   ReadInstances(&reader, &config->batching.instances);
+  reader.Duration("spin", absl::Milliseconds(10), &config->batching.spin);
   reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
   ReadBatchBuckets(&reader, config->batching.max_batch_size, &config->batch_buckets);
   reader.Choice<std::string>("dtype", {{"fp32", "fp32"}, {"bf16", "bf16"}, {"fp16", "fp16"}}, &config->dtype);

@@ -1,19 +1,17 @@
 #include "server/rpc/polling_threads.h"
 
-#include <dlfcn.h>
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
-#include <cstdio>
-#include <cstdlib>
 #include <limits>
 #include <map>
 #include <string_view>
 
 #include "server/base/mutex.h"
+#include "server/base/next_definition.h"
 
 namespace calserve {
 namespace {
@@ -87,19 +85,10 @@ class Place {
   const grpc_completion_queue* queue_ = nullptr;
 };
 
-using Next = grpc_event (*)(grpc_completion_queue*, gpr_timespec, void*);
-
-Next GrpcsNext() {
-  const auto next = reinterpret_cast<Next>(dlsym(RTLD_NEXT, "grpc_completion_queue_next"));
-  if (next == nullptr) {
-    std::fputs("calserve: gRPC's library has no grpc_completion_queue_next\n", stderr);
-    std::abort();
-  }
-  return next;
-}
+using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
 
 // With a place of its own, and without the deadline after which gRPC's loop would rest.
-grpc_event NextOfCallbackApi(Next next, grpc_completion_queue* queue) {
+grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
   thread_local Place place;
   place.Take(queue);
   const grpc_event event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
@@ -111,14 +100,12 @@ grpc_event NextOfCallbackApi(Next next, grpc_completion_queue* queue) {
 
 void LimitPollingThreads(int threads) { most_polling = std::max(1, threads); }
 
-int PollingThreads(int cores) { return std::max(1, cores / 4); }
-
 }  // namespace calserve
 
 // Found before gRPC's by every library of a program that links this.
 extern "C" grpc_event grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
                                                  void* reserved) {
-  static const calserve::Next next = calserve::GrpcsNext();
+  static auto* const next = calserve::NextDefinition<calserve::Next>("grpc_completion_queue_next");
   thread_local const bool of_callback_api = calserve::OfCallbackApi();
   return of_callback_api ? calserve::NextOfCallbackApi(next, queue) : next(queue, deadline, reserved);
 }

@@ -15,10 +15,6 @@ namespace calserve {
 // those threads call, before gRPC's library does. It leaves completion queues of other threads alone.
 void LimitPollingThreads(int threads);
 
-// For a machine on which the server may keep `cores` busy: one for every four, at least one. What they do for
-// a call (parse, check, enqueue) takes tens of microseconds.
-int PollingThreads(int cores);
-
 }  // namespace calserve
 
 #endif  // CALSERVE_SERVER_RPC_POLLING_THREADS_H_

@@ -34,5 +34,15 @@ TEST(ChooseIntraOpThreadsTest, WhatIsConfiguredHolds) {
   EXPECT_EQ(ChooseIntraOpThreads(3, /*instances=*/9, /*cores=*/8), 3);
 }
 
+TEST(ChoosePollingThreadsTest, AutoIsOneForEveryFourCoresAndAtLeastOne) {
+  EXPECT_EQ(ChoosePollingThreads(kAuto, /*cores=*/0), 1);
+  EXPECT_EQ(ChoosePollingThreads(kAuto, /*cores=*/1), 1);
+  EXPECT_EQ(ChoosePollingThreads(kAuto, /*cores=*/7), 1);
+  EXPECT_EQ(ChoosePollingThreads(kAuto, /*cores=*/8), 2);
+  EXPECT_EQ(ChoosePollingThreads(kAuto, /*cores=*/64), 16);
+}
+
+TEST(ChoosePollingThreadsTest, WhatIsConfiguredHolds) { EXPECT_EQ(ChoosePollingThreads(3, /*cores=*/8), 3); }
+
 }  // namespace
 }  // namespace calserve

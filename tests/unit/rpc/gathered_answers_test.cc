@@ -2,7 +2,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
@@ -11,6 +10,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
+#include "tests/unit/rpc/loopback_server.h"
 
 namespace calserve {
 namespace {
@@ -44,15 +44,8 @@ class WaitingService final : public v1::PredictionService::CallbackService {
 
 TEST(GatheredAnswersTest, HoldBackWhatGrpcWritesAndEveryCallIsAnswered) {
   WaitingService service;
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  ASSERT_NE(server, nullptr);
-  const auto channel =
-      grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials());
-  const auto stub = v1::PredictionService::NewStub(channel);
+  const LoopbackServer server(service);
+  const auto stub = v1::PredictionService::NewStub(server.NewChannel());
 
   // In a round in which another thread holds the connection that one writes, and none is held back.
   int held_back = 0;

@@ -13,12 +13,12 @@
 #include <limits>
 #include <memory>
 #include <set>
-#include <string>
 #include <thread>
 #include <vector>
 
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/base/mutex.h"
+#include "tests/unit/rpc/loopback_server.h"
 
 namespace calserve {
 namespace {
@@ -56,16 +56,11 @@ class ThreadsService final : public v1::PredictionService::CallbackService {
 // On how many threads a server handles 8 callers' calls.
 size_t ThreadsOfServer(int calls_each) {
   ThreadsService service;
-  grpc::ServerBuilder builder;
-  int port = 0;
-  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port);
-  builder.RegisterService(&service);
-  const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
+  const LoopbackServer server(service);
   std::vector<std::jthread> callers;
   for (int i = 0; i < 8; ++i) {
     callers.emplace_back([&] {
-      const auto stub = v1::PredictionService::NewStub(
-          grpc::CreateChannel("127.0.0.1:" + std::to_string(port), grpc::InsecureChannelCredentials()));
+      const auto stub = v1::PredictionService::NewStub(server.NewChannel());
       for (int call = 0; call < calls_each; ++call) {
         grpc::ClientContext context;
         v1::PredictResponse response;
@@ -158,14 +153,6 @@ TEST_F(PollingThreadsTest, AThreadThatEndsGivesItsPlaceToAnother) {
     alarms.push_back(std::make_unique<grpc::Alarm>(&queue, std::chrono::system_clock::now(), nullptr));
   }
   for (const auto& thread : threads) EXPECT_EQ(thread->Event(), GRPC_OP_COMPLETE);
-}
-
-TEST(PollingThreadsForCoresTest, IsOneForEveryFourAndAtLeastOne) {
-  EXPECT_EQ(PollingThreads(0), 1);
-  EXPECT_EQ(PollingThreads(1), 1);
-  EXPECT_EQ(PollingThreads(7), 1);
-  EXPECT_EQ(PollingThreads(8), 2);
-  EXPECT_EQ(PollingThreads(64), 16);
 }
 
 }  // namespace
