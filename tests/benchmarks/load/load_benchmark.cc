@@ -1,7 +1,7 @@
 // The served model beside what it is made of, in one run on the same cores: requests a second, latency and
-// server CPU of LibTorch alone (raw), of a bare gRPC server exchanging the same bytes (echo) and of
-// calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What the ratios
-// mean: design.md, section 10.
+// server CPU of LibTorch alone (raw), of a bare gRPC server exchanging the same bytes (echo), of one that
+// runs the model before it answers and does nothing else (least) and of calserve-server (served), and labels
+// a second made durable over gRPC. Writes Markdown. What the ratios mean: design.md, section 10.
 //
 //   load_benchmark [--blocking] [--at CONCURRENCY] [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS
 //   [SERVER_FLAG...]]]]
@@ -73,19 +73,23 @@ class LoadBenchmark {
         duration_(options.duration),
         rounds_(options.rounds),
         server_(arguments, options.server_flags) {
-    StartEcho();
+    const std::string response = WriteResponse();
+    StartEcho(response);
+    if (arguments.photo.empty()) StartLeast(response);
   }
 
   void Run() {
-    LoadClient echo_client(echo_address_, server_.request(), calls_),
-        served_client(server_.address(), server_.request(), calls_);
+    LoadClient served_client(server_.address(), server_.request(), calls_);
     for (int round = 0; round < rounds_; ++round) {
       for (const int concurrency : concurrencies_) {
         for (const RawSetting& setting : RawSettings(concurrency)) {
           raw_[concurrency][setting].push_back(RunRaw(concurrency, setting));
         }
-        echo_[concurrency].push_back(
-            echo_client.Run(concurrency, duration_, [&] { return echo_process_->CpuTime(); }));
+        echo_[concurrency].push_back(echo_server_->Run(concurrency, duration_));
+        for (const auto& [instances, server] : least_servers_) {
+          if (instances <= concurrency)
+            least_[concurrency][instances].push_back(server->Run(concurrency, duration_));
+        }
         const std::string& admin = server_.process().admin_address();
         const ServerTime before = ScrapeServerTime(admin);
         served_[concurrency].push_back(
@@ -110,8 +114,9 @@ class LoadBenchmark {
         calls_ == Calls::kBlocking ? "every call blocks a thread" : "calls with callbacks",
         absl::ToDoubleSeconds(duration_), rounds_, server_.InputText());
     for (const int concurrency : concurrencies_) {
-      PrintRow(concurrency, "raw", Median(BestRaw(concurrency)));
+      PrintRow(concurrency, "raw", Median(Best(raw_.at(concurrency))));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
+      if (!least_.empty()) PrintRow(concurrency, "least", Median(Best(least_.at(concurrency))));
       PrintRow(concurrency, "served", Median(served_.at(concurrency)));
     }
     std::cout << "\n| bar of design.md, section 10 | at | measured | met |\n|---|---|---|---|\n";
@@ -134,6 +139,26 @@ class LoadBenchmark {
   };
   using RawRounds = std::map<RawSetting, std::vector<Measurement>>;
 
+  // Another server and the callers of it.
+  class OtherServer {
+   public:
+    OtherServer(const std::vector<std::string>& command, const v1::PredictRequest& request, Calls calls)
+        : process_(command), client_(Address(), request, calls) {}
+    Measurement Run(int concurrency, absl::Duration duration) {
+      return client_.Run(concurrency, duration, [this] { return process_.CpuTime(); });
+    }
+
+   private:
+    std::string Address() const {
+      const auto address = process_.WaitForLine("serving address=", absl::Seconds(20));
+      if (!address.has_value()) throw std::runtime_error(process_.log());
+      return *address;
+    }
+
+    e2e::ChildProcess process_;
+    LoadClient client_;
+  };
+
   // A model that is faster is held against what echo and raw would do together.
   static constexpr absl::Duration kSmallModel = absl::Milliseconds(5);
   static constexpr int kLabels = 20'000, kStreams = 8, kBatch = 100;
@@ -143,17 +168,28 @@ class LoadBenchmark {
     return fs::exists(package) ? package : model_ / "1/model.pt";
   }
 
-  void StartEcho() {
+  // The answer that the other servers give.
+  std::string WriteResponse() const {
     const auto reply = e2e::Api(server_.address()).Predict(server_.request());
     if (!reply.ok()) throw std::runtime_error(reply.status.message);
     const std::string file = server_.scratch() / "response";
     std::ofstream(file, std::ios::binary) << reply.response.SerializeAsString();
-    echo_process_ = std::make_unique<e2e::ChildProcess>(
-        std::vector<std::string>{e2e::BuiltProgram("tests/benchmarks/load/echo_server"),
-                                 calls_ == Calls::kBlocking ? "blocking" : "callback", file});
-    const auto address = echo_process_->WaitForLine("serving address=", absl::Seconds(20));
-    if (!address.has_value()) throw std::runtime_error(echo_process_->log());
-    echo_address_ = *address;
+    return file;
+  }
+  void StartEcho(const std::string& response) {
+    const std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/echo_server"),
+                                              calls_ == Calls::kBlocking ? "blocking" : "callback", response};
+    echo_server_ = std::make_unique<OtherServer>(command, server_.request(), calls_);
+  }
+  void StartLeast(const std::string& response) {
+    for (const int instances : {1, 2}) {
+      std::vector<std::string> command = {
+          e2e::BuiltProgram("tests/benchmarks/load/echo_model_server"), response, ModelFile().string(),
+          std::to_string(server_.model().labels_size()), std::to_string(instances)};
+      for (const int64_t dimension : server_.model().input_shape())
+        command.push_back(std::to_string(dimension));
+      least_servers_[instances] = std::make_unique<OtherServer>(command, server_.request(), calls_);
+    }
   }
 
   static std::set<RawSetting> RawSettings(int in_flight) {
@@ -167,8 +203,8 @@ class LoadBenchmark {
   }
   // The setting that is best by the median of its rounds: the best of each round is the one that noise
   // favours.
-  const std::vector<Measurement>& BestRaw(int concurrency) const {
-    const RawRounds& settings = raw_.at(concurrency);
+  template <class Setting>
+  static const std::vector<Measurement>& Best(const std::map<Setting, std::vector<Measurement>>& settings) {
     return std::max_element(settings.begin(), settings.end(),
                             [](const auto& a, const auto& b) {
                               return Median(a.second).per_second < Median(b.second).per_second;
@@ -209,7 +245,8 @@ class LoadBenchmark {
   double MedianRatio(int concurrency, Ratio ratio) const {
     std::vector<double> ratios;
     for (int i = 0; i < rounds_; ++i) {
-      ratios.push_back(ratio(BestRaw(concurrency)[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
+      ratios.push_back(
+          ratio(Best(raw_.at(concurrency))[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
     }
     return Median(std::move(ratios));
   }
@@ -221,7 +258,7 @@ class LoadBenchmark {
         MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) {
           return served.per_second * (1 / echo.per_second + 1 / raw.per_second);
         });
-    const bool small = Median(BestRaw(raw_.begin()->first)).p50 / raw_.begin()->first < kSmallModel;
+    const bool small = Median(Best(raw_.begin()->second)).p50 / raw_.begin()->first < kSmallModel;
     if (small && concurrency == 32) {
       PrintBar("served / (1 / (1/echo + 1/raw)) ≥ 0.85", concurrency, of_both, of_both >= 0.85);
     } else if (!small && concurrency == 8) {
@@ -285,11 +322,12 @@ class LoadBenchmark {
   const absl::Duration duration_;
   const int rounds_;
   OneModelServer server_;
-  std::unique_ptr<e2e::ChildProcess> echo_process_;
-  std::string echo_address_;
-  std::map<int, RawRounds> raw_;                           // by concurrency
-  std::map<int, std::vector<Measurement>> echo_, served_;  // by concurrency, one a round
-  std::map<int, std::vector<ServerTime>> time_;            // the same of served, by its own clocks
+  std::unique_ptr<OtherServer> echo_server_;
+  std::map<int, std::unique_ptr<OtherServer>> least_servers_;     // by instances
+  std::map<int, RawRounds> raw_;                                  // by concurrency
+  std::map<int, std::map<int, std::vector<Measurement>>> least_;  // by concurrency and instances
+  std::map<int, std::vector<Measurement>> echo_, served_;         // by concurrency, one a round
+  std::map<int, std::vector<ServerTime>> time_;                   // the same of served, by its own clocks
   std::vector<double> feedback_;
 };
 
