@@ -222,6 +222,7 @@ int Serve(const ServerConfig& config) {
   }
 
   LimitPollingThreads(ChoosePollingThreads(config.polling_threads, AvailableCores()));
+  SpinPollingThreads(config.polling_spin);
   absl::StatusOr<std::unique_ptr<GrpcServer>> server = GrpcServer::Start(
       config.grpc, {predictor, table, **ingestor, **registry, **monitor, *hub, config.recalibration,
                     repository.get(), security->access.get(), security->audit.get(), security->tls.get(),

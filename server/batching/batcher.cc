@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
+#include "server/base/before_waiting.h"
 #include "server/base/error_info.h"
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
@@ -52,15 +53,6 @@ int RowsOf(const std::vector<QueuedTask>& batch) {
   return rows;
 }
 
-// Tells the core that its thread spins.
-inline void Pause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 absl::Status Unloading() { return absl::UnavailableError("the model is being unloaded; retry"); }
 
 class InstanceBatcher final : public Batcher {
@@ -71,7 +63,12 @@ class InstanceBatcher final : public Batcher {
         clock_(clock),
         queue_(options),
         times_(options.max_batch_size),
-        busy_until_(options.instances, absl::InfinitePast()) {}
+        instances_(options.instances) {
+    for (int instance = 0; instance < options_.instances; ++instance) {
+      pipelines_.push_back(
+          std::make_unique<InstancePipeline>(runner_, clock_, options_.max_batch_size, instance));
+    }
+  }
   ~InstanceBatcher() override { Stop(); }
 
   // Returns when every instance is prepared, or with the error of one that cannot be. Throws
@@ -91,6 +88,23 @@ class InstanceBatcher final : public Batcher {
     std::vector<DroppedTask> dropped;
     std::vector<QueuedTask> batch;
   };
+  struct Instance {
+    enum class State { kBusy, kIdle, kLent } state = State::kBusy;  // idle: its thread waits for work
+    absl::Time busy_until = absl::InfinitePast();                   // as expected; the past: it is not
+  };
+  // Runs batches inline until the batcher stops, which waits for those that run. Thread-safe.
+  class InlineRuns {
+   public:
+    explicit InlineRuns(InstanceBatcher* batcher) : batcher_(batcher) {}
+    void Run() ABSL_LOCKS_EXCLUDED(mu_);
+    void End() ABSL_LOCKS_EXCLUDED(mu_);
+
+   private:
+    Mutex mu_;
+    CondVar done_;
+    InstanceBatcher* batcher_ ABSL_GUARDED_BY(mu_);  // null once it has ended
+    int running_ ABSL_GUARDED_BY(mu_) = 0;
+  };
 
   absl::Status CheckInput(const BatchTask& task) const;
   absl::Status CheckPriority(int priority) const;
@@ -103,14 +117,22 @@ class InstanceBatcher final : public Batcher {
 
   // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
   std::optional<Work> NextWork(int instance, bool busy) ABSL_LOCKS_EXCLUDED(mu_);
+  // What there is for `instance` now; `wait` is how long a batch would wait for company.
+  Work TakeWork(int instance, bool busy, absl::Time now, absl::Duration* wait)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Sleeps until there may be work or `end`. Meanwhile the instance is idle, and may be lent.
+  void AwaitWork(int instance, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether what is queued needs no thread of an instance: one that reads requests runs it when it has read
+  // all that are there.
+  bool RunsInline() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // What is queued, as an idle instance, on the calling thread.
+  void RunInline() ABSL_LOCKS_EXCLUDED(mu_);
   void Answer(int instance, FinishedBatch batch, int rows_under_way) ABSL_LOCKS_EXCLUDED(mu_);
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Prepare(int instance) ABSL_LOCKS_EXCLUDED(mu_);
   void InstanceLoop(int instance);
-  // Keeps the core until a task arrives, the batcher stops, or `end`; holds the lock before and after.
-  void SpinUntil(absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void SweepLoop();
 
   // Constant after construction.
@@ -118,7 +140,9 @@ class InstanceBatcher final : public Batcher {
   const BatchRunner runner_;
   MonotonicClock& clock_;
 
-  std::atomic<int64_t> arrivals_{0};  // of tasks, and of the stop; changed with mu_ held
+  const std::shared_ptr<InlineRuns> inline_runs_ = std::make_shared<InlineRuns>(this);
+  // By instance; for its thread, or for the one that it is lent to.
+  std::vector<std::unique_ptr<InstancePipeline>> pipelines_;
 
   mutable Mutex mu_;
   CondVar work_;          // For instances: a task arrived, or stopping_.
@@ -127,13 +151,12 @@ class InstanceBatcher final : public Batcher {
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
-  std::vector<absl::Time> busy_until_
-      ABSL_GUARDED_BY(mu_);                       // expected of each instance; the past: it is idle
-  Counters counters_ ABSL_GUARDED_BY(mu_);        // Without what is so now.
-  int waiting_ ABSL_GUARDED_BY(mu_) = 0;          // instances, for work
-  int spinning_ ABSL_GUARDED_BY(mu_) = 0;         // of them
-  int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
-  absl::Status unprepared_ ABSL_GUARDED_BY(mu_);  // the error of one
+  std::vector<Instance> instances_ ABSL_GUARDED_BY(mu_);
+  Counters counters_ ABSL_GUARDED_BY(mu_);          // Without what is so now.
+  int idle_ ABSL_GUARDED_BY(mu_) = 0;               // instances
+  bool inline_ahead_ ABSL_GUARDED_BY(mu_) = false;  // A thread that reads requests will call RunInline.
+  int prepared_ ABSL_GUARDED_BY(mu_) = 0;           // instances
+  absl::Status unprepared_ ABSL_GUARDED_BY(mu_);    // the error of one
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   std::vector<std::jthread>
@@ -158,10 +181,10 @@ void InstanceBatcher::Stop() {
   {
     MutexLock lock(&mu_);
     stopping_ = true;
-    ++arrivals_;
     work_.SignalAll();
     sweep_sooner_.SignalAll();
   }
+  inline_runs_->End();
   threads_.clear();
   std::vector<QueuedTask> left;
   {
@@ -176,7 +199,7 @@ Batcher::Counters InstanceBatcher::counters() const {
   Counters counters = counters_;
   counters.queued_rows = queue_.rows();
   counters.queued_bytes = queue_.bytes();
-  counters.busy_instances = stopping_ ? 0 : prepared_ - waiting_;
+  counters.busy_instances = stopping_ ? 0 : prepared_ - idle_;
   return counters;
 }
 
@@ -224,8 +247,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
     sweep_sooner_.Signal();
   }
   queue_.Push({std::move(task), now, deadline, give_up}, *place);
-  ++arrivals_;
-  if (queue_.tasks() > spinning_) work_.Signal();  // An instance that spins finds it by itself.
+  if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
 }
 
@@ -243,8 +265,9 @@ absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives
 
 BatchAdmission InstanceBatcher::Admission(absl::Time now) const {
   std::vector<absl::Duration> busy_for;
-  busy_for.reserve(busy_until_.size());
-  for (const absl::Time until : busy_until_) busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
+  busy_for.reserve(instances_.size());
+  for (const Instance& instance : instances_)
+    busy_for.push_back(std::max(instance.busy_until - now, absl::ZeroDuration()));
   return BatchAdmission(options_, queue_, times_, std::move(busy_for), now);
 }
 
@@ -277,7 +300,7 @@ void InstanceBatcher::Prepare(int instance) {
 
 void InstanceBatcher::InstanceLoop(int instance) {
   Prepare(instance);
-  InstancePipeline pipeline(runner_, clock_, options_.max_batch_size, instance);
+  InstancePipeline& pipeline = *pipelines_[instance];
   const auto finish = [&] {
     FinishedBatch batch = pipeline.Finish();
     Answer(instance, std::move(batch), pipeline.rows_of_oldest());
@@ -291,42 +314,106 @@ void InstanceBatcher::InstanceLoop(int instance) {
   while (!pipeline.empty()) finish();
 }
 
-void InstanceBatcher::SpinUntil(absl::Time end) {
-  const int64_t seen = arrivals_;
-  ++spinning_;
-  mu_.Unlock();
-  while (arrivals_ == seen && clock_.Now() < end) Pause();
-  mu_.Lock();
-  --spinning_;
-}
-
 std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, bool busy) {
-  const absl::Time spin_until = clock_.Now() + options_.spin;
   MutexLock lock(&mu_);
   while (!stopping_) {
-    Work work;
     const absl::Time now = clock_.Now();
-    const std::vector<BatchCandidate> candidates = queue_.Candidates(now, &work.dropped);
-    const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
-    if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
-    if (!work.batch.empty()) {
-      busy_until_[instance] = std::max(busy_until_[instance], now) + times_.Expected(RowsOf(work.batch));
-    }
-    for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
+    absl::Duration wait;
+    Work work = TakeWork(instance, busy, now, &wait);
     if (busy || !work.batch.empty() || !work.dropped.empty()) {
       if (!queue_.empty())
         work_.Signal();  // Another instance may have slept through these tasks' own signals.
       return work;
     }
-    ++waiting_;
-    if (queue_.empty() && now < spin_until) {
-      SpinUntil(spin_until);
-    } else {
-      clock_.WaitUntil(&work_, &mu_, now + decision.wait);
-    }
-    --waiting_;
+    AwaitWork(instance, now + wait);
   }
   return std::nullopt;
+}
+
+InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy, absl::Time now,
+                                                absl::Duration* wait) {
+  Work work;
+  const std::vector<BatchCandidate> candidates = queue_.Candidates(now, &work.dropped);
+  const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
+  *wait = decision.wait;
+  if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
+  if (!work.batch.empty()) {
+    absl::Time& busy_until = instances_[instance].busy_until;
+    busy_until = std::max(busy_until, now) + times_.Expected(RowsOf(work.batch));
+  }
+  for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
+  return work;
+}
+
+void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
+  Instance::State& state = instances_[instance].state;
+  state = Instance::State::kIdle;
+  ++idle_;
+  clock_.WaitUntil(&work_, &mu_, end);
+  while (state == Instance::State::kLent) {
+    if (idle_ > 0 && !queue_.empty()) work_.Signal();  // The signal was for one of those.
+    clock_.WaitUntil(&work_, &mu_, absl::InfiniteFuture());
+  }
+  state = Instance::State::kBusy;
+  --idle_;
+}
+
+bool InstanceBatcher::RunsInline() {
+  if (idle_ == 0 || runner_.slots > 1 || queue_.rows() > options_.max_batch_size) return false;
+  const absl::Duration expected = times_.Expected(queue_.rows());
+  if (expected == absl::ZeroDuration() || expected > options_.inline_limit) return false;
+  if (!inline_ahead_) inline_ahead_ = RunBeforeWaiting([runs = inline_runs_] { runs->Run(); });
+  return inline_ahead_;
+}
+
+void InstanceBatcher::RunInline() {
+  int instance = 0;
+  Work work;
+  {
+    MutexLock lock(&mu_);
+    inline_ahead_ = false;
+    const auto idle = std::find_if(instances_.begin(), instances_.end(),
+                                   [](const Instance& one) { return one.state == Instance::State::kIdle; });
+    if (idle == instances_.end()) return;  // One that is busy looks when it is done.
+    instance = static_cast<int>(idle - instances_.begin());
+    absl::Duration wait;
+    work = TakeWork(instance, /*busy=*/false, clock_.Now(), &wait);
+    if (!work.batch.empty()) {
+      idle->state = Instance::State::kLent;
+      --idle_;
+    } else if (!queue_.empty()) {
+      work_.Signal();  // Its thread waits for company.
+    }
+  }
+  CompleteAll(std::move(work.dropped));
+  if (work.batch.empty()) return;
+  pipelines_[instance]->Start(std::move(work.batch));
+  Answer(instance, pipelines_[instance]->Finish(), /*rows_under_way=*/0);
+  MutexLock lock(&mu_);
+  instances_[instance].state = Instance::State::kIdle;
+  ++idle_;
+  if (stopping_) work_.SignalAll();
+  if (!queue_.empty()) work_.Signal();
+}
+
+void InstanceBatcher::InlineRuns::Run() {
+  InstanceBatcher* batcher = nullptr;
+  {
+    MutexLock lock(&mu_);
+    if (batcher_ == nullptr) return;
+    batcher = batcher_;
+    ++running_;
+  }
+  batcher->RunInline();
+  MutexLock lock(&mu_);
+  --running_;
+  done_.SignalAll();
+}
+
+void InstanceBatcher::InlineRuns::End() {
+  MutexLock lock(&mu_);
+  batcher_ = nullptr;
+  while (running_ > 0) done_.Wait(&mu_);
 }
 
 void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_way) {
@@ -334,7 +421,7 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
     times_.Observe(batch.rows, ran);
-    busy_until_[instance] =
+    instances_[instance].busy_until =
         rows_under_way > 0 ? clock_.Now() + times_.Expected(rows_under_way) : absl::InfinitePast();
     ++counters_.batches;
     counters_.tasks += static_cast<int64_t>(batch.tasks.size());

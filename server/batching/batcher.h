@@ -25,8 +25,9 @@ struct BatchingOptions {
   int priority_levels = 1;                                // 1 is the most urgent
   int default_priority = 1;                               // of a task that names none
   int instances = 1;                                      // threads, each running one batch at a time
-  absl::Duration spin = absl::ZeroDuration();             // an idle instance keeps its core so long before it
-                                                          // sleeps: a task that comes meanwhile wakes nobody
+  // A batch that is expected to take no longer, for which an instance is idle, runs on the thread that read
+  // its requests: no other is woken. 0: never.
+  absl::Duration inline_limit = absl::Microseconds(500);
 };
 
 // Logits of one task.
@@ -58,7 +59,7 @@ struct BatchTask {
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
 };
 
-// Runs batches on `instance`. Called from that instance's own thread only.
+// Runs batches on `instance`. Called by one thread at a time: the instance's own, or one that reads requests.
 struct BatchRunner {
   int slots = 1;  // batches that an instance may have under way: 2 where the second can be copied meanwhile
   // Where the rows of the next batch of a slot are written: max_batch_size × row_size floats.
@@ -101,8 +102,8 @@ class Batcher {
   // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the
   // queue is full, or a full batch is queued and the deadline cannot be met by the measured service time;
   // both say when to retry; INVALID_ARGUMENT: rows not in [1, max_batch_size]; DEADLINE_EXCEEDED: too late
-  // already), else from one of the batcher's threads. What runs there must be short and must not destroy the
-  // batcher.
+  // already), else from one of the batcher's threads, or from one that reads requests (RunBeforeWaiting) once
+  // Schedule has returned. What runs there must be short and must not destroy the batcher.
   virtual void Schedule(BatchTask task) = 0;
 
   // Whether a task that would be scheduled after `arrives_in` could be done in time, by the measured service

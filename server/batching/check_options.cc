@@ -17,7 +17,7 @@ absl::Status CheckOptions(const BatchingOptions& options, const BatchRunner& run
   RETURN_IF_ERROR(at_least("max_batch_size", options.max_batch_size, 1));
   RETURN_IF_ERROR(at_least("instances", options.instances, 1));
   RETURN_IF_ERROR(at_least("max_queue_delay in ns", absl::ToInt64Nanoseconds(options.max_queue_delay), 0));
-  RETURN_IF_ERROR(at_least("spin in ns", absl::ToInt64Nanoseconds(options.spin), 0));
+  RETURN_IF_ERROR(at_least("inline_limit in ns", absl::ToInt64Nanoseconds(options.inline_limit), 0));
   RETURN_IF_ERROR(at_least("queue_timeout in ns", absl::ToInt64Nanoseconds(options.queue_timeout), 0));
   RETURN_IF_ERROR(at_least("priority_levels", options.priority_levels, 1));
   RETURN_IF_ERROR(at_least("default_priority", options.default_priority, 1));

@@ -246,7 +246,7 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   reader.Choice<Task>("task", {{"multiclass", Task::kMulticlass}, {"binary", Task::kBinary}}, &config->task);
   ReadQueueKeys(&reader, &config->batching);
   ReadInstances(&reader, &config->batching.instances);
-  reader.Duration("spin", absl::Milliseconds(10), &config->batching.spin);
+  reader.Duration("inline_limit", absl::Milliseconds(10), &config->batching.inline_limit);
   reader.Integer("intra_op_threads", 0, kMaxIntraOpThreads, &config->intra_op_threads);
   ReadBatchBuckets(&reader, config->batching.max_batch_size, &config->batch_buckets);
   reader.Choice<std::string>("dtype", {{"fp32", "fp32"}, {"bf16", "bf16"}, {"fp16", "fp16"}}, &config->dtype);

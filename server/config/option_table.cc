@@ -122,6 +122,10 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.polling_threads; },
      "of gRPC that wait for calls and read them; 0: one for every four cores; half the cores, or 2, are the "
      "most; more where many large messages arrive at once"},
+    {"grpc.spin", OptionKind::kDuration, "0s 10ms", "",
+     [](ServerConfig& c) -> Field { return &c.polling_spin; },
+     "how long such a thread keeps its core when no call has come before it sleeps; answers a lone caller "
+     "sooner, at the price of that time's processor time after each call"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",
@@ -176,10 +180,10 @@ constexpr Option kOptions[] = {
     {"batching.instances", OptionKind::kCount, "0 256", "threads",
      [](ServerConfig& c) -> Field { return &c.batching.instances; },
      "run batches of one model side by side, where model.yaml does not say; they share the weights; 0: auto"},
-    {"batching.spin", OptionKind::kDuration, "0s 10ms", "",
-     [](ServerConfig& c) -> Field { return &c.batching.spin; },
-     "how long an instance that has nothing to do keeps its core before it sleeps, where model.yaml does not "
-     "say; answers a lone caller sooner, at the price of that time's processor time for each batch"},
+    {"batching.inline_limit", OptionKind::kDuration, "0s 10ms", "",
+     [](ServerConfig& c) -> Field { return &c.batching.inline_limit; },
+     "a batch that is expected to take no longer runs on the thread of gRPC that read it, where model.yaml "
+     "does not say and an instance is idle; other calls that this thread reads wait as long; 0: never"},
 
     {"tickets.key_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.tickets.key_file; },

@@ -30,6 +30,7 @@ struct ServerConfig {
   std::string log_format = "auto";                  // auto: text on a terminal, else JSON | text | json
   int intra_op_threads = 0;                         // of LibTorch; 0: cores (AvailableCores) / instances
   int polling_threads = 0;                          // of gRPC, waiting at once; 0: cores / 4
+  absl::Duration polling_spin;                      // of each of them before it sleeps
   std::string device_error_policy = "exit";         // exit | stay: once a device does not answer any more
   absl::Duration retention = absl::Hours(30 * 24);  // of stored labels
   bool insecure = false;                            // plain text may be listened to beyond loopback

@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <limits>
 #include <map>
 #include <string_view>
 
+#include "absl/time/clock.h"
+#include "server/base/before_waiting.h"
 #include "server/base/mutex.h"
 #include "server/base/next_definition.h"
 
@@ -17,6 +20,7 @@ namespace calserve {
 namespace {
 
 std::atomic<int> most_polling{std::numeric_limits<int>::max()};
+std::atomic<int64_t> spin_nanos{0};
 
 // gRPC's name for the threads of its callback API.
 bool OfCallbackApi() {
@@ -87,11 +91,29 @@ class Place {
 
 using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
 
+// What was left for a thread waits for so many events at most, where there is always one more.
+constexpr int kMostEventsBeforeWork = 64;
+
 // With a place of its own, and without the deadline after which gRPC's loop would rest.
 grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
   thread_local Place place;
+  thread_local WaitingThread thread;
+  thread_local int events_since_work = 0;
   place.Take(queue);
-  const grpc_event event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
+  const auto what_is_there = [&] { return next(queue, gpr_inf_past(GPR_CLOCK_REALTIME), nullptr); };
+  grpc_event event = {.type = GRPC_QUEUE_TIMEOUT};
+  while (thread.has_work() && event.type == GRPC_QUEUE_TIMEOUT) {
+    if (events_since_work < kMostEventsBeforeWork) event = what_is_there();
+    ++events_since_work;
+    if (event.type == GRPC_OP_COMPLETE) continue;
+    events_since_work = 0;
+    thread.Run();
+  }
+  if (const int64_t spin = spin_nanos; spin > 0) {
+    const int64_t end = absl::GetCurrentTimeNanos() + spin;
+    while (event.type == GRPC_QUEUE_TIMEOUT && absl::GetCurrentTimeNanos() < end) event = what_is_there();
+  }
+  if (event.type == GRPC_QUEUE_TIMEOUT) event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
   if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);
   return event;
 }
@@ -99,6 +121,7 @@ grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
 }  // namespace
 
 void LimitPollingThreads(int threads) { most_polling = std::max(1, threads); }
+void SpinPollingThreads(absl::Duration spin) { spin_nanos = absl::ToInt64Nanoseconds(spin); }
 
 }  // namespace calserve
 

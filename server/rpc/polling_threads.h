@@ -1,6 +1,8 @@
 #ifndef CALSERVE_SERVER_RPC_POLLING_THREADS_H_
 #define CALSERVE_SERVER_RPC_POLLING_THREADS_H_
 
+#include "absl/time/time.h"
+
 namespace calserve {
 
 // How many of the threads of gRPC's callback API wait for events at once: process-wide, for those that gRPC
@@ -9,11 +11,16 @@ namespace calserve {
 // to wait in its place, two switches for each call on a machine of few cores. gRPC has no option for it.
 //
 // With this library linked the threads that wait never rest. gRPC 1.51 has each sleep for 100 ms after a
-// second without an event, and a call that comes while all of them do waits as long.
+// second without an event, and a call that comes while all of them do waits as long. They also do what was
+// left for them by RunBeforeWaiting (base/before_waiting.h).
 //
 // Done below gRPC, as in base/gathered_writes.h: polling_threads.cc defines grpc_completion_queue_next, which
 // those threads call, before gRPC's library does. It leaves completion queues of other threads alone.
 void LimitPollingThreads(int threads);
+
+// How long each of those threads that wait for events looks for more before it sleeps, after every event,
+// from now on; 0 unless set. A call that comes meanwhile finds a core that is awake.
+void SpinPollingThreads(absl::Duration spin);
 
 }  // namespace calserve
 

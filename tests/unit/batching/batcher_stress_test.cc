@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
+#include "server/base/before_waiting.h"
 #include "server/batching/batcher.h"
 
 namespace calserve {
@@ -15,10 +16,10 @@ namespace {
 constexpr int kThreads = 8;
 constexpr int kTasksPerThread = 2000;
 
-// Of how long idle instances spin.
+// Of what may run inline on the clients' threads.
 class BatcherStressTest : public testing::TestWithParam<absl::Duration> {};
-INSTANTIATE_TEST_SUITE_P(Spin, BatcherStressTest,
-                         testing::Values(absl::ZeroDuration(), absl::Microseconds(20), absl::Seconds(1)));
+INSTANTIATE_TEST_SUITE_P(InlineLimit, BatcherStressTest,
+                         testing::Values(absl::ZeroDuration(), absl::Microseconds(5), absl::Seconds(1)));
 
 // Eight clients against three instances and a small queue, a third of the tasks with a tight deadline and a
 // third cancelled: each task has one answer, each result is its own rows, and the counters account for all of
@@ -28,25 +29,25 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   options.max_batch_size = 8;
   options.max_queue_rows = 32;
   options.max_queue_delay = absl::Microseconds(50);
-  options.spin = GetParam();
+  options.inline_limit = GetParam();
   options.instances = 3;
-  constexpr int kSlots = 2;
-  std::vector<std::vector<float>> staging(options.instances * kSlots,
+  const int slots = GetParam() == absl::ZeroDuration() ? 2 : 1;  // Two are for the instances only.
+  std::vector<std::vector<float>> staging(options.instances * slots,
                                           std::vector<float>(options.max_batch_size));
   std::atomic<int64_t> rows_run = 0;
   BatchRunner runner;
   runner.row_size = 1;
   runner.columns = 1;
-  runner.slots = kSlots;
-  runner.staging = [&staging](int instance, int slot) {
-    return absl::MakeSpan(staging[instance * kSlots + slot]);
+  runner.slots = slots;
+  runner.staging = [&staging, slots](int instance, int slot) {
+    return absl::MakeSpan(staging[instance * slots + slot]);
   };
   runner.start = [&](int, int, int rows) {
     rows_run += rows;
     return absl::OkStatus();
   };
   runner.finish = [&](int instance, int slot, int rows, absl::Span<float> logits) {
-    std::copy_n(staging[instance * kSlots + slot].begin(), rows, logits.begin());
+    std::copy_n(staging[instance * slots + slot].begin(), rows, logits.begin());
     std::this_thread::yield();
     return absl::OkStatus();
   };
@@ -57,6 +58,7 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   std::atomic<int64_t> answered = 0, succeeded = 0, rows_succeeded = 0, wrong = 0;
   const auto client = [&](int thread) {
     std::mt19937 random(thread);
+    WaitingThread reading;
     for (int i = 0; i < kTasksPerThread; ++i) {
       const int id = thread * kTasksPerThread + i;
       BatchTask task;
@@ -77,8 +79,10 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
       };
       (*batcher)->Schedule(std::move(task));
       if (cancel != nullptr && random() % 2 == 0) cancel->Cancel();
+      if (random() % 4 == 0) reading.Run();
       if (i % 16 == 0) absl::SleepFor(absl::Microseconds(100));
     }
+    while (reading.has_work()) reading.Run();
   };
   {
     std::vector<std::jthread> clients;

@@ -92,7 +92,7 @@ input:
   std: [1, 2, 4]
 max_batch_size: 8
 max_queue_delay: 5ms
-spin: 300us
+inline_limit: 300us
 max_queue_rows: 64
 max_queue_bytes: 8MiB
 queue_timeout: 2s
@@ -128,7 +128,7 @@ refit:
   EXPECT_THAT(config.image.std, ElementsAre(1, 2, 4));
   EXPECT_EQ(config.batching.max_batch_size, 8);
   EXPECT_EQ(config.batching.max_queue_delay, absl::Milliseconds(5));
-  EXPECT_EQ(config.batching.spin, absl::Microseconds(300));
+  EXPECT_EQ(config.batching.inline_limit, absl::Microseconds(300));
   EXPECT_EQ(config.batching.max_queue_rows, 64);
   EXPECT_EQ(config.batching.max_queue_bytes, 8 << 20);
   EXPECT_EQ(config.batching.queue_timeout, absl::Seconds(2));
@@ -198,13 +198,13 @@ TEST_F(ModelConfigTest, WhatIsLeftOutIsTheServersDefault) {
   BatchingOptions defaults;
   defaults.max_batch_size = 99;
   defaults.max_queue_rows = 500;
-  defaults.spin = absl::Microseconds(50);
+  defaults.inline_limit = absl::Microseconds(50);
   defaults.instances = 3;
   const absl::StatusOr<ModelConfig> config = Read(defaults);
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->batching.max_batch_size, 16);
   EXPECT_EQ(config->batching.max_queue_rows, 500);
-  EXPECT_EQ(config->batching.spin, absl::Microseconds(50));
+  EXPECT_EQ(config->batching.inline_limit, absl::Microseconds(50));
   EXPECT_EQ(config->batching.instances, 3);
 }
 

@@ -6,8 +6,10 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <time.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstddef>
 #include <limits>
@@ -16,7 +18,9 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "server/base/before_waiting.h"
 #include "server/base/mutex.h"
 #include "tests/unit/rpc/loopback_server.h"
 
@@ -27,7 +31,10 @@ constexpr int kEverybody = std::numeric_limits<int>::max();
 
 class PollingThreadsTest : public testing::Test {
  protected:
-  ~PollingThreadsTest() override { LimitPollingThreads(kEverybody); }
+  ~PollingThreadsTest() override {
+    LimitPollingThreads(kEverybody);
+    SpinPollingThreads(absl::ZeroDuration());
+  }
 };
 
 // Answers each call at once, and knows on which threads.
@@ -83,6 +90,51 @@ TEST_F(PollingThreadsTest, AllOfGrpcsDoWhereNothingIsSaid) {
   EXPECT_GE(most, 2u) << "the test above says nothing: gRPC has a single thread of its own";
 }
 
+// Leaves each call to be answered once its thread has read all that are there.
+class PutOffService final : public v1::PredictionService::CallbackService {
+ public:
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest*,
+                                    v1::PredictResponse*) override {
+    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
+    const auto answer = [this, reactor, read_by = std::this_thread::get_id()] {
+      if (std::this_thread::get_id() != read_by) ++elsewhere_;
+      reactor->Finish(grpc::Status::OK);
+    };
+    if (!RunBeforeWaiting(answer)) reactor->Finish(grpc::Status(grpc::StatusCode::INTERNAL, "not put off"));
+    return reactor;
+  }
+  int elsewhere() const { return elsewhere_; }
+
+ private:
+  std::atomic<int> elsewhere_{0};
+};
+
+TEST_F(PollingThreadsTest, DoWhatWasLeftForThemBeforeTheyWait) {
+  PutOffService service;
+  const LoopbackServer server(service);
+  std::vector<std::jthread> callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.emplace_back([&] {
+      const auto stub = v1::PredictionService::NewStub(server.NewChannel());
+      for (int call = 0; call < 100; ++call) {
+        grpc::ClientContext context;
+        v1::PredictResponse response;
+        const grpc::Status status = stub->Predict(&context, {}, &response);
+        EXPECT_TRUE(status.ok()) << status.error_message();
+      }
+    });
+  }
+  callers.clear();
+  EXPECT_EQ(service.elsewhere(), 0);
+}
+
+// Of the calling thread.
+absl::Duration CpuTime() {
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return absl::DurationFromTimespec(time);
+}
+
 // A thread such as gRPC's callback API has, but which ends with the first event.
 class NextingThread {
  public:
@@ -92,6 +144,7 @@ class NextingThread {
           const grpc_event event =
               grpc_completion_queue_next(queue.cq(), gpr_now(GPR_CLOCK_REALTIME), nullptr);
           type_ = event.type;
+          cpu_time_ = CpuTime();
           if (type_ != GRPC_OP_COMPLETE) return;
           void* tag = event.tag;  // of an alarm, which keeps itself until then
           bool ok = event.success != 0;
@@ -101,8 +154,11 @@ class NextingThread {
     thread_.join();
     return type_;
   }
+  // Once it has ended: until the event.
+  absl::Duration cpu_time() const { return cpu_time_; }
 
  private:
+  absl::Duration cpu_time_;
   grpc_completion_type type_ = GRPC_QUEUE_TIMEOUT;
   std::thread thread_;  // Last: it uses type_.
 };
@@ -123,6 +179,41 @@ TEST_F(PollingThreadsTest, WaitForTheNextEventHoweverLong) {
   // Past the second after which gRPC's thread would be told that there is none, and rest.
   grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(1'100), nullptr);
   EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
+}
+
+TEST_F(PollingThreadsTest, KeepTheirCoreAsLongAsIsSaid) {
+  for (const bool spin : {true, false}) {
+    SpinPollingThreads(spin ? absl::Hours(1) : absl::ZeroDuration());
+    Queue queue;
+    NextingThread thread(queue);
+    grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(100), nullptr);
+    EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
+    EXPECT_EQ(thread.cpu_time() > absl::Milliseconds(3), spin) << thread.cpu_time();
+  }
+}
+
+TEST_F(PollingThreadsTest, DoItAlsoWhereThereIsAlwaysAnotherEvent) {
+  Queue queue;
+  int events = 0;
+  std::jthread([&] {
+    pthread_setname_np(pthread_self(), "nexting_thread");
+    std::vector<std::unique_ptr<grpc::Alarm>> alarms;
+    const auto another = [&] {
+      alarms.push_back(std::make_unique<grpc::Alarm>(&queue, gpr_time_0(GPR_CLOCK_REALTIME), nullptr));
+    };
+    another();
+    bool left = false, done = false;
+    for (; !done && events < 10'000; ++events) {
+      grpc_event event = grpc_completion_queue_next(queue.cq(), gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
+      void* tag = event.tag;
+      bool ok = event.success != 0;
+      static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+      if (!left) left = RunBeforeWaiting([&] { done = true; });
+      another();
+    }
+    EXPECT_TRUE(done);
+  }).join();
+  EXPECT_GT(events, 2) << "before it there was more to read";
 }
 
 TEST_F(PollingThreadsTest, OthersHaveTheDeadlineThatTheyAskFor) {
