@@ -359,7 +359,7 @@ void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
 }
 
 bool InstanceBatcher::RunsInline() {
-  if (idle_ == 0 || runner_.slots > 1 || queue_.rows() > options_.max_batch_size) return false;
+  if (idle_ == 0 || !runner_.any_thread || queue_.rows() > options_.max_batch_size) return false;
   const absl::Duration expected = times_.Expected(queue_.rows());
   if (expected == absl::ZeroDuration() || expected > options_.inline_limit) return false;
   if (!inline_ahead_) inline_ahead_ = RunBeforeWaiting([runs = inline_runs_] { runs->Run(); });

@@ -26,7 +26,7 @@ struct BatchingOptions {
   int default_priority = 1;                               // of a task that names none
   int instances = 1;                                      // threads, each running one batch at a time
   // A batch that is expected to take no longer, for which an instance is idle, runs on the thread that read
-  // its requests: no other is woken. 0: never.
+  // its requests, where any thread may: no other is woken. 0: never.
   absl::Duration inline_limit = absl::Microseconds(500);
 };
 
@@ -59,8 +59,9 @@ struct BatchTask {
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
 };
 
-// Runs batches on `instance`. Called by one thread at a time: the instance's own, or one that reads requests.
+// Runs batches on `instance`. Called by one thread at a time.
 struct BatchRunner {
+  bool any_thread = false;  // may be called by a thread that reads requests; else by the instance's own only
   int slots = 1;  // batches that an instance may have under way: 2 where the second can be copied meanwhile
   // Where the rows of the next batch of a slot are written: max_batch_size × row_size floats.
   std::function<absl::Span<float>(int instance, int slot)> staging;

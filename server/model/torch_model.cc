@@ -64,6 +64,7 @@ class TorchModel final : public Model {
   // gives another shape.
   absl::Status CheckAndWarm();
 
+  bool any_thread() const override { return file_.format == "torchscript" && file_.device == "cpu"; }
   int slots() const override { return static_cast<int>(instances_.front().slots.size()); }
   absl::Span<float> Staging(int instance, int slot) override {
     return instances_[instance].slots[slot].staging();

@@ -54,7 +54,9 @@ class BatcherTest : public ::testing::Test {
 
   void Start() {
     model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
-    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, model_->Runner(), clock());
+    BatchRunner runner = model_->Runner();
+    runner.any_thread = any_thread_;
+    absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, std::move(runner), clock());
     ASSERT_TRUE(batcher.ok()) << batcher.status();
     batcher_ = *std::move(batcher);
   }
@@ -96,6 +98,7 @@ class BatcherTest : public ::testing::Test {
 
   ManualMonotonicClock clock_;
   BatchingOptions options_;
+  bool any_thread_ = true;  // of the runner
   std::unique_ptr<PuppetModel> model_;
   std::unique_ptr<Batcher> batcher_;
 };

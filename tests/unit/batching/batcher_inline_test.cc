@@ -18,8 +18,9 @@ using ::testing::ElementsAre;
 // A batcher whose batches of 1 row were measured to take 100 µs and those of 4 400 µs.
 class BatcherInlineTest : public BatcherTest {
  protected:
+  BatcherInlineTest() { options_.inline_limit = absl::Microseconds(300); }
+
   void StartMeasured(int instances = 1) {
-    options_.inline_limit = absl::Microseconds(300);
     options_.instances = instances;
     Start();
     for (const int rows : {1, 4}) {
@@ -89,10 +90,19 @@ TEST_F(BatcherInlineTest, WhatWasNotMeasuredRunsOnTheInstance) {
 
 TEST_F(BatcherInlineTest, ALimitOfNothingIsNever) {
   options_.inline_limit = absl::ZeroDuration();
-  Start();
+  StartMeasured();
   model_->FinishAll();
   const WaitingThread thread;
-  for (int i = 0; i < 3; ++i) EXPECT_TRUE(Submit(1)->Await().ok());
+  EXPECT_TRUE(Submit(1)->Await().ok());
+  EXPECT_FALSE(thread.has_work());
+}
+
+TEST_F(BatcherInlineTest, WhatNotAnyThreadMayRunRunsOnTheInstance) {
+  any_thread_ = false;
+  StartMeasured();
+  model_->FinishAll();
+  const WaitingThread thread;
+  EXPECT_TRUE(Submit(1)->Await().ok());
   EXPECT_FALSE(thread.has_work());
 }
 

@@ -31,23 +31,24 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   options.max_queue_delay = absl::Microseconds(50);
   options.inline_limit = GetParam();
   options.instances = 3;
-  const int slots = GetParam() == absl::ZeroDuration() ? 2 : 1;  // Two are for the instances only.
-  std::vector<std::vector<float>> staging(options.instances * slots,
+  constexpr int kSlots = 2;
+  std::vector<std::vector<float>> staging(options.instances * kSlots,
                                           std::vector<float>(options.max_batch_size));
   std::atomic<int64_t> rows_run = 0;
   BatchRunner runner;
   runner.row_size = 1;
   runner.columns = 1;
-  runner.slots = slots;
-  runner.staging = [&staging, slots](int instance, int slot) {
-    return absl::MakeSpan(staging[instance * slots + slot]);
+  runner.slots = kSlots;
+  runner.any_thread = true;
+  runner.staging = [&staging](int instance, int slot) {
+    return absl::MakeSpan(staging[instance * kSlots + slot]);
   };
   runner.start = [&](int, int, int rows) {
     rows_run += rows;
     return absl::OkStatus();
   };
   runner.finish = [&](int instance, int slot, int rows, absl::Span<float> logits) {
-    std::copy_n(staging[instance * slots + slot].begin(), rows, logits.begin());
+    std::copy_n(staging[instance * kSlots + slot].begin(), rows, logits.begin());
     std::this_thread::yield();
     return absl::OkStatus();
   };

@@ -142,6 +142,12 @@ TEST_P(TorchModelTest, TheRowsOfABatchAreTheSameRowsAlone) {
   }
 }
 
+// A thread keeps the library of a package mapped until it ends; package_swap_test would see it.
+TEST_P(TorchModelTest, AnyThreadMayRunAScriptOnTheCpuAndNoPackage) {
+  model_ = LoadModel(Options()).value();
+  EXPECT_EQ(model_->any_thread(), format() == "torchscript" && device_name() == "cpu");
+}
+
 TEST_P(TorchModelTest, TwoBatchesOfAnInstanceAreUnderWayAtOnce) {
   ModelOptions options = Options();
   options.slots = 2;
