@@ -122,11 +122,14 @@ class InstanceBatcher final : public Batcher {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sleeps until there may be work or `end`. Meanwhile the instance is idle, and may be lent.
   void AwaitWork(int instance, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // Whether what is queued needs no thread of an instance: one that reads requests runs it when it has read
-  // all that are there.
+  // Whether all that is queued is one batch that any thread may run and that takes no longer than
+  // inline_limit.
+  bool IsShort() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Whether what is queued needs no thread of an instance: this one reads requests, and runs it when it has
+  // read all that are there.
   bool RunsInline() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // What is queued, as an idle instance, on the calling thread.
-  void RunInline() ABSL_LOCKS_EXCLUDED(mu_);
+  void RunInline() noexcept ABSL_LOCKS_EXCLUDED(mu_);
   void Answer(int instance, FinishedBatch batch, int rows_under_way) ABSL_LOCKS_EXCLUDED(mu_);
   // Tasks that expired or were cancelled, at the next time when there may be any; nullopt as above.
   std::optional<std::vector<DroppedTask>> NextSweep() ABSL_LOCKS_EXCLUDED(mu_);
@@ -145,18 +148,19 @@ class InstanceBatcher final : public Batcher {
   std::vector<std::unique_ptr<InstancePipeline>> pipelines_;
 
   mutable Mutex mu_;
-  CondVar work_;          // For instances: a task arrived, or stopping_.
+  CondVar work_;          // For instances: a task arrived, one that was lent is back, or stopping_.
   CondVar sweep_sooner_;  // For the sweeper: sweep_at_ moved forward, or stopping_.
   CondVar instance_prepared_;
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
   std::vector<Instance> instances_ ABSL_GUARDED_BY(mu_);
-  Counters counters_ ABSL_GUARDED_BY(mu_);          // Without what is so now.
-  int idle_ ABSL_GUARDED_BY(mu_) = 0;               // instances
-  bool inline_ahead_ ABSL_GUARDED_BY(mu_) = false;  // A thread that reads requests will call RunInline.
-  int prepared_ ABSL_GUARDED_BY(mu_) = 0;           // instances
-  absl::Status unprepared_ ABSL_GUARDED_BY(mu_);    // the error of one
+  Counters counters_ ABSL_GUARDED_BY(mu_);  // Without what is so now.
+  int idle_ ABSL_GUARDED_BY(mu_) = 0;       // instances
+  // The thread that will call RunInline.
+  std::optional<std::thread::id> inline_ahead_ ABSL_GUARDED_BY(mu_);
+  int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
+  absl::Status unprepared_ ABSL_GUARDED_BY(mu_);  // the error of one
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
 
   std::vector<std::jthread>
@@ -358,20 +362,30 @@ void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
   --idle_;
 }
 
-bool InstanceBatcher::RunsInline() {
-  if (idle_ == 0 || !runner_.any_thread || queue_.rows() > options_.max_batch_size) return false;
-  const absl::Duration expected = times_.Expected(queue_.rows());
-  if (expected == absl::ZeroDuration() || expected > options_.inline_limit) return false;
-  if (!inline_ahead_) inline_ahead_ = RunBeforeWaiting([runs = inline_runs_] { runs->Run(); });
-  return inline_ahead_;
+bool InstanceBatcher::IsShort() const {
+  return runner_.any_thread && options_.inline_limit > absl::ZeroDuration() &&
+         queue_.rows() <= options_.max_batch_size && times_.AtMost(queue_.rows()) <= options_.inline_limit;
 }
 
-void InstanceBatcher::RunInline() {
+bool InstanceBatcher::RunsInline() {
+  if (idle_ == 0 || !IsShort()) return false;
+  const std::thread::id here = std::this_thread::get_id();
+  if (inline_ahead_.has_value()) return *inline_ahead_ == here;
+  if (!RunBeforeWaiting([runs = inline_runs_] { runs->Run(); })) return false;
+  inline_ahead_ = here;
+  return true;
+}
+
+void InstanceBatcher::RunInline() noexcept {
   int instance = 0;
   Work work;
   {
     MutexLock lock(&mu_);
-    inline_ahead_ = false;
+    inline_ahead_.reset();
+    if (!IsShort()) {  // More came meanwhile; its thread may not have woken yet.
+      if (!queue_.empty()) work_.Signal();
+      return;
+    }
     const auto idle = std::find_if(instances_.begin(), instances_.end(),
                                    [](const Instance& one) { return one.state == Instance::State::kIdle; });
     if (idle == instances_.end()) return;  // One that is busy looks when it is done.

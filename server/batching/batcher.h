@@ -78,11 +78,12 @@ struct BatchRunner {
 };
 
 // Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
-// max_batch_size rows; only with max_queue_delay > 0 does a short batch wait. An instance with two slots
-// takes a second batch before the first is done only if it is full: a short one may still grow. A task whose
-// deadline has passed or whose client has cancelled is dropped before it reaches the model
-// (DEADLINE_EXCEEDED, CANCELLED), and leaves the queue also while every instance is busy, as does one that
-// has waited queue_timeout (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
+// max_batch_size rows, or the thread that read it runs it in its place (inline_limit); only with
+// max_queue_delay > 0 does a short batch wait. An instance with two slots takes a second batch before the
+// first is done only if it is full: a short one may still grow. A task whose deadline has passed or whose
+// client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED), and leaves the
+// queue also while every instance is busy, as does one that has waited queue_timeout (RESOURCE_EXHAUSTED). A
+// task's rows stay together, in one batch.
 //
 // Priorities are strict: what waits runs in the order of its level, then of its arrival; but what comes later
 // overtakes a task of a lower level only while that one, by the measured service times, still begins in time

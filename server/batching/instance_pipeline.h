@@ -23,7 +23,7 @@ struct FinishedBatch {
 };
 
 // The batches that one instance has under way. With two slots the second is copied to the device while it
-// computes the first. For the instance's own thread. What the model throws is an error of its batch.
+// computes the first. For one thread at a time. What the model throws is an error of its batch.
 class InstancePipeline final {
  public:
   // `runner` and `clock` outlive it.

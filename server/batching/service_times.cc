@@ -35,4 +35,9 @@ void ServiceTimes::Observe(int rows, absl::Duration ran) {
 
 absl::Duration ServiceTimes::Expected(int rows) const { return average_[measured_[rows]]; }
 
+absl::Duration ServiceTimes::AtMost(int rows) const {
+  const int measured = measured_[rows];
+  return measured == 0 ? absl::InfiniteDuration() : average_[measured] * rows / measured;
+}
+
 }  // namespace calserve

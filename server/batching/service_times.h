@@ -19,6 +19,9 @@ class ServiceTimes {
   // Of a batch of `rows` rows; of the largest measured one that is smaller where none of `rows` was: a low
   // estimate. Zero before the first.
   absl::Duration Expected(int rows) const;
+  // A high estimate instead: as many times that of the smaller one as there are more rows. Infinite before
+  // the first.
+  absl::Duration AtMost(int rows) const;
   // Of a batch as they come; zero before the first.
   absl::Duration typical() const { return typical_; }
   // By what part of what was expected batches take longer or shorter: a mean absolute deviation, as the

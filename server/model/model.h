@@ -45,8 +45,8 @@ class Model {
   virtual ~Model() = default;
 
   virtual int slots() const { return 1; }
-  // Whether also threads that outlive it may run it. Not where a thread keeps something of it until it ends,
-  // as one does the library of an AOTInductor package.
+  // Whether also threads that outlive it may run it. Not where a thread keeps something of it until it ends:
+  // the library of an AOTInductor package, or a team of intra-op threads.
   virtual bool any_thread() const { return false; }
   // Where the rows of the next batch of a slot are written: max_batch_size × product(input_shape) floats,
   // row-major, pinned where the device wants it. Not between Start and Finish.

@@ -64,7 +64,9 @@ class TorchModel final : public Model {
   // gives another shape.
   absl::Status CheckAndWarm();
 
-  bool any_thread() const override { return file_.format == "torchscript" && file_.device == "cpu"; }
+  bool any_thread() const override {
+    return file_.format == "torchscript" && file_.device == "cpu" && EffectiveIntraOpThreads(options_) == 1;
+  }
   int slots() const override { return static_cast<int>(instances_.front().slots.size()); }
   absl::Span<float> Staging(int instance, int slot) override {
     return instances_[instance].slots[slot].staging();

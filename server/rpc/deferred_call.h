@@ -13,7 +13,7 @@
 
 namespace calserve {
 
-// What unary calls share that are answered later, from another thread: they are let in, counted while they
+// What unary calls share that are answered later, from another thread or this one: they are let in, counted while they
 // live, and logged with their answer. Deletes itself after Finish.
 class DeferredCall : public grpc::ServerUnaryReactor {
  public:

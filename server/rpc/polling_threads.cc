@@ -11,8 +11,9 @@
 #include <map>
 #include <string_view>
 
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/before_waiting.h"
+#include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
 #include "server/base/next_definition.h"
 
@@ -91,27 +92,33 @@ class Place {
 
 using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
 
-// What was left for a thread waits for so many events at most, where there is always one more.
+// A thread that was left work reads so much first at most, where there is always more to read.
 constexpr int kMostEventsBeforeWork = 64;
+constexpr absl::Duration kMostTimeBeforeWork = absl::Milliseconds(1);
 
-// With a place of its own, and without the deadline after which gRPC's loop would rest.
+// With a place of its own, what was left for the thread, and the spin, and without the deadline after which
+// gRPC's loop would rest.
 grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
   thread_local Place place;
   thread_local WaitingThread thread;
-  thread_local int events_since_work = 0;
+  thread_local int events_before_work = 0;
+  thread_local absl::Time read_until;
   place.Take(queue);
+  const MonotonicClock& clock = MonotonicClock::System();
   const auto what_is_there = [&] { return next(queue, gpr_inf_past(GPR_CLOCK_REALTIME), nullptr); };
   grpc_event event = {.type = GRPC_QUEUE_TIMEOUT};
   while (thread.has_work() && event.type == GRPC_QUEUE_TIMEOUT) {
-    if (events_since_work < kMostEventsBeforeWork) event = what_is_there();
-    ++events_since_work;
-    if (event.type == GRPC_OP_COMPLETE) continue;
-    events_since_work = 0;
+    if (events_before_work == 0) read_until = clock.Now() + kMostTimeBeforeWork;
+    if (events_before_work < kMostEventsBeforeWork && clock.Now() <= read_until) event = what_is_there();
+    ++events_before_work;
+    if (event.type == GRPC_OP_COMPLETE) break;
+    events_before_work = 0;
     thread.Run();
   }
-  if (const int64_t spin = spin_nanos; spin > 0) {
-    const int64_t end = absl::GetCurrentTimeNanos() + spin;
-    while (event.type == GRPC_QUEUE_TIMEOUT && absl::GetCurrentTimeNanos() < end) event = what_is_there();
+  while (event.type == GRPC_QUEUE_SHUTDOWN && thread.has_work()) thread.Run();
+  if (const absl::Duration spin = absl::Nanoseconds(spin_nanos.load()); spin > absl::ZeroDuration()) {
+    const absl::Time end = clock.Now() + spin;
+    while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < end) event = what_is_there();
   }
   if (event.type == GRPC_QUEUE_TIMEOUT) event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
   if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);

@@ -2,7 +2,9 @@
 #include <atomic>
 #include <memory>
 #include <thread>
+#include <utility>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -69,15 +71,43 @@ TEST_F(BatcherInlineTest, WhatWasReadTogetherIsOneBatch) {
 TEST_F(BatcherInlineTest, OnceMoreIsReadThanIsShortTheInstanceTakesAll) {
   StartMeasured();
   WaitingThread thread;
+  for (int i = 0; i < 50; ++i) {  // Whether the instance has woken when Run is called or not.
+    const auto one = Submit(1);
+    EXPECT_TRUE(thread.has_work());
+    const auto three = Submit(3);  // 4 rows: 400 µs
+    thread.Run();                  // Would wait for FinishOne.
+    model_->AwaitBatches(++measured_);
+    EXPECT_EQ(model_->batch_sizes().back(), 4);
+    clock_.Advance(absl::Microseconds(400));
+    model_->FinishOne();
+    EXPECT_TRUE(one->Await().ok());
+    EXPECT_TRUE(three->Await().ok());
+    AwaitIdle();
+  }
+}
+
+TEST_F(BatcherInlineTest, AnotherThreadsTaskDoesNotWaitForTheOneThatReads) {
+  StartMeasured();
+  model_->FinishAll();
+  WaitingThread thread;
   const auto one = Submit(1);
-  EXPECT_TRUE(thread.has_work());
-  const auto three = Submit(3);  // 4 rows: 400 µs
-  model_->AwaitBatches(3);
-  EXPECT_EQ(model_->batch_sizes().back(), 4);
-  thread.Run();  // Has nothing to do: the batch waits for FinishOne.
-  model_->FinishOne();
+  std::shared_ptr<Answer> two;
+  std::jthread([&] { two = Submit(1); }).join();
+  EXPECT_TRUE(two->Await().ok());
   EXPECT_TRUE(one->Await().ok());
-  EXPECT_TRUE(three->Await().ok());
+  thread.Run();
+}
+
+TEST_F(BatcherInlineTest, WhatItsAnswersScheduleIsRunInItsTurn) {
+  StartMeasured();
+  model_->FinishAll();
+  WaitingThread thread;
+  std::shared_ptr<Answer> second;
+  BatchTask first{.rows = 1, .input = {0}};
+  first.done = [&](const absl::StatusOr<BatchResult>&) { second = Submit(1); };
+  batcher_->Schedule(std::move(first));
+  while (thread.has_work()) thread.Run();
+  EXPECT_TRUE(second->Await().ok());
 }
 
 TEST_F(BatcherInlineTest, WhatWasNotMeasuredRunsOnTheInstance) {
@@ -220,6 +250,32 @@ TEST_F(BatcherInlineTest, StoppingWaitsForTheBatchThatRuns) {
   stopper.join();
   EXPECT_EQ(answer->times(), 1) << "once Stop has returned no callback runs";
   EXPECT_TRUE(answer->Await().ok());
+}
+
+TEST_F(BatcherInlineTest, StoppingWaitsForAnAnswerThatNeedsNoModel) {
+  StartMeasured();
+  std::atomic<bool> answering = false, go_on = false, stopped = false;
+  std::jthread reader([&] {
+    WaitingThread thread;
+    const auto cancel = std::make_shared<CancelFlag>();
+    BatchTask task{.rows = 1, .input = {0}, .cancel = cancel};
+    task.done = [&](const absl::StatusOr<BatchResult>&) {
+      answering = true;
+      while (!go_on) std::this_thread::yield();
+    };
+    batcher_->Schedule(std::move(task));
+    cancel->Cancel();
+    thread.Run();
+  });
+  while (!answering) std::this_thread::yield();
+  std::jthread stopper([&] {
+    batcher_->Stop();
+    stopped = true;
+  });
+  while (batcher_->CheckInTime({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
+  absl::SleepFor(absl::Milliseconds(10));
+  EXPECT_FALSE(stopped);
+  go_on = true;
 }
 
 TEST_F(BatcherInlineTest, ANegativeLimitIsRefused) {

@@ -7,6 +7,17 @@ namespace {
 
 absl::Duration Ms(int milliseconds) { return absl::Milliseconds(milliseconds); }
 
+TEST(ServiceTimesTest, AtMostScalesWhatWasMeasuredOfFewerRows) {
+  ServiceTimes times(8);
+  EXPECT_EQ(times.AtMost(1), absl::InfiniteDuration());
+  times.Observe(2, absl::Microseconds(100));
+  EXPECT_EQ(times.AtMost(1), absl::InfiniteDuration());
+  EXPECT_EQ(times.AtMost(2), absl::Microseconds(100));
+  EXPECT_EQ(times.AtMost(8), absl::Microseconds(400));
+  times.Observe(8, absl::Microseconds(150));
+  EXPECT_EQ(times.AtMost(8), absl::Microseconds(150));
+}
+
 TEST(ServiceTimesTest, NothingIsKnownBeforeTheFirstBatch) {
   const ServiceTimes times(8);
   EXPECT_EQ(times.Expected(8), absl::ZeroDuration());

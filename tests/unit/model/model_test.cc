@@ -143,9 +143,13 @@ TEST_P(TorchModelTest, TheRowsOfABatchAreTheSameRowsAlone) {
 }
 
 // A thread keeps the library of a package mapped until it ends; package_swap_test would see it.
-TEST_P(TorchModelTest, AnyThreadMayRunAScriptOnTheCpuAndNoPackage) {
-  model_ = LoadModel(Options()).value();
+TEST_P(TorchModelTest, AnyThreadMayRunAScriptOfOneThreadOnTheCpu) {
+  ModelOptions options = Options();
+  options.intra_op_threads = 1;
+  model_ = LoadModel(options).value();
   EXPECT_EQ(model_->any_thread(), format() == "torchscript" && device_name() == "cpu");
+  options.intra_op_threads = 2;  // It would keep a team of them.
+  EXPECT_FALSE(LoadModel(options).value()->any_thread());
 }
 
 TEST_P(TorchModelTest, TwoBatchesOfAnInstanceAreUnderWayAtOnce) {
