@@ -27,7 +27,7 @@ struct BatchingOptions {
   int instances = 1;                                      // threads, each running one batch at a time
   // A batch that is expected to take no longer, for which an instance is idle, runs on the thread that read
   // its requests, where any thread may: no other is woken. 0: never.
-  absl::Duration inline_limit = absl::Microseconds(500);
+  absl::Duration inline_limit = absl::ZeroDuration();
 };
 
 // Logits of one task.

@@ -50,6 +50,7 @@ class ChangeStressTest : public ::testing::Test {
     repository_.WriteYaml(yaml);
     ServerFlags flags{.model_repository = repository_.path(), .data_dir = data_dir_.path()};
     flags.more = control;
+    flags.more.insert(flags.more.end(), {"--batching-inline-limit", "2ms"});
     server_.emplace(flags);
     ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
     api_.emplace(server_->address());

@@ -35,8 +35,8 @@ namespace {
 constexpr int kSwaps = 100;
 constexpr int kSettled = 20;  // swaps after which memory is compared
 constexpr int kWindow = 10;   // swaps of which memory is the least: a version being loaded takes 1 MB
-// Else jemalloc holds freed pages back for ten seconds, which is as long as the test takes: how many varies by
-// 6 MB from one swap to another, whatever the server keeps.
+// Else jemalloc holds freed pages back for ten seconds, which is as long as the test takes: how many varies
+// by 6 MB from one swap to another, whatever the server keeps.
 constexpr char kGiveBackAtOnce[] = "dirty_decay_ms:0,muzzy_decay_ms:0";
 constexpr int kClients = 3;
 constexpr absl::Duration kTimeout = absl::Seconds(60);
@@ -196,7 +196,8 @@ TEST_F(SwapTest, AHundredSwapsUnderLoadFailNoCallMixNoVersionsAndKeepNoMemory) {
   setenv("MALLOC_CONF", kGiveBackAtOnce, /*overwrite=*/1);
   ServerProcess server({.model_repository = repository.path(),
                         .data_dir = data_dir_.path(),
-                        .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms"}});
+                        .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms",
+                                 "--batching-inline-limit", "2ms"}});
   unsetenv("MALLOC_CONF");
   ASSERT_TRUE(server.WaitUntilServing()) << server.log();
   const Api api(server.address());
