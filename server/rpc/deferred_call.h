@@ -13,8 +13,8 @@
 
 namespace calserve {
 
-// What unary calls share that are answered later, from another thread or this one: they are let in, counted while they
-// live, and logged with their answer. Deletes itself after Finish.
+// What unary calls share that are answered later, from another thread or this one: they are let in, counted
+// while they live, and logged with their answer. Deletes itself after Finish.
 class DeferredCall : public grpc::ServerUnaryReactor {
  public:
   // False: already answered, because the caller may not or the server is draining; leave it alone.
