@@ -1,7 +1,6 @@
 #include "server/batching/batcher.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -25,6 +24,7 @@
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/check_options.h"
+#include "server/batching/inline_runs.h"
 #include "server/batching/instance_pipeline.h"
 #include "server/batching/service_times.h"
 
@@ -92,19 +92,6 @@ class InstanceBatcher final : public Batcher {
     enum class State { kBusy, kIdle, kLent } state = State::kBusy;  // idle: its thread waits for work
     absl::Time busy_until = absl::InfinitePast();                   // as expected; the past: it is not
   };
-  // Runs batches inline until the batcher stops, which waits for those that run. Thread-safe.
-  class InlineRuns {
-   public:
-    explicit InlineRuns(InstanceBatcher* batcher) : batcher_(batcher) {}
-    void Run() ABSL_LOCKS_EXCLUDED(mu_);
-    void End() ABSL_LOCKS_EXCLUDED(mu_);
-
-   private:
-    Mutex mu_;
-    CondVar done_;
-    InstanceBatcher* batcher_ ABSL_GUARDED_BY(mu_);  // null once it has ended
-    int running_ ABSL_GUARDED_BY(mu_) = 0;
-  };
 
   absl::Status CheckInput(const BatchTask& task) const;
   absl::Status CheckPriority(int priority) const;
@@ -143,7 +130,7 @@ class InstanceBatcher final : public Batcher {
   const BatchRunner runner_;
   MonotonicClock& clock_;
 
-  const std::shared_ptr<InlineRuns> inline_runs_ = std::make_shared<InlineRuns>(this);
+  const std::shared_ptr<InlineRuns> inline_runs_ = std::make_shared<InlineRuns>([this] { RunInline(); });
   // By instance; for its thread, or for the one that it is lent to.
   std::vector<std::unique_ptr<InstancePipeline>> pipelines_;
 
@@ -408,26 +395,6 @@ void InstanceBatcher::RunInline() noexcept {
   ++idle_;
   if (stopping_) work_.SignalAll();
   if (!queue_.empty()) work_.Signal();
-}
-
-void InstanceBatcher::InlineRuns::Run() {
-  InstanceBatcher* batcher = nullptr;
-  {
-    MutexLock lock(&mu_);
-    if (batcher_ == nullptr) return;
-    batcher = batcher_;
-    ++running_;
-  }
-  batcher->RunInline();
-  MutexLock lock(&mu_);
-  --running_;
-  done_.SignalAll();
-}
-
-void InstanceBatcher::InlineRuns::End() {
-  MutexLock lock(&mu_);
-  batcher_ = nullptr;
-  while (running_ > 0) done_.Wait(&mu_);
 }
 
 void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_way) {
