@@ -39,6 +39,13 @@ class BatcherInlineTest : public BatcherTest {
   void AwaitIdle() const {
     while (batcher_->counters().busy_instances > 0) std::this_thread::yield();
   }
+  // What this thread reads, although it would run it.
+  void ExpectItRunsOnTheInstance() {
+    model_->FinishAll();
+    const WaitingThread thread;
+    EXPECT_TRUE(Submit(1)->Await().ok());
+    EXPECT_FALSE(thread.has_work());
+  }
   size_t batches() const { return model_->batch_sizes().size() - measured_; }
 
   size_t measured_ = 0;  // batches
@@ -112,28 +119,19 @@ TEST_F(BatcherInlineTest, WhatItsAnswersScheduleIsRunInItsTurn) {
 
 TEST_F(BatcherInlineTest, WhatWasNotMeasuredRunsOnTheInstance) {
   Start();
-  model_->FinishAll();
-  const WaitingThread thread;
-  EXPECT_TRUE(Submit(1)->Await().ok());
-  EXPECT_FALSE(thread.has_work());
+  ExpectItRunsOnTheInstance();
 }
 
 TEST_F(BatcherInlineTest, ALimitOfNothingIsNever) {
   options_.inline_limit = absl::ZeroDuration();
   StartMeasured();
-  model_->FinishAll();
-  const WaitingThread thread;
-  EXPECT_TRUE(Submit(1)->Await().ok());
-  EXPECT_FALSE(thread.has_work());
+  ExpectItRunsOnTheInstance();
 }
 
 TEST_F(BatcherInlineTest, WhatNotAnyThreadMayRunRunsOnTheInstance) {
   any_thread_ = false;
   StartMeasured();
-  model_->FinishAll();
-  const WaitingThread thread;
-  EXPECT_TRUE(Submit(1)->Await().ok());
-  EXPECT_FALSE(thread.has_work());
+  ExpectItRunsOnTheInstance();
 }
 
 TEST_F(BatcherInlineTest, AThreadThatReadsNoRequestsWakesTheInstance) {

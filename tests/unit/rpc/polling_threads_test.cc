@@ -60,22 +60,27 @@ class ThreadsService final : public v1::PredictionService::CallbackService {
   std::set<std::thread::id> threads_ ABSL_GUARDED_BY(mu_);
 };
 
-// On how many threads a server handles 8 callers' calls.
-size_t ThreadsOfServer(int calls_each) {
-  ThreadsService service;
-  const LoopbackServer server(service);
-  std::vector<std::jthread> callers;
-  for (int i = 0; i < 8; ++i) {
-    callers.emplace_back([&] {
+// Returns once every caller has had its answers, on a connection of its own.
+void Call(const LoopbackServer& server, int callers, int calls_each) {
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < callers; ++i) {
+    threads.emplace_back([&] {
       const auto stub = v1::PredictionService::NewStub(server.NewChannel());
       for (int call = 0; call < calls_each; ++call) {
         grpc::ClientContext context;
         v1::PredictResponse response;
-        EXPECT_TRUE(stub->Predict(&context, {}, &response).ok());
+        const grpc::Status status = stub->Predict(&context, {}, &response);
+        EXPECT_TRUE(status.ok()) << status.error_message();
       }
     });
   }
-  callers.clear();
+}
+
+// On how many threads a server handles 8 callers' calls.
+size_t ThreadsOfServer(int calls_each) {
+  ThreadsService service;
+  const LoopbackServer server(service);
+  Call(server, /*callers=*/8, calls_each);
   return service.threads();
 }
 
@@ -112,19 +117,7 @@ class PutOffService final : public v1::PredictionService::CallbackService {
 TEST_F(PollingThreadsTest, DoWhatWasLeftForThemBeforeTheyWait) {
   PutOffService service;
   const LoopbackServer server(service);
-  std::vector<std::jthread> callers;
-  for (int i = 0; i < 4; ++i) {
-    callers.emplace_back([&] {
-      const auto stub = v1::PredictionService::NewStub(server.NewChannel());
-      for (int call = 0; call < 100; ++call) {
-        grpc::ClientContext context;
-        v1::PredictResponse response;
-        const grpc::Status status = stub->Predict(&context, {}, &response);
-        EXPECT_TRUE(status.ok()) << status.error_message();
-      }
-    });
-  }
-  callers.clear();
+  Call(server, /*callers=*/4, /*calls_each=*/100);
   EXPECT_EQ(service.elsewhere(), 0);
 }
 
