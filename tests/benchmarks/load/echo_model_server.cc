@@ -21,6 +21,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/base/gathered_writes.h"
 #include "server/model/model.h"
+#include "tests/benchmarks/load/bare_model.h"
 
 namespace {
 
@@ -116,22 +117,12 @@ int main(int argc, char** argv) {
     std::cerr << "usage: echo_model_server RESPONSE_FILE MODEL_FILE CLASSES INSTANCES SHAPE...\n";
     return 2;
   }
-  calserve::ModelOptions options;
-  options.name = "echo";
-  options.version = 1;
-  options.path = argv[2];
-  options.classes = std::atoi(argv[3]);
-  options.instances = std::atoi(argv[4]);
-  options.max_batch_size = kMostRows;
-  for (int i = 5; i < argc; ++i) options.input_shape.push_back(std::atoll(argv[i]));
-  calserve::SetIntraOpThreads(1);
-  const auto model = calserve::LoadModel(options);
-  if (!model.ok()) {
-    std::cerr << model.status() << "\n";
-    return 1;
-  }
-  Server server(response, **model);
+  const int instances = std::atoi(argv[4]);
+  const auto model = calserve::load::LoadBareModel(
+      {.file = argv[2], .classes = std::atoi(argv[3]), .instances = instances, .max_batch_size = kMostRows},
+      argv + 5, argv + argc);
+  Server server(response, *model);
   std::vector<std::jthread> threads;
-  for (int i = 0; i < options.instances; ++i) threads.emplace_back([&server, i] { server.Serve(i); });
+  for (int i = 0; i < instances; ++i) threads.emplace_back([&server, i] { server.Serve(i); });
   std::cerr << "serving address=127.0.0.1:" << server.port() << std::endl;
 }

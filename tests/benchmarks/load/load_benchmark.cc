@@ -243,11 +243,10 @@ class LoadBenchmark {
   // The median over the rounds of what `ratio` says of raw, echo and served, measured one after the other.
   using Ratio = double (*)(const Measurement& raw, const Measurement& echo, const Measurement& served);
   double MedianRatio(int concurrency, Ratio ratio) const {
+    const std::vector<Measurement>& raw = Best(raw_.at(concurrency));
     std::vector<double> ratios;
-    for (int i = 0; i < rounds_; ++i) {
-      ratios.push_back(
-          ratio(Best(raw_.at(concurrency))[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
-    }
+    for (int i = 0; i < rounds_; ++i)
+      ratios.push_back(ratio(raw[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
     return Median(std::move(ratios));
   }
   void PrintThroughputBar(int concurrency) const {

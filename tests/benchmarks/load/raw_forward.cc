@@ -17,6 +17,7 @@
 
 #include "absl/time/clock.h"
 #include "server/model/model.h"
+#include "tests/benchmarks/load/bare_model.h"
 
 namespace {
 
@@ -83,21 +84,13 @@ int main(int argc, char** argv) {
   const int in_flight = std::atoi(argv[3]), instances = std::atoi(argv[4]);
   const int batch = std::max(1, in_flight / instances);
   const absl::Duration duration = absl::Seconds(std::atof(argv[6]));
-  calserve::ModelOptions options;
-  options.name = "raw";
-  options.version = 1;
-  options.path = argv[1];
-  options.classes = std::atoi(argv[2]);
-  options.instances = instances;
-  options.max_batch_size = batch;
-  for (int i = 7; i < argc; ++i) options.input_shape.push_back(std::atoll(argv[i]));
-  calserve::SetIntraOpThreads(std::max(1, std::atoi(argv[5])));
-  const auto model = calserve::LoadModel(options);
-  if (!model.ok()) {
-    std::cerr << model.status() << "\n";
-    return 1;
-  }
-  const Result result = RunAll(**model, instances, batch, duration);
+  const auto model = calserve::load::LoadBareModel({.file = argv[1],
+                                                    .classes = std::atoi(argv[2]),
+                                                    .instances = instances,
+                                                    .max_batch_size = batch,
+                                                    .intra_op_threads = std::max(1, std::atoi(argv[5]))},
+                                                   argv + 7, argv + argc);
+  const Result result = RunAll(*model, instances, batch, duration);
   std::cerr << "raw " << result.images / result.seconds << " " << result.nanos[result.nanos.size() / 2] << " "
             << result.nanos[(result.nanos.size() - 1) * 99 / 100] << " " << result.cpu_nanos / result.images
             << std::endl;
