@@ -23,7 +23,9 @@ class Admission final {
  public:
   Admission(Admission&&) noexcept = default;
   Admission& operator=(Admission&&) noexcept = delete;
-  ~Admission() { End(absl::CancelledError("ended without an answer")); }
+  ~Admission() {
+    if (log_ != nullptr) End(absl::CancelledError("ended without an answer"));
+  }
 
   // False: the handler answers with the status, by Refuse, and does nothing else.
   bool ok() const { return status_.ok(); }

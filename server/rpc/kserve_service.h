@@ -9,6 +9,7 @@
 #include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/access_gate.h"
+#include "server/rpc/arena_messages.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
 
@@ -31,7 +32,9 @@ struct KserveBackends {
 class KserveService final : public inference::GRPCInferenceService::CallbackService {
  public:
   explicit KserveService(const KserveBackends& backends)
-      : backends_(backends), inference_(backends.predictor) {}
+      : backends_(backends), inference_(backends.predictor) {
+    SetMessageAllocatorFor_ModelInfer(&messages_);
+  }
 
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;
@@ -87,6 +90,7 @@ class KserveService final : public inference::GRPCInferenceService::CallbackServ
  private:
   const KserveBackends backends_;
   kserve::Inference inference_;
+  ArenaMessages<inference::ModelInferRequest, inference::ModelInferResponse> messages_;
 };
 
 }  // namespace calserve

@@ -4,6 +4,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/access_gate.h"
+#include "server/rpc/arena_messages.h"
 #include "server/rpc/call_tracker.h"
 
 namespace calserve {
@@ -13,7 +14,9 @@ class PredictionService final : public v1::PredictionService::CallbackService {
  public:
   // All outlive the service.
   PredictionService(const AccessGate& gate, Predictor& predictor, CallTracker& calls)
-      : gate_(gate), predictor_(predictor), calls_(calls) {}
+      : gate_(gate), predictor_(predictor), calls_(calls) {
+    SetMessageAllocatorFor_Predict(&messages_);
+  }
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest* request,
                                     v1::PredictResponse* response) override;
@@ -24,6 +27,7 @@ class PredictionService final : public v1::PredictionService::CallbackService {
   const AccessGate& gate_;
   Predictor& predictor_;
   CallTracker& calls_;
+  ArenaMessages<v1::PredictRequest, v1::PredictResponse> messages_;
 };
 
 // The values of a request; its views point into `request`. Cannot fail: the rules live in prediction/.

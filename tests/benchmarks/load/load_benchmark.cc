@@ -123,6 +123,7 @@ class LoadBenchmark {
     for (const int concurrency : concurrencies_) PrintThroughputBar(concurrency);
     if (raw_.contains(1)) PrintLatencyBar();
     for (const int concurrency : concurrencies_) PrintCpuBar(concurrency);
+    if (!least_.empty()) PrintBesideLeast();
     PrintSplit();
     if (feedback_.empty()) return;
     std::cout << absl::StreamFormat(
@@ -240,21 +241,21 @@ class LoadBenchmark {
     std::cout << absl::StreamFormat("| %s | %d | %.2f | %s |\n", bar, concurrency, measured,
                                     met ? "yes" : "**no**");
   }
-  // The median over the rounds of what `ratio` says of raw, echo and served, measured one after the other.
-  using Ratio = double (*)(const Measurement& raw, const Measurement& echo, const Measurement& served);
-  double MedianRatio(int concurrency, Ratio ratio) const {
+  // The median over the rounds of what `ratio` says of raw, echo or least, and served, measured one after
+  // the other.
+  using Ratio = double (*)(const Measurement& raw, const Measurement& other, const Measurement& served);
+  double MedianRatio(int concurrency, const std::vector<Measurement>& other, Ratio ratio) const {
     const std::vector<Measurement>& raw = Best(raw_.at(concurrency));
     std::vector<double> ratios;
-    for (int i = 0; i < rounds_; ++i)
-      ratios.push_back(ratio(raw[i], echo_.at(concurrency)[i], served_.at(concurrency)[i]));
+    for (int i = 0; i < rounds_; ++i) ratios.push_back(ratio(raw[i], other[i], served_.at(concurrency)[i]));
     return Median(std::move(ratios));
   }
   void PrintThroughputBar(int concurrency) const {
-    const double of_raw = MedianRatio(concurrency, [](const auto& raw, const auto&, const auto& served) {
-      return served.per_second / raw.per_second;
-    });
-    const double of_both =
-        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) {
+    const double of_raw = MedianRatio(
+        concurrency, echo_.at(concurrency),
+        [](const auto& raw, const auto&, const auto& served) { return served.per_second / raw.per_second; });
+    const double of_both = MedianRatio(
+        concurrency, echo_.at(concurrency), [](const auto& raw, const auto& echo, const auto& served) {
           return served.per_second * (1 / echo.per_second + 1 / raw.per_second);
         });
     const bool small = Median(Best(raw_.begin()->second)).p50 / raw_.begin()->first < kSmallModel;
@@ -269,17 +270,44 @@ class LoadBenchmark {
     }
   }
   void PrintLatencyBar() const {
-    const double measured = MedianRatio(1, [](const auto& raw, const auto& echo, const auto& served) {
-      return absl::FDivDuration(served.p50, raw.p50 + 1.5 * echo.p50);
-    });
+    const double measured =
+        MedianRatio(1, echo_.at(1), [](const auto& raw, const auto& echo, const auto& served) {
+          return absl::FDivDuration(served.p50, raw.p50 + 1.5 * echo.p50);
+        });
     PrintBar("latency p50 / (raw + 1.5 × echo) ≤ 1", 1, measured, measured <= 1);
   }
   void PrintCpuBar(int concurrency) const {
-    const double measured =
-        MedianRatio(concurrency, [](const auto& raw, const auto& echo, const auto& served) {
+    const double measured = MedianRatio(
+        concurrency, echo_.at(concurrency), [](const auto& raw, const auto& echo, const auto& served) {
           return absl::FDivDuration(served.cpu_each - raw.cpu_each, echo.cpu_each);
         });
     PrintBar("(served CPU - raw CPU) / echo CPU ≤ 1.3", concurrency, measured, measured <= 1.3);
+  }
+  // What calserve-server adds to what any server of this model has to do.
+  void PrintBesideLeast() const {
+    std::cout << "\n| served, beside least |";
+    for (const int concurrency : concurrencies_) std::cout << absl::StreamFormat(" at %d |", concurrency);
+    std::cout << "\n|---|";
+    for (size_t i = 0; i < concurrencies_.size(); ++i) std::cout << "---|";
+    PrintLeastRow("requests/s", [](const auto&, const auto& least, const auto& served) {
+      return served.per_second / least.per_second;
+    });
+    PrintLeastRow("p50", [](const auto&, const auto& least, const auto& served) {
+      return absl::FDivDuration(served.p50, least.p50);
+    });
+    PrintLeastRow("p99", [](const auto&, const auto& least, const auto& served) {
+      return absl::FDivDuration(served.p99, least.p99);
+    });
+    PrintLeastRow("server CPU beyond raw", [](const auto& raw, const auto& least, const auto& served) {
+      return absl::FDivDuration(served.cpu_each - raw.cpu_each, least.cpu_each - raw.cpu_each);
+    });
+    std::cout << "\n";
+  }
+  void PrintLeastRow(const char* what, Ratio ratio) const {
+    std::cout << "\n| " << what << " |";
+    for (const int concurrency : concurrencies_)
+      std::cout << absl::StreamFormat(" %.2f |",
+                                      MedianRatio(concurrency, Best(least_.at(concurrency)), ratio));
   }
   // Microseconds a request, the median of the rounds.
   double EachMicros(int concurrency, const std::function<double(const ServerTime&)>& seconds) const {
