@@ -1,6 +1,7 @@
 #include "server/prediction/predictor.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <numeric>
 #include <utility>
@@ -341,7 +342,7 @@ absl::StatusOr<PredictionResponse> Predictor::Answer(const Job& job, const Batch
   response.predictions.reserve(job.request.inputs.size());
   std::vector<float> probabilities(classes);
   std::vector<double> scratch(classes);
-  std::vector<float> two_logits(2);
+  std::array<float, 2> two_logits = {};
   TicketContent ticket;
   ticket.model = model.name;
   ticket.model_version = model.version;
