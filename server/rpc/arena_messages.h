@@ -8,16 +8,19 @@
 
 namespace calserve {
 
-// Gives the request and the answer of each unary call of a method one piece of memory: the messages within
-// them and their short strings are not allocated and freed one by one. What gRPC's
-// SetMessageAllocatorFor_METHOD takes. Thread-safe.
+// Gives the request and the answer of each unary call of a method one arena: the messages within them are
+// not allocated and freed one by one. What gRPC's SetMessageAllocatorFor_METHOD takes. Thread-safe.
+//
+// Nothing is given back before the call ends: repeated numbers that are parsed in pieces may hold twice their
+// size until then. Strings and bytes hold theirs alone.
 template <typename Request, typename Response>
 class ArenaMessages final : public grpc::MessageAllocator<Request, Response> {
  public:
   grpc::MessageHolder<Request, Response>* AllocateMessages() override { return new Call; }
 
  private:
-  // Of a request of one input and its answer; what does not fit is allocated as the arena sees fit.
+  // Enough for a request of one input, and for its answer where the thread that received the call writes it:
+  // another thread has blocks of its own.
   static constexpr size_t kFirstBytes = 2048;
 
   class Call final : public grpc::MessageHolder<Request, Response> {
