@@ -25,6 +25,7 @@
 
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "tests/benchmarks/load/bars.h"
 #include "tests/benchmarks/load/load_client.h"
 #include "tests/benchmarks/load/one_model_server.h"
 #include "tests/benchmarks/load/scrape.h"
@@ -43,26 +44,6 @@ struct Options {
   int rounds = 3;
   std::vector<std::string> server_flags;
 };
-
-double Median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-absl::Duration Median(const std::vector<Measurement>& rounds, absl::Duration Measurement::*field) {
-  std::vector<double> values;
-  for (const Measurement& round : rounds) values.push_back(absl::ToDoubleNanoseconds(round.*field));
-  return absl::Nanoseconds(Median(std::move(values)));
-}
-Measurement Median(const std::vector<Measurement>& rounds) {
-  std::vector<double> per_second;
-  for (const Measurement& round : rounds) per_second.push_back(round.per_second);
-  Measurement median;
-  median.per_second = Median(std::move(per_second));
-  median.p50 = Median(rounds, &Measurement::p50);
-  median.p99 = Median(rounds, &Measurement::p99);
-  median.cpu_each = Median(rounds, &Measurement::cpu_each);
-  return median;
-}
 
 class LoadBenchmark {
  public:
@@ -122,11 +103,12 @@ class LoadBenchmark {
       }
       PrintRow(concurrency, "served", Median(served_.at(concurrency)));
     }
-    std::cout << "\n| bar of design.md, section 10 | at | measured | met |\n|---|---|---|---|\n";
-    for (const int concurrency : concurrencies_) PrintThroughputBar(concurrency);
-    if (raw_.contains(1)) PrintLatencyBar();
-    for (const int concurrency : concurrencies_) PrintCpuBar(concurrency);
-    if (!least_.empty()) PrintBesideLeast();
+    std::vector<AtConcurrency> measured;
+    for (const int concurrency : concurrencies_) {
+      measured.push_back({concurrency, Best(raw_.at(concurrency)), echo_.at(concurrency),
+                          least_.empty() ? LeastRounds() : least_.at(concurrency), served_.at(concurrency)});
+    }
+    PrintBars(measured, std::cout);
     PrintSplit();
     if (feedback_.empty()) return;
     std::cout << absl::StreamFormat(
@@ -142,7 +124,6 @@ class LoadBenchmark {
     auto operator<=>(const RawSetting&) const = default;
   };
   using RawRounds = std::map<RawSetting, std::vector<Measurement>>;
-  using LeastRounds = std::map<int, std::vector<Measurement>>;  // by instances
 
   // Another server and the callers of it.
   class OtherServer {
@@ -164,8 +145,6 @@ class LoadBenchmark {
     LoadClient client_;
   };
 
-  // A model that is faster is held against what echo and raw would do together.
-  static constexpr absl::Duration kSmallModel = absl::Milliseconds(5);
   static constexpr int kLabels = 20'000, kStreams = 8, kBatch = 100;
 
   fs::path ModelFile() const {
@@ -206,25 +185,6 @@ class LoadBenchmark {
     }
     return settings;
   }
-  // The setting that is best by the median of its rounds: the best of each round is the one that noise
-  // favours.
-  template <class Setting>
-  static const std::vector<Measurement>& Best(const std::map<Setting, std::vector<Measurement>>& settings) {
-    return std::max_element(settings.begin(), settings.end(),
-                            [](const auto& a, const auto& b) {
-                              return Median(a.second).per_second < Median(b.second).per_second;
-                            })
-        ->second;
-  }
-
-  static const std::vector<Measurement>& Thriftiest(const LeastRounds& settings) {
-    return std::min_element(settings.begin(), settings.end(),
-                            [](const auto& a, const auto& b) {
-                              return Median(a.second).cpu_each < Median(b.second).cpu_each;
-                            })
-        ->second;
-  }
-
   Measurement RunRaw(int in_flight, const RawSetting& setting) const {
     std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/raw_forward"),
                                         ModelFile().string(),
@@ -248,81 +208,6 @@ class LoadBenchmark {
                                     m.per_second, absl::ToDoubleMicroseconds(m.p50),
                                     absl::ToDoubleMicroseconds(m.p99),
                                     absl::ToDoubleMicroseconds(m.cpu_each));
-  }
-  static void PrintBar(const std::string& bar, int concurrency, double measured, bool met) {
-    std::cout << absl::StreamFormat("| %s | %d | %.2f | %s |\n", bar, concurrency, measured,
-                                    met ? "yes" : "**no**");
-  }
-  // The median over the rounds of what `ratio` says of raw, echo or least, and served, measured one after
-  // the other.
-  using Ratio = double (*)(const Measurement& raw, const Measurement& other, const Measurement& served);
-  double MedianRatio(int concurrency, const std::vector<Measurement>& other, Ratio ratio) const {
-    const std::vector<Measurement>& raw = Best(raw_.at(concurrency));
-    std::vector<double> ratios;
-    for (int i = 0; i < rounds_; ++i) ratios.push_back(ratio(raw[i], other[i], served_.at(concurrency)[i]));
-    return Median(std::move(ratios));
-  }
-  void PrintThroughputBar(int concurrency) const {
-    const double of_raw = MedianRatio(
-        concurrency, echo_.at(concurrency),
-        [](const auto& raw, const auto&, const auto& served) { return served.per_second / raw.per_second; });
-    const double of_both = MedianRatio(
-        concurrency, echo_.at(concurrency), [](const auto& raw, const auto& echo, const auto& served) {
-          return served.per_second * (1 / echo.per_second + 1 / raw.per_second);
-        });
-    const bool small = Median(Best(raw_.begin()->second)).p50 / raw_.begin()->first < kSmallModel;
-    if (small && concurrency == 32) {
-      PrintBar("served / (1 / (1/echo + 1/raw)) ≥ 0.85", concurrency, of_both, of_both >= 0.85);
-    } else if (!small && concurrency == 8) {
-      PrintBar("served / raw ≥ 0.95", concurrency, of_raw, of_raw >= 0.95);
-    } else {
-      std::cout << absl::StreamFormat("| %s, no bar | %d | %.2f | |\n",
-                                      small ? "served / (1 / (1/echo + 1/raw))" : "served / raw", concurrency,
-                                      small ? of_both : of_raw);
-    }
-  }
-  void PrintLatencyBar() const {
-    const double measured =
-        MedianRatio(1, echo_.at(1), [](const auto& raw, const auto& echo, const auto& served) {
-          return absl::FDivDuration(served.p50, raw.p50 + 1.5 * echo.p50);
-        });
-    PrintBar("latency p50 / (raw + 1.5 × echo) ≤ 1", 1, measured, measured <= 1);
-  }
-  void PrintCpuBar(int concurrency) const {
-    const double measured = MedianRatio(
-        concurrency, echo_.at(concurrency), [](const auto& raw, const auto& echo, const auto& served) {
-          return absl::FDivDuration(served.cpu_each - raw.cpu_each, echo.cpu_each);
-        });
-    PrintBar("(served CPU - raw CPU) / echo CPU ≤ 1.3", concurrency, measured, measured <= 1.3);
-  }
-  // What calserve-server adds to the least: of its rates the setting that answers most, of its processor time
-  // the one that takes least.
-  void PrintBesideLeast() const {
-    std::cout << "\n| served, beside least |";
-    for (const int concurrency : concurrencies_) std::cout << absl::StreamFormat(" at %d |", concurrency);
-    std::cout << "\n|---|";
-    for (size_t i = 0; i < concurrencies_.size(); ++i) std::cout << "---|";
-    PrintLeastRow("requests/s", Best<int>, [](const auto&, const auto& least, const auto& served) {
-      return served.per_second / least.per_second;
-    });
-    PrintLeastRow("p50", Best<int>, [](const auto&, const auto& least, const auto& served) {
-      return absl::FDivDuration(served.p50, least.p50);
-    });
-    PrintLeastRow("p99", Best<int>, [](const auto&, const auto& least, const auto& served) {
-      return absl::FDivDuration(served.p99, least.p99);
-    });
-    PrintLeastRow("server CPU beyond raw", Thriftiest,
-                  [](const auto& raw, const auto& least, const auto& served) {
-                    return absl::FDivDuration(served.cpu_each - raw.cpu_each, least.cpu_each - raw.cpu_each);
-                  });
-    std::cout << "\n";
-  }
-  void PrintLeastRow(const char* what, const std::vector<Measurement>& (*choose)(const LeastRounds&),
-                     Ratio ratio) const {
-    std::cout << "\n| " << what << " |";
-    for (const int concurrency : concurrencies_)
-      std::cout << absl::StreamFormat(" %.2f |",
-                                      MedianRatio(concurrency, choose(least_.at(concurrency)), ratio));
   }
   // Microseconds a request, the median of the rounds.
   double EachMicros(int concurrency, const std::function<double(const ServerTime&)>& seconds) const {
