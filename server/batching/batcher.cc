@@ -107,6 +107,9 @@ class InstanceBatcher final : public Batcher {
   // What there is for `instance` now; `wait` is how long a batch would wait for company.
   Work TakeWork(int instance, bool busy, absl::Time now, absl::Duration* wait)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // The sweeper, which sleeps while every task is looked at in time by an instance, wakes at `time` at last.
+  void SweepBy(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void SweepWhatIsLeft(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sleeps until there may be work or `end`. Meanwhile the instance is idle, and may be lent.
   void AwaitWork(int instance, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether all that is queued is one batch that any thread may run and that takes no longer than
@@ -233,10 +236,8 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
                                  : absl::InfiniteFuture();
   absl::Time look_again = std::min(deadline, give_up);
   if (task.cancel != nullptr) look_again = std::min(look_again, now + kCancelPoll);
-  if (look_again < sweep_at_) {
-    sweep_at_ = look_again;
-    sweep_sooner_.Signal();
-  }
+  // Else one that is idle looks at it now, and sees to what it leaves.
+  if (idle_ == 0) SweepBy(look_again);
   queue_.Push({std::move(task), now, deadline, give_up}, *place);
   if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
@@ -333,7 +334,18 @@ InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy, absl::T
     busy_until = std::max(busy_until, now) + times_.Expected(RowsOf(work.batch));
   }
   for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
+  SweepWhatIsLeft(now);
   return work;
+}
+
+void InstanceBatcher::SweepBy(absl::Time time) {
+  if (time >= sweep_at_) return;
+  sweep_at_ = time;
+  sweep_sooner_.Signal();
+}
+
+void InstanceBatcher::SweepWhatIsLeft(absl::Time now) {
+  if (!queue_.empty()) SweepBy(queue_.NextSweep(now, kCancelPoll));
 }
 
 void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
@@ -375,7 +387,7 @@ void InstanceBatcher::RunInline() noexcept {
     }
     const auto idle = std::find_if(instances_.begin(), instances_.end(),
                                    [](const Instance& one) { return one.state == Instance::State::kIdle; });
-    if (idle == instances_.end()) return;  // One that is busy looks when it is done.
+    if (idle == instances_.end()) return SweepWhatIsLeft(clock_.Now());  // One that is busy looks later.
     instance = static_cast<int>(idle - instances_.begin());
     absl::Duration wait;
     work = TakeWork(instance, /*busy=*/false, clock_.Now(), &wait);
@@ -432,7 +444,8 @@ std::optional<std::vector<DroppedTask>> InstanceBatcher::NextSweep() {
       continue;
     }
     std::vector<DroppedTask> dropped;
-    sweep_at_ = std::max(queue_.Sweep(now, kCancelPoll, &dropped), now + kSweepGrain);
+    queue_.Sweep(now, &dropped);
+    sweep_at_ = std::max(queue_.NextSweep(now, kCancelPoll), now + kSweepGrain);
     for (const DroppedTask& drop : dropped) Count(drop.why.code());
     return dropped;
   }

@@ -76,6 +76,26 @@ TEST_F(BatcherTest, ClosesPartialBatchWhenOldestTaskIsDue) {
   EXPECT_THAT(model_->batch_sizes(), ElementsAre(2));
 }
 
+class RealTimeBatcherTest : public BatcherTest {
+ protected:
+  MonotonicClock& clock() override { return MonotonicClock::System(); }
+};
+
+// Nobody else would find it: the instance is idle, and sleeps until there is company. (A manual clock that
+// advances wakes everybody.)
+TEST_F(RealTimeBatcherTest, ACancelledTaskThatWaitsForCompanyIsSwept) {
+  options_.max_queue_delay = absl::Hours(1);
+  Start();
+  absl::SleepFor(absl::Milliseconds(50));  // Idle by now, or nearly always.
+  auto cancel = std::make_shared<CancelFlag>();
+  const auto cancelled = Submit(1, 0, {.cancel = cancel});
+  cancel->Cancel();
+  const absl::Time end = absl::Now() + absl::Seconds(20);
+  while (cancelled->times() == 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
+  ASSERT_EQ(cancelled->times(), 1);
+  EXPECT_EQ(CodeOf(cancelled), absl::StatusCode::kCancelled);
+}
+
 TEST_F(BatcherTest, AFullBatchDoesNotWaitForTheDelay) {
   options_.max_queue_delay = absl::Hours(1);
   Start();
