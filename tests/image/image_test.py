@@ -158,7 +158,7 @@ class Running(ImageTest):
             shutil.copytree(ROOT / "tests/fixtures/models/fashion_mnist_pt2", f"{models}/fashion_mnist_pt2")
             pathlib.Path(models).chmod(0o755)
             name = self.healthy(models=models)
-            self.assertIn("format=aotinductor", OPTIONS.engine.log(name))
+            self.assertIn('"format":"aotinductor"', OPTIONS.engine.log(name))
 
     def test_ticket_keys_may_be_a_mounted_secret(self):
         if os.geteuid() != 0:
