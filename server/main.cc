@@ -261,7 +261,8 @@ int main(int argc, char** argv) {
   KeepStandardStreams();
   signal(SIGPIPE, SIG_IGN);
 #ifdef NDEBUG
-  // Debian's Abseil looks at the order of every lock, gRPC's too: for the builds that are tested, not served.
+  // Debian's Abseil looks at the order of every lock, gRPC's too, under one that all threads share: for the
+  // builds that are tested, not served.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
 #endif
   const Environment environment = ProcessEnvironment();
