@@ -135,11 +135,8 @@ std::vector<QueuedTask> BatchQueue::TakeFirst(int tasks) {
   return taken;
 }
 
-void BatchQueue::Sweep(absl::Time now, std::vector<DroppedTask>* dropped) {
+absl::Time BatchQueue::Sweep(absl::Time now, absl::Duration cancel_poll, std::vector<DroppedTask>* dropped) {
   DropUnwanted(now, std::numeric_limits<int>::max(), dropped);
-}
-
-absl::Time BatchQueue::NextSweep(absl::Time now, absl::Duration cancel_poll) const {
   absl::Time next = absl::InfiniteFuture();
   for (const QueuedTask& queued : queue_) {
     next = std::min({next, queued.deadline, queued.give_up});

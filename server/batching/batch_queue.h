@@ -56,11 +56,9 @@ class BatchQueue {
   std::vector<BatchCandidate> Candidates(absl::Time now, std::vector<DroppedTask>* dropped);
   std::vector<QueuedTask> TakeFirst(int tasks);
 
-  // Moves every task that is no longer wanted to `dropped`.
-  void Sweep(absl::Time now, std::vector<DroppedTask>* dropped);
-  // When there may be such a task next: at the earliest deadline, or after `cancel_poll` if a task can be
-  // cancelled, which nobody signals. Costs a step for each queued task.
-  absl::Time NextSweep(absl::Time now, absl::Duration cancel_poll) const;
+  // Moves every task that is no longer wanted to `dropped`; returns when to look again: at the earliest
+  // deadline, or after `cancel_poll` if a task can be cancelled, which nobody signals.
+  absl::Time Sweep(absl::Time now, absl::Duration cancel_poll, std::vector<DroppedTask>* dropped);
 
   bool empty() const { return queue_.empty(); }
   int tasks() const { return static_cast<int>(queue_.size()); }

@@ -107,9 +107,8 @@ class InstanceBatcher final : public Batcher {
   // What there is for `instance` now; `wait` is how long a batch would wait for company.
   Work TakeWork(int instance, bool busy, absl::Time now, absl::Duration* wait)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  // The sweeper, which sleeps while every task is looked at in time by an instance, wakes at `time` at last.
+  // The sweeper wakes at `time` at the latest.
   void SweepBy(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
-  void SweepWhatIsLeft(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sleeps until there may be work or `end`. Meanwhile the instance is idle, and may be lent.
   void AwaitWork(int instance, absl::Time end) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Whether all that is queued is one batch that any thread may run and that takes no longer than
@@ -143,6 +142,9 @@ class InstanceBatcher final : public Batcher {
   CondVar instance_prepared_;
   BatchQueue queue_ ABSL_GUARDED_BY(mu_);
   absl::Time sweep_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
+  // A task that can be cancelled was queued while an instance was idle: whoever takes work next looks at it,
+  // and the sweeper only at what that leaves. Else it would wake for every task and find none.
+  bool unpolled_ ABSL_GUARDED_BY(mu_) = false;
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
   std::vector<Instance> instances_ ABSL_GUARDED_BY(mu_);
   Counters counters_ ABSL_GUARDED_BY(mu_);  // Without what is so now.
@@ -234,10 +236,9 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   const absl::Time give_up = options_.queue_timeout > absl::ZeroDuration()
                                  ? now + options_.queue_timeout - task.waited
                                  : absl::InfiniteFuture();
-  absl::Time look_again = std::min(deadline, give_up);
-  if (task.cancel != nullptr) look_again = std::min(look_again, now + kCancelPoll);
-  // Else one that is idle looks at it now, and sees to what it leaves.
-  if (idle_ == 0) SweepBy(look_again);
+  SweepBy(std::min(deadline, give_up));
+  if (task.cancel != nullptr && idle_ == 0) SweepBy(now + kCancelPoll);
+  unpolled_ |= task.cancel != nullptr && idle_ > 0;
   queue_.Push({std::move(task), now, deadline, give_up}, *place);
   if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
@@ -334,7 +335,7 @@ InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy, absl::T
     busy_until = std::max(busy_until, now) + times_.Expected(RowsOf(work.batch));
   }
   for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
-  SweepWhatIsLeft(now);
+  if (std::exchange(unpolled_, false) && !queue_.empty()) SweepBy(now + kCancelPoll);
   return work;
 }
 
@@ -342,10 +343,6 @@ void InstanceBatcher::SweepBy(absl::Time time) {
   if (time >= sweep_at_) return;
   sweep_at_ = time;
   sweep_sooner_.Signal();
-}
-
-void InstanceBatcher::SweepWhatIsLeft(absl::Time now) {
-  if (!queue_.empty()) SweepBy(queue_.NextSweep(now, kCancelPoll));
 }
 
 void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
@@ -387,7 +384,7 @@ void InstanceBatcher::RunInline() noexcept {
     }
     const auto idle = std::find_if(instances_.begin(), instances_.end(),
                                    [](const Instance& one) { return one.state == Instance::State::kIdle; });
-    if (idle == instances_.end()) return SweepWhatIsLeft(clock_.Now());  // One that is busy looks later.
+    if (idle == instances_.end()) return;  // One that is busy looks when it is done.
     instance = static_cast<int>(idle - instances_.begin());
     absl::Duration wait;
     work = TakeWork(instance, /*busy=*/false, clock_.Now(), &wait);
@@ -444,8 +441,7 @@ std::optional<std::vector<DroppedTask>> InstanceBatcher::NextSweep() {
       continue;
     }
     std::vector<DroppedTask> dropped;
-    queue_.Sweep(now, &dropped);
-    sweep_at_ = std::max(queue_.NextSweep(now, kCancelPoll), now + kSweepGrain);
+    sweep_at_ = std::max(queue_.Sweep(now, kCancelPoll, &dropped), now + kSweepGrain);
     for (const DroppedTask& drop : dropped) Count(drop.why.code());
     return dropped;
   }

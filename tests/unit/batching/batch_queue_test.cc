@@ -127,7 +127,7 @@ TEST_F(BatchQueueTest, WhatIsDroppedFromTheMiddleLeavesTheOrder) {
   EXPECT_THAT(CandidateRows(), ElementsAre(4));
   Push(2, now_ - absl::Seconds(1));
   Push(3);
-  queue_.Sweep(now_, &dropped_);
+  queue_.Sweep(now_, kPoll, &dropped_);
   std::vector<int> left;
   for (const QueuedTask& queued : queue_.TakeFirst(queue_.tasks())) left.push_back(queued.task.rows);
   EXPECT_THAT(left, ElementsAre(4, 4, 1, 3));
@@ -140,26 +140,22 @@ TEST_F(BatchQueueTest, SweepsBeyondTheNextBatch) {
   Push(1, now_);
   EXPECT_THAT(CandidateRows(), ElementsAre(4));
   EXPECT_THAT(Dropped(), IsEmpty());
-  queue_.Sweep(now_, &dropped_);
+  queue_.Sweep(now_, kPoll, &dropped_);
   EXPECT_THAT(Dropped(), ElementsAre(std::pair(1, absl::StatusCode::kDeadlineExceeded)));
 }
 
 TEST_F(BatchQueueTest, SweepsNextAtTheEarliestDeadline) {
-  queue_.Sweep(now_, &dropped_);
-  EXPECT_EQ(queue_.NextSweep(now_, kPoll), absl::InfiniteFuture());
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), absl::InfiniteFuture());
   Push(1);
-  queue_.Sweep(now_, &dropped_);
-  EXPECT_EQ(queue_.NextSweep(now_, kPoll), absl::InfiniteFuture());
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), absl::InfiniteFuture());
   Push(1, now_ + absl::Seconds(2));
   Push(1, now_ + absl::Seconds(1));
-  queue_.Sweep(now_, &dropped_);
-  EXPECT_EQ(queue_.NextSweep(now_, kPoll), now_ + absl::Seconds(1));
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + absl::Seconds(1));
 }
 
 TEST_F(BatchQueueTest, PollsWhileATaskCanBeCancelled) {
   Push(1, now_ + absl::Seconds(1), std::make_shared<CancelFlag>());
-  queue_.Sweep(now_, &dropped_);
-  EXPECT_EQ(queue_.NextSweep(now_, kPoll), now_ + kPoll);
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + kPoll);
 }
 
 class PriorityQueueTest : public BatchQueueTest {
@@ -269,10 +265,9 @@ TEST_F(PriorityQueueTest, TheLargestRequestFitsAnEmptyQueueAtEveryLevel) {
 
 TEST_F(BatchQueueTest, ATaskLeavesAfterTheQueueTimeout) {
   Put({Task(1), now_, absl::InfiniteFuture(), now_ + absl::Seconds(2)});
-  queue_.Sweep(now_, &dropped_);
-  EXPECT_EQ(queue_.NextSweep(now_, kPoll), now_ + absl::Seconds(2));
+  EXPECT_EQ(queue_.Sweep(now_, kPoll, &dropped_), now_ + absl::Seconds(2));
   now_ += absl::Seconds(2);
-  queue_.Sweep(now_, &dropped_);
+  queue_.Sweep(now_, kPoll, &dropped_);
   ASSERT_EQ(dropped_.size(), 1);
   EXPECT_EQ(dropped_[0].why.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ErrorReason(dropped_[0].why), "QUEUE_TIMEOUT");

@@ -81,7 +81,7 @@ class RealTimeBatcherTest : public BatcherTest {
   MonotonicClock& clock() override { return MonotonicClock::System(); }
 };
 
-// Nobody else would find it: the instance is idle, and sleeps until there is company. (A manual clock that
+// Nobody else would find it: the instance has looked, and sleeps until there is company. (A manual clock that
 // advances wakes everybody.)
 TEST_F(RealTimeBatcherTest, ACancelledTaskThatWaitsForCompanyIsSwept) {
   options_.max_queue_delay = absl::Hours(1);
@@ -89,6 +89,7 @@ TEST_F(RealTimeBatcherTest, ACancelledTaskThatWaitsForCompanyIsSwept) {
   absl::SleepFor(absl::Milliseconds(50));  // Idle by now, or nearly always.
   auto cancel = std::make_shared<CancelFlag>();
   const auto cancelled = Submit(1, 0, {.cancel = cancel});
+  absl::SleepFor(absl::Milliseconds(50));  // The instance has looked.
   cancel->Cancel();
   const absl::Time end = absl::Now() + absl::Seconds(20);
   while (cancelled->times() == 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(1));
