@@ -37,8 +37,8 @@ struct AtConcurrency {
 };
 
 // Writes a table in Markdown: the bars of design.md, section 10, what served and least make of each and what
-// served makes of least, medians over the rounds. A bar that least does not meet either is held against least
-// (docs/adr/2026-11-29-what-a-small-model-is-held-against.md).
+// served makes of least, medians over the rounds. A bar of a small model that least does not meet either is
+// held against least (docs/adr/2026-11-29-what-a-small-model-is-held-against.md).
 void PrintBars(absl::Span<const AtConcurrency> measured, std::ostream& out);
 
 }  // namespace calserve::load
