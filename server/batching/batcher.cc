@@ -237,8 +237,11 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
                                  ? now + options_.queue_timeout - task.waited
                                  : absl::InfiniteFuture();
   SweepBy(std::min(deadline, give_up));
-  if (task.cancel != nullptr && idle_ == 0) SweepBy(now + kCancelPoll);
-  unpolled_ |= task.cancel != nullptr && idle_ > 0;
+  if (task.cancel != nullptr && idle_ == 0) {
+    SweepBy(now + kCancelPoll);
+  } else if (task.cancel != nullptr) {
+    unpolled_ = true;
+  }
   queue_.Push({std::move(task), now, deadline, give_up}, *place);
   if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
