@@ -204,10 +204,14 @@ absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
     return absl::InvalidArgumentError(
         absl::StrCat("a request has 1 to ", options_.max_batch_size, " rows; this one has ", task.rows));
   }
-  if (static_cast<int64_t>(task.input.size()) != task.rows * runner_.row_size) {
-    return absl::InvalidArgumentError(absl::StrCat(task.rows, " rows of ", runner_.row_size, " values are ",
-                                                   task.rows * runner_.row_size, " values; got ",
-                                                   task.input.size()));
+  if (task.input.size() != static_cast<size_t>(task.rows)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a task of ", task.rows, " rows has the input of ", task.input.size()));
+  }
+  for (const absl::Span<const float> row : task.input) {
+    if (static_cast<int64_t>(row.size()) == runner_.row_size) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat("a row has ", runner_.row_size, " values; this one has ", row.size()));
   }
   return CheckPriority(task.priority);
 }

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -51,8 +52,9 @@ class CancelFlag {
 // Some rows of one request. Completes exactly once: result, error, deadline, cancellation or shutdown.
 struct BatchTask {
   int rows = 0;
-  std::vector<float> input;  // rows × row_size
-  int priority = 0;          // 1 (the most urgent) to priority_levels; 0: default_priority
+  // Each row's row_size values, wherever they lie; they must stay there until `done` is called.
+  absl::InlinedVector<absl::Span<const float>, 1> input;
+  int priority = 0;  // 1 (the most urgent) to priority_levels; 0: default_priority
   absl::Time deadline = absl::InfiniteFuture();
   absl::Duration waited;  // since it was received, before Schedule; counts for queue_timeout
   std::shared_ptr<const CancelFlag> cancel;  // may be null

@@ -45,8 +45,10 @@ void InstancePipeline::Start(std::vector<QueuedTask> tasks) {
   for (const QueuedTask& queued : batch.tasks) batch.rows += queued.task.rows;
   batch.status = Caught([&] {
     float* row = runner_.staging(instance_, batch.slot).data();
-    for (const QueuedTask& queued : batch.tasks)
-      row = std::copy(queued.task.input.begin(), queued.task.input.end(), row);
+    for (const QueuedTask& queued : batch.tasks) {
+      for (const absl::Span<const float> values : queued.task.input)
+        row = std::copy(values.begin(), values.end(), row);
+    }
     return runner_.start(instance_, batch.slot, batch.rows);
   });
   under_way_.push_back(std::move(batch));

@@ -3,9 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <memory>
 #include <numeric>
 #include <utility>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "calibration/class_order.h"
 #include "calibration/conformal.h"
@@ -98,10 +100,11 @@ struct Predictor::Job {
   Uuid first_id;  // of the first prediction; may have chosen the version
   std::optional<SetThreshold> set_threshold;
   Done done;
-  std::vector<float> input;   // rows × input_size, written row by row
-  absl::Time received;        // by its handler
-  absl::Time queued;          // for a decoder, or else for an instance
-  absl::Duration model_cost;  // its share of the forward pass
+  absl::InlinedVector<absl::Span<const float>, 1> rows;  // of each input: in the request or in `decoded`
+  std::unique_ptr<float[]> decoded;                      // images × input_size
+  absl::Time received;                                   // by its handler
+  absl::Time queued;                                     // for a decoder, or else for an instance
+  absl::Duration model_cost;                             // its share of the forward pass
 
   std::atomic<int> undecoded{0};
   mutable Mutex mu;
@@ -111,10 +114,6 @@ struct Predictor::Job {
   absl::Duration decoding ABSL_GUARDED_BY(mu);       // the slowest input
   absl::Duration decoding_cost ABSL_GUARDED_BY(mu);  // of all inputs
 
-  absl::Span<float> Row(size_t index) {
-    const size_t size = static_cast<size_t>(snapshot.model->input_size);
-    return absl::MakeSpan(input).subspan(index * size, size);
-  }
   // Without its input and callback.
   BatchTask Task(absl::Time now) const {
     BatchTask task;
@@ -233,14 +232,16 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   job->snapshot = std::move(choice.snapshot);
   job->first_id = choice.first_id;
   job->done = std::move(done);
-  job->input.resize(job->request.inputs.size() * static_cast<size_t>(model.input_size));
+  job->rows.resize(job->request.inputs.size());
 
   std::vector<int> images;
   for (size_t i = 0; i < job->request.inputs.size(); ++i) {
     const PredictionInput& input = job->request.inputs[i];
     absl::Status status = CheckAttributes(input.attributes, model);
     if (const auto* tensor = std::get_if<TensorInput>(&input.value); status.ok() && tensor != nullptr) {
-      status = CopyTensor(*tensor, model.input_shape, job->Row(i));
+      const auto values = CheckTensor(*tensor, model.input_shape, model.input_size);
+      if (values.ok()) job->rows[i] = *values;
+      status = values.status();
     } else if (status.ok() && !std::holds_alternative<std::monostate>(input.value)) {
       if (!model.preprocessor.has_value()) {
         status = absl::InvalidArgumentError(
@@ -276,9 +277,15 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   const int64_t input_bytes = model.input_size * static_cast<int64_t>(sizeof(float));
   std::vector<DecodePool::Image> work;
   work.reserve(images.size());
+  const size_t size = static_cast<size_t>(model.input_size);
+  job->decoded = std::make_unique_for_overwrite<float[]>(images.size() * size);
+  absl::Span<float> free_rows(job->decoded.get(), images.size() * size);
   for (const int i : images) {
-    work.push_back({[this, job, i](absl::Status wanted, absl::Time now) mutable {
-                      DecodeOne(std::move(job), i, std::move(wanted), now);
+    const absl::Span<float> row = free_rows.first(size);
+    free_rows.remove_prefix(size);
+    job->rows[i] = row;
+    work.push_back({[this, job, i, row](absl::Status wanted, absl::Time now) mutable {
+                      DecodeOne(std::move(job), i, row, std::move(wanted), now);
                     },
                     ImageBytes(job->request.inputs[i]) + input_bytes});
   }
@@ -288,12 +295,12 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
               clock_);
 }
 
-void Predictor::DecodeOne(std::shared_ptr<Job> job, int index, absl::Status wanted, absl::Time start) {
+void Predictor::DecodeOne(std::shared_ptr<Job> job, int index, absl::Span<float> row, absl::Status wanted,
+                          absl::Time start) {
   if (!wanted.ok()) {
     job->Fail(index, std::move(wanted));
   } else if (!job->failed()) {
-    absl::Status status =
-        Preprocess(*job->snapshot.model->preprocessor, job->request.inputs[index], job->Row(index));
+    absl::Status status = Preprocess(*job->snapshot.model->preprocessor, job->request.inputs[index], row);
     if (!status.ok()) job->Fail(index, OfInput(std::move(status), index));
   }
   const absl::Time end = clock_.Now();
@@ -315,7 +322,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job, absl::Time now) {
   }
   if (!error.ok()) return job->Finish(std::move(error), clock_);
   BatchTask task = job->Task(now);
-  task.input = std::move(job->input);
+  task.input = std::move(job->rows);
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
     if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_);

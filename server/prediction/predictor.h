@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "server/base/clock.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/uuid.h"
@@ -35,7 +36,7 @@ struct TensorInput {
   enum class Type { kFloat32, kUint8, kUnknown };
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
-  absl::string_view data;
+  absl::string_view data;  // aligned for a float, as what a std::string or a repeated field holds is
 };
 
 struct PredictionInput {
@@ -127,7 +128,9 @@ class Predictor final {
  private:
   struct Job;  // One request on its way.
   void Decode(std::shared_ptr<Job> job, std::vector<int> images);
-  void DecodeOne(std::shared_ptr<Job> job, int index, absl::Status wanted, absl::Time start);
+  // Into `row`, a part of the job.
+  void DecodeOne(std::shared_ptr<Job> job, int index, absl::Span<float> row, absl::Status wanted,
+                 absl::Time start);
   void Schedule(std::shared_ptr<Job> job, absl::Time now);
   absl::StatusOr<PredictionResponse> Answer(const Job& job, const BatchResult& result, absl::Time now) const;
 

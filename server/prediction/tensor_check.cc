@@ -3,7 +3,6 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -12,7 +11,7 @@
 namespace calserve {
 namespace {
 
-static_assert(std::endian::native == std::endian::little, "tensors are copied as they come off the wire");
+static_assert(std::endian::native == std::endian::little, "tensors are used as they come off the wire");
 
 std::string ShapeText(const std::vector<int64_t>& shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
@@ -39,7 +38,8 @@ absl::Status NotFinite(absl::Span<const float> values) {
 
 }  // namespace
 
-absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, absl::Span<float> out) {
+absl::StatusOr<absl::Span<const float>> CheckTensor(const TensorInput& tensor,
+                                                    const std::vector<int64_t>& shape, int64_t size) {
   if (tensor.type != TensorInput::Type::kFloat32) {
     return WithField(absl::InvalidArgumentError(
                          absl::StrCat("data_type must be FLOAT32; was ",
@@ -57,14 +57,18 @@ absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& s
                          absl::StrCat("shape must be ", ShapeText(shape), "; was ", ShapeText(tensor.shape))),
                      "tensor.shape");
   }
-  const size_t bytes = out.size() * sizeof(float);
+  const size_t bytes = static_cast<size_t>(size) * sizeof(float);
   if (tensor.data.size() != bytes) {
     return WithField(absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " of FLOAT32 takes ",
                                                              bytes, " bytes; data has ", tensor.data.size())),
                      "tensor.data");
   }
-  std::memcpy(out.data(), tensor.data.data(), bytes);
-  return AllFinite(out) ? absl::OkStatus() : NotFinite(out);
+  if (reinterpret_cast<uintptr_t>(tensor.data.data()) % alignof(float) != 0)
+    return absl::InternalError("the tensor's data is not aligned as TensorInput demands");
+  const absl::Span<const float> values(reinterpret_cast<const float*>(tensor.data.data()),
+                                       static_cast<size_t>(size));
+  if (!AllFinite(values)) return NotFinite(values);
+  return values;
 }
 
 }  // namespace calserve

@@ -4,15 +4,17 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "server/prediction/predictor.h"
 
 namespace calserve {
 
-// Copies a tensor of `shape` to `out`, which holds product(shape) floats. INVALID_ARGUMENT, with what was
-// expected and what was given, for another type, rank, shape or byte count, or a value that is not finite.
-absl::Status CopyTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, absl::Span<float> out);
+// The values of a tensor of `shape`, where they lie; `size` is product(shape). INVALID_ARGUMENT, with what
+// was expected and what was given, for another type, rank, shape or byte count, or a value that is not
+// finite.
+absl::StatusOr<absl::Span<const float>> CheckTensor(const TensorInput& tensor,
+                                                    const std::vector<int64_t>& shape, int64_t size);
 
 }  // namespace calserve
 

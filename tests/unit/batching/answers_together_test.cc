@@ -19,7 +19,7 @@ class AnswersTogetherTest : public BatcherTest {
     auto answer = std::make_shared<Answer>();
     BatchTask task;
     task.rows = 1;
-    task.input = {0};
+    task.input = {kZeroRow};
     task.done = [answer, &pair, &unsent](absl::StatusOr<BatchResult> result) {
       SendMessage(pair.writer(), "x");
       unsent.push_back(pair.unsent());

@@ -32,7 +32,8 @@ class BatchQueueTest : public ::testing::Test {
   static BatchTask Task(int rows, int floats = 1) {
     BatchTask task;
     task.rows = rows;
-    task.input.resize(floats);
+    static const std::vector<float> values(10);
+    task.input = {absl::MakeConstSpan(values).first(floats)};
     return task;
   }
 

@@ -2,6 +2,7 @@
 #define CALSERVE_TESTS_UNIT_BATCHING_BATCHER_FIXTURE_H_
 
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -74,12 +75,14 @@ class BatcherTest : public ::testing::Test {
     auto answer = std::make_shared<Answer>();
     BatchTask task;
     task.rows = rows;
-    for (int row = 0; row < rows; ++row) task.input.push_back(first + static_cast<float>(row));
+    auto values = std::make_shared<std::vector<float>>(rows);
+    std::iota(values->begin(), values->end(), first);
+    for (const float& value : *values) task.input.push_back({&value, 1});
     task.deadline = absl::Now() + task_options.deadline_in;
     task.waited = task_options.waited;
     task.cancel = std::move(task_options.cancel);
     task.priority = task_options.priority;
-    task.done = [answer](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
+    task.done = [answer, values](absl::StatusOr<BatchResult> result) { answer->Give(std::move(result)); };
     batcher_->Schedule(std::move(task));
     return answer;
   }

@@ -110,7 +110,7 @@ TEST_F(BatcherInlineTest, WhatItsAnswersScheduleIsRunInItsTurn) {
   model_->FinishAll();
   WaitingThread thread;
   std::shared_ptr<Answer> second;
-  BatchTask first{.rows = 1, .input = {0}};
+  BatchTask first{.rows = 1, .input = {kZeroRow}};
   first.done = [&](const absl::StatusOr<BatchResult>&) { second = Submit(1); };
   batcher_->Schedule(std::move(first));
   while (thread.has_work()) thread.Run();
@@ -256,7 +256,7 @@ TEST_F(BatcherInlineTest, StoppingWaitsForAnAnswerThatNeedsNoModel) {
   std::jthread reader([&] {
     WaitingThread thread;
     const auto cancel = std::make_shared<CancelFlag>();
-    BatchTask task{.rows = 1, .input = {0}, .cancel = cancel};
+    BatchTask task{.rows = 1, .input = {kZeroRow}, .cancel = cancel};
     task.done = [&](const absl::StatusOr<BatchResult>&) {
       answering = true;
       while (!go_on) std::this_thread::yield();

@@ -64,17 +64,18 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
       const int id = thread * kTasksPerThread + i;
       BatchTask task;
       task.rows = 1 + static_cast<int>(random() % 3);
-      for (int row = 0; row < task.rows; ++row) task.input.push_back(static_cast<float>(id) + 0.25f * row);
-      const std::vector<float> expected = task.input;
+      auto values = std::make_shared<std::vector<float>>();
+      for (int row = 0; row < task.rows; ++row) values->push_back(static_cast<float>(id) + 0.25f * row);
+      for (const float& value : *values) task.input.push_back({&value, 1});
       std::shared_ptr<CancelFlag> cancel;
       if (id % 3 == 1) task.deadline = absl::Now() + absl::Microseconds(random() % 500);
       if (id % 3 == 2) task.cancel = cancel = std::make_shared<CancelFlag>();
-      task.done = [&, id, expected](absl::StatusOr<BatchResult> result) {
+      task.done = [&, id, values](absl::StatusOr<BatchResult> result) {
         ++answers[id];
         if (result.ok()) {
           ++succeeded;
-          rows_succeeded += static_cast<int64_t>(expected.size());
-          if (result->logits != expected) ++wrong;
+          rows_succeeded += static_cast<int64_t>(values->size());
+          if (result->logits != *values) ++wrong;
         }
         ++answered;
       };

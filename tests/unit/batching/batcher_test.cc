@@ -147,6 +147,21 @@ TEST_F(BatcherTest, RefusesRowsOutOfRange) {
   EXPECT_THAT(too_many->Await().status().message(), HasSubstr("1 to 4 rows; this one has 5"));
 }
 
+TEST_F(BatcherTest, ATaskWithOtherInputThanItsRowsIsRefused) {
+  Start();
+  constexpr float kLongRow[] = {1, 2};
+  const auto why = [&](BatchTask task) {
+    Answer answer;
+    task.done = [&](absl::StatusOr<BatchResult> result) { answer.Give(std::move(result)); };
+    batcher_->Schedule(std::move(task));
+    EXPECT_EQ(answer.Await().status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(answer.Await().status().message());
+  };
+  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow}}), "a task of 2 rows has the input of 1");
+  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow, kLongRow}}), "a row has 1 values; this one has 2");
+  EXPECT_TRUE(model_->batch_sizes().empty());
+}
+
 TEST_F(BatcherTest, RefusesAtOnceWhenTheQueueIsFull) {
   Start();
   OccupyAnInstance();
@@ -238,7 +253,7 @@ TEST_F(BatcherTest, AnExceptionOfACallbackHarmsNobodyElse) {
   model_->FinishAll();
   BatchTask task;
   task.rows = 1;
-  task.input = {0};
+  task.input = {kZeroRow};
   task.done = [](absl::StatusOr<BatchResult>) { throw std::runtime_error("boom"); };
   batcher_->Schedule(std::move(task));
   EXPECT_TRUE(Submit(1)->Await().ok());
@@ -315,7 +330,7 @@ TEST_F(BatcherTest, EveryInstanceIsPreparedOnItsOwnThreadBeforeCreateReturns) {
   EXPECT_EQ(prepared.size(), 3u);
   // One batch an instance: each is held until all have one.
   for (int i = 0; i < 3; ++i) {
-    batcher->Schedule({.rows = 1, .input = {0}, .done = [](absl::StatusOr<BatchResult>) {}});
+    batcher->Schedule({.rows = 1, .input = {kZeroRow}, .done = [](absl::StatusOr<BatchResult>) {}});
     model.AwaitBatches(i + 1);
   }
   model.FinishAll();

@@ -12,6 +12,9 @@
 
 namespace calserve {
 
+// A row of it.
+inline constexpr float kZeroRow[] = {0};
+
 // A model that finishes a batch only when told. The logits of a row (x) are (x, x + 0.5). Thread-safe.
 class PuppetModel {
  public:

@@ -37,7 +37,8 @@ class PuppetBatcher final : public Batcher {
     BatchResult result{std::vector<float>(static_cast<size_t>(task.rows) * columns_), queued, ran};
     {
       MutexLock lock(&model_mu_);
-      std::copy(task.input.begin(), task.input.end(), model_.Staging(0).begin());
+      float* to = model_.Staging(0).data();
+      for (const absl::Span<const float> row : task.input) to = std::copy(row.begin(), row.end(), to);
       status = model_.Run(0, task.rows, absl::MakeSpan(result.logits));
     }
     std::move(task.done)(status.ok() ? absl::StatusOr<BatchResult>(std::move(result)) : status);

@@ -86,7 +86,8 @@ void RunBatch(Batcher& batcher, int rows) {
   absl::Notification answered;
   BatchTask task;
   task.rows = rows;
-  task.input.resize(rows);
+  const float value = 0;
+  task.input.assign(rows, absl::MakeConstSpan(&value, 1));
   task.done = [&](absl::StatusOr<BatchResult> result) {
     EXPECT_TRUE(result.ok()) << result.status();
     answered.Notify();
