@@ -2,11 +2,11 @@
 #define CALSERVE_SERVER_BATCHING_BATCH_ADMISSION_H_
 
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/batcher.h"
 #include "server/batching/service_times.h"
@@ -18,10 +18,9 @@ namespace calserve {
 // is unchanged.
 class BatchAdmission final {
  public:
-  // `busy_for`: how much longer each instance is expected to compute, zero of one that is idle. What is given
-  // by reference outlives this.
+  // What is given by reference outlives this.
   BatchAdmission(const BatchingOptions& options, const BatchQueue& queue, const ServiceTimes& times,
-                 std::vector<absl::Duration> busy_for, absl::Time now)
+                 BusyTimes busy_for, absl::Time now)
       : options_(options), queue_(queue), times_(times), busy_for_(std::move(busy_for)), now_(now) {}
 
   // Where in the queue a task goes whose deadline is in `slack`. RESOURCE_EXHAUSTED with RetryInfo:
@@ -41,7 +40,7 @@ class BatchAdmission final {
   const BatchingOptions& options_;
   const BatchQueue& queue_;
   const ServiceTimes& times_;
-  const std::vector<absl::Duration> busy_for_;
+  const BusyTimes busy_for_;
   const absl::Time now_;
 };
 

@@ -25,8 +25,7 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
   return {.take = 0, .wait = wait};
 }
 
-absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
-                            absl::Duration full_batch) {
+absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration full_batch) {
   std::sort(busy_for.begin(), busy_for.end());
   if (full_batch <= absl::ZeroDuration()) return busy_for.front();
   // The instance that is free first takes the next batch, until they are less than a batch apart: then each

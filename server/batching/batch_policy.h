@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/batching/batcher.h"
@@ -34,17 +35,18 @@ struct BatchDecision {
 BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const BatchCandidate> queue,
                           absl::Duration run_time);
 
+// How much longer each instance is expected to compute; zero of one that is idle.
+using BusyTimes = absl::InlinedVector<absl::Duration, 4>;
+
 // A low estimate of how long a task that is queued now waits for its batch to begin, with so many full
-// batches queued before it. `busy_for`: how much longer each instance is expected to compute; `full_batch`:
-// how long a batch of max_batch_size rows takes.
-absl::Duration EstimateWait(int batches_ahead, std::vector<absl::Duration> busy_for,
-                            absl::Duration full_batch);
+// batches queued before it. `full_batch`: how long a batch of max_batch_size rows takes.
+absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration full_batch);
 
 // The same for one number of batches after another, when each costs a look into a table. Grows with the
 // largest number asked for. Not thread-safe.
 class WaitTable {
  public:
-  WaitTable(std::vector<absl::Duration> busy_for, absl::Duration full_batch)
+  WaitTable(BusyTimes busy_for, absl::Duration full_batch)
       : busy_for_(std::move(busy_for)), full_batch_(full_batch) {}
 
   absl::Duration operator()(int batches_ahead);
@@ -52,7 +54,7 @@ class WaitTable {
   absl::Duration full_batch() const { return full_batch_; }
 
  private:
-  std::vector<absl::Duration> busy_for_;  // each instance, after the batches of waits_
+  BusyTimes busy_for_;  // after the batches of waits_
   const absl::Duration full_batch_;
   std::vector<absl::Duration> waits_;
 };

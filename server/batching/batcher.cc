@@ -264,7 +264,7 @@ absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives
 }
 
 BatchAdmission InstanceBatcher::Admission(absl::Time now) const {
-  std::vector<absl::Duration> busy_for;
+  BusyTimes busy_for;
   busy_for.reserve(instances_.size());
   for (const Instance& instance : instances_)
     busy_for.push_back(std::max(instance.busy_until - now, absl::ZeroDuration()));

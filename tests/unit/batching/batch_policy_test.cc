@@ -104,8 +104,8 @@ TEST(DecideBatchTest, TheOldestTaskIsDueWhereverItStands) {
 }
 
 TEST(WaitTableTest, SaysForEachNumberOfBatchesWhatIsEstimatedForIt) {
-  for (const std::vector<absl::Duration>& busy_for :
-       {std::vector{Ms(7)}, {Ms(7), Ms(2)}, {Ms(100), Ms(1)}, {Ms(1), Ms(2), Ms(3), Ms(4)}}) {
+  for (const BusyTimes& busy_for :
+       {BusyTimes{Ms(7)}, {Ms(7), Ms(2)}, {Ms(100), Ms(1)}, {Ms(1), Ms(2), Ms(3), Ms(4)}}) {
     WaitTable waits(busy_for, Ms(10));
     for (const int batches : {11, 0, 1, 2, 7, 10})
       EXPECT_EQ(waits(batches), EstimateWait(batches, busy_for, Ms(10))) << batches;
