@@ -124,8 +124,9 @@ constexpr Option kOptions[] = {
      "most; more where many large messages arrive at once"},
     {"grpc.spin", OptionKind::kDuration, "0s 10ms", "",
      [](ServerConfig& c) -> Field { return &c.polling_spin; },
-     "how long such a thread keeps its core when no call has come before it sleeps; answers a lone caller "
-     "sooner, at the price of that time's processor time after each call"},
+     "how long such a thread looks for the next call before it sleeps; answers a lone caller sooner, at the "
+     "price of that time's processor time after each call, less what callers that come at regular intervals "
+     "let it sleep through"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",

@@ -3,6 +3,7 @@
 #include <grpc/grpc.h>
 #include <grpc/support/time.h>
 #include <pthread.h>
+#include <sys/prctl.h>
 
 #include <algorithm>
 #include <atomic>
@@ -11,11 +12,13 @@
 #include <map>
 #include <string_view>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/before_waiting.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
 #include "server/base/next_definition.h"
+#include "server/rpc/hybrid_poll.h"
 
 namespace calserve {
 namespace {
@@ -96,6 +99,32 @@ using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
 constexpr int kMostEventsBeforeWork = 64;
 constexpr absl::Duration kMostTimeBeforeWork = absl::Milliseconds(1);
 
+void SleepExactly(absl::Duration duration) {
+  // By default the kernel adds up to 50 µs, so that timers expire together.
+  [[maybe_unused]] thread_local const int exact = prctl(PR_SET_TIMERSLACK, 1);
+  absl::SleepFor(duration);
+}
+
+// Looks for an event for `spin`, and sleeps through the part of it in which there have been none lately.
+template <typename Look>
+grpc_event Spin(absl::Duration spin, const Look& what_is_there) {
+  thread_local HybridPoll poll;
+  const MonotonicClock& clock = MonotonicClock::System();
+  grpc_event event = what_is_there();
+  if (event.type != GRPC_QUEUE_TIMEOUT) return event;
+  const absl::Time begin = clock.Now();
+  bool in_nap = false;
+  if (const absl::Duration nap = std::min(poll.Nap(), spin); nap > absl::ZeroDuration()) {
+    SleepExactly(nap);
+    poll.Napped(nap, clock.Now() - begin);
+    event = what_is_there();
+    in_nap = event.type != GRPC_QUEUE_TIMEOUT;
+  }
+  while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < begin + spin) event = what_is_there();
+  poll.Waited(clock.Now() - begin, in_nap);
+  return event;
+}
+
 // With a place of its own, what was left for the thread, and the spin, and without the deadline after which
 // gRPC's loop would rest.
 grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
@@ -116,10 +145,8 @@ grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
     thread.Run();
   }
   while (event.type == GRPC_QUEUE_SHUTDOWN && thread.has_work()) thread.Run();
-  if (const absl::Duration spin = absl::Nanoseconds(spin_nanos.load()); spin > absl::ZeroDuration()) {
-    const absl::Time end = clock.Now() + spin;
-    while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < end) event = what_is_there();
-  }
+  const absl::Duration spin = absl::Nanoseconds(spin_nanos.load());
+  if (event.type == GRPC_QUEUE_TIMEOUT && spin > absl::ZeroDuration()) event = Spin(spin, what_is_there);
   if (event.type == GRPC_QUEUE_TIMEOUT) event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
   if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);
   return event;

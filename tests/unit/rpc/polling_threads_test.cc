@@ -6,6 +6,7 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <algorithm>
@@ -183,6 +184,25 @@ TEST_F(PollingThreadsTest, KeepTheirCoreAsLongAsIsSaid) {
     EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
     EXPECT_EQ(thread.cpu_time() > absl::Milliseconds(3), spin) << thread.cpu_time();
   }
+}
+
+TEST_F(PollingThreadsTest, SleepThroughWhatIsAlwaysQuietBeforeTheyKeepTheirCore) {
+  SpinPollingThreads(absl::Hours(1));
+  constexpr int kEvents = 60;
+  Queue queue;
+  rusage used = {};
+  std::jthread([&] {
+    pthread_setname_np(pthread_self(), "nexting_thread");
+    for (int i = 0; i < kEvents; ++i) {
+      grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(2), nullptr);
+      grpc_event event = grpc_completion_queue_next(queue.cq(), gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
+      void* tag = event.tag;
+      bool ok = event.success != 0;
+      static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+    }
+    getrusage(RUSAGE_THREAD, &used);
+  }).join();
+  EXPECT_GT(used.ru_nvcsw, kEvents / 2) << "a thread that spins does not give up its core";
 }
 
 TEST_F(PollingThreadsTest, DoItAlsoWhereThereIsAlwaysAnotherEvent) {
