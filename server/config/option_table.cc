@@ -124,9 +124,10 @@ constexpr Option kOptions[] = {
      "most; more where many large messages arrive at once"},
     {"grpc.spin", OptionKind::kDuration, "0s 10ms", "",
      [](ServerConfig& c) -> Field { return &c.polling_spin; },
-     "how long such a thread looks for the next call before it sleeps; answers a lone caller sooner, at the "
-     "price of that time's processor time after each call, less what callers that come at regular intervals "
-     "let it sleep through"},
+     "how long such a thread looks for the next call before it sleeps for good; answers a lone caller "
+     "sooner, "
+     "at the price of that time's processor time after each call, less up to 200 µs where calls seldom come "
+     "sooner"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",

@@ -36,7 +36,7 @@ struct TensorInput {
   enum class Type { kFloat32, kUint8, kUnknown };
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
-  absl::string_view data;  // aligned for a float, as what a std::string or a repeated field holds is
+  absl::string_view data;  // aligned for a float, as libstdc++'s strings and repeated fields are
 };
 
 struct PredictionInput {

@@ -80,7 +80,7 @@ class GrpcServerImpl final : public GrpcServer {
     // Two servers on one port would share its calls: refuse the second instead.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
-    // What every call would pay for and nobody asks of: statistics that no service here shows, and the
+    // What every call would pay for and nobody asks for: statistics that no service here shows, and the
     // filter that compresses answers. Compressed requests are read all the same.
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);

@@ -7,41 +7,41 @@
 
 namespace calserve {
 
-// When a thread that polls for the next event may sleep first: for as long as 19 of 20 waits before were
-// quiet, by what was seen of them, less what sleeping takes longer than it was asked to. (Linux polls disks
-// so: hybrid polling, which sleeps for half of the mean.) A value; of one thread.
+// How long a thread that polls for the next event may sleep first: for as long as 19 of 20 waits before were
+// quiet, less what sleeping takes longer than it was asked to. (Linux polls disks so: hybrid polling, which
+// sleeps for half of the mean.) A value; of one thread.
 class HybridPoll final {
  public:
-  static constexpr absl::Duration kLongestNap = absl::Microseconds(200);  // what an event may come too early
+  // What is asked for at most. An event is noticed so much later in the worst case, and by what the sleep
+  // takes too long.
+  static constexpr absl::Duration kLongestNap = absl::Microseconds(200);
 
   // How long to sleep in a wait that begins now; zero: not at all.
-  absl::Duration Nap() const {
-    return std::clamp(absl::Microseconds(quiet_ - overslept_), absl::ZeroDuration(), kLongestNap);
-  }
-  // A nap of `asked` took `took`.
-  void Napped(absl::Duration asked, absl::Duration took) {
-    Follow(overslept_, absl::ToDoubleMicroseconds(took - asked) > overslept_, 0.5);
-  }
-  // A wait is over, `after` it began: an event came; where there was a nap, since it ended or, `in_nap`,
-  // before.
-  void Waited(absl::Duration after, bool in_nap) {
-    Follow(quiet_, !in_nap && absl::ToDoubleMicroseconds(after) > quiet_, 0.05);
+  absl::Duration Nap() const { return std::clamp(quiet_ - overslept_, absl::ZeroDuration(), kLongestNap); }
+  // A nap took so much longer than it was asked to.
+  void Overslept(absl::Duration by) { Follow(overslept_, by > overslept_, 0.5); }
+  // A wait is over, which was quiet for so long: until an event came; InfiniteDuration: none came; zero: one
+  // was there when the nap ended.
+  void Waited(absl::Duration quiet) {
+    Follow(quiet_, quiet > quiet_, 0.05);
+    // Only naps show how late they end, and they may have become less late since the last one.
+    if (Nap() == absl::ZeroDuration()) overslept_ *= 0.999;
   }
 
  private:
-  static constexpr double kShortest = 1, kLongest = 1000;  // µs
+  static constexpr absl::Duration kShortest = absl::Microseconds(1), kLongest = absl::Microseconds(500);
   static constexpr double kStep = 0.2;
 
-  // Moves `quantile`, of which a share `q` is less, by what was seen: whether one more was larger.
-  // (Stochastic approximation, as of Robbins and Monro, of the logarithm: a step never depends on how much
-  // larger, so that one wild value does no harm.)
-  static void Follow(double& quantile, bool larger, double q) {
+  // Moves `quantile`, below which a share `q` lies, by one more: whether that was larger. (Stochastic
+  // approximation, as of Robbins and Monro, of the logarithm: a step never depends on how much larger, so
+  // that one wild value does no harm.)
+  static void Follow(absl::Duration& quantile, bool larger, double q) {
     quantile = std::clamp(quantile * (larger ? 1 + kStep * q : 1 - kStep * (1 - q)), kShortest, kLongest);
   }
 
-  // Both in µs. Until more was seen: what a sleep takes too long on a virtual machine, and so no nap.
-  double quiet_ = 50;
-  double overslept_ = 50;
+  // Until more was seen: what a sleep takes too long on a virtual machine, and so no nap.
+  absl::Duration quiet_ = absl::Microseconds(50);
+  absl::Duration overslept_ = absl::Microseconds(50);
 };
 
 }  // namespace calserve

@@ -99,9 +99,9 @@ using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
 constexpr int kMostEventsBeforeWork = 64;
 constexpr absl::Duration kMostTimeBeforeWork = absl::Milliseconds(1);
 
-void SleepExactly(absl::Duration duration) {
-  // By default the kernel adds up to 50 µs, so that timers expire together.
-  [[maybe_unused]] thread_local const int exact = prctl(PR_SET_TIMERSLACK, 1);
+// By default the kernel adds up to 50 µs, so that timers expire together.
+void SleepWithoutSlack(absl::Duration duration) {
+  [[maybe_unused]] thread_local const int set = prctl(PR_SET_TIMERSLACK, 1UL);  // ns; of this thread
   absl::SleepFor(duration);
 }
 
@@ -113,15 +113,17 @@ grpc_event Spin(absl::Duration spin, const Look& what_is_there) {
   grpc_event event = what_is_there();
   if (event.type != GRPC_QUEUE_TIMEOUT) return event;
   const absl::Time begin = clock.Now();
-  bool in_nap = false;
   if (const absl::Duration nap = std::min(poll.Nap(), spin); nap > absl::ZeroDuration()) {
-    SleepExactly(nap);
-    poll.Napped(nap, clock.Now() - begin);
+    SleepWithoutSlack(nap);
+    poll.Overslept(clock.Now() - begin - nap);
     event = what_is_there();
-    in_nap = event.type != GRPC_QUEUE_TIMEOUT;
+    if (event.type != GRPC_QUEUE_TIMEOUT) {
+      poll.Waited(absl::ZeroDuration());
+      return event;
+    }
   }
   while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < begin + spin) event = what_is_there();
-  poll.Waited(clock.Now() - begin, in_nap);
+  poll.Waited(event.type == GRPC_QUEUE_TIMEOUT ? absl::InfiniteDuration() : clock.Now() - begin);
   return event;
 }
 

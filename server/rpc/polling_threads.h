@@ -20,7 +20,7 @@ void LimitPollingThreads(int threads);
 
 // How long each of those threads that wait for events looks for more before it sleeps, after every event,
 // from now on; 0 unless set. A call that comes meanwhile finds a core that is awake. Through the part in which
-// events have seldom come lately it sleeps all the same, for 200 µs at most (HybridPoll).
+// events have seldom come lately it sleeps all the same (HybridPoll).
 void SpinPollingThreads(absl::Duration spin);
 
 }  // namespace calserve

@@ -188,7 +188,7 @@ TEST_F(PollingThreadsTest, KeepTheirCoreAsLongAsIsSaid) {
 
 TEST_F(PollingThreadsTest, SleepThroughWhatIsAlwaysQuietBeforeTheyKeepTheirCore) {
   SpinPollingThreads(absl::Hours(1));
-  constexpr int kEvents = 60;
+  constexpr int kEvents = 200;
   Queue queue;
   rusage used = {};
   std::jthread([&] {
@@ -202,7 +202,7 @@ TEST_F(PollingThreadsTest, SleepThroughWhatIsAlwaysQuietBeforeTheyKeepTheirCore)
     }
     getrusage(RUSAGE_THREAD, &used);
   }).join();
-  EXPECT_GT(used.ru_nvcsw, kEvents / 2) << "a thread that spins does not give up its core";
+  EXPECT_GT(used.ru_nvcsw, kEvents / 3) << "a thread that spins does not give up its core";
 }
 
 TEST_F(PollingThreadsTest, DoItAlsoWhereThereIsAlwaysAnotherEvent) {
