@@ -126,8 +126,8 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.polling_spin; },
      "how long such a thread looks for the next call before it sleeps for good; answers a lone caller "
      "sooner, "
-     "at the price of that time's processor time after each call, less up to 200 µs where calls seldom come "
-     "sooner"},
+     "at the price of that time's processor time after each call; up to 200 µs of it are slept through where "
+     "calls seldom come sooner"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",

@@ -112,9 +112,9 @@ class Predictor final {
   // As ServingTable::Find; without a routing key each request is routed for itself.
   absl::StatusOr<Choice> Choose(const std::string& model, VersionChoice choice) const;
 
-  // Calls done exactly once, on this thread (refused), a thread of the decode pool or of the batcher.
-  // INVALID_ARGUMENT and NOT_FOUND name the field; RESOURCE_EXHAUSTED, DEADLINE_EXCEEDED, CANCELLED and
-  // INTERNAL as the batcher has them.
+  // Calls done exactly once, on this thread (refused), a thread of the decode pool, of the batcher, or one
+  // that reads requests. INVALID_ARGUMENT and NOT_FOUND name the field; RESOURCE_EXHAUSTED,
+  // DEADLINE_EXCEEDED, CANCELLED and INTERNAL as the batcher has them.
   void Predict(PredictionRequest request, Done done);
   // The same for a caller who had to know the model first: `request` says nothing of model and version.
   void Predict(PredictionRequest request, Choice choice, Done done);

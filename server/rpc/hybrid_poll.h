@@ -7,9 +7,9 @@
 
 namespace calserve {
 
-// How long a thread that polls for the next event may sleep first: for as long as 19 of 20 waits before were
-// quiet, less what sleeping takes longer than it was asked to. (Linux polls disks so: hybrid polling, which
-// sleeps for half of the mean.) A value; of one thread.
+// How long a thread that polls for the next event may sleep first: for as long as 19 of 20 earlier waits
+// stayed quiet, less what sleeping takes longer than it was asked to. (Linux polled disks so: hybrid polling,
+// which slept for half of the mean.) Not thread-safe: one for each thread.
 class HybridPoll final {
  public:
   // What is asked for at most. An event is noticed so much later in the worst case, and by what the sleep

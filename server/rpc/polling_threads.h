@@ -19,8 +19,8 @@ namespace calserve {
 void LimitPollingThreads(int threads);
 
 // How long each of those threads that wait for events looks for more before it sleeps, after every event,
-// from now on; 0 unless set. A call that comes meanwhile finds a core that is awake. Through the part in
-// which events have seldom come lately it sleeps all the same (HybridPoll).
+// from now on; 0 unless set. A call that comes meanwhile finds a core that is awake, but for the part
+// in which events have seldom come lately: that the thread sleeps through (HybridPoll).
 void SpinPollingThreads(absl::Duration spin);
 
 }  // namespace calserve
