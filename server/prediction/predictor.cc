@@ -274,7 +274,6 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   if (timeout > absl::ZeroDuration()) limits->give_up = job->received + timeout;
   // All images of a request are queued, or none: a request that is refused in part would keep its input
   // alive.
-  const int64_t input_bytes = model.input_size * static_cast<int64_t>(sizeof(float));
   std::vector<DecodePool::Image> work;
   work.reserve(images.size());
   const size_t size = static_cast<size_t>(model.input_size);
@@ -287,7 +286,7 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
     work.push_back({[this, job, i, row](absl::Status wanted, absl::Time now) mutable {
                       DecodeOne(std::move(job), i, row, std::move(wanted), now);
                     },
-                    ImageBytes(job->request.inputs[i]) + input_bytes});
+                    ImageBytes(job->request.inputs[i]) + static_cast<int64_t>(size * sizeof(float))});
   }
   if (decoders_.TrySubmit(model.name, limits, std::move(work))) return;
   job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
