@@ -104,7 +104,9 @@ TEST_F(TensorCheckTest, InfinitiesOfBothSignsDoNotCancelOut) {
 TEST_F(TensorCheckTest, TheLargestAndTheSmallestFloatsAreFinite) {
   using Limits = std::numeric_limits<float>;
   values_ = {Limits::max(), Limits::lowest(), Limits::max(), Limits::denorm_min(), -0.0f, Limits::min()};
-  EXPECT_TRUE(Check().ok());
+  const auto values = Check();
+  ASSERT_TRUE(values.ok()) << values.status();
+  EXPECT_EQ(*values, absl::MakeConstSpan(values_));
 }
 
 }  // namespace

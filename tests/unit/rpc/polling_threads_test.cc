@@ -130,20 +130,24 @@ absl::Duration CpuTime() {
   return absl::DurationFromTimespec(time);
 }
 
+// As a thread of gRPC's callback API: waits for an event and handles it.
+grpc_completion_type HandleNext(grpc::CompletionQueue& queue, gpr_timespec deadline) {
+  const grpc_event event = grpc_completion_queue_next(queue.cq(), deadline, nullptr);
+  if (event.type != GRPC_OP_COMPLETE) return event.type;
+  void* tag = event.tag;  // of an alarm, which keeps itself until then
+  bool ok = event.success != 0;
+  static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+  return event.type;
+}
+
 // A thread such as gRPC's callback API has, but which ends with the first event.
 class NextingThread {
  public:
   explicit NextingThread(grpc::CompletionQueue& queue)
       : thread_([this, &queue] {
           pthread_setname_np(pthread_self(), "nexting_thread");
-          const grpc_event event =
-              grpc_completion_queue_next(queue.cq(), gpr_now(GPR_CLOCK_REALTIME), nullptr);
-          type_ = event.type;
+          type_ = HandleNext(queue, gpr_now(GPR_CLOCK_REALTIME));
           cpu_time_ = CpuTime();
-          if (type_ != GRPC_OP_COMPLETE) return;
-          void* tag = event.tag;  // of an alarm, which keeps itself until then
-          bool ok = event.success != 0;
-          static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
         }) {}
   grpc_completion_type Event() {
     thread_.join();
@@ -195,10 +199,7 @@ int64_t SwitchesOf(int events) {
     pthread_setname_np(pthread_self(), "nexting_thread");
     for (int i = 0; i < events; ++i) {
       grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(2), nullptr);
-      grpc_event event = grpc_completion_queue_next(queue.cq(), gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
-      void* tag = event.tag;
-      bool ok = event.success != 0;
-      static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+      HandleNext(queue, gpr_inf_future(GPR_CLOCK_REALTIME));
     }
     getrusage(RUSAGE_THREAD, &used);
   }).join();
@@ -227,10 +228,7 @@ TEST_F(PollingThreadsTest, DoItAlsoWhereThereIsAlwaysAnotherEvent) {
     another();
     bool left = false, done = false;
     for (; !done && events < 10'000; ++events) {
-      grpc_event event = grpc_completion_queue_next(queue.cq(), gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
-      void* tag = event.tag;
-      bool ok = event.success != 0;
-      static_cast<grpc::internal::CompletionQueueTag*>(tag)->FinalizeResult(&tag, &ok);
+      HandleNext(queue, gpr_inf_future(GPR_CLOCK_REALTIME));
       if (!left) left = RunBeforeWaiting([&] { done = true; });
       another();
     }
