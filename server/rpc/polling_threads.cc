@@ -17,8 +17,10 @@
 #include "server/base/before_waiting.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
-#include "server/base/next_definition.h"
 #include "server/rpc/hybrid_poll.h"
+
+extern "C" grpc_event __real_grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
+                                                        void* reserved);
 
 namespace calserve {
 namespace {
@@ -93,8 +95,6 @@ class Place {
   const grpc_completion_queue* queue_ = nullptr;
 };
 
-using Next = grpc_event(grpc_completion_queue*, gpr_timespec, void*);
-
 // A thread that was left work reads so much first at most, where there is always more to read.
 constexpr int kMostEventsBeforeWork = 64;
 constexpr absl::Duration kMostTimeBeforeWork = absl::Milliseconds(1);
@@ -129,14 +129,17 @@ grpc_event Spin(absl::Duration spin, const Look& what_is_there) {
 
 // With a place of its own, what was left for the thread, and the spin, and without the deadline after which
 // gRPC's loop would rest.
-grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
+grpc_event NextOfCallbackApi(grpc_completion_queue* queue) {
   thread_local Place place;
   thread_local WaitingThread thread;
   thread_local int events_before_work = 0;
   thread_local absl::Time read_until;
   place.Take(queue);
   const MonotonicClock& clock = MonotonicClock::System();
-  const auto what_is_there = [&] { return next(queue, gpr_inf_past(GPR_CLOCK_REALTIME), nullptr); };
+  const auto next = [queue](gpr_timespec deadline) {
+    return __real_grpc_completion_queue_next(queue, deadline, nullptr);
+  };
+  const auto what_is_there = [&next] { return next(gpr_inf_past(GPR_CLOCK_REALTIME)); };
   grpc_event event = {.type = GRPC_QUEUE_TIMEOUT};
   while (thread.has_work() && event.type == GRPC_QUEUE_TIMEOUT) {
     if (events_before_work == 0) read_until = clock.Now() + kMostTimeBeforeWork;
@@ -149,7 +152,7 @@ grpc_event NextOfCallbackApi(Next* next, grpc_completion_queue* queue) {
   while (event.type == GRPC_QUEUE_SHUTDOWN && thread.has_work()) thread.Run();
   const absl::Duration spin = absl::Nanoseconds(spin_nanos.load());
   if (event.type == GRPC_QUEUE_TIMEOUT && spin > absl::ZeroDuration()) event = Spin(spin, what_is_there);
-  if (event.type == GRPC_QUEUE_TIMEOUT) event = next(queue, gpr_inf_future(GPR_CLOCK_REALTIME), nullptr);
+  if (event.type == GRPC_QUEUE_TIMEOUT) event = next(gpr_inf_future(GPR_CLOCK_REALTIME));
   if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);
   return event;
 }
@@ -161,10 +164,10 @@ void SpinPollingThreads(absl::Duration spin) { spin_nanos = absl::ToInt64Nanosec
 
 }  // namespace calserve
 
-// Found before gRPC's by every library of a program that links this.
-extern "C" grpc_event grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
-                                                 void* reserved) {
-  static auto* const next = calserve::NextDefinition<calserve::Next>("grpc_completion_queue_next");
+// gRPC calls this in its own function's place: --wrap of ld(1), in CMakeLists.txt.
+extern "C" grpc_event __wrap_grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
+                                                        void* reserved) {
   thread_local const bool of_callback_api = calserve::OfCallbackApi();
-  return of_callback_api ? calserve::NextOfCallbackApi(next, queue) : next(queue, deadline, reserved);
+  return of_callback_api ? calserve::NextOfCallbackApi(queue)
+                         : __real_grpc_completion_queue_next(queue, deadline, reserved);
 }
