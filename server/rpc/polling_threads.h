@@ -14,8 +14,8 @@ namespace calserve {
 // second without an event, and a call that comes while all of them do waits as long. They also do what was
 // left for them by RunBeforeWaiting (base/before_waiting.h).
 //
-// Done below gRPC, as in base/gathered_writes.h: polling_threads.cc defines grpc_completion_queue_next, which
-// those threads call, before gRPC's library does. It leaves completion queues of other threads alone.
+// Done below gRPC: those threads call grpc_completion_queue_next, and the linker has polling_threads.cc stand
+// in for it (--wrap), which leaves completion queues of other threads alone.
 void LimitPollingThreads(int threads);
 
 // How long each of those threads that wait for events looks for more before it sleeps, after every event,

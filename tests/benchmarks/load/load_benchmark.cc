@@ -1,7 +1,8 @@
 // The served model beside what it is made of, in one run on the same cores: requests a second, latency and
-// server CPU of LibTorch alone (raw), of a bare gRPC server exchanging the same bytes (echo), of one that
-// runs the model before it answers and does nothing else (least) and of calserve-server (served), and labels
-// a second made durable over gRPC. Writes Markdown. What the ratios mean: design.md, section 10.
+// server CPU of LibTorch alone (raw; with --photo it decodes the file, too), of a bare gRPC server exchanging
+// the same bytes (echo), of one that runs the model before it answers and does nothing else (least; not with
+// --photo) and of calserve-server (served), and labels a second made durable over gRPC. Writes Markdown. What
+// the ratios mean: design.md, section 10.
 //
 //   load_benchmark [--blocking] [--at CONCURRENCY] [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS
 //   [SERVER_FLAG...]]]]
@@ -49,6 +50,7 @@ class LoadBenchmark {
  public:
   LoadBenchmark(const ModelArguments& arguments, const Options& options)
       : model_(arguments.model),
+        photo_(arguments.photo),
         calls_(options.calls),
         concurrencies_(options.concurrencies),
         duration_(options.duration),
@@ -186,13 +188,12 @@ class LoadBenchmark {
     return settings;
   }
   Measurement RunRaw(int in_flight, const RawSetting& setting) const {
-    std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/raw_forward"),
-                                        ModelFile().string(),
-                                        std::to_string(server_.model().labels_size()),
-                                        std::to_string(in_flight),
-                                        std::to_string(setting.instances),
-                                        std::to_string(setting.threads),
-                                        std::to_string(absl::ToDoubleSeconds(duration_))};
+    std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/raw_forward")};
+    if (!photo_.empty()) command.insert(command.end(), {"--photo", photo_, model_.string()});
+    command.insert(command.end(),
+                   {ModelFile().string(), std::to_string(server_.model().labels_size()),
+                    std::to_string(in_flight), std::to_string(setting.instances),
+                    std::to_string(setting.threads), std::to_string(absl::ToDoubleSeconds(duration_))});
     for (const int64_t dimension : server_.model().input_shape())
       command.push_back(std::to_string(dimension));
     e2e::ChildProcess raw(command);
@@ -244,6 +245,7 @@ class LoadBenchmark {
   }
 
   const fs::path model_;
+  const std::string photo_;  // empty: a tensor
   const Calls calls_;
   const std::vector<int> concurrencies_;
   const absl::Duration duration_;

@@ -1,21 +1,31 @@
 // LibTorch alone: forward passes of a model file in process, with no server around them.
 //
-//   raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...
+//   raw_forward [--photo FILE MODEL_DIRECTORY] MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS
+//   SECONDS
+//               SHAPE...
 //
-// IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. Writes one line to
-// stderr: "raw IMAGES_PER_SECOND P50_NANOS P99_NANOS CPU_NANOS_AN_IMAGE".
+// IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. --photo: before each
+// forward pass the image file is made its input, as often as it has rows, as MODEL_DIRECTORY/model.yaml says,
+// on INTRA_OP_THREADS threads. Writes one line to stderr: "raw IMAGES_PER_SECOND P50_NANOS P99_NANOS
+// CPU_NANOS_AN_IMAGE".
 #include <sys/resource.h>
 
 #include <algorithm>
 #include <barrier>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <memory>
+#include <optional>
+#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "absl/types/span.h"
+#include "server/config/model_config.h"
+#include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
 #include "tests/benchmarks/load/bare_model.h"
 
@@ -31,13 +41,54 @@ int64_t CpuNanos() {
 // TorchScript's first runs of a shape are slow, on each thread anew.
 constexpr int kLeastWarmUpRuns = 5, kMostWarmUpRuns = 100;
 
+// An image file, to be made the input of a model again and again.
+class Photo {
+ public:
+  // Ends the program with a message if there is no such file or model.
+  Photo(const std::string& file, const std::string& model_directory, int threads) : threads_(threads) {
+    std::ostringstream bytes;
+    bytes << std::ifstream(file, std::ios::binary).rdbuf();
+    encoded_ = bytes.str();
+    const auto config = calserve::ReadModelConfig(model_directory, calserve::BatchingOptions());
+    Check(config.status());
+    auto preprocessor = calserve::Preprocessor::Create(config->image, calserve::DecodeLimits());
+    Check(preprocessor.status());
+    preprocessor_ = *std::move(preprocessor);
+  }
+
+  // `rows` of it, one behind the other.
+  void DecodeInto(absl::Span<float> staging, int rows) const {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < threads_; ++thread) {
+      threads.emplace_back([=, this] {
+        const size_t size = static_cast<size_t>(preprocessor_->output_size());
+        for (int row = thread; row < rows; row += threads_)
+          Check(preprocessor_->Run(encoded_, staging.subspan(row * size, size)));
+      });
+    }
+  }
+
+ private:
+  static void Check(const absl::Status& status) {
+    if (status.ok()) return;
+    std::cerr << status << std::endl;
+    std::exit(1);
+  }
+
+  const int threads_;
+  std::string encoded_;
+  std::optional<calserve::Preprocessor> preprocessor_;
+};
+
 struct Result {
   std::vector<int64_t> nanos;  // of a forward pass, sorted
   double images = 0, seconds = 0, cpu_nanos = 0;
 };
 
-// Forward passes of `batch` rows on every instance for `duration`, once all of them are warm.
-Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration duration) {
+// Forward passes of `batch` rows on every instance for `duration`, once all of them are warm; of `photo`
+// where there is one.
+Result RunAll(calserve::Model& model, const std::optional<Photo>& photo, int instances, int batch,
+              absl::Duration duration) {
   absl::Time begin;
   int64_t cpu_before = 0;
   std::barrier warm(instances, [&]() noexcept {
@@ -50,6 +101,7 @@ Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration d
     threads.emplace_back([&, i] {
       std::vector<float> logits(static_cast<size_t>(batch) * model.columns());
       const auto run = [&] {
+        if (photo.has_value()) photo->DecodeInto(model.Staging(i), batch);
         if (!model.Run(i, batch, absl::MakeSpan(logits)).ok()) std::exit(1);
       };
       const absl::Time warm_up_end = absl::Now() + duration;
@@ -76,21 +128,28 @@ Result RunAll(calserve::Model& model, int instances, int batch, absl::Duration d
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::string photo_file, photo_model;
+  if (argc > 4 && std::string(argv[1]) == "--photo") {
+    photo_file = argv[2], photo_model = argv[3];
+    argc -= 3, argv += 3;
+  }
   if (argc < 8) {
-    std::cerr
-        << "usage: raw_forward MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...\n";
+    std::cerr << "usage: raw_forward [--photo FILE MODEL_DIRECTORY] MODEL_FILE CLASSES IN_FLIGHT INSTANCES "
+                 "INTRA_OP_THREADS SECONDS SHAPE...\n";
     return 2;
   }
   const int in_flight = std::atoi(argv[3]), instances = std::atoi(argv[4]);
-  const int batch = std::max(1, in_flight / instances);
+  const int threads = std::max(1, std::atoi(argv[5])), batch = std::max(1, in_flight / instances);
   const absl::Duration duration = absl::Seconds(std::atof(argv[6]));
   const auto model = calserve::load::LoadBareModel({.file = argv[1],
                                                     .classes = std::atoi(argv[2]),
                                                     .instances = instances,
                                                     .max_batch_size = batch,
-                                                    .intra_op_threads = std::max(1, std::atoi(argv[5]))},
+                                                    .intra_op_threads = threads},
                                                    argv + 7, argv + argc);
-  const Result result = RunAll(*model, instances, batch, duration);
+  std::optional<Photo> photo;
+  if (!photo_file.empty()) photo.emplace(photo_file, photo_model, threads);
+  const Result result = RunAll(*model, photo, instances, batch, duration);
   std::cerr << "raw " << result.images / result.seconds << " " << result.nanos[result.nanos.size() / 2] << " "
             << result.nanos[(result.nanos.size() - 1) * 99 / 100] << " " << result.cpu_nanos / result.images
             << std::endl;
