@@ -4,7 +4,8 @@
 #
 #   docker/collect_files.sh [--cuda] ROOT BUILD
 #
-# ROOT/files.tsv lists each copied library: layer, path in the image, where it was. make_sbom.py reads it.
+# ROOT/files.tsv lists each copied library, and each archive that is in our programs: layer, path in the image, where
+# it was. make_sbom.py reads it.
 set -euo pipefail
 
 cuda=0
@@ -64,6 +65,18 @@ copy_programs() {
   install -m 755 "$BUILD/torch_shim/libtorch.so" "$ROOT/calserve/$LIBRARIES/"
   strip --strip-unneeded "$ROOT"/calserve/usr/bin/* "$ROOT/calserve/$LIBRARIES/libtorch.so"
   patchelf --remove-rpath "$ROOT"/calserve/usr/bin/* "$ROOT/calserve/$LIBRARIES/libtorch.so"
+  list_archives calserve-server server/calserve-server
+  list_archives calserve client/calserve
+}
+
+# list_archives PROGRAM TARGET
+list_archives() {
+  local archive
+  ninja -C "$BUILD" -t commands "$2" | grep -o '/usr/lib/[^ ]*\.a' | sort -u >"$ROOT/archives"
+  while read -r archive; do
+    printf '%s\t/usr/bin/%s\t%s\n' debian "$1" "$archive" >>"$ROOT/files.tsv"
+  done <"$ROOT/archives"
+  rm "$ROOT/archives"
 }
 
 # The loader, its compatibility names, and the little of /etc that the C library reads.
