@@ -72,7 +72,10 @@ copy_programs() {
 # list_archives PROGRAM TARGET
 list_archives() {
   local archive
-  ninja -C "$BUILD" -t commands "$2" | grep -o '/usr/lib/[^ ]*\.a' | sort -u >"$ROOT/archives"
+  if ! ninja -C "$BUILD" -t commands "$2" | grep -o '/usr/lib/[^ ]*\.a' | sort -u >"$ROOT/archives"; then
+    echo "collect_files.sh: $1 has no archive; gRPC's were expected" >&2
+    return 1
+  fi
   while read -r archive; do
     printf '%s\t/usr/bin/%s\t%s\n' debian "$1" "$archive" >>"$ROOT/files.tsv"
   done <"$ROOT/archives"

@@ -4,7 +4,8 @@
     docker/make_sbom.py --image NAME --files ROOT --packages locked|newest --lock FILE
 
 ROOT is what collect_files.sh made. Into its layer `calserve` go usr/share/doc/calserve/sbom.cdx.json, licences.tsv
-(component, version, licences, file) and licences/COMPONENT, the texts. FILE lists the Debian packages with their
+(component, version, licences, file) and licences/COMPONENT, the texts. What our programs have from archives is among
+them, with Debian's packages. FILE lists the Debian packages with their
 versions; with `locked` a package that is not as listed ends the build. ROOT/packages.lock is the list as it is now.
 """
 import argparse
@@ -45,13 +46,25 @@ def licences_in(copyright_text):
     return sorted(set(name.strip() for name in names))
 
 
+def copyright_of(package, source):
+    """The text that a package brings, or one built from the same source: a link to that may not be installed."""
+    packages = [row.split("\t")[0] for row in output(
+        "dpkg-query", "--show", "--showformat", "${Package}\t${source:Package}\n").splitlines()
+        if row.split("\t")[1] == source]
+    for name in (package, *packages):
+        path = pathlib.Path(f"/usr/share/doc/{name}/copyright")
+        if path.exists():
+            return path.read_text(encoding="utf-8", errors="replace")
+    sys.exit(f"make_sbom.py: no package of the source {source} brings a copyright file")
+
+
 def debian_components(paths):
     for package in sorted(set(map(package_of, paths))):
         name, version, source, source_version, architecture = output(
             "dpkg-query", "--show",
             "--showformat", "${Package}\t${Version}\t${source:Package}\t${source:Version}\t${Architecture}",
             package).split("\t")
-        text = pathlib.Path(f"/usr/share/doc/{name}/copyright").read_text(encoding="utf-8", errors="replace")
+        text = copyright_of(name, source)
         yield {"name": name, "version": version, "text": text, "licences": licences_in(text) or ["see the text"],
                "supplier": "Debian", "purl": purl("deb/debian", name, version, f"?arch={architecture}"),
                "properties": {"debian:source": f"{source} {source_version}"}}

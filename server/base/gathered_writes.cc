@@ -1,5 +1,6 @@
 #include "server/base/gathered_writes.h"
 
+#include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -7,8 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
-
-#include "server/base/next_definition.h"
+#include <cstdio>
+#include <cstdlib>
 
 namespace calserve {
 namespace {
@@ -42,6 +43,15 @@ void Flush(int fd) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &kOn, sizeof kOn);
 }
 
+using Sendmsg = ssize_t(int, const msghdr*, int);
+
+Sendmsg* SendmsgOfLibc() {
+  auto* const sendmsg_of_libc = reinterpret_cast<Sendmsg*>(dlsym(RTLD_NEXT, "sendmsg"));
+  if (sendmsg_of_libc != nullptr) return sendmsg_of_libc;
+  std::fputs("calserve: no library defines sendmsg\n", stderr);
+  std::abort();
+}
+
 }  // namespace
 
 GatheredWrites::GatheredWrites() { gathering = {.on = true}; }
@@ -57,9 +67,9 @@ int GatheredWrites::writes() const { return gathering.writes; }
 
 }  // namespace calserve
 
-// Found before libc's by every library of a program that links this.
+// Found before libc's by a program that links this, and by every library that it loads.
 extern "C" ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  static auto* const next = calserve::NextDefinition<ssize_t(int, const msghdr*, int)>("sendmsg");
+  static auto* const sendmsg_of_libc = calserve::SendmsgOfLibc();
   const bool held = calserve::gathering.on && calserve::gathering.Take(fd);
-  return next(fd, message, held ? flags | MSG_MORE : flags);
+  return sendmsg_of_libc(fd, message, held ? flags | MSG_MORE : flags);
 }

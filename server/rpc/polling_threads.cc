@@ -164,7 +164,7 @@ void SpinPollingThreads(absl::Duration spin) { spin_nanos = absl::ToInt64Nanosec
 
 }  // namespace calserve
 
-// gRPC calls this in its own function's place: --wrap of ld(1), in CMakeLists.txt.
+// gRPC calls this instead of its own function: --wrap, in CMakeLists.txt.
 extern "C" grpc_event __wrap_grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
                                                         void* reserved) {
   thread_local const bool of_callback_api = calserve::OfCallbackApi();

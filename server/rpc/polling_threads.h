@@ -14,8 +14,8 @@ namespace calserve {
 // second without an event, and a call that comes while all of them do waits as long. They also do what was
 // left for them by RunBeforeWaiting (base/before_waiting.h).
 //
-// Done below gRPC: those threads call grpc_completion_queue_next, and the linker has polling_threads.cc stand
-// in for it (--wrap), which leaves completion queues of other threads alone.
+// Done below gRPC: those threads call grpc_completion_queue_next, and ld's --wrap gives them the function of
+// polling_threads.cc instead. Completion queues of other threads are left alone.
 void LimitPollingThreads(int threads);
 
 // How long each of those threads that wait for events looks for more before it sleeps, after every event,

@@ -8,7 +8,7 @@ set -euo pipefail
 failed=0
 for program in "$@"; do
   loaded="$(ldd "$program")"
-  if shared="$(grep -E 'lib(grpc|gpr|upb|protobuf|absl_)' <<<"$loaded")"; then
+  if shared="$(grep -E 'lib(grpc|gpr|upb|address_sorting|protobuf|absl_)' <<<"$loaded")"; then
     printf '%s loads:\n%s\n' "$program" "$shared" >&2
     failed=1
   fi

@@ -5,7 +5,9 @@ set -euo pipefail
 arguments=()
 for argument in "$@"; do
   case "${argument##*/}" in
-    libgrpc*.a | libgpr.a | libupb.a | libaddress_sorting.a | libprotobuf.a | libabsl_*.a) argument="${argument%.a}.so" ;;
+    libgrpc*.a | libgpr.a | libupb.a | libaddress_sorting.a | libprotobuf*.a | libabsl_*.a)
+      argument="${argument%.a}.so"
+      ;;
   esac
   arguments+=("$argument")
 done

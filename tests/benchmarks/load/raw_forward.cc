@@ -1,13 +1,12 @@
 // LibTorch alone: forward passes of a model file in process, with no server around them.
 //
-//   raw_forward [--photo FILE MODEL_DIRECTORY] MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS
-//   SECONDS
-//               SHAPE...
+//   raw_forward [--photo FILE MODEL_DIRECTORY]
+//               MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...
 //
 // IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. --photo: before each
-// forward pass the image file is made its input, as often as it has rows, as MODEL_DIRECTORY/model.yaml says,
-// on INTRA_OP_THREADS threads. Writes one line to stderr: "raw IMAGES_PER_SECOND P50_NANOS P99_NANOS
-// CPU_NANOS_AN_IMAGE".
+// forward pass every row is decoded from the image file, as MODEL_DIRECTORY/model.yaml says, on
+// INTRA_OP_THREADS threads; an instance does one after the other. Writes one line to stderr: "raw
+// IMAGES_PER_SECOND P50_NANOS P99_NANOS CPU_NANOS_AN_IMAGE".
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "server/config/model_config.h"
@@ -41,13 +41,15 @@ int64_t CpuNanos() {
 // TorchScript's first runs of a shape are slow, on each thread anew.
 constexpr int kLeastWarmUpRuns = 5, kMostWarmUpRuns = 100;
 
-// An image file, to be made the input of a model again and again.
+// An image file, to be decoded again and again.
 class Photo {
  public:
   // Ends the program with a message if there is no such file or model.
   Photo(const std::string& file, const std::string& model_directory, int threads) : threads_(threads) {
+    std::ifstream in(file, std::ios::binary);
     std::ostringstream bytes;
-    bytes << std::ifstream(file, std::ios::binary).rdbuf();
+    if (in) bytes << in.rdbuf();
+    Check(bytes.str().empty() ? absl::NotFoundError("cannot read " + file) : absl::OkStatus());
     encoded_ = bytes.str();
     const auto config = calserve::ReadModelConfig(model_directory, calserve::BatchingOptions());
     Check(config.status());
@@ -56,16 +58,17 @@ class Photo {
     preprocessor_ = *std::move(preprocessor);
   }
 
-  // `rows` of it, one behind the other.
+  // Into each of the first `rows` rows.
   void DecodeInto(absl::Span<float> staging, int rows) const {
-    std::vector<std::jthread> threads;
-    for (int thread = 0; thread < threads_; ++thread) {
-      threads.emplace_back([=, this] {
-        const size_t size = static_cast<size_t>(preprocessor_->output_size());
-        for (int row = thread; row < rows; row += threads_)
-          Check(preprocessor_->Run(encoded_, staging.subspan(row * size, size)));
-      });
-    }
+    const size_t size = static_cast<size_t>(preprocessor_->output_size());
+    const int threads = std::min(threads_, rows);
+    const auto decode_share = [&](int thread) {
+      for (int row = thread; row < rows; row += threads)
+        Check(preprocessor_->Run(encoded_, staging.subspan(row * size, size)));
+    };
+    std::vector<std::jthread> helpers;
+    for (int thread = 1; thread < threads; ++thread) helpers.emplace_back(decode_share, thread);
+    decode_share(0);
   }
 
  private:
@@ -81,7 +84,7 @@ class Photo {
 };
 
 struct Result {
-  std::vector<int64_t> nanos;  // of a forward pass, sorted
+  std::vector<int64_t> nanos;  // of a forward pass, with its decoding, sorted
   double images = 0, seconds = 0, cpu_nanos = 0;
 };
 
