@@ -148,14 +148,13 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.decoding.threads; }, "decode images; 0: one a core"},
     {"decoding.max_queued_images", OptionKind::kCount, "1 1000000", "images",
      [](ServerConfig& c) -> Field { return &c.decoding.max_queued_images; },
-     "images of one model waiting to be decoded; beyond it RESOURCE_EXHAUSTED: a longer queue only makes "
-     "every "
-     "answer late; models are served in turn"},
+     "images of one model waiting to be decoded; beyond it, and for a priority below 1 beyond three quarters "
+     "of it, RESOURCE_EXHAUSTED: a longer queue only makes every answer late; models are served in turn, and "
+     "of a model its levels of priority"},
     {"decoding.max_queued_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
      [](ServerConfig& c) -> Field { return &c.decoding.max_queued_bytes; },
-     "images of one model waiting to be decoded, encoded and as model input; beyond it RESOURCE_EXHAUSTED; "
-     "bounds "
-     "memory"},
+     "images of one model waiting to be decoded, encoded and as model input; beyond it, and for a priority "
+     "below 1 beyond three quarters of it, RESOURCE_EXHAUSTED; bounds memory"},
     {"decoding.max_pixels", OptionKind::kCount, "1 1000000000", "pixels",
      [](ServerConfig& c) -> Field { return &c.decode_limits.max_pixels; },
      "width x height of one image, before and after resizing; stops decompression bombs before they cost "

@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
+#include "server/batching/batch_policy.h"
 
 namespace calserve {
 namespace {
@@ -32,7 +33,8 @@ absl::Status RequestLimits::Check(absl::Time now) const {
 }
 
 DecodePool::DecodePool(const DecodingOptions& options, const Clock& clock, const MonotonicClock& stopwatch)
-    : clock_(clock),
+    : options_(options),
+      clock_(clock),
       stopwatch_(stopwatch),
       decoders_(ThreadsOf(options)),
       queue_(static_cast<size_t>(options.max_queued_images), options.max_queued_bytes) {
@@ -55,21 +57,24 @@ bool DecodePool::TrySubmit(absl::string_view model, const std::shared_ptr<const 
     const int64_t bytes = image.bytes;
     queued.emplace_back(Queued{limits, std::move(image)}, bytes);
   }
-  if (!queue_.TryPushAll(model, std::move(queued))) return false;
+  const BoundedQueue<Queued>::Room room = {
+      static_cast<size_t>(ShareOfQueue(options_.max_queued_images, limits->priority)),
+      ShareOfQueue(options_.max_queued_bytes, limits->priority)};
+  if (!queue_.TryPushAll(model, limits->priority, std::move(queued), room)) return false;
   MutexLock lock(&mu_);
   if (!watching_) sweep_.Signal();
   watching_ = true;
   return true;
 }
 
-absl::Duration DecodePool::ExpectedTime(absl::string_view model, int images) const {
+absl::Duration DecodePool::ExpectedTime(absl::string_view model, int priority, int images) const {
   absl::Duration typical;
   {
     MutexLock lock(&mu_);
     if (busy_ < decoders_) return absl::ZeroDuration();
     typical = typical_;
   }
-  const double ahead = static_cast<double>(queue_.ItemsUntil(model, static_cast<size_t>(images)));
+  const double ahead = static_cast<double>(queue_.ItemsUntil(model, priority, static_cast<size_t>(images)));
   return typical * std::max(1.0, ahead / decoders_);
 }
 

@@ -27,12 +27,16 @@ struct RequestLimits {
   absl::Time deadline = absl::InfiniteFuture();
   absl::Time give_up = absl::InfiniteFuture();  // queue_timeout after `received`
   std::shared_ptr<const CancelFlag> cancel;     // may be null
+  int priority = 1;                             // its level, from 1, the most urgent
 
   // OK while somebody does; else CANCELLED, DEADLINE_EXCEEDED, or RESOURCE_EXHAUSTED after queue_timeout.
   absl::Status Check(absl::Time now) const;
 };
 
-// Threads that decode images, with a queue for each model, which are served in turn. An image whose request
+// Threads that decode images, with a queue for each model, which are served in turn, and in it one for each
+// level of priority, served in turn as well: what is urgent waits for as many others as urgent ones, and a
+// flood of it delays no other by more than that. As in a batcher's queue, the last quarter of a model's room
+// is for level 1 alone, unless its queue is empty. An image whose request
 // nobody waits for any more leaves its queue also while every thread is busy, within kSweepEvery of real
 // time. Thread-safe. Destruction runs what is queued, then stops.
 class DecodePool final {
@@ -54,9 +58,10 @@ class DecodePool final {
   bool TrySubmit(absl::string_view model, const std::shared_ptr<const RequestLimits>& limits,
                  std::vector<Image> images);
 
-  // A low estimate of how long so many images more of a model take from now on, by the measured time of an
-  // image; zero while a thread is idle or nothing is measured.
-  absl::Duration ExpectedTime(absl::string_view model, int images) const ABSL_LOCKS_EXCLUDED(mu_);
+  // A low estimate of how long so many images more of a model and level take from now on, by the measured
+  // time of an image; zero while a thread is idle or nothing is measured.
+  absl::Duration ExpectedTime(absl::string_view model, int priority, int images) const
+      ABSL_LOCKS_EXCLUDED(mu_);
 
   // Images that no thread has taken yet.
   size_t queued() const { return queue_.size(); }
@@ -71,6 +76,7 @@ class DecodePool final {
   void SweepLoop() ABSL_LOCKS_EXCLUDED(mu_);
   void Sweep();
 
+  const DecodingOptions options_;
   const Clock& clock_;
   const MonotonicClock& stopwatch_;
   const int decoders_;

@@ -261,7 +261,10 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
 
 void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   const ServedModel& model = *job->snapshot.model;
-  const absl::Duration decoded_in = decoders_.ExpectedTime(model.name, static_cast<int>(images.size()));
+  const BatchingOptions& batching = model.batcher->options();
+  const int priority = job->request.priority > 0 ? job->request.priority : batching.default_priority;
+  const absl::Duration decoded_in =
+      decoders_.ExpectedTime(model.name, priority, static_cast<int>(images.size()));
   if (absl::Status status = model.batcher->CheckInTime(job->Task(job->queued), decoded_in); !status.ok())
     return job->Finish(OfOptions(std::move(status)), clock_);
 
@@ -270,8 +273,8 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   limits->received = job->received;
   limits->deadline = job->request.deadline;
   limits->cancel = job->request.cancel;
-  const absl::Duration timeout = model.batcher->options().queue_timeout;
-  if (timeout > absl::ZeroDuration()) limits->give_up = job->received + timeout;
+  limits->priority = priority;
+  if (batching.queue_timeout > absl::ZeroDuration()) limits->give_up = job->received + batching.queue_timeout;
   // All images of a request are queued, or none: a request that is refused in part would keep its input
   // alive.
   std::vector<DecodePool::Image> work;
@@ -289,7 +292,10 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
                     ImageBytes(job->request.inputs[i]) + static_cast<int64_t>(size * sizeof(float))});
   }
   if (decoders_.TrySubmit(model.name, limits, std::move(work))) return;
-  job->Finish(WithReason(absl::ResourceExhaustedError("the decode queue is full; retry with backoff"),
+  const std::string for_whom =
+      priority > 1 ? absl::StrCat(" for priority ", priority, " (a quarter is kept for priority 1)") : "";
+  job->Finish(WithReason(absl::ResourceExhaustedError(
+                             absl::StrCat("the decode queue is full", for_whom, "; retry with backoff")),
                          "DECODE_QUEUE_FULL"),
               clock_);
 }

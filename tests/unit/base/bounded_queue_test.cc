@@ -105,13 +105,62 @@ TEST(BoundedQueueTest, WhatIsTakenOutMakesRoomAndLeavesTheOrder) {
 
 TEST(BoundedQueueTest, SaysHowManyItemsComeUntilNewOnesOfALane) {
   BoundedQueue<int> queue(10, 100);
-  EXPECT_EQ(queue.ItemsUntil("other", 2), 2u);
+  EXPECT_EQ(queue.ItemsUntil("other", 0, 2), 2u);
   ASSERT_TRUE(queue.TryPushAll("flooded", Items(0, 8, 1)));
-  EXPECT_EQ(queue.ItemsUntil("other", 2), 4u);
-  EXPECT_EQ(queue.ItemsUntil("flooded", 2), 10u);
+  EXPECT_EQ(queue.ItemsUntil("other", 0, 2), 4u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 0, 2), 10u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 1, 2), 4u) << "of its other level";
   ASSERT_TRUE(queue.TryPushAll("other", Items(10, 1, 1)));
-  EXPECT_EQ(queue.ItemsUntil("other", 2), 6u);
-  EXPECT_EQ(queue.ItemsUntil("flooded", 2), 11u);
+  EXPECT_EQ(queue.ItemsUntil("other", 0, 2), 6u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 0, 2), 11u);
+  EXPECT_EQ(queue.ItemsUntil("flooded", 1, 2), 5u);
+}
+
+constexpr BoundedQueue<int>::Room kAllRoom = {10, 100};
+
+std::vector<int> PopAll(BoundedQueue<int>& queue) {
+  std::vector<int> order;
+  while (queue.size() > 0) order.push_back(*queue.Pop());
+  return order;
+}
+
+TEST(BoundedQueueTest, ServesTheLevelsOfALaneInTurn) {
+  BoundedQueue<int> queue(10, 100);
+  ASSERT_TRUE(queue.TryPushAll("lane", 2, Items(20, 4, 1), kAllRoom));
+  ASSERT_TRUE(queue.TryPushAll("lane", 1, Items(10, 2, 1), kAllRoom));
+  ASSERT_TRUE(queue.TryPushAll("lane", 7, Items(70, 1, 1), kAllRoom));
+  EXPECT_EQ(PopAll(queue), (std::vector<int>{10, 20, 70, 11, 21, 22, 23}));
+}
+
+TEST(BoundedQueueTest, MoreLevelsAreNoMoreTurnsOfALane) {
+  BoundedQueue<int> queue(10, 100);
+  ASSERT_TRUE(queue.TryPushAll("two levels", 1, Items(10, 2, 1), kAllRoom));
+  ASSERT_TRUE(queue.TryPushAll("two levels", 2, Items(20, 2, 1), kAllRoom));
+  ASSERT_TRUE(queue.TryPushAll("other", Items(0, 4, 1)));
+  EXPECT_EQ(PopAll(queue), (std::vector<int>{10, 0, 20, 1, 11, 2, 21, 3}));
+}
+
+TEST(BoundedQueueTest, SomeItemsMayFillLessOfALaneUnlessItIsEmpty) {
+  constexpr BoundedQueue<int>::Room kLess = {3, 75};
+  BoundedQueue<int> queue(4, 100);
+  EXPECT_FALSE(queue.TryPushAll("lane", 2, Items(0, 5, 1), kLess));
+  ASSERT_TRUE(queue.TryPushAll("lane", 2, Items(0, 3, 25), kLess));
+  EXPECT_FALSE(queue.TryPushAll("lane", 2, Items(3, 1, 0), kLess));
+  EXPECT_FALSE(queue.TryPushAll("lane", 3, Items(3, 1, 0), kLess)) << "levels share the room of their lane";
+  EXPECT_TRUE(queue.TryPushAll("lane", 1, Items(3, 1, 25), {4, 100}));
+  EXPECT_TRUE(queue.TryPushAll("empty", 2, Items(0, 4, 25), kLess));
+  ASSERT_TRUE(queue.TryPushAll("bytes", 2, Items(0, 1, 60), kLess));
+  EXPECT_FALSE(queue.TryPushAll("bytes", 2, Items(1, 1, 16), kLess));
+  EXPECT_TRUE(queue.TryPushAll("bytes", 2, Items(1, 1, 15), kLess));
+}
+
+TEST(BoundedQueueTest, WhatIsTakenOutOfALevelLeavesTheOthers) {
+  BoundedQueue<int> queue(4, 100);
+  ASSERT_TRUE(queue.TryPushAll("lane", 1, {{1, 50}}, kAllRoom));
+  ASSERT_TRUE(queue.TryPushAll("lane", 2, {{2, 25}, {3, 25}}, kAllRoom));
+  EXPECT_EQ(queue.TakeIf([](int item) { return item % 2 == 1; }), (std::vector<int>{1, 3}));
+  EXPECT_TRUE(queue.TryPushAll("lane", 1, {{4, 75}}, {4, 100}));
+  EXPECT_EQ(PopAll(queue), (std::vector<int>{4, 2}));
 }
 
 TEST(BoundedQueueTest, LosesAndDoublesNothingBetweenThreads) {

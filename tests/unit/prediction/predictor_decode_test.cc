@@ -220,6 +220,60 @@ TEST_F(PredictorDecodeTest, TheBatcherIsAskedForTheTimeAfterDecoding) {
   EXPECT_TRUE(first->Await().ok() && second->Await().ok());
 }
 
+// Two levels; a request that names none is of the second. An image keeps the decoder for 50 ms.
+class PredictorDecodePriorityTest : public PredictorDecodeTest {
+ protected:
+  PredictorDecodePriorityTest() {
+    decoding_.max_queued_images = 4;
+    Publish({.image = true});
+    batcher_->SetPriorities(2, 2);
+    OccupyTheDecoder();
+    stopwatch_.Advance(absl::Milliseconds(50));
+    FreeTheDecoder();
+    OccupyTheDecoder();
+  }
+
+  std::shared_ptr<PredictionAnswer> Urgent(absl::string_view pixels) {
+    PredictionRequest request = Request({Pixels(pixels)});
+    request.priority = 1;
+    return Start(std::move(request));
+  }
+  std::shared_ptr<PredictionAnswer> Other(absl::string_view pixels) {
+    return Start(Request({Pixels(pixels)}));
+  }
+  void ExpectAllAnswered(const std::vector<std::shared_ptr<PredictionAnswer>>& answers) {
+    FreeTheDecoder();
+    for (const auto& answer : answers) EXPECT_TRUE(answer->Await().ok()) << answer->Await().status();
+  }
+};
+
+TEST_F(PredictorDecodePriorityTest, WhatIsUrgentWaitsForNoMoreOthersThanUrgentOnes) {
+  ExpectAllAnswered({Other("\1..."), Other("\2..."), Other("\3..."), Urgent("\4...")});
+  EXPECT_THAT(model_->rows_run(), ElementsAre(4, 1, 2, 3));
+}
+
+TEST_F(PredictorDecodePriorityTest, AFloodOfUrgentOnesLetsOthersThrough) {
+  ExpectAllAnswered({Urgent("\1..."), Urgent("\2..."), Other("\4..."), Urgent("\3...")});
+  EXPECT_THAT(model_->rows_run(), ElementsAre(1, 4, 2, 3));
+}
+
+TEST_F(PredictorDecodePriorityTest, AQuarterOfTheQueueIsKeptForTheMostUrgent) {
+  const auto first = Other("\1..."), second = Other("\2..."), third = Other("\3...");
+  const auto refused = Other("\4...");
+  ASSERT_TRUE(refused->given());
+  EXPECT_EQ(ErrorReason(refused->Await().status()), "DECODE_QUEUE_FULL");
+  EXPECT_THAT(refused->Await().status().message(), HasSubstr("full for priority 2 (a quarter is kept"));
+  ExpectAllAnswered({first, second, third, Urgent("\5...")});
+}
+
+TEST_F(PredictorDecodePriorityTest, TheBatcherIsAskedForTheTimeOfItsOwnLevel) {
+  const auto first = Other("\1..."), second = Other("\2..."), third = Other("\3...");
+  EXPECT_EQ(batcher_->arrives_in(), absl::Milliseconds(150));
+  const auto urgent = Urgent("\4...");
+  EXPECT_EQ(batcher_->arrives_in(), absl::Milliseconds(100)) << "it may be the other level's turn";
+  ExpectAllAnswered({first, second, third, urgent});
+}
+
 TEST_F(PredictorDecodeTest, AnIdleDecoderIsNoReasonToRefuse) {
   OccupyTheDecoder();
   stopwatch_.Advance(absl::Seconds(50));

@@ -72,6 +72,10 @@ class PuppetBatcher final : public Batcher {
   }
   // Before the first request.
   void SetQueueTimeout(absl::Duration timeout) { options_.queue_timeout = timeout; }
+  void SetPriorities(int levels, int default_priority) {
+    options_.priority_levels = levels;
+    options_.default_priority = default_priority;
+  }
   Counters counters() const override { return {}; }
   const BatchingOptions& options() const override { return options_; }
 
