@@ -1,9 +1,11 @@
-// Two models on one device: the flood of one is refused before the other is kept waiting, and the other gets
-// its turns. Shares and ratios alone are asserted, generously; times belong to benchmarks.
+// Two models on one device, or two levels of priority of one: the flood of one is refused before the other is
+// kept waiting, and the other gets its turns. Shares and ratios alone are asserted, generously; times belong
+// to benchmarks.
 #include <gtest/gtest.h>
 
 #include <atomic>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
@@ -28,6 +30,8 @@ class FairnessTest : public ::testing::Test {
     for (const char* name : {"flooded", "quiet"}) {
       fs::copy(DemoModels() + "/fashion_mnist", dir_ / "models/" + name, fs::copy_options::recursive);
     }
+    std::ofstream(dir_ / "models/flooded/model.yaml", std::ios::app)
+        << "priority_levels: 2\ndefault_priority: 2\n";
     server_.emplace(
         ServerFlags{.model_repository = dir_ / "models",
                     .data_dir = dir_ / "data",
@@ -49,8 +53,8 @@ class FairnessTest : public ::testing::Test {
     return kQuietCalls / absl::ToDoubleSeconds(absl::Now() - begin);
   }
 
-  // Predicts with "quiet" alone, then while "flooded" is sent `flood` without pause; returns how many of the
-  // flood were refused.
+  // Predicts `quiet` alone, then while `flood` is sent without pause; returns how many of the flood were
+  // refused.
   int64_t Flood(const v1::PredictRequest& flood, const v1::PredictRequest& quiet) {
     const Api api(server_->address());
     QuietRate(api, quiet);  // The first are slow.
@@ -110,6 +114,14 @@ TEST_F(FairnessTest, AFloodOfImagesRefusesNothingOfAnotherModel) {
   ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
   const std::vector<std::string> many(32, TestImages::Get().Png(0));
   EXPECT_GT(Flood(For("flooded", ImageRequest(many)), For("quiet", ImageRequest({many[0]}))), 0);
+}
+
+TEST_F(FairnessTest, AFloodOfImagesRefusesNothingUrgentOfTheSameModel) {
+  ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+  const std::vector<std::string> many(32, TestImages::Get().Png(0));
+  v1::PredictRequest urgent = For("flooded", ImageRequest({many[0]}));
+  urgent.mutable_options()->set_priority(1);
+  EXPECT_GT(Flood(For("flooded", ImageRequest(many)), urgent), 0);
 }
 
 }  // namespace
