@@ -63,6 +63,11 @@ class WaitTable {
 // neighbouring batches hold is more than one could.
 int MostBatches(int tasks, int rows, int max_batch_size);
 
+// The level of a request that asks for `priority`; 0: it names none.
+inline int LevelOf(int priority, const BatchingOptions& options) {
+  return priority == 0 ? options.default_priority : priority;
+}
+
 // How much of a queue that holds `most`, and of the time until a deadline, what is of level `priority` (1:
 // the most urgent) may fill: a quarter is kept for level 1.
 int64_t ShareOfQueue(int64_t most, int priority);

@@ -226,7 +226,7 @@ absl::Status InstanceBatcher::CheckPriority(int priority) const {
 
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   absl::Status status = CheckInput(task);
-  if (task.priority == 0) task.priority = options_.default_priority;
+  task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
@@ -253,7 +253,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
 
 absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) {
   absl::Status status = CheckPriority(task.priority);
-  if (task.priority == 0) task.priority = options_.default_priority;
+  task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);

@@ -16,6 +16,7 @@
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/base/uuid.h"
+#include "server/batching/batch_policy.h"
 #include "server/feedback/half_float.h"
 #include "server/prediction/attribute_check.h"
 #include "server/prediction/tensor_check.h"
@@ -262,7 +263,7 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
 void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   const ServedModel& model = *job->snapshot.model;
   const BatchingOptions& batching = model.batcher->options();
-  const int priority = job->request.priority > 0 ? job->request.priority : batching.default_priority;
+  const int priority = LevelOf(job->request.priority, batching);
   const absl::Duration decoded_in =
       decoders_.ExpectedTime(model.name, priority, static_cast<int>(images.size()));
   if (absl::Status status = model.batcher->CheckInTime(job->Task(job->queued), decoded_in); !status.ok())

@@ -88,8 +88,8 @@ struct Result {
   double images = 0, seconds = 0, cpu_nanos = 0;
 };
 
-// Forward passes of `batch` rows on every instance for `duration`, once all of them are warm; of `photo`
-// where there is one.
+// Forward passes of `batch` rows on every instance for `duration`, once all of them are warm, each
+// after decoding `photo` if given.
 Result RunAll(calserve::Model& model, const std::optional<Photo>& photo, int instances, int batch,
               absl::Duration duration) {
   absl::Time begin;
