@@ -20,6 +20,7 @@
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/base/thread_name.h"
 #include "server/batching/batch_admission.h"
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
@@ -299,6 +300,7 @@ void InstanceBatcher::Prepare(int instance) {
 }
 
 void InstanceBatcher::InstanceLoop(int instance) {
+  NameThread(kInstanceThread);
   Prepare(instance);
   InstancePipeline& pipeline = *pipelines_[instance];
   const auto finish = [&] {

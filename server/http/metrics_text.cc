@@ -138,8 +138,7 @@ class Collector final : public prometheus::Collectable {
         "Time of answered requests by the server's own clocks, split by part: receive (from the handler's "
         "start until queued), queue (waiting), decode (of all images), compute (a request's share of its "
         "batches, by rows), calibrate (with ordering and ticket), respond (converting the answer and handing "
-        "it to gRPC). gRPC's own share of the CPU is what is left of process_cpu_seconds_total beside the "
-        "parts that burn CPU: all but queue, and compute only where it runs on one thread of the CPU");
+        "it to gRPC). CPU time, gRPC's too, is in calserve_thread_cpu_seconds_total");
     for (const ModelValues& model : values_.models) {
       const std::pair<const char*, double> parts[] = {
           {"receive", model.time.receive},     {"queue", model.time.queue},
@@ -383,6 +382,12 @@ class Collector final : public prometheus::Collectable {
         {}, static_cast<double>(values_.audit_failures));
     Put(AddCounter(families, "process_cpu_seconds_total", "User and system CPU time of all threads"), {},
         process_.cpu_seconds);
+    MetricFamily& threads = AddCounter(
+        families, "calserve_thread_cpu_seconds_total",
+        "The same by what threads are for: instance (forward passes, LibTorch's helpers included), "
+        "decode, grpc, other");
+    for (const auto& [name, seconds] : process_.thread_cpu_seconds)
+      Put(threads, {Label("threads", name)}, seconds);
     Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},
         static_cast<double>(process_.resident_bytes));
     Put(AddGauge(families, "process_virtual_memory_bytes", "Virtual memory"), {},

@@ -10,6 +10,8 @@
 #include <string>
 #include <system_error>
 
+#include "server/http/thread_times.h"
+
 namespace calserve {
 namespace {
 
@@ -57,6 +59,8 @@ ProcessStats ReadProcessStats() {
   if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &cpu) == 0) {
     stats.cpu_seconds = static_cast<double>(cpu.tv_sec) + static_cast<double>(cpu.tv_nsec) / 1e9;
   }
+  static auto& threads = *new ThreadTimes;  // never destroyed: a scrape may outlive main
+  stats.thread_cpu_seconds = threads.Read();
   int64_t pages = 0, resident_pages = 0;
   if (std::ifstream("/proc/self/statm") >> pages >> resident_pages) {
     stats.virtual_bytes = pages * sysconf(_SC_PAGESIZE);

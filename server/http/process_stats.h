@@ -2,12 +2,15 @@
 #define CALSERVE_SERVER_HTTP_PROCESS_STATS_H_
 
 #include <cstdint>
+#include <map>
+#include <string>
 
 namespace calserve {
 
 // This process, as the kernel sees it. What cannot be read is 0.
 struct ProcessStats {
-  double cpu_seconds = 0;  // user and system, of all threads
+  double cpu_seconds = 0;                            // user and system, of all threads
+  std::map<std::string, double> thread_cpu_seconds;  // by what threads are for (thread_times.h)
   int64_t resident_bytes = 0;
   int64_t virtual_bytes = 0;
   int64_t open_fds = 0;

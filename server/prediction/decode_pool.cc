@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
+#include "server/base/thread_name.h"
 #include "server/batching/batch_policy.h"
 
 namespace calserve {
@@ -79,6 +80,7 @@ absl::Duration DecodePool::ExpectedTime(absl::string_view model, int priority, i
 }
 
 void DecodePool::DecodeLoop() {
+  NameThread(kDecodeThread);
   while (std::optional<Queued> queued = queue_.Pop()) {
     const absl::Time start = stopwatch_.Now();
     {

@@ -25,6 +25,7 @@ PARTS = {"receive", "queue", "decode", "compute", "calibrate", "respond"}
 PREDICTIONS = {"Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer", "FitExamples"}
 DURATION = "calserve_request_duration_seconds"
 SPLIT = "calserve_request_time_seconds_total"
+THREADS = "calserve_thread_cpu_seconds_total"
 MODELS = (MODEL, BINARY, FAILING)
 MAX_QUEUED_IMAGES = 4
 
@@ -149,6 +150,16 @@ class Counting(AdminTest):
         for part in PARTS - {"receive"}:
             self.assertEqual(moved[key(f"calserve_request_{part}_seconds_count", **of)], 20)
             self.assertAlmostEqual(moved[key(f"calserve_request_{part}_seconds_sum", **of)], parts[part], places=6)
+
+    def test_the_threads_that_predict_take_the_processor_time(self):
+        before = self.settled()
+        for i in range(20):
+            self.infer(self.files(self.pixels[i:i + 1]))
+        moved = self.moved(before)
+        of = {dict(labels)["threads"]: value for (name, labels), value in moved.items() if name == THREADS}
+        self.assertEqual(set(of), {"decode", "grpc", "instance", "other"})
+        self.assertTrue(all(of[threads] > 0 for threads in ("decode", "grpc", "instance")), of)
+        self.assertAlmostEqual(sum(of.values()), moved[key("process_cpu_seconds_total")], delta=0.05)
 
     def test_feedback_is_counted_by_its_outcome(self):
         before = self.settled()

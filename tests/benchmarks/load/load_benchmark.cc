@@ -231,15 +231,6 @@ class LoadBenchmark {
     for (const ServerTime& time : time_.at(concurrency)) each.push_back(1e6 * seconds(time) / time.requests);
     return Median(std::move(each));
   }
-  // What gRPC and the kernel took: CPU that passed in no part. A forward pass of several threads has more CPU
-  // than time, so this holds where the model runs on one.
-  static double Beside(const ServerTime& time) {
-    double cpu = time.process_cpu;
-    for (const auto& [part, seconds] : time.parts) {
-      if (part != "queue") cpu -= seconds;
-    }
-    return cpu;
-  }
   void PrintSplitRow(const std::string& what, const std::function<double(const ServerTime&)>& seconds) const {
     std::cout << "| " << what << " |";
     for (const int concurrency : concurrencies_)
@@ -247,16 +238,19 @@ class LoadBenchmark {
     std::cout << "\n";
   }
   void PrintSplit() const {
-    std::cout
-        << "\nWhere a served request's time goes, µs, by the server's own clocks (/metrics):\n\n| part |";
+    std::cout << "\nWhere a served request's time goes, µs, by the server's own clocks (/metrics), and which "
+                 "threads' CPU it takes:\n\n| |";
     for (const int concurrency : concurrencies_) std::cout << " at " << concurrency << " |";
     std::cout << "\n|---|";
     for (size_t i = 0; i < concurrencies_.size(); ++i) std::cout << "---|";
     std::cout << "\n";
     for (const char* part : kParts)
       PrintSplitRow(part, [part](const ServerTime& time) { return time.parts.at(part); });
-    PrintSplitRow("process CPU", [](const ServerTime& time) { return time.process_cpu; });
-    PrintSplitRow("gRPC and the rest = process CPU - all parts but queue", Beside);
+    for (const char* threads : kThreads) {
+      PrintSplitRow(std::string("CPU of threads: ") + threads,
+                    [threads](const ServerTime& time) { return time.threads.at(threads); });
+    }
+    PrintSplitRow("CPU of the process", [](const ServerTime& time) { return time.process_cpu; });
   }
 
   const fs::path model_;

@@ -25,7 +25,7 @@ std::string LabelOf(const std::string& line, const std::string& label) {
 ServerTime operator-(const ServerTime& after, const ServerTime& before) {
   ServerTime passed = after;
   for (const auto& [part, seconds] : before.parts) passed.parts[part] -= seconds;
-  passed.batches -= before.batches;
+  for (const auto& [threads, seconds] : before.threads) passed.threads[threads] -= seconds;
   passed.process_cpu -= before.process_cpu;
   passed.requests -= before.requests;
   return passed;
@@ -43,7 +43,7 @@ ServerTime ScrapeServerTime(const std::string& address) {
     const std::string name = NameOf(line);
     const double value = std::stod(line.substr(line.rfind(' ') + 1));
     if (name == "calserve_request_time_seconds_total") time.parts[LabelOf(line, "part")] += value;
-    if (name == "calserve_batch_compute_seconds_total") time.batches += value;
+    if (name == "calserve_thread_cpu_seconds_total") time.threads[LabelOf(line, "threads")] += value;
     if (name == "calserve_request_duration_seconds_count") time.requests += value;
     if (name == "process_cpu_seconds_total") time.process_cpu += value;
   }

@@ -8,11 +8,13 @@ namespace calserve::load {
 
 // The parts of calserve_request_time_seconds_total, in the order of the flow.
 inline constexpr const char* kParts[] = {"receive", "queue", "decode", "compute", "calibrate", "respond"};
+// The threads of calserve_thread_cpu_seconds_total.
+inline constexpr const char* kThreads[] = {"grpc", "decode", "instance", "other"};
 
 // What one scrape of /metrics says of the server's time, all in seconds.
 struct ServerTime {
-  std::map<std::string, double> parts;  // of answered requests, all models together
-  double batches = 0;                   // the forward passes
+  std::map<std::string, double> parts;    // of answered requests, all models together
+  std::map<std::string, double> threads;  // of calserve_thread_cpu_seconds_total
   double process_cpu = 0;
   double requests = 0;  // answered, a count
 };

@@ -45,6 +45,7 @@ ServerValues OneModel() {
 std::string Text(const ServerValues& values, bool ready = true) {
   ProcessStats process;
   process.cpu_seconds = 12.5;
+  process.thread_cpu_seconds = {{"decode", 2.5}, {"grpc", 10}};
   process.resident_bytes = 4096;
   return MetricsText(values, ready, process);
 }
@@ -106,6 +107,7 @@ TEST(MetricsTextTest, ShowsQueuesInstancesAndTheProcess) {
         "calserve_queue_bytes" + of + "600", "calserve_instances" + of + "2",
         "calserve_instances_busy" + of + "1", std::string("process_cpu_seconds_total 12.5"),
         std::string("process_resident_memory_bytes 4096"), std::string("calserve_ready 1"),
+        std::string("calserve_thread_cpu_seconds_total{threads=\"decode\"} 2.5"),
         std::string("calserve_queue_drops_total{model=\"shoes\",version=\"3\",reason=\"expired\"} 2")}) {
     EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
   }
