@@ -31,6 +31,7 @@ constexpr char kSpinCount[] = "GOMP_SPINCOUNT=10000";
     if (BeginsWith(environment[variables], "GOMP_SPINCOUNT=")) return;
     if (BeginsWith(environment[variables], "OMP_WAIT_POLICY=")) return;
   }
+  if (getauxval(AT_BASE) == 0) return;  // The loader was run, with options that would be lost.
   const auto* const program = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   if (program == nullptr) return;
   char** const with_spin_count = static_cast<char**>(__builtin_alloca((variables + 2) * sizeof(char*)));
