@@ -382,10 +382,11 @@ class Collector final : public prometheus::Collectable {
         {}, static_cast<double>(values_.audit_failures));
     Put(AddCounter(families, "process_cpu_seconds_total", "User and system CPU time of all threads"), {},
         process_.cpu_seconds);
-    MetricFamily& threads = AddCounter(
-        families, "calserve_thread_cpu_seconds_total",
-        "The same by what threads are for: instance (forward passes, LibTorch's helpers included), "
-        "decode, grpc, other");
+    MetricFamily& threads =
+        AddCounter(families, "calserve_thread_cpu_seconds_total",
+                   "User and system CPU time of threads by what they are for: instance (forward passes, "
+                   "LibTorch's helpers included), "
+                   "decode, grpc, other");
     for (const auto& [name, seconds] : process_.thread_cpu_seconds)
       Put(threads, {Label("threads", name)}, seconds);
     Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},
