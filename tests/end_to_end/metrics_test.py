@@ -134,11 +134,15 @@ class Counting(AdminTest):
         self.assertEqual(self.counted(before, "calserve_queue_drops_total"),
                          {key("", model=MODEL, version="1", reason="expired")[1]: 1})
 
-    def test_the_split_is_positive_and_never_more_than_the_whole(self):
+    def moved_by_images(self, count):
+        """What so many requests, one after the other and each of one image, added."""
         before = self.settled()
-        for i in range(20):
+        for i in range(count):
             self.infer(self.files(self.pixels[i:i + 1]))
-        moved = self.moved(before)
+        return self.moved(before)
+
+    def test_the_split_is_positive_and_never_more_than_the_whole(self):
+        moved = self.moved_by_images(20)
         parts = {dict(labels)["part"]: value for (name, labels), value in moved.items() if name == SPLIT}
         self.assertEqual(set(parts), PARTS)
         self.assertTrue(all(seconds > 0 for seconds in parts.values()), parts)
@@ -152,10 +156,7 @@ class Counting(AdminTest):
             self.assertAlmostEqual(moved[key(f"calserve_request_{part}_seconds_sum", **of)], parts[part], places=6)
 
     def test_the_threads_that_predict_take_the_processor_time(self):
-        before = self.settled()
-        for i in range(20):
-            self.infer(self.files(self.pixels[i:i + 1]))
-        moved = self.moved(before)
+        moved = self.moved_by_images(20)
         of = {dict(labels)["threads"]: value for (name, labels), value in moved.items() if name == THREADS}
         self.assertEqual(set(of), {"decode", "grpc", "instance", "other"})
         self.assertTrue(all(of[threads] > 0 for threads in ("decode", "grpc", "instance")), of)
