@@ -385,8 +385,7 @@ class Collector final : public prometheus::Collectable {
     MetricFamily& threads =
         AddCounter(families, "calserve_thread_cpu_seconds_total",
                    "User and system CPU time of threads by what they are for: instance (forward passes, "
-                   "LibTorch's helpers included), "
-                   "decode, grpc, other");
+                   "LibTorch's helpers included), decode, grpc, other");
     for (const auto& [name, seconds] : process_.thread_cpu_seconds)
       Put(threads, {Label("threads", name)}, seconds);
     Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},
