@@ -7,8 +7,10 @@
 //   [SERVER_FLAG...]]]]
 //
 // SECONDS of one measurement; medians over ROUNDS, of the bars too: the machine may change from round to
-// round. --blocking: the callers, and echo's two sides, use gRPC's synchronous API, as most programs that
-// call a server do; else its callback API, the fastest there is. --at: one concurrency, else 1, 8 and 32.
+// round. Every process is started anew in each: by the memory that it happens to get, one is some percent
+// faster than the next for as long as it runs. --blocking: the callers, and echo's two sides, use gRPC's
+// synchronous API, as most programs that call a server do; else its callback API, and what is sent is ready
+// in bytes, the fastest there is. --at: one concurrency, else 1, 8 and 32.
 // --photo: an image file is sent, not a tensor; there is no least then, and raw is measured twice, with a
 // tensor that is there and decoding the file too. Labels are measured with the demo model, which is the
 // default.
@@ -33,6 +35,7 @@
 #include "tests/benchmarks/load/scrape.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
 
 namespace calserve::load {
 namespace {
@@ -50,43 +53,20 @@ struct Options {
 class LoadBenchmark {
  public:
   LoadBenchmark(const ModelArguments& arguments, const Options& options)
-      : model_(arguments.model),
-        photo_(arguments.photo),
-        calls_(options.calls),
-        concurrencies_(options.concurrencies),
-        duration_(options.duration),
-        rounds_(options.rounds),
-        server_(arguments, options.server_flags) {
-    const std::string response = WriteResponse();
-    StartEcho(response);
-    if (arguments.photo.empty()) StartLeast(response);
+      : arguments_(arguments), options_(options) {
+    const OneModelServer server(arguments_, options_.server_flags);
+    model_ = server.model();
+    request_ = server.request();
+    input_text_ = server.InputText();
+    WriteResponse(server.address());
   }
 
   void Run() {
-    LoadClient served_client(server_.address(), server_.request(), calls_);
-    for (int round = 0; round < rounds_; ++round) {
-      for (const int concurrency : concurrencies_) {
-        for (const RawSetting& setting : RawSettings(concurrency)) {
-          raw_[concurrency][setting].push_back(RunRaw(concurrency, setting, {}));
-          if (photo_.empty()) continue;
-          raw_decoding_[concurrency][setting].push_back(
-              RunRaw(concurrency, setting, {"--photo", photo_, model_.string()}));
-        }
-        echo_[concurrency].push_back(echo_server_->Run(concurrency, duration_));
-        for (const auto& [instances, server] : least_servers_) {
-          if (instances <= concurrency)
-            least_[concurrency][instances].push_back(server->Run(concurrency, duration_));
-        }
-        const std::string& admin = server_.process().admin_address();
-        const ServerTime before = ScrapeServerTime(admin);
-        served_[concurrency].push_back(
-            served_client.Run(concurrency, duration_, [&] { return server_.process().CpuTime(); }));
-        time_[concurrency].push_back(ScrapeServerTime(admin) - before);
-      }
-    }
-    if (model_ != fs::canonical(e2e::DemoModels() + "/fashion_mnist")) return;
-    for (int round = 0; round < rounds_; ++round) {
-      feedback_.push_back(MeasureFeedback(server_.address(), kLabels, kStreams, kBatch));
+    for (int round = 0; round < options_.rounds; ++round) RunRound();
+    if (arguments_.model != fs::canonical(e2e::DemoModels() + "/fashion_mnist")) return;
+    OneModelServer server(arguments_, options_.server_flags);
+    for (int round = 0; round < options_.rounds; ++round) {
+      feedback_.push_back(MeasureFeedback(server.address(), kLabels, kStreams, kBatch));
     }
   }
 
@@ -98,12 +78,13 @@ class LoadBenchmark {
         "%s "
         "a request, top 5 in the answer.\n\n"
         "| concurrency | | a second | p50, µs | p99, µs | server CPU each, µs |\n|---|---|---|---|---|---|\n",
-        (model_.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
-        calls_ == Calls::kBlocking ? "every call blocks a thread" : "calls with callbacks",
-        absl::ToDoubleSeconds(duration_), rounds_, server_.InputText());
-    for (const int concurrency : concurrencies_) {
+        (arguments_.model.filename() / ModelFile().filename()).string(), std::thread::hardware_concurrency(),
+        options_.calls == Calls::kBlocking ? "every call blocks a thread"
+                                           : "calls with callbacks, of bytes that are ready",
+        absl::ToDoubleSeconds(options_.duration), options_.rounds, input_text_);
+    for (const int concurrency : options_.concurrencies) {
       PrintRow(concurrency, "raw", Median(Best(raw_.at(concurrency))));
-      if (!photo_.empty())
+      if (!raw_decoding_.empty())
         PrintRow(concurrency, "raw, decoding", Median(Best(raw_decoding_.at(concurrency))));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
       if (!least_.empty()) {
@@ -113,7 +94,7 @@ class LoadBenchmark {
       PrintRow(concurrency, "served", Median(served_.at(concurrency)));
     }
     PrintBars(Measured(raw_), std::cout);
-    if (!photo_.empty()) {
+    if (!raw_decoding_.empty()) {
       std::cout << "\nThe same beside raw that decodes the file, too:\n";
       PrintBars(Measured(raw_decoding_), std::cout);
     }
@@ -122,7 +103,7 @@ class LoadBenchmark {
     std::cout << absl::StreamFormat(
         "\nDurable feedback over gRPC, %d streams of batches of %d, K = 10: **%.0f labels/s** (median of "
         "%d).\n",
-        kStreams, kBatch, Median(feedback_), rounds_);
+        kStreams, kBatch, Median(feedback_), options_.rounds);
   }
 
  private:
@@ -133,13 +114,16 @@ class LoadBenchmark {
   };
   using RawRounds = std::map<RawSetting, std::vector<Measurement>>;
 
-  // Another server and the callers of it.
+  // Another server, for a round, and the callers of it.
   class OtherServer {
    public:
-    OtherServer(const std::vector<std::string>& command, const v1::PredictRequest& request, Calls calls)
-        : process_(command), client_(Address(), request, calls) {}
-    Measurement Run(int concurrency, absl::Duration duration) {
-      return client_.Run(concurrency, duration, [this] { return process_.CpuTime(); });
+    OtherServer(const std::vector<std::string>& command, const v1::PredictRequest& request,
+                const Options& options)
+        : options_(options), process_(command), client_(Address(), request, options.calls) {
+      Run(options_.concurrencies.front());  // to warm up
+    }
+    Measurement Run(int concurrency) {
+      return client_.Run(concurrency, options_.duration, [this] { return process_.CpuTime(); });
     }
 
    private:
@@ -149,39 +133,78 @@ class LoadBenchmark {
       return *address;
     }
 
+    const Options& options_;
     e2e::ChildProcess process_;
+    LoadClient client_;
+  };
+
+  // The same of calserve-server.
+  class ServedModel {
+   public:
+    ServedModel(const ModelArguments& arguments, const Options& options)
+        : options_(options),
+          server_(arguments, options.server_flags),
+          client_(server_.address(), server_.request(), options.calls) {
+      Run(options_.concurrencies.front());  // to warm up
+    }
+    Measurement Run(int concurrency) {
+      return client_.Run(concurrency, options_.duration, [this] { return server_.process().CpuTime(); });
+    }
+    ServerTime Time() { return ScrapeServerTime(server_.process().admin_address()); }
+
+   private:
+    const Options& options_;
+    OneModelServer server_;
     LoadClient client_;
   };
 
   static constexpr int kLabels = 20'000, kStreams = 8, kBatch = 100;
 
-  fs::path ModelFile() const {
-    const fs::path package = model_ / "1/model.pt2";
-    return fs::exists(package) ? package : model_ / "1/model.pt";
+  void RunRound() {
+    const bool photo = !arguments_.photo.empty();
+    OtherServer echo({e2e::BuiltProgram("tests/benchmarks/load/echo_server"),
+                      options_.calls == Calls::kBlocking ? "blocking" : "callback", ResponseFile()},
+                     request_, options_);
+    std::map<int, std::unique_ptr<OtherServer>> least;  // by instances
+    for (const int instances : {1, 2}) {
+      if (!photo)
+        least[instances] = std::make_unique<OtherServer>(LeastCommand(instances), request_, options_);
+    }
+    ServedModel served(arguments_, options_);
+    for (const int concurrency : options_.concurrencies) {
+      for (const RawSetting& setting : RawSettings(concurrency)) {
+        raw_[concurrency][setting].push_back(RunRaw(concurrency, setting, {}));
+        if (!photo) continue;
+        raw_decoding_[concurrency][setting].push_back(
+            RunRaw(concurrency, setting, {"--photo", arguments_.photo, arguments_.model.string()}));
+      }
+      echo_[concurrency].push_back(echo.Run(concurrency));
+      for (const auto& [instances, server] : least) {
+        if (instances <= concurrency) least_[concurrency][instances].push_back(server->Run(concurrency));
+      }
+      const ServerTime before = served.Time();
+      served_[concurrency].push_back(served.Run(concurrency));
+      time_[concurrency].push_back(served.Time() - before);
+    }
   }
 
+  fs::path ModelFile() const {
+    const fs::path package = arguments_.model / "1/model.pt2";
+    return fs::exists(package) ? package : arguments_.model / "1/model.pt";
+  }
+  std::string ResponseFile() const { return scratch_ / "response"; }
   // The answer that the other servers give.
-  std::string WriteResponse() const {
-    const auto reply = e2e::Api(server_.address()).Predict(server_.request());
+  void WriteResponse(const std::string& address) const {
+    const auto reply = e2e::Api(address).Predict(request_);
     if (!reply.ok()) throw std::runtime_error(reply.status.message);
-    const std::string file = server_.scratch() / "response";
-    std::ofstream(file, std::ios::binary) << reply.response.SerializeAsString();
-    return file;
+    std::ofstream(ResponseFile(), std::ios::binary) << reply.response.SerializeAsString();
   }
-  void StartEcho(const std::string& response) {
-    const std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/echo_server"),
-                                              calls_ == Calls::kBlocking ? "blocking" : "callback", response};
-    echo_server_ = std::make_unique<OtherServer>(command, server_.request(), calls_);
-  }
-  void StartLeast(const std::string& response) {
-    for (const int instances : {1, 2}) {
-      std::vector<std::string> command = {
-          e2e::BuiltProgram("tests/benchmarks/load/echo_model_server"), response, ModelFile().string(),
-          std::to_string(server_.model().labels_size()), std::to_string(instances)};
-      for (const int64_t dimension : server_.model().input_shape())
-        command.push_back(std::to_string(dimension));
-      least_servers_[instances] = std::make_unique<OtherServer>(command, server_.request(), calls_);
-    }
+  std::vector<std::string> LeastCommand(int instances) const {
+    std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/echo_model_server"),
+                                        ResponseFile(), ModelFile().string(),
+                                        std::to_string(model_.labels_size()), std::to_string(instances)};
+    for (const int64_t dimension : model_.input_shape()) command.push_back(std::to_string(dimension));
+    return command;
   }
 
   static std::set<RawSetting> RawSettings(int in_flight) {
@@ -198,13 +221,12 @@ class LoadBenchmark {
     std::vector<std::string> command = {e2e::BuiltProgram("tests/benchmarks/load/raw_forward")};
     command.insert(command.end(), options.begin(), options.end());
     command.insert(command.end(),
-                   {ModelFile().string(), std::to_string(server_.model().labels_size()),
-                    std::to_string(in_flight), std::to_string(setting.instances),
-                    std::to_string(setting.threads), std::to_string(absl::ToDoubleSeconds(duration_))});
-    for (const int64_t dimension : server_.model().input_shape())
-      command.push_back(std::to_string(dimension));
+                   {ModelFile().string(), std::to_string(model_.labels_size()), std::to_string(in_flight),
+                    std::to_string(setting.instances), std::to_string(setting.threads),
+                    std::to_string(absl::ToDoubleSeconds(options_.duration))});
+    for (const int64_t dimension : model_.input_shape()) command.push_back(std::to_string(dimension));
     e2e::ChildProcess raw(command);
-    const auto line = raw.WaitForLine("raw ", absl::Minutes(2) + duration_);
+    const auto line = raw.WaitForLine("raw ", absl::Minutes(2) + options_.duration);
     if (!line.has_value()) throw std::runtime_error(raw.log());
     double per_second = 0, p50 = 0, p99 = 0, cpu = 0;
     std::istringstream(*line) >> per_second >> p50 >> p99 >> cpu;
@@ -213,7 +235,7 @@ class LoadBenchmark {
 
   std::vector<AtConcurrency> Measured(const std::map<int, RawRounds>& raw) const {
     std::vector<AtConcurrency> measured;
-    for (const int concurrency : concurrencies_) {
+    for (const int concurrency : options_.concurrencies) {
       measured.push_back({concurrency, Best(raw.at(concurrency)), echo_.at(concurrency),
                           least_.empty() ? LeastRounds() : least_.at(concurrency), served_.at(concurrency)});
     }
@@ -233,16 +255,16 @@ class LoadBenchmark {
   }
   void PrintSplitRow(const std::string& what, const std::function<double(const ServerTime&)>& seconds) const {
     std::cout << "| " << what << " |";
-    for (const int concurrency : concurrencies_)
+    for (const int concurrency : options_.concurrencies)
       std::cout << absl::StreamFormat(" %.1f |", EachMicros(concurrency, seconds));
     std::cout << "\n";
   }
   void PrintSplit() const {
     std::cout << "\nWhere a served request's time goes, µs, by the server's own clocks (/metrics), and which "
                  "threads' CPU it takes:\n\n| |";
-    for (const int concurrency : concurrencies_) std::cout << " at " << concurrency << " |";
+    for (const int concurrency : options_.concurrencies) std::cout << " at " << concurrency << " |";
     std::cout << "\n|---|";
-    for (size_t i = 0; i < concurrencies_.size(); ++i) std::cout << "---|";
+    for (size_t i = 0; i < options_.concurrencies.size(); ++i) std::cout << "---|";
     std::cout << "\n";
     for (const char* part : kParts)
       PrintSplitRow(part, [part](const ServerTime& time) { return time.parts.at(part); });
@@ -253,19 +275,16 @@ class LoadBenchmark {
     PrintSplitRow("CPU of the process", [](const ServerTime& time) { return time.process_cpu; });
   }
 
-  const fs::path model_;
-  const std::string photo_;  // empty: a tensor
-  const Calls calls_;
-  const std::vector<int> concurrencies_;
-  const absl::Duration duration_;
-  const int rounds_;
-  OneModelServer server_;
-  std::unique_ptr<OtherServer> echo_server_;
-  std::map<int, std::unique_ptr<OtherServer>> least_servers_;  // by instances
-  std::map<int, RawRounds> raw_, raw_decoding_;                // by concurrency; the second of a photo
-  std::map<int, LeastRounds> least_;                           // by concurrency
-  std::map<int, std::vector<Measurement>> echo_, served_;      // by concurrency, one a round
-  std::map<int, std::vector<ServerTime>> time_;                // the same of served, by its own clocks
+  const ModelArguments arguments_;
+  const Options options_;
+  const e2e::TempDir scratch_;
+  v1::Model model_;
+  v1::PredictRequest request_;
+  std::string input_text_;
+  std::map<int, RawRounds> raw_, raw_decoding_;            // by concurrency; the second of a photo
+  std::map<int, LeastRounds> least_;                       // by concurrency
+  std::map<int, std::vector<Measurement>> echo_, served_;  // by concurrency, one a round
+  std::map<int, std::vector<ServerTime>> time_;            // the same of served, by its own clocks
   std::vector<double> feedback_;
 };
 

@@ -1,5 +1,6 @@
 #include "tests/benchmarks/load/load_client.h"
 
+#include <grpcpp/generic/generic_stub.h>
 #include <grpcpp/grpcpp.h>
 
 #include <algorithm>
@@ -24,81 +25,91 @@ absl::Duration Quantile(const std::vector<int64_t>& sorted_nanos, double quantil
   return absl::Nanoseconds(sorted_nanos[rank]);
 }
 
-struct LoadClient::Connections {
-  std::vector<std::unique_ptr<v1::PredictionService::Stub>> stubs;
+struct LoadClient::Connection {
+  explicit Connection(const std::shared_ptr<grpc::Channel>& channel)
+      : messages(v1::PredictionService::NewStub(channel)), bytes(channel) {}
+
+  const std::unique_ptr<v1::PredictionService::Stub> messages;
+  grpc::GenericStub bytes;
+};
+
+// What every call sends, as a message and in bytes, and what the callers of one measurement share.
+struct LoadClient::Load {
+  explicit Load(v1::PredictRequest r) : request(std::move(r)) {
+    const grpc::Slice slice(request.SerializeAsString());
+    bytes = grpc::ByteBuffer(&slice, 1);
+  }
+
+  const v1::PredictRequest request;
+  grpc::ByteBuffer bytes;
+
+  std::atomic<bool> stop{false};
+  std::mutex mu;
+  std::condition_variable ended;
+  int running = 0;  // callers; guarded by mu
 };
 
 // One of the closed loop's callers.
 struct LoadClient::Caller {
-  Caller(v1::PredictionService::Stub& s, const v1::PredictRequest& r) : stub(s), request(r) {}
+  Caller(Connection& c, Load& l) : connection(c), load(l) {}
 
   void Prepare() {
     context.emplace();
-    response.Clear();
     start = absl::GetCurrentTimeNanos();
   }
   // Calls until it is to stop, on this thread.
   void CallInTurn() {
+    v1::PredictResponse response;
     do {
       Prepare();
-    } while (GoesOn(stub.Predict(&*context, request, &response)));
+    } while (GoesOn(connection.messages->Predict(&*context, load.request, &response)));
   }
   // Starts the next call from the callback of the one before.
   void StartCall() {
     Prepare();
-    stub.async()->Predict(&*context, &request, &response, [this](const grpc::Status& status) {
-      if (GoesOn(status)) StartCall();
-    });
+    answer.Clear();
+    connection.bytes.UnaryCall(&*context, "/calserve.v1.PredictionService/Predict", grpc::StubOptions(),
+                               &load.bytes, &answer, [this](const grpc::Status& status) {
+                                 if (GoesOn(status)) StartCall();
+                               });
   }
   bool GoesOn(const grpc::Status& status) {
     latencies.push_back(absl::GetCurrentTimeNanos() - start);
-    if (status.ok() && !stop->load(std::memory_order_relaxed)) return true;
-    std::lock_guard lock(*mu);
+    if (status.ok() && !load.stop.load(std::memory_order_relaxed)) return true;
+    std::lock_guard lock(load.mu);
     if (!status.ok()) error = status.error_message();
-    --*running;
-    ended->notify_all();
+    --load.running;
+    load.ended.notify_all();
     return false;
   }
 
-  v1::PredictionService::Stub& stub;
-  const v1::PredictRequest& request;
-  std::atomic<bool>* stop = nullptr;
-  std::mutex* mu = nullptr;
-  std::condition_variable* ended = nullptr;
-  int* running = nullptr;
+  Connection& connection;
+  Load& load;
 
   std::optional<grpc::ClientContext> context;
-  v1::PredictResponse response;
+  grpc::ByteBuffer answer;
   int64_t start = 0;
   std::vector<int64_t> latencies;  // nanoseconds
   std::string error;
 };
 
 LoadClient::LoadClient(const std::string& address, v1::PredictRequest request, Calls calls)
-    : request_(std::move(request)), calls_(calls), connections_(new Connections) {
+    : calls_(calls), load_(new Load(std::move(request))) {
   for (int i = 0; i < 2; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-    connections_->stubs.push_back(v1::PredictionService::NewStub(
+    connections_.push_back(std::make_unique<Connection>(
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
   }
 }
-LoadClient::~LoadClient() { delete connections_; }
+LoadClient::~LoadClient() = default;
 
 Measurement LoadClient::RunFor(int concurrency, absl::Duration duration) {
-  std::atomic<bool> stop{false};
-  std::mutex mu;
-  std::condition_variable ended;
-  int running = concurrency;
+  load_->stop = false;
+  load_->running = concurrency;
   std::vector<std::unique_ptr<Caller>> callers;
   for (int i = 0; i < concurrency; ++i) {
-    callers.push_back(
-        std::make_unique<Caller>(*connections_->stubs[i % connections_->stubs.size()], request_));
-    Caller& caller = *callers.back();
-    caller.stop = &stop;
-    caller.mu = &mu;
-    caller.ended = &ended;
-    caller.running = &running;
+    callers.push_back(std::make_unique<Caller>(*connections_[i % connections_.size()], *load_));
   }
   const absl::Time begin = absl::Now();
   std::vector<std::jthread> threads;
@@ -110,9 +121,9 @@ Measurement LoadClient::RunFor(int concurrency, absl::Duration duration) {
     }
   }
   absl::SleepFor(duration);
-  stop = true;
-  std::unique_lock lock(mu);
-  ended.wait(lock, [&] { return running == 0; });
+  load_->stop = true;
+  std::unique_lock lock(load_->mu);
+  load_->ended.wait(lock, [this] { return load_->running == 0; });
   const absl::Duration took = absl::Now() - begin;
   lock.unlock();
   threads.clear();

@@ -2,6 +2,7 @@
 #define CALSERVE_TESTS_BENCHMARKS_LOAD_LOAD_CLIENT_H_
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ struct Measurement {
 // The value that a share `quantile` of the sorted latencies does not exceed.
 absl::Duration Quantile(const std::vector<int64_t>& sorted_nanos, double quantile);
 
-// How both sides of a call are written: on gRPC's callback API, each answer and the next call on a thread of
-// gRPC's, or on its synchronous API, where every call blocks a thread.
+// How a caller is written: on gRPC's callback API, with bytes that are ready to be sent and an answer that is
+// not parsed, the least that a caller can cost the cores which the server computes on; or on the synchronous
+// API, where every call blocks a thread, with messages, as most programs call.
 enum class Calls { kCallback, kBlocking };
 
 // A closed loop of `concurrency` callers of PredictionService.Predict, each sending its next request as soon
@@ -43,13 +45,14 @@ class LoadClient {
   }
 
  private:
-  struct Connections;
+  struct Connection;
+  struct Load;
   struct Caller;
   Measurement RunFor(int concurrency, absl::Duration duration);
 
-  const v1::PredictRequest request_;
   const Calls calls_;
-  Connections* const connections_;
+  const std::unique_ptr<Load> load_;
+  std::vector<std::unique_ptr<Connection>> connections_;
   int64_t last_requests_ = 1;
 };
 
