@@ -33,6 +33,10 @@ class KserveTest : public ::testing::Test {
     options_.classes = kClasses;
     options_.batching.max_batch_size = 2;
     options_.batching.max_queue_rows = 2;
+    Start();
+  }
+  void Start() {
+    server_.reset();
     server_ = std::make_unique<InProcessServer>(options_, clock_);
     stub_ = inference::GRPCInferenceService::NewStub(
         grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
@@ -129,6 +133,34 @@ TEST_F(KserveTest, AFullQueueIsResourceExhaustedWithTheTimeToRetry) {
   const inference::InferStatistics requests = Statistics().inference_stats();
   EXPECT_EQ(requests.success().count(), 3);
   EXPECT_EQ(requests.fail().count(), 1);
+}
+
+TEST_F(KserveTest, ThePriorityParameterDecidesWhoIsNext) {
+  options_.batching.priority_levels = 2;
+  options_.batching.max_queue_rows = 8;
+  Start();
+  const auto with_priority = [](float tag, int64_t priority) {
+    inference::ModelInferRequest request = Request(tag);
+    (*request.mutable_parameters())["priority"].set_int64_param(priority);
+    return request;
+  };
+  auto occupying = OccupyTheModel();
+  auto later = std::async(std::launch::async, [&] { return Infer(with_priority(2, 2)); });
+  ASSERT_TRUE(AwaitQueuedRows(1));
+  auto sooner = std::async(std::launch::async, [&] { return Infer(with_priority(1, 1)); });
+  ASSERT_TRUE(AwaitQueuedRows(2));
+  const grpc::Status unknown = Infer(with_priority(3, 3));
+  server_->model().Release();
+  EXPECT_TRUE(occupying.get().ok() && later.get().ok() && sooner.get().ok());
+  EXPECT_THAT(server_->model().rows_run(), ElementsAre(-1, 1, 2));
+
+  EXPECT_EQ(unknown.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << unknown.error_message();
+  google::rpc::Status details;
+  ASSERT_TRUE(details.ParseFromString(unknown.error_details()));
+  google::rpc::BadRequest bad;
+  for (const auto& detail : details.details()) detail.UnpackTo(&bad);
+  ASSERT_EQ(bad.field_violations_size(), 1);
+  EXPECT_EQ(bad.field_violations(0).field(), "parameters.priority");
 }
 
 TEST_F(KserveTest, ACancelledCallLeavesTheQueue) {
