@@ -181,16 +181,16 @@ absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view text) {
   return out;
 }
 
-absl::StatusOr<CalibratorDocument> ReadCalibratorFile(const std::string& path, int classes) {
+absl::StatusOr<CalibratorDocument> ReadCalibratorFile(const std::string& path, std::optional<int> classes) {
   const absl::StatusOr<std::string> text = ReadWholeFile(path, kMaxJsonBytes);
   if (!text.ok()) return text.status();
   absl::StatusOr<CalibratorDocument> document = CalibratorFromJson(*text);
   if (!document.ok()) {
     return absl::Status(document.status().code(), absl::StrCat(path, ": ", document.status().message()));
   }
-  if (document->spec.classes != classes) {
+  if (classes.has_value() && document->spec.classes != *classes) {
     return absl::InvalidArgumentError(
-        absl::StrCat(path, " is for ", document->spec.classes, " classes; ", classes, " are needed"));
+        absl::StrCat(path, " is for ", document->spec.classes, " classes; ", *classes, " are needed"));
   }
   return document;
 }

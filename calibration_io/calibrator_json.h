@@ -24,8 +24,8 @@ struct CalibratorDocument {
 std::string CalibratorToJson(const CalibratorDocument& document);
 // INVALID_ARGUMENT naming the key and what is wrong with it; the spec passes Calibrator::Create.
 absl::StatusOr<CalibratorDocument> CalibratorFromJson(absl::string_view json);
-// The same from a file, for a model of so many classes. Errors name the file.
-absl::StatusOr<CalibratorDocument> ReadCalibratorFile(const std::string& path, int classes);
+// The same from a file, for a model of so many classes, or of any number. Errors name the file.
+absl::StatusOr<CalibratorDocument> ReadCalibratorFile(const std::string& path, std::optional<int> classes);
 
 // n, accuracy, mean_confidence, ece, ece_low, ece_high, noise_floor, mce, nll, brier, bins [{lower, upper,
 // count, confidence, accuracy}]; what is unset is null.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -71,18 +72,23 @@ class Check {
     }
     for (const ModelConfig::Version& version : model.versions) {
       SayUnlessOk(version.problem);
-      // Without settings that hold there is nothing to load it with.
-      if (version.problem.ok() && directory.problems.empty()) CheckVersion(model, version);
+      if (!version.problem.ok()) continue;
+      ++versions_;
+      CheckCalibrator(model, version);
+      // Without labels and input there is nothing to load it with; what else is wrong hides nothing of it.
+      if (!model.labels.empty() && !model.input_shape.empty()) CheckVersion(model, version);
     }
   }
 
+  void CheckCalibrator(const ModelConfig& model, const ModelConfig::Version& version) {
+    if (version.calibrator_path.empty()) return;
+    std::optional<int> classes;
+    if (!model.labels.empty()) classes = static_cast<int>(model.labels.size());
+    SayUnlessOk(ReadCalibratorFile(version.calibrator_path, classes).status());
+  }
+
   void CheckVersion(const ModelConfig& model, const ModelConfig::Version& version) {
-    ++versions_;
     const std::string folder = absl::StrCat(model.directory, "/", version.version);
-    if (!version.calibrator_path.empty()) {
-      SayUnlessOk(
-          ReadCalibratorFile(version.calibrator_path, static_cast<int>(model.labels.size())).status());
-    }
     std::vector<WarmUpSample> samples;
     std::vector<absl::Status> unreadable;
     if (!version.warmup_path.empty()) samples = ReadWarmUpSamples(version.warmup_path, model, &unreadable);

@@ -2,10 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <string>
+#include <vector>
 
+#include "absl/algorithm/container.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_split.h"
 #include "tests/end_to_end/server_process.h"
 #include "tests/end_to_end/temp_dir.h"
 
@@ -64,13 +68,34 @@ TEST_F(CheckTest, EveryWrongFileIsNamedAtOnce) {
                            HasSubstr("/2 holds neither")));
 }
 
+// Somebody who mends what was said, and then is told of more, was not told everything.
+TEST_F(CheckTest, WrongSettingsHideNoWrongVersion) {
+  Append("/model.yaml", "max_queue_delay: soon\n");
+  Write("/1/calibrator.json", "{");
+  Write("/1/warmup/expected.json", R"({"format": 1, "samples": [{"file": "none.npy", "logits": [1]}]})");
+  Write("/2/model.pt", "this is no model");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("max_queue_delay must be"), HasSubstr("1/calibrator.json"),
+                           HasSubstr("none.npy"), HasSubstr("2/model.pt")));
+}
+
+TEST_F(CheckTest, WrongLabelsHideNoWrongCalibrator) {
+  Append("/labels.txt", "Coat\n");
+  Write("/1/calibrator.json", "{");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("labels.txt:11"), HasSubstr("1/calibrator.json")));
+  EXPECT_THAT(said_, Not(HasSubstr("classes"))) << "nobody knows how many";
+}
+
 TEST_F(CheckTest, AKeyThatIsGivenTwiceHidesNoOtherFault) {
   Append("/model.yaml",
          "task: multiclass\nmax_queue_delay: soon\npriority_levels: 17\ndefault_priority: 9\n");
   EXPECT_EQ(Check(Model()), 3);
   EXPECT_THAT(said_, AllOf(HasSubstr("task is given twice"), HasSubstr("max_queue_delay must be"),
                            HasSubstr("priority_levels must be")));
-  EXPECT_EQ(std::count(said_.begin(), said_.end(), '\n'), 3) << said_;
+  const std::vector<std::string> lines = absl::StrSplit(said_, '\n');
+  EXPECT_EQ(absl::c_count_if(lines, [](const auto& line) { return absl::StrContains(line, "model.yaml:"); }), 3)
+      << said_;
 }
 
 TEST_F(CheckTest, EveryVersionIsLoadedAndItsSamplesAreRun) {
