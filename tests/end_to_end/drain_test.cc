@@ -10,6 +10,7 @@
 #include "tests/end_to_end/api.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/store_file.h"
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/end_to_end/test_images.h"
 
@@ -205,6 +206,9 @@ TEST_F(DrainTest, OpenStreamsAreToldAfterHealthAndEndLongBeforeTheTimeout) {
   EXPECT_EQ(feedback.responses(), labelled);
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(10)), 0) << server_->log();
   EXPECT_LT(absl::Now() - signalled, absl::Seconds(15)) << "well before the drain timeout";
+  const StoredLog log = ReadStoredLog(data_dir_ / "calserve.db");
+  EXPECT_EQ(log.rows, labelled) << "every acknowledged label is in the store";
+  EXPECT_EQ(log.checkpoint_position, log.last_position) << "and the windows as they were at the end";
 }
 
 TEST_F(DrainTest, IdleStreamsDoNotHoldUpTheExit) {

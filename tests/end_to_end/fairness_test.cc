@@ -25,17 +25,20 @@ namespace fs = std::filesystem;
 
 class FairnessTest : public ::testing::Test {
  protected:
-  FairnessTest() {
+  FairnessTest() { StartServer({}); }
+  void StartServer(const std::vector<std::string>& flags) {
+    server_.reset();
+    fs::remove_all(dir_ / "models");
     fs::create_directories(dir_ / "models");
     for (const char* name : {"flooded", "quiet"}) {
       fs::copy(DemoModels() + "/fashion_mnist", dir_ / "models/" + name, fs::copy_options::recursive);
     }
     std::ofstream(dir_ / "models/flooded/model.yaml", std::ios::app)
         << "priority_levels: 2\ndefault_priority: 2\n";
+    std::vector<std::string> all = {"--batching-max-queue-rows", "64", "--decoding-max-queued-images", "64"};
+    all.insert(all.end(), flags.begin(), flags.end());
     server_.emplace(
-        ServerFlags{.model_repository = dir_ / "models",
-                    .data_dir = dir_ / "data",
-                    .more = {"--batching-max-queue-rows", "64", "--decoding-max-queued-images", "64"}});
+        ServerFlags{.model_repository = dir_ / "models", .data_dir = dir_ / "data", .more = all});
   }
 
   static v1::PredictRequest For(const std::string& model, v1::PredictRequest request) {
@@ -54,8 +57,9 @@ class FairnessTest : public ::testing::Test {
   }
 
   // Predicts `quiet` alone, then while `flood` is sent without pause; returns how many of the flood were
-  // refused.
-  int64_t Flood(const v1::PredictRequest& flood, const v1::PredictRequest& quiet) {
+  // refused. For each answer of quiet there are to be no more than `most_per_quiet` of the flood.
+  int64_t Flood(const v1::PredictRequest& flood, const v1::PredictRequest& quiet,
+                int most_per_quiet = kMaxFloodPerQuiet) {
     const Api api(server_->address());
     QuietRate(api, quiet);  // The first are slow.
     const double alone = QuietRate(api, quiet);
@@ -86,7 +90,7 @@ class FairnessTest : public ::testing::Test {
     stop = true;
     callers.clear();
     EXPECT_GT(flood_answered, 0) << "nor is the flood starved";
-    EXPECT_LE(flood_answered, kMaxFloodPerQuiet * kQuietCalls) << "the quiet model gets its turns";
+    EXPECT_LE(flood_answered, most_per_quiet * kQuietCalls) << "the quiet model gets its turns";
     EXPECT_GE(beside, alone * kMinQuietShare) << "answers a second, alone: " << alone;
     EXPECT_EQ(failed, 0);
     RecordProperty("quiet_share", absl::StrCat(beside / alone));
@@ -108,6 +112,14 @@ class FairnessTest : public ::testing::Test {
 TEST_F(FairnessTest, AFloodOfTensorsRefusesNothingOfAnotherModel) {
   ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
   EXPECT_GT(Flood(For("flooded", TestTensorRequest(0, 32)), For("quiet", TestTensorRequest(0, 1))), 0);
+}
+
+// Who reads runs some of what it has read, and comes to the quiet caller's connection once for each of the
+// flood's: that caller is answered at least as often as one of them.
+TEST_F(FairnessTest, AFloodRefusesNothingOfAnotherModelAlsoWhereBatchesRunWhereTheyWereRead) {
+  StartServer({"--batching-inline-limit", "2ms", "--grpc-spin", "300us"});
+  ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
+  EXPECT_GT(Flood(For("flooded", TestTensorRequest(0, 32)), For("quiet", TestTensorRequest(0, 1)), kFloodCallers), 0);
 }
 
 TEST_F(FairnessTest, AFloodOfImagesRefusesNothingOfAnotherModel) {

@@ -31,8 +31,10 @@ using ::testing::Le;
 using ::testing::SizeIs;
 
 constexpr int kSwaps = 100;
-constexpr int kSettled = 10;  // swaps after which memory and mappings are compared
-constexpr int kWindow = 30;   // swaps of which memory is the least: what jemalloc holds back varies by 5 MB
+constexpr int kSettled = 20;  // swaps after which memory and mappings are compared
+constexpr int kWindow = 10;   // swaps of which memory is the least: a version being loaded takes some
+// Else jemalloc holds freed pages back for ten seconds: how many varies by 5 MB, whatever the server keeps.
+constexpr char kGiveBackAtOnce[] = "dirty_decay_ms:0,muzzy_decay_ms:0";
 constexpr int kClients = 2;
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr absl::Duration kPause = absl::Milliseconds(2);  // of a client: the cores are not saturated
@@ -143,10 +145,12 @@ class PackageSwapTest : public ::testing::Test {
 TEST_F(PackageSwapTest, AHundredSwapsOfPackagesUnderLoadFailNoCallAndKeepNothingOfThem) {
   const PackageRepository repository(scratch_.path());
   setenv("TMPDIR", temporary_.path().c_str(), /*overwrite=*/1);
+  setenv("MALLOC_CONF", kGiveBackAtOnce, /*overwrite=*/1);
   ServerProcess server({.model_repository = repository.path(),
                         .data_dir = data_dir_.path(),
                         .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms"}});
   unsetenv("TMPDIR");
+  unsetenv("MALLOC_CONF");
   ASSERT_TRUE(server.WaitUntilServing()) << server.log();
   const Api api(server.address());
   Load load(server.address());
@@ -166,7 +170,7 @@ TEST_F(PackageSwapTest, AHundredSwapsOfPackagesUnderLoadFailNoCallAndKeepNothing
     EXPECT_THAT(now.packages, SizeIs(Le(3))) << "after " << swap << " swaps";
     if (swap == kSettled) settled_mappings = now.all;
     const int64_t kb = server.StatusKilobytes("VmRSS");
-    if (swap > kSettled && swap <= kSettled + kWindow) settled_kb = std::min(settled_kb, kb);
+    if (swap > kSettled - kWindow && swap <= kSettled) settled_kb = std::min(settled_kb, kb);
     if (swap > kSwaps - kWindow) end_kb = std::min(end_kb, kb);
   }
   const int64_t end_mappings = MappingsOf(server.pid(), temporary_.path()).all;
@@ -176,13 +180,10 @@ TEST_F(PackageSwapTest, AHundredSwapsOfPackagesUnderLoadFailNoCallAndKeepNothing
 
   EXPECT_THAT(load.faults(), IsEmpty());
   EXPECT_GE(load.versions().size(), kSwaps * 9u / 10) << "almost every version answered while it served";
-  std::cout << "RSS " << settled_kb << " kB after " << kSettled + 1 << " to " << kSettled + kWindow
-            << " swaps, " << end_kb << " kB after the last " << kWindow << "; " << settled_mappings
-            << " mappings after " << kSettled << ", " << end_mappings << " at the end\n";
-  // Each kept library would take as much as its file. The allocator's own steps are 5 MB and more.
-  const auto package_kb =
-      static_cast<int64_t>(fs::file_size(FixtureModels() + "/fashion_mnist_pt2/1/model.pt2") >> 10);
-  EXPECT_LT(end_kb - settled_kb, (kSwaps - kSettled - kWindow) * package_kb / 3);
+  std::cout << "RSS " << settled_kb << " kB after " << kSettled << " swaps, " << end_kb << " kB after " << kSwaps
+            << "; " << settled_mappings << " mappings and " << end_mappings << "\n";
+  EXPECT_GT(settled_kb, 0);
+  EXPECT_LE(end_kb - settled_kb, std::max(settled_kb / 100.0, 4.0 * 1024));
   EXPECT_LT(end_mappings - settled_mappings, kSwaps - kSettled) << "less than one a swap";
   EXPECT_THAT(EntriesOf(temporary_.path()), IsEmpty()) << "of a server that has stopped";
 }
