@@ -66,6 +66,8 @@ def export(*arguments, exits=0):
     run = subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
     if run.returncode != exits:
         raise AssertionError(f"exit status {run.returncode}, not {exits}:\n{run.stdout}{run.stderr}")
+    if exits == 0 and "loaded again" not in run.stdout + run.stderr:
+        raise AssertionError(f"the tool has not verified its output:\n{run.stdout}{run.stderr}")
     return run.stdout + run.stderr
 
 

@@ -149,11 +149,11 @@ TEST_F(KserveTest, ThePriorityParameterDecidesWhoIsNext) {
   ASSERT_TRUE(AwaitQueuedRows(1));
   auto sooner = std::async(std::launch::async, [&] { return Infer(with_priority(1, 1)); });
   ASSERT_TRUE(AwaitQueuedRows(2));
-  const grpc::Status unknown = Infer(with_priority(3, 3));
   server_->model().Release();
   EXPECT_TRUE(occupying.get().ok() && later.get().ok() && sooner.get().ok());
   EXPECT_THAT(server_->model().rows_run(), ElementsAre(-1, 1, 2));
 
+  const grpc::Status unknown = Infer(with_priority(3, 3));
   EXPECT_EQ(unknown.error_code(), grpc::StatusCode::INVALID_ARGUMENT) << unknown.error_message();
   google::rpc::Status details;
   ASSERT_TRUE(details.ParseFromString(unknown.error_details()));
