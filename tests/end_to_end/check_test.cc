@@ -94,7 +94,8 @@ TEST_F(CheckTest, AKeyThatIsGivenTwiceHidesNoOtherFault) {
   EXPECT_THAT(said_, AllOf(HasSubstr("task is given twice"), HasSubstr("max_queue_delay must be"),
                            HasSubstr("priority_levels must be")));
   const std::vector<std::string> lines = absl::StrSplit(said_, '\n');
-  EXPECT_EQ(absl::c_count_if(lines, [](const auto& line) { return absl::StrContains(line, "model.yaml:"); }), 3)
+  EXPECT_EQ(absl::c_count_if(lines, [](const auto& line) { return absl::StrContains(line, "model.yaml:"); }),
+            3)
       << said_;
 }
 

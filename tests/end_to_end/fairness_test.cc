@@ -37,8 +37,7 @@ class FairnessTest : public ::testing::Test {
         << "priority_levels: 2\ndefault_priority: 2\n";
     std::vector<std::string> all = {"--batching-max-queue-rows", "64", "--decoding-max-queued-images", "64"};
     all.insert(all.end(), flags.begin(), flags.end());
-    server_.emplace(
-        ServerFlags{.model_repository = dir_ / "models", .data_dir = dir_ / "data", .more = all});
+    server_.emplace(ServerFlags{.model_repository = dir_ / "models", .data_dir = dir_ / "data", .more = all});
   }
 
   static v1::PredictRequest For(const std::string& model, v1::PredictRequest request) {
@@ -119,7 +118,9 @@ TEST_F(FairnessTest, AFloodOfTensorsRefusesNothingOfAnotherModel) {
 TEST_F(FairnessTest, AFloodRefusesNothingOfAnotherModelAlsoWhereBatchesRunWhereTheyWereRead) {
   StartServer({"--batching-inline-limit", "2ms", "--grpc-spin", "300us"});
   ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
-  EXPECT_GT(Flood(For("flooded", TestTensorRequest(0, 32)), For("quiet", TestTensorRequest(0, 1)), kFloodCallers), 0);
+  EXPECT_GT(
+      Flood(For("flooded", TestTensorRequest(0, 32)), For("quiet", TestTensorRequest(0, 1)), kFloodCallers),
+      0);
 }
 
 TEST_F(FairnessTest, AFloodOfImagesRefusesNothingOfAnotherModel) {

@@ -1,5 +1,6 @@
 // Deadlines and cancellations as the server sees them, not as its client does: what cannot be done in time is
-// refused at once, over every rpc that predicts, and what is no longer wanted when its turn comes is not begun.
+// refused at once, over every rpc that predicts, and what is no longer wanted when its turn comes is not
+// begun.
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -167,8 +168,9 @@ struct Details {
     google::rpc::RetryInfo retry;
     for (const auto& detail : all.details()) {
       if (detail.UnpackTo(&info)) reason = info.reason();
-      if (detail.UnpackTo(&retry)) retry_after = absl::Seconds(retry.retry_delay().seconds()) +
-                                                 absl::Nanoseconds(retry.retry_delay().nanos());
+      if (detail.UnpackTo(&retry))
+        retry_after =
+            absl::Seconds(retry.retry_delay().seconds()) + absl::Nanoseconds(retry.retry_delay().nanos());
     }
   }
   std::string reason;
