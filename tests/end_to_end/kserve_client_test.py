@@ -206,6 +206,7 @@ class Calibrated(KserveTest):
         cls.feedback = test.calserve("feedback", input="\n".join(lines).encode())[0]
         cls.again = test.calserve("feedback", input="\n".join(lines[:10]).encode())[0]
         cls.report = test.wait_for_labels(IMAGES)
+        cls.properties_before = test.properties()
         cls.ece_before = test.client.get_model_config(MODEL).config.parameters["ece"].string_value
         test.json("fit", "--model", MODEL, "--method", "temperature")
         test.json("calibrators", "activate", "--model", MODEL, "1")
@@ -227,6 +228,16 @@ class Calibrated(KserveTest):
         self.assertEqual(self.report["n"], IMAGES)
         self.assertGreater(self.report["accuracy"], 0.85)
         self.assertAlmostEqual(float(self.ece_before), self.report["ece"], places=6)
+
+    def test_model_metadata_has_the_ece_and_the_calibrator_that_answers(self):
+        before = self.properties_before
+        self.assertEqual([before[key] for key in ("calibrator_method", "calibrator_version", "ece_window", "ece_labels")],
+                         ["none", "0", "last_1000", str(IMAGES)])
+        self.assertAlmostEqual(float(before["ece"]), self.report["ece"], places=6)
+        now = self.properties()
+        self.assertEqual((now["calibrator_method"], now["calibrator_version"]), ("temperature", "1"))
+        fitted, = (c for c in self.json("calibrators", "list", "--model", MODEL)["calibrators"] if c["version"] == 1)
+        self.assertAlmostEqual(float(now["calibrator_temperature"]), fitted["parameters"]["temperature"], places=5)
 
     def test_attributes_are_parameters_and_slice_the_labels_of_every_row(self):
         tensors = self.input(self.tensors[:3])

@@ -2,29 +2,15 @@
 
     kserve_describe_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
-import pathlib
-import subprocess
-import tempfile
 import time
 import unittest
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf import descriptor_pb2
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
 import kserve_testing
-from kserve_testing import BINARY, FAILING, MODEL, ROOT, SIDE, KserveTest
-
-PROTOS = ("inference/grpc_service.proto", "inference/model_config.proto")
-
-
-def our_descriptors():
-    """Of proto/inference, by protoc: FileDescriptorProtos by name."""
-    with tempfile.TemporaryDirectory() as directory:
-        out = pathlib.Path(directory) / "set"
-        subprocess.run(["protoc", "-I", ROOT / "proto", f"--descriptor_set_out={out}", *PROTOS], check=True)
-        return {file.name: file for file in descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file}
-
+from kserve_testing import BINARY, FAILING, MODEL, PROTOS, SIDE, KserveTest, our_descriptors
 
 def facts(file):
     """Everything that the wire depends on, as {name: what it is}."""
@@ -122,13 +108,7 @@ class Describing(KserveTest):
         self.assertEqual(self.client.get_model_metadata(BINARY).outputs[1].shape, [-1, 2])
 
     def test_model_metadata_has_the_calibrator_in_its_properties(self):
-        pool = descriptor_pool.DescriptorPool()
-        for file in sorted(our_descriptors().values(), key=lambda file: len(file.dependency)):
-            pool.Add(file)
-        response = message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelMetadataResponse"))
-        request = service_pb2.ModelMetadataRequest(name=MODEL).SerializeToString()
-        metadata = self.call("/inference.GRPCInferenceService/ModelMetadata", request, response.FromString)
-        self.assertEqual(dict(metadata.properties),
+        self.assertEqual(self.properties(),
                          {"calibrator_method": "none", "calibrator_version": "0", "task": "multiclass",
                           "input_datatypes": "FP32,UINT8,BYTES"})
 

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -15,6 +16,8 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
 import numpy
 import tritonclient.grpc as triton
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from tritonclient.grpc import service_pb2
 
 import command_test
 from command_test import DATA, IMAGES, MODEL, OPTIONS, SIDE
@@ -23,6 +26,17 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = "binary"  # takes tensors and gives one logit
 FAILING = "failing"  # takes tensors and gives NaN for large ones
 MEAN, STD = numpy.float32(0.2860), numpy.float32(0.3530)  # as in the model.yaml of MODEL
+
+
+PROTOS = ("inference/grpc_service.proto", "inference/model_config.proto")
+
+
+def our_descriptors():
+    """Of proto/inference, by protoc: FileDescriptorProtos by name."""
+    with tempfile.TemporaryDirectory() as directory:
+        out = pathlib.Path(directory) / "set"
+        subprocess.run(["protoc", "-I", ROOT / "proto", f"--descriptor_set_out={out}", *PROTOS], check=True)
+        return {file.name: file for file in descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes()).file}
 
 
 def png(pixels):
@@ -66,6 +80,16 @@ class KserveTest(command_test.LiveServerTest):
 
     def logits(self, *inputs, **options):
         return self.infer(*inputs, **options).as_numpy("logits")
+
+    def properties(self, model=MODEL):
+        """Of ModelMetadata; tritonclient's messages do not have them."""
+        pool = descriptor_pool.DescriptorPool()
+        for file in sorted(our_descriptors().values(), key=lambda file: len(file.dependency)):
+            pool.Add(file)
+        response = message_factory.GetMessageClass(pool.FindMessageTypeByName("inference.ModelMetadataResponse"))
+        call = self.client._channel.unary_unary("/inference.GRPCInferenceService/ModelMetadata",
+                                                service_pb2.ModelMetadataRequest.SerializeToString, response.FromString)
+        return dict(call(service_pb2.ModelMetadataRequest(name=model)).properties)
 
     @staticmethod
     def texts(array):
