@@ -73,10 +73,8 @@ class Check {
     for (const ModelConfig::Version& version : model.versions) {
       SayUnlessOk(version.problem);
       if (!version.problem.ok()) continue;
-      ++versions_;
       CheckCalibrator(model, version);
-      // Without labels and input there is nothing to load it with; what else is wrong hides nothing of it.
-      if (!model.labels.empty() && !model.input_shape.empty()) CheckVersion(model, version);
+      if (model.loadable) CheckVersion(model, version);
     }
   }
 
@@ -88,6 +86,7 @@ class Check {
   }
 
   void CheckVersion(const ModelConfig& model, const ModelConfig::Version& version) {
+    ++versions_;
     const std::string folder = absl::StrCat(model.directory, "/", version.version);
     std::vector<WarmUpSample> samples;
     std::vector<absl::Status> unreadable;

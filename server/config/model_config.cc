@@ -112,11 +112,15 @@ void ReadVersions(ModelConfig* config, std::vector<absl::Status>* problems) {
 
 void ReadClassLabels(const std::string& path, ModelConfig* config, std::vector<absl::Status>* problems) {
   absl::StatusOr<std::vector<std::string>> labels = ReadLabels(path);
-  if (!labels.ok()) return problems->push_back(labels.status());
-  config->labels = *std::move(labels);
-  if (config->task == Task::kBinary && config->labels.size() != 2) {
-    problems->push_back(absl::InvalidArgumentError(
-        absl::StrCat(path, " must have 2 labels for task: binary; has ", config->labels.size())));
+  if (labels.ok() && config->task == Task::kBinary && labels->size() != 2) {
+    labels = absl::InvalidArgumentError(
+        absl::StrCat(path, " must have 2 labels for task: binary; has ", labels->size()));
+  }
+  if (labels.ok()) {
+    config->labels = *std::move(labels);
+  } else {
+    config->loadable = false;
+    problems->push_back(labels.status());
   }
 }
 

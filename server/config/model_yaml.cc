@@ -227,6 +227,10 @@ void AppendCanonical(const YamlValue& value, std::string* text) {
   absl::StrAppend(text, "}");
 }
 
+// What a version is loaded with, besides its input.
+constexpr const char* kLoadedWith[] = {"task",          "device",    "dtype",           "max_batch_size",
+                                       "batch_buckets", "instances", "intra_op_threads"};
+
 bool IsDevice(absl::string_view device) {
   int index = 0;
   if (absl::ConsumePrefix(&device, "cuda:")) {
@@ -239,7 +243,10 @@ bool IsDevice(absl::string_view device) {
 
 void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<absl::Status>* problems) {
   const absl::StatusOr<YamlValue> root = ReadYamlFile(path, problems);
-  if (!root.ok()) return problems->push_back(root.status());
+  if (!root.ok()) {
+    config->loadable = false;
+    return problems->push_back(root.status());
+  }
   AppendCanonical(*root, &config->settings);
   MappingReader reader(path, "", *root);
   reader.Require("task");
@@ -260,8 +267,12 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   const YamlValue* const alarm = reader.Find("alarm");
   const YamlValue* const attributes = reader.Find("attributes");
   const YamlValue* const refit = reader.Find("refit");
+  config->loadable = reader.Find("task") != nullptr && input != nullptr &&
+                     absl::c_all_of(kLoadedWith, [&](const char* key) { return reader.IsRight(key); });
   Append(reader.Problems(), problems);
+  const size_t problems_before = problems->size();
   if (input != nullptr) ReadInput(path, *input, config, problems);
+  if (problems->size() > problems_before) config->loadable = false;
   if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
   if (attributes != nullptr) ReadAttributeKeys(path, *attributes, &config->attributes, problems);
   if (refit != nullptr) ReadRefit(path, *refit, &config->refit, problems);

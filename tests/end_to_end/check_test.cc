@@ -79,12 +79,33 @@ TEST_F(CheckTest, WrongSettingsHideNoWrongVersion) {
                            HasSubstr("none.npy"), HasSubstr("2/model.pt")));
 }
 
-TEST_F(CheckTest, WrongLabelsHideNoWrongCalibrator) {
+// What it cannot be loaded without: then nothing is said that only follows from it.
+TEST_F(CheckTest, WithoutLabelsOrADeviceOrAnInputOnlyTheCalibratorIsRead) {
+  const std::string for_three = R"({"format": "calserve.calibrator.v1", "method": "temperature", "classes": 3,
+                                    "parameters": {"temperature": 2}})";
   Append("/labels.txt", "Coat\n");
+  Write("/1/model.pt", "this is no model");
   Write("/1/calibrator.json", "{");
   EXPECT_EQ(Check(Model()), 3);
-  EXPECT_THAT(said_, AllOf(HasSubstr("labels.txt:11"), HasSubstr("1/calibrator.json")));
-  EXPECT_THAT(said_, Not(HasSubstr("classes"))) << "nobody knows how many";
+  EXPECT_THAT(said_,
+              AllOf(HasSubstr("labels.txt:11"), HasSubstr("1/calibrator.json"), Not(HasSubstr("model.pt"))));
+  Write("/1/calibrator.json", for_three);
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, Not(HasSubstr("calibrator.json"))) << "nobody knows how many classes";
+
+  const std::string input = "task: multiclass\ninput: {kind: tensor, shape: [1, 28, 28]}\n";
+  for (const std::string& wrong :
+       {input + "device: gpu\n", input + "dtype: fp8\n", std::string("task: multi\n") + input.substr(17),
+        std::string(
+            "task: multiclass\ninput: {kind: tensor, shape: [1000000000, 1000000000, 1000000000]}\n")}) {
+    fs::remove(Model("/labels.txt"));
+    fs::copy(DemoModels() + "/fashion_mnist/labels.txt", Model("/labels.txt"));
+    Write("/model.yaml", wrong);
+    EXPECT_EQ(Check(Model()), 3);
+    EXPECT_THAT(said_, AllOf(HasSubstr("model.yaml:"), HasSubstr("is for 3 classes; 10 are needed"),
+                             Not(HasSubstr("model.pt"))))
+        << wrong;
+  }
 }
 
 TEST_F(CheckTest, AKeyThatIsGivenTwiceHidesNoOtherFault) {
