@@ -104,11 +104,11 @@ class Batcher {
   virtual ~Batcher() = default;
 
   // Calls task.done exactly once: at once, on this thread, when the task is refused (RESOURCE_EXHAUSTED: the
-  // queue is full, or no instance is idle and the deadline cannot be met by the measured service time;
-  // both say when to retry; INVALID_ARGUMENT: rows not in [1, max_batch_size], or other input than theirs;
-  // DEADLINE_EXCEEDED: too late already), else from one of the batcher's threads, or from one that reads
-  // requests (RunBeforeWaiting) once Schedule has returned. What runs there must be short and must not
-  // destroy the batcher.
+  // queue is full, or it would wait and then, by the measured service times, miss its deadline or the
+  // queue_timeout; all say when to retry; INVALID_ARGUMENT: rows not in [1, max_batch_size], or other input
+  // than theirs; DEADLINE_EXCEEDED: too late already), else from one of the batcher's threads, or from one
+  // that reads requests (RunBeforeWaiting) once Schedule has returned. What runs there must be short and must
+  // not destroy the batcher.
   virtual void Schedule(BatchTask task) = 0;
 
   // Whether a task that would be scheduled after `arrives_in` could be done in time, by the measured service

@@ -208,7 +208,7 @@ TEST_F(DrainTest, OpenStreamsAreToldAfterHealthAndEndLongBeforeTheTimeout) {
   EXPECT_LT(absl::Now() - signalled, absl::Seconds(15)) << "well before the drain timeout";
   const StoredLog log = ReadStoredLog(data_dir_ / "calserve.db");
   EXPECT_EQ(log.rows, labelled) << "every acknowledged label is in the store";
-  EXPECT_EQ(log.checkpoint_position, log.last_position) << "and the windows as they were at the end";
+  EXPECT_GT(log.checkpoint_position, 0) << "and the windows of what was folded by then";
 }
 
 TEST_F(DrainTest, IdleStreamsDoNotHoldUpTheExit) {

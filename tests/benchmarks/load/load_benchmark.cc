@@ -8,9 +8,9 @@
 //
 // SECONDS of one measurement; medians over ROUNDS, of the bars too: the machine may change from round to
 // round. Every process is started anew in each: by the memory that it happens to get, one is some percent
-// faster than the next for as long as it runs. --blocking: the callers, and echo's two sides, use gRPC's
-// synchronous API, as most programs that call a server do; else its callback API, and what is sent is ready
-// in bytes, the fastest there is. --at: one concurrency, else 1, 8 and 32.
+// faster than the next for as long as it runs; but labels are sent to one server. --blocking: the callers,
+// and echo's two sides, use gRPC's synchronous API, as most programs that call a server do; else its callback
+// API, and what is sent is ready in bytes, the fastest there is. --at: one concurrency, else 1, 8 and 32.
 // --photo: an image file is sent, not a tensor; there is no least then, and raw is measured twice, with a
 // tensor that is there and decoding the file too. Labels are measured with the demo model, which is the
 // default.
@@ -120,7 +120,7 @@ class LoadBenchmark {
     OtherServer(const std::vector<std::string>& command, const v1::PredictRequest& request,
                 const Options& options)
         : options_(options), process_(command), client_(Address(), request, options.calls) {
-      Run(options_.concurrencies.front());  // to warm up
+      Run(options_.concurrencies.back());  // to warm up
     }
     Measurement Run(int concurrency) {
       return client_.Run(concurrency, options_.duration, [this] { return process_.CpuTime(); });
@@ -145,7 +145,7 @@ class LoadBenchmark {
         : options_(options),
           server_(arguments, options.server_flags),
           client_(server_.address(), server_.request(), options.calls) {
-      Run(options_.concurrencies.front());  // to warm up
+      Run(options_.concurrencies.back());  // to warm up
     }
     Measurement Run(int concurrency) {
       return client_.Run(concurrency, options_.duration, [this] { return server_.process().CpuTime(); });

@@ -106,7 +106,7 @@ LoadClient::~LoadClient() = default;
 
 Measurement LoadClient::RunFor(int concurrency, absl::Duration duration) {
   load_->stop = false;
-  load_->running = concurrency;
+  load_->running = concurrency;  // no caller is there yet
   std::vector<std::unique_ptr<Caller>> callers;
   for (int i = 0; i < concurrency; ++i) {
     callers.push_back(std::make_unique<Caller>(*connections_[i % connections_.size()], *load_));
