@@ -3,8 +3,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
-
 #include "absl/time/clock.h"
 #include "calserve/v1/calibration.grpc.pb.h"
 #include "calserve/v1/feedback.grpc.pb.h"
@@ -86,22 +84,6 @@ class AlarmTest : public ::testing::Test {
     const grpc::Status status = calibration_->AcknowledgeAlarm(&context, request, &response);
     if (alarm != nullptr) *alarm = response.alarm();
     return status;
-  }
-  // Makes a temperature of the puppet's the active calibrator, version 1.
-  void ActivateAnother() {
-    LabelledLogits data;
-    data.columns = kClasses;
-    for (int i = 0; i < 100; ++i) {
-      for (int k = 0; k < kClasses; ++k) data.logits.push_back(k == i % kClasses ? 5 : 0);
-      data.labels.push_back(i % 3 == 0 ? (i + 1) % kClasses : i % kClasses);
-    }
-    std::atomic<bool> fitted{false};
-    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5},
-                                    data, nullptr,
-                                    [&](const absl::StatusOr<CalibratorVersion>& fit) { fitted = fit.ok(); });
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!fitted && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
-    ASSERT_TRUE(server_->registry().Activate("puppet", 1, 1, 0).ok());
   }
 
   template <typename Stub, typename Request, typename Response>
@@ -200,7 +182,7 @@ TEST_F(AlarmTest, ReportsSayWhichPredictionsAreLabelled) {
 
 TEST_F(AlarmTest, OnlyWhatIsActiveIsAlarmed) {
   LabelWrong(60);
-  ActivateAnother();
+  ASSERT_TRUE(server_->ActivateTemperature().ok());
   EXPECT_EQ(Listed().calibrator_version(), 1);
   EXPECT_EQ(Listed().alarm().state(), v1::ALARM_STATE_QUIET);
   const v1::CalibrationAlarm before = Report(0).alarm();

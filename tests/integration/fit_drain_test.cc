@@ -7,6 +7,7 @@
 #include "absl/time/clock.h"
 #include "tests/end_to_end/api.h"
 #include "tests/end_to_end/temp_dir.h"
+#include "tests/integration/await.h"
 #include "tests/integration/held_store.h"
 #include "tests/integration/in_process_server.h"
 
@@ -19,11 +20,7 @@ class FitDrainTest : public ::testing::Test {
     InProcessOptions options;
     options.data_dir = data_dir_ / "data";
     options.drain_timeout = drain_timeout;
-    options.around_store = [this](Store& store) {
-      auto held = std::make_unique<HeldStore>(store);
-      store_ = held.get();
-      return held;
-    };
+    options.around_store = HeldStore::Around(store_);
     server_ = std::make_unique<InProcessServer>(options, clock_);
     api_ = std::make_unique<e2e::Api>(server_->address());
     fit_ = api_->FitCalibrator();
@@ -53,15 +50,6 @@ class FitDrainTest : public ::testing::Test {
     while (fit_->Read(&response)) {
     }
     return fit_->Finish();
-  }
-  template <typename Condition>
-  static bool Await(Condition condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (absl::Now() < deadline) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    return false;
   }
 
   e2e::TempDir data_dir_;

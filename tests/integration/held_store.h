@@ -1,6 +1,8 @@
 #ifndef CALSERVE_TESTS_INTEGRATION_HELD_STORE_H_
 #define CALSERVE_TESTS_INTEGRATION_HELD_STORE_H_
 
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,16 @@ namespace calserve::integration {
 class HeldStore final : public ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
+
+  // For InProcessOptions::around_store: one before the real store, which `held` then points to. `held`
+  // outlives the server.
+  static std::function<std::unique_ptr<Store>(Store&)> Around(HeldStore*& held) {
+    return [&held](Store& store) {
+      auto made = std::make_unique<HeldStore>(store);
+      held = made.get();
+      return made;
+    };
+  }
 
   void Hold() {
     MutexLock lock(&mu_);

@@ -1,5 +1,7 @@
 #include "tests/integration/in_process_server.h"
 
+#include <chrono>
+#include <future>
 #include <stdexcept>
 #include <utility>
 
@@ -79,6 +81,25 @@ void InProcessServer::PublishModel(const InProcessOptions& options) {
   served->batcher = OrThrow(Batcher::Create(options.batching, std::move(runner)));
   const CalibratorVersion active = OrThrow(registry_->AddModelVersion({"puppet", 1, options.classes}, ""));
   table_.Publish(std::move(served), ToServed(active, options.classes));
+}
+
+absl::Status InProcessServer::ActivateTemperature() {
+  const int classes = model_->columns();
+  LabelledLogits data;
+  data.columns = classes;
+  for (int i = 0; i < 100; ++i) {
+    for (int k = 0; k < classes; ++k) data.logits.push_back(k == i % classes ? 5 : 0);
+    data.labels.push_back(i % 3 == 0 ? (i + 1) % classes : i % classes);
+  }
+  const auto fitted = std::make_shared<std::promise<absl::Status>>();
+  registry_->FitUploaded(
+      {"puppet", 1, classes}, CalibrationMethod::kTemperature, {.folds = 5}, data, nullptr,
+      [fitted](const absl::StatusOr<CalibratorVersion>& fit) { fitted->set_value(fit.status()); });
+  std::future<absl::Status> outcome = fitted->get_future();
+  if (outcome.wait_for(std::chrono::seconds(20)) != std::future_status::ready)
+    return absl::DeadlineExceededError("the fit has no end");
+  if (absl::Status status = outcome.get(); !status.ok()) return status;
+  return registry_->Activate("puppet", 1, 1, 0).status();
 }
 
 int64_t InProcessServer::Drain() {

@@ -48,6 +48,8 @@ class InProcessServer {
   Batcher::Counters batcher_counters() const { return table_.Find("puppet", 0)->model->batcher->counters(); }
   FeedbackIngestor::Counters feedback_counters() const { return ingestor_->counters(); }
   CalibratorRegistry& registry() { return *registry_; }
+  // Fits temperature scaling for the puppet, as version 1, and makes it active in place of plain softmax.
+  absl::Status ActivateTemperature();
   int64_t calls_under_way() const { return server_->calls_under_way(); }
 
  private:

@@ -4,7 +4,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <future>
 #include <memory>
 #include <optional>
@@ -16,7 +15,9 @@
 #include "google/rpc/status.pb.h"
 #include "inference/grpc_service.grpc.pb.h"
 #include "tests/end_to_end/temp_dir.h"
+#include "tests/integration/await.h"
 #include "tests/integration/in_process_server.h"
+#include "tests/integration/puppet_requests.h"
 
 namespace calserve::integration {
 namespace {
@@ -43,16 +44,9 @@ class KserveTest : public ::testing::Test {
   }
 
   static inference::ModelInferRequest Request(float tag) {
-    const float values[kClasses] = {tag};
-    inference::ModelInferRequest request;
-    request.set_model_name("puppet");
+    const float row[kClasses] = {tag};
+    inference::ModelInferRequest request = PuppetInferRequest(row);
     request.set_id(std::to_string(static_cast<int>(tag)));
-    auto& input = *request.add_inputs();
-    input.set_name("input");
-    input.set_datatype("FP32");
-    input.add_shape(1);
-    input.add_shape(kClasses);
-    request.add_raw_input_contents(values, sizeof(values));
     return request;
   }
   grpc::Status Infer(const inference::ModelInferRequest& request,
@@ -68,11 +62,6 @@ class KserveTest : public ::testing::Test {
     auto pending = std::async(std::launch::async, [this] { return Infer(Request(-1)); });
     EXPECT_TRUE(server_->model().WaitUntilHolding());
     return pending;
-  }
-  static bool Await(const std::function<bool()>& condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!condition() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
-    return condition();
   }
   bool AwaitQueuedRows(int64_t rows) {
     return Await([&] { return server_->batcher_counters().queued_rows == rows; });

@@ -1,4 +1,5 @@
 #include "tests/integration/live_calls.h"
+#include "tests/integration/puppet_requests.h"
 
 namespace calserve::integration {
 namespace {
@@ -6,15 +7,9 @@ namespace {
 using Stub = inference::GRPCInferenceService::Stub;
 
 inference::ModelInferRequest InferRequest(const Call& call) {
-  const float values[kClasses] = {1, 2, 3, 4};
-  inference::ModelInferRequest request;
+  const float row[kClasses] = {1, 2, 3, 4};
+  inference::ModelInferRequest request = PuppetInferRequest(row);
   request.set_model_name(call.model());
-  auto& input = *request.add_inputs();
-  input.set_name("input");
-  input.set_datatype("FP32");
-  input.add_shape(1);
-  input.add_shape(kClasses);
-  request.add_raw_input_contents(values, sizeof(values));
   return request;
 }
 

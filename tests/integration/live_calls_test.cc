@@ -16,6 +16,7 @@
 
 #include "absl/time/clock.h"
 #include "tests/end_to_end/temp_dir.h"
+#include "tests/integration/await.h"
 #include "tests/integration/held_store.h"
 #include "tests/integration/in_process_server.h"
 #include "tests/unit/model/fake_versions.h"
@@ -56,11 +57,7 @@ class LiveCallsTest : public ::testing::TestWithParam<Rpc> {
   void SetUp() override {
     options_.data_dir = data_dir_ / "data";
     options_.classes = kClasses;
-    options_.around_store = [this](Store& store) {
-      auto held = std::make_unique<HeldStore>(store);
-      store_ = held.get();
-      return held;
-    };
+    options_.around_store = HeldStore::Around(store_);
     versions_.Write("puppet", 1);
     std::promise<absl::Status> started;
     repository_ =
@@ -81,18 +78,7 @@ class LiveCallsTest : public ::testing::TestWithParam<Rpc> {
     server_ = std::make_unique<InProcessServer>(options_, clock_);
     stubs_ =
         std::make_unique<Stubs>(grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials()));
-    LabelledLogits data;
-    data.columns = kClasses;
-    for (int i = 0; i < 100; ++i) {
-      for (int k = 0; k < kClasses; ++k) data.logits.push_back(k == i % kClasses ? 5 : 0);
-      data.labels.push_back(i % 3 == 0 ? (i + 1) % kClasses : i % kClasses);
-    }
-    std::atomic<bool> fitted{false};
-    server_->registry().FitUploaded({"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5},
-                                    data, nullptr,
-                                    [&](const absl::StatusOr<CalibratorVersion>& fit) { fitted = fit.ok(); });
-    ASSERT_TRUE(Await([&] { return fitted.load(); }));
-    ASSERT_TRUE(server_->registry().Activate("puppet", 1, 1, 0).ok());
+    ASSERT_TRUE(server_->ActivateTemperature().ok());
 
     grpc::ClientContext context;
     v1::PredictRequest request;
@@ -104,15 +90,6 @@ class LiveCallsTest : public ::testing::TestWithParam<Rpc> {
     ASSERT_TRUE(NothingIsLeft());
   }
 
-  template <typename Condition>
-  static bool Await(Condition condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (absl::Now() < deadline) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(1));
-    }
-    return false;
-  }
   // The server lets go of a call a moment after the client has its status.
   bool NothingIsLeft() {
     return Await([&] { return server_->calls_under_way() == 0; });

@@ -10,6 +10,7 @@
 #include "server/base/error_info.h"
 #include "tests/end_to_end/api.h"
 #include "tests/end_to_end/temp_dir.h"
+#include "tests/integration/await.h"
 #include "tests/integration/in_process_server.h"
 
 namespace calserve::integration {
@@ -63,12 +64,6 @@ class ServerTest : public ::testing::Test {
     const auto reply = api_->SubmitFeedback(request);
     EXPECT_TRUE(reply.ok()) << reply.status;
     return reply->results(0);
-  }
-  template <typename Condition>
-  static bool Await(Condition condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!condition() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
-    return condition();
   }
   // Puts a request into the model and leaves it there until Release.
   std::unique_ptr<Api::PendingPredict> OccupyTheModel() {

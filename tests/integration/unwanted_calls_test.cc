@@ -5,7 +5,6 @@
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -19,8 +18,10 @@
 #include "google/rpc/status.pb.h"
 #include "inference/grpc_service.grpc.pb.h"
 #include "tests/end_to_end/temp_dir.h"
+#include "tests/integration/await.h"
 #include "tests/integration/held_store.h"
 #include "tests/integration/in_process_server.h"
+#include "tests/integration/puppet_requests.h"
 
 namespace calserve::integration {
 namespace {
@@ -38,11 +39,7 @@ class UnwantedCallsTest : public ::testing::Test {
   void SetUp() override {
     options_.data_dir = data_dir_ / "data";
     options_.classes = kClasses;
-    options_.around_store = [this](Store& store) {
-      auto held = std::make_unique<HeldStore>(store);
-      store_ = held.get();
-      return held;
-    };
+    options_.around_store = HeldStore::Around(store_);
     server_ = std::make_unique<InProcessServer>(options_, clock_);
     const auto channel = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
     prediction_ = v1::PredictionService::NewStub(channel);
@@ -55,12 +52,6 @@ class UnwantedCallsTest : public ::testing::Test {
     store_->Release();
   }
 
-  template <typename Condition>
-  static bool Await(Condition condition) {
-    const absl::Time deadline = absl::Now() + absl::Seconds(20);
-    while (!condition() && absl::Now() < deadline) absl::SleepFor(absl::Milliseconds(1));
-    return condition();
-  }
   static void SetDeadline(grpc::ClientContext& context, absl::Duration deadline) {
     context.set_deadline(absl::ToChronoTime(absl::Now() + deadline));
   }
@@ -75,16 +66,8 @@ class UnwantedCallsTest : public ::testing::Test {
     return request;
   }
   static inference::ModelInferRequest KserveRequest(float tag) {
-    const float values[kClasses] = {tag};
-    inference::ModelInferRequest request;
-    request.set_model_name("puppet");
-    auto& input = *request.add_inputs();
-    input.set_name("input");
-    input.set_datatype("FP32");
-    input.add_shape(1);
-    input.add_shape(kClasses);
-    request.add_raw_input_contents(values, sizeof(values));
-    return request;
+    const float row[kClasses] = {tag};
+    return PuppetInferRequest(row);
   }
 
   grpc::Status Predict(float tag, absl::Duration deadline) {
@@ -115,21 +98,6 @@ class UnwantedCallsTest : public ::testing::Test {
     return OccupyTheModel();
   }
 
-  // Plain softmax, then temperature scaling as version 1, which is active.
-  void ActivateACalibrator() {
-    LabelledLogits data;
-    data.columns = kClasses;
-    for (int i = 0; i < 100; ++i) {
-      for (int k = 0; k < kClasses; ++k) data.logits.push_back(k == i % kClasses ? 5 : 0);
-      data.labels.push_back(i % 3 == 0 ? (i + 1) % kClasses : i % kClasses);
-    }
-    const auto fitted = std::make_shared<std::atomic<bool>>(false);
-    server_->registry().FitUploaded(
-        {"puppet", 1, kClasses}, CalibrationMethod::kTemperature, {.folds = 5}, data, nullptr,
-        [fitted](const absl::StatusOr<CalibratorVersion>& fit) { *fitted = fit.ok(); });
-    ASSERT_TRUE(Await([&] { return fitted->load(); }));
-    ASSERT_TRUE(server_->registry().Activate("puppet", 1, 1, 0).ok());
-  }
   int64_t ActiveCalibrator() {
     grpc::ClientContext context;
     v1::GetModelRequest request;
@@ -228,7 +196,7 @@ TEST_F(UnwantedCallsTest, WhatCannotBeDoneBeforeTheDeadlineOfItsCallIsRefusedAtO
 }
 
 TEST_F(UnwantedCallsTest, AnActivationThatNobodyWaitsForAnyMoreIsNotBegun) {
-  ASSERT_NO_FATAL_FAILURE(ActivateACalibrator());
+  ASSERT_TRUE(server_->ActivateTemperature().ok());
   for (const bool by_deadline : {false, true}) {
     SCOPED_TRACE(by_deadline ? "its deadline has passed" : "it was cancelled");
     store_->Hold();
