@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -33,8 +32,6 @@ using ::testing::SizeIs;
 constexpr int kSwaps = 100;
 constexpr int kSettled = 20;  // swaps after which memory and mappings are compared
 constexpr int kWindow = 10;   // swaps of which memory is the least: a version being loaded takes some
-// Else jemalloc holds freed pages back for ten seconds: how many varies by 5 MB, whatever the server keeps.
-constexpr char kGiveBackAtOnce[] = "dirty_decay_ms:0,muzzy_decay_ms:0";
 constexpr int kClients = 2;
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr absl::Duration kPause = absl::Milliseconds(2);  // of a client: the cores are not saturated
@@ -144,13 +141,10 @@ class PackageSwapTest : public ::testing::Test {
 
 TEST_F(PackageSwapTest, AHundredSwapsOfPackagesUnderLoadFailNoCallAndKeepNothingOfThem) {
   const PackageRepository repository(scratch_.path());
-  setenv("TMPDIR", temporary_.path().c_str(), /*overwrite=*/1);
-  setenv("MALLOC_CONF", kGiveBackAtOnce, /*overwrite=*/1);
   ServerProcess server({.model_repository = repository.path(),
                         .data_dir = data_dir_.path(),
-                        .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms"}});
-  unsetenv("TMPDIR");
-  unsetenv("MALLOC_CONF");
+                        .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms"},
+                        .environment = {"TMPDIR=" + temporary_.path(), kGiveBackAtOnce}});
   ASSERT_TRUE(server.WaitUntilServing()) << server.log();
   const Api api(server.address());
   Load load(server.address());

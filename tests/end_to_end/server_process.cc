@@ -31,11 +31,13 @@ namespace {
   _exit(127);
 }
 
-// The test's environment without CALSERVE_*, which would configure the server; its log is text, whose lines
-// are easier to wait for.
-std::vector<char*> EnvironmentWithoutOurs() {
+// `first`, which is found before what comes after; then the test's environment without CALSERVE_*, which
+// would configure the server; its log is text, whose lines are easier to wait for.
+std::vector<char*> EnvironmentWithoutOurs(std::vector<std::string>& first) {
   static char text_log[] = "CALSERVE_LOG_FORMAT=text";
-  std::vector<char*> environment = {text_log};
+  std::vector<char*> environment;
+  for (std::string& variable : first) environment.push_back(variable.data());
+  environment.push_back(text_log);
   for (char** variable = environ; *variable != nullptr; ++variable) {
     if (std::strncmp(*variable, "CALSERVE_", 9) != 0) environment.push_back(*variable);
   }
@@ -60,11 +62,12 @@ std::string StatusField(pid_t pid, const std::string& field) {
 
 }  // namespace
 
-ChildProcess::ChildProcess(std::vector<std::string> arguments, const std::string& working_dir) {
+ChildProcess::ChildProcess(std::vector<std::string> arguments, const std::string& working_dir,
+                           std::vector<std::string> variables) {
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  std::vector<char*> environment = EnvironmentWithoutOurs();
+  std::vector<char*> environment = EnvironmentWithoutOurs(variables);
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) throw std::runtime_error("no pipe");
   pid_ = fork();
@@ -177,7 +180,8 @@ std::vector<std::string> Arguments(const ServerFlags& flags) {
 }  // namespace
 
 ServerProcess::ServerProcess(const ServerFlags& flags)
-    : ChildProcess(Arguments(flags), flags.working_dir), has_admin_port_(flags.admin_listen != "off") {}
+    : ChildProcess(Arguments(flags), flags.working_dir, flags.environment),
+      has_admin_port_(flags.admin_listen != "off") {}
 
 bool ServerProcess::WaitUntilServing(absl::Duration timeout) {
   const std::optional<std::string> rest = WaitForLine("serving address=", timeout);

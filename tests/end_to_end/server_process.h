@@ -20,7 +20,9 @@ namespace calserve::e2e {
 class ChildProcess {
  public:
   // `arguments[0]` is the program's path; `working_dir` empty: the test's own.
-  explicit ChildProcess(std::vector<std::string> arguments, const std::string& working_dir = "");
+  // `environment`: NAME=VALUE, beside the test's own or in the place of its.
+  explicit ChildProcess(std::vector<std::string> arguments, const std::string& working_dir = "",
+                        std::vector<std::string> environment = {});
   // Kills it if it still runs.
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
@@ -62,6 +64,10 @@ std::string DemoModels();                               // examples/fashion_mnis
 std::string FixtureModels();                            // tests/fixtures/models
 std::string BuiltProgram(const std::string& relative);  // "server/calserve-server"
 
+// For the environment of a server whose memory is compared. Else jemalloc holds freed pages back for ten
+// seconds, which is as long as such a test takes: how many varies by 6 MB, whatever the server keeps.
+inline constexpr char kGiveBackAtOnce[] = "MALLOC_CONF=dirty_decay_ms:0,muzzy_decay_ms:0";
+
 struct ServerFlags {
   std::string model_repository = DemoModels();
   std::string data_dir;
@@ -69,7 +75,8 @@ struct ServerFlags {
   std::string admin_listen = "off";
   std::vector<std::string> more;  // "--feedback-ttl", "1s"
   std::string working_dir;
-  std::string program;  // empty: calserve-server
+  std::vector<std::string> environment;  // "TMPDIR=/tmp/x", beside the test's own
+  std::string program;                   // empty: calserve-server
 };
 
 // The real server binary on a port of its own choice.

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
-#include <stdlib.h>
 
 #include <algorithm>
 #include <atomic>
@@ -35,9 +34,6 @@ namespace {
 constexpr int kSwaps = 100;
 constexpr int kSettled = 20;  // swaps after which memory is compared
 constexpr int kWindow = 10;   // swaps of which memory is the least: a version being loaded takes 1 MB
-// Else jemalloc holds freed pages back for ten seconds, which is as long as the test takes: how many varies
-// by 6 MB from one swap to another, whatever the server keeps.
-constexpr char kGiveBackAtOnce[] = "dirty_decay_ms:0,muzzy_decay_ms:0";
 constexpr int kClients = 3;
 constexpr absl::Duration kTimeout = absl::Seconds(60);
 constexpr absl::Duration kPause = absl::Milliseconds(2);  // of a client: the cores are not saturated
@@ -193,12 +189,11 @@ class SwapTest : public ::testing::Test {
 
 TEST_F(SwapTest, AHundredSwapsUnderLoadFailNoCallMixNoVersionsAndKeepNoMemory) {
   const VariantRepository repository(scratch_.path());
-  setenv("MALLOC_CONF", kGiveBackAtOnce, /*overwrite=*/1);
   ServerProcess server({.model_repository = repository.path(),
                         .data_dir = data_dir_.path(),
                         .more = {"--repository-control", "poll", "--repository-poll-interval", "20ms",
-                                 "--batching-inline-limit", "2ms"}});
-  unsetenv("MALLOC_CONF");
+                                 "--batching-inline-limit", "2ms"},
+                        .environment = {kGiveBackAtOnce}});
   ASSERT_TRUE(server.WaitUntilServing()) << server.log();
   const Api api(server.address());
   v1::PredictRequest request = TestTensorRequest(0, 1);
