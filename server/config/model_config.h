@@ -50,9 +50,9 @@ struct ModelConfig {
   RefitPolicy refit;
   VersionPolicy policy;
   VersionRouting routing;
-  std::vector<Version> versions;   // of every numbered folder, the newest last
-  std::string settings;            // what every version depends on, as text: differs when a reload is due
-  bool loadable = true;            // false: labels.txt or a key that a version is loaded with is wrong
+  std::vector<Version> versions;  // of every numbered folder, the newest last
+  std::string settings;           // what every version depends on, as text: differs when a reload is due
+  bool loadable = true;  // for a look (--check): labels.txt and the keys that it is loaded with are right
   std::vector<std::string> notes;  // what in the directory was ignored, a sentence each
 
   // Null if there is no such folder.

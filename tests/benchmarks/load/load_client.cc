@@ -94,7 +94,7 @@ struct LoadClient::Caller {
 };
 
 LoadClient::LoadClient(const std::string& address, v1::PredictRequest request, Calls calls)
-    : calls_(calls), load_(new Load(std::move(request))) {
+    : calls_(calls), load_(std::make_unique<Load>(std::move(request))) {
   for (int i = 0; i < 2; ++i) {
     grpc::ChannelArguments arguments;
     arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
