@@ -16,7 +16,6 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/clock.h"
 #include "server/base/before_waiting.h"
-#include "server/base/error_info.h"
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -25,8 +24,10 @@
 #include "server/batching/batch_policy.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/check_options.h"
+#include "server/batching/check_task.h"
 #include "server/batching/inline_runs.h"
 #include "server/batching/instance_pipeline.h"
+#include "server/batching/instance_states.h"
 #include "server/batching/service_times.h"
 
 namespace calserve {
@@ -89,13 +90,6 @@ class InstanceBatcher final : public Batcher {
     std::vector<DroppedTask> dropped;
     std::vector<QueuedTask> batch;
   };
-  struct Instance {
-    enum class State { kBusy, kIdle, kLent } state = State::kBusy;  // idle: its thread waits for work
-    absl::Time busy_until = absl::InfinitePast();                   // as expected; the past: it is not
-  };
-
-  absl::Status CheckInput(const BatchTask& task) const;
-  absl::Status CheckPriority(int priority) const;
   // What decides of a task of this moment; good while the lock is held.
   BatchAdmission Admission(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   absl::Status CheckOpen(absl::Duration slack) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -147,9 +141,8 @@ class InstanceBatcher final : public Batcher {
   // and the sweeper only at what that leaves. Else it would wake for every task and find none.
   bool unpolled_ ABSL_GUARDED_BY(mu_) = false;
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
-  std::vector<Instance> instances_ ABSL_GUARDED_BY(mu_);
+  InstanceStates instances_ ABSL_GUARDED_BY(mu_);
   Counters counters_ ABSL_GUARDED_BY(mu_);  // Without what is so now.
-  int idle_ ABSL_GUARDED_BY(mu_) = 0;       // instances
   // The thread that will call RunInline.
   std::optional<std::thread::id> inline_ahead_ ABSL_GUARDED_BY(mu_);
   int prepared_ ABSL_GUARDED_BY(mu_) = 0;         // instances
@@ -196,37 +189,12 @@ Batcher::Counters InstanceBatcher::counters() const {
   Counters counters = counters_;
   counters.queued_rows = queue_.rows();
   counters.queued_bytes = queue_.bytes();
-  counters.busy_instances = stopping_ ? 0 : prepared_ - idle_;
+  counters.busy_instances = stopping_ ? 0 : prepared_ - instances_.idle();
   return counters;
 }
 
-absl::Status InstanceBatcher::CheckInput(const BatchTask& task) const {
-  if (task.rows < 1 || task.rows > options_.max_batch_size) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a request has 1 to ", options_.max_batch_size, " rows; this one has ", task.rows));
-  }
-  if (task.input.size() != static_cast<size_t>(task.rows)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a task of ", task.rows, " rows has the input of ", task.input.size()));
-  }
-  for (const absl::Span<const float> row : task.input) {
-    if (static_cast<int64_t>(row.size()) == runner_.row_size) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("a row has ", runner_.row_size, " values; this one has ", row.size()));
-  }
-  return CheckPriority(task.priority);
-}
-
-absl::Status InstanceBatcher::CheckPriority(int priority) const {
-  if (priority >= 0 && priority <= options_.priority_levels) return absl::OkStatus();
-  return WithField(absl::InvalidArgumentError(
-                       absl::StrCat("priority must be 1 (the most urgent) to ", options_.priority_levels,
-                                    " (priority_levels), or 0 for the default; was ", priority)),
-                   "priority");
-}
-
 absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
-  absl::Status status = CheckInput(task);
+  absl::Status status = CheckTask(task, options_, runner_);
   task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
@@ -242,7 +210,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
                                  ? now + options_.queue_timeout - task.waited
                                  : absl::InfiniteFuture();
   SweepBy(std::min(deadline, give_up));
-  if (task.cancel != nullptr && idle_ == 0) {
+  if (task.cancel != nullptr && instances_.idle() == 0) {
     SweepBy(now + kCancelPoll);
   } else if (task.cancel != nullptr) {
     unpolled_ = true;
@@ -253,7 +221,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
 }
 
 absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) {
-  absl::Status status = CheckPriority(task.priority);
+  absl::Status status = CheckPriority(task.priority, options_);
   task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
@@ -265,11 +233,7 @@ absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives
 }
 
 BatchAdmission InstanceBatcher::Admission(absl::Time now) const {
-  BusyTimes busy_for;
-  busy_for.reserve(instances_.size());
-  for (const Instance& instance : instances_)
-    busy_for.push_back(std::max(instance.busy_until - now, absl::ZeroDuration()));
-  return BatchAdmission(options_, queue_, times_, std::move(busy_for), now);
+  return BatchAdmission(options_, queue_, times_, instances_.BusyFor(now), now);
 }
 
 absl::Status InstanceBatcher::CheckOpen(absl::Duration slack) const {
@@ -339,10 +303,7 @@ InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy, absl::T
   const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
   *wait = decision.wait;
   if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
-  if (!work.batch.empty()) {
-    absl::Time& busy_until = instances_[instance].busy_until;
-    busy_until = std::max(busy_until, now) + times_.Expected(RowsOf(work.batch));
-  }
+  if (!work.batch.empty()) instances_.Began(instance, now, times_.Expected(RowsOf(work.batch)));
   for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
   if (std::exchange(unpolled_, false) && !queue_.empty()) SweepBy(now + kCancelPoll);
   return work;
@@ -355,16 +316,13 @@ void InstanceBatcher::SweepBy(absl::Time time) {
 }
 
 void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
-  Instance::State& state = instances_[instance].state;
-  state = Instance::State::kIdle;
-  ++idle_;
+  instances_.BeginWait(instance);
   clock_.WaitUntil(&work_, &mu_, end);
-  while (state == Instance::State::kLent) {
-    if (idle_ > 0 && !queue_.empty()) work_.Signal();  // The signal was for one of those.
+  while (instances_.lent(instance)) {
+    if (instances_.idle() > 0 && !queue_.empty()) work_.Signal();  // The signal was for one of those.
     clock_.WaitUntil(&work_, &mu_, absl::InfiniteFuture());
   }
-  state = Instance::State::kBusy;
-  --idle_;
+  instances_.EndWait(instance);
 }
 
 bool InstanceBatcher::IsShort() const {
@@ -373,7 +331,7 @@ bool InstanceBatcher::IsShort() const {
 }
 
 bool InstanceBatcher::RunsInline() {
-  if (idle_ == 0 || !IsShort()) return false;
+  if (instances_.idle() == 0 || !IsShort()) return false;
   const std::thread::id here = std::this_thread::get_id();
   if (inline_ahead_.has_value()) return *inline_ahead_ == here;
   if (!RunBeforeWaiting([runs = inline_runs_] { runs->Run(); })) return false;
@@ -391,15 +349,13 @@ void InstanceBatcher::RunInline() noexcept {
       if (!queue_.empty()) work_.Signal();
       return;
     }
-    const auto idle = std::find_if(instances_.begin(), instances_.end(),
-                                   [](const Instance& one) { return one.state == Instance::State::kIdle; });
-    if (idle == instances_.end()) return;  // One that is busy looks when it is done.
-    instance = static_cast<int>(idle - instances_.begin());
+    const std::optional<int> idle = instances_.FirstIdle();
+    if (!idle.has_value()) return;  // One that is busy looks when it is done.
+    instance = *idle;
     absl::Duration wait;
     work = TakeWork(instance, /*busy=*/false, clock_.Now(), &wait);
     if (!work.batch.empty()) {
-      idle->state = Instance::State::kLent;
-      --idle_;
+      instances_.Lend(instance);
     } else if (!queue_.empty()) {
       work_.Signal();  // Its thread waits for company.
     }
@@ -409,8 +365,7 @@ void InstanceBatcher::RunInline() noexcept {
   pipelines_[instance]->Start(std::move(work.batch));
   Answer(instance, pipelines_[instance]->Finish(), /*rows_under_way=*/0);
   MutexLock lock(&mu_);
-  instances_[instance].state = Instance::State::kIdle;
-  ++idle_;
+  instances_.TakeBack(instance);
   if (stopping_) work_.SignalAll();
   if (!queue_.empty()) work_.Signal();
 }
@@ -420,8 +375,8 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
     times_.Observe(batch.rows, ran);
-    instances_[instance].busy_until =
-        rows_under_way > 0 ? clock_.Now() + times_.Expected(rows_under_way) : absl::InfinitePast();
+    instances_.Finished(instance, clock_.Now(),
+                        rows_under_way > 0 ? times_.Expected(rows_under_way) : absl::ZeroDuration());
     ++counters_.batches;
     counters_.tasks += static_cast<int64_t>(batch.tasks.size());
     counters_.rows += batch.rows;
