@@ -21,7 +21,7 @@ import urllib.request
 
 from everything import MODEL, WAIT_S, EverythingTest, main
 
-import access_test
+import access_testing
 from command_test import die_with_the_test
 from metrics_test import key
 
@@ -175,11 +175,11 @@ class Alerting(PrometheusTest, EverythingTest):
         self.wait_until(lambda: ("CalserveDown", "pending") in prometheus.alerts(), "nobody misses the server")
 
 
-class ScrapingOverTls(PrometheusTest, access_test.AccessTest):
+class ScrapingOverTls(PrometheusTest, access_testing.AccessTest):
     @classmethod
     def flags(cls):
-        access_test.make_ca(cls.dir, "ca")
-        access_test.make_certificate(cls.dir, "ca", "server", "IP:127.0.0.1,DNS:localhost")
+        access_testing.make_ca(cls.dir, "ca")
+        access_testing.make_certificate(cls.dir, "ca", "server", "IP:127.0.0.1,DNS:localhost")
         return ("--access-tokens-file", cls.dir / "tokens", "--tls-certificate-file", cls.dir / "server.pem",
                 "--tls-key-file", cls.dir / "server.key")
 
@@ -196,7 +196,7 @@ class ScrapingOverTls(PrometheusTest, access_test.AccessTest):
         self.wait_until(lambda: prometheus.query("calserve_ready") == [({}, 1)], "no series")
 
     def test_one_that_may_only_predict_is_not_and_nor_is_a_stranger_trusted(self):
-        access_test.make_ca(self.dir, "other")
+        access_testing.make_ca(self.dir, "other")
         for secrets, error in ((self.secrets("predict"), "403"), (self.secrets("read", "other"), "certificate")):
             prometheus = self.prometheus("prometheus-tls.yaml", self.admin_address, secrets)
             self.assertIn(error, self.wait_until(lambda of=prometheus: of.target()["lastError"], "it is let in"))

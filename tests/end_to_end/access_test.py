@@ -1,31 +1,23 @@
-"""Who may do what on a live calserve-server: tokens, JWTs, certificates, limits and the audit log, with OpenSSL's
-certificates and gRPC's own client.
+"""Who may do what on a live calserve-server: tokens, JWTs, limits and the audit log, with gRPC's own client.
 
     access_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
 import base64
-import hashlib
-import http.client
 import json
-import pathlib
-import queue
 import re
-import socket
 import sqlite3
-import ssl
 import subprocess
 import threading
 import time
 
-import command_test
 import kserve_testing  # Before gRPC, whose environment it sets.
 
 import grpc
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from command_test import DONE, ENVIRONMENT, MODEL, OPTIONS, REFUSED, UNREACHABLE, USAGE, WAIT_S
+from access_testing import ROLES, AccessTest, PredictStream, make_tokens, openssl, predict_request
+from command_test import DONE, ENVIRONMENT, MODEL, OPTIONS, REFUSED, USAGE, WAIT_S
+from contract import UNASKED, Contract
 
-ROLES = ("predict", "feedback", "read", "admin")
 OPEN = {"ServerLive", "ServerReady"}
 ANY_ROLE = {"ListModels", "GetModel", "ServerMetadata", "ModelReady", "ModelMetadata", "ModelConfig",
             "SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
@@ -41,158 +33,6 @@ NEEDS = {**{name: {"predict"} for name in ("Predict", "StreamPredict", "ModelInf
                                          "AcknowledgeAlarm", "RepositoryModelLoad", "RepositoryModelUnload",
                                          "SetLogLevel")},
          **{name: set(ROLES) for name in ANY_ROLE}}
-UNASKED = {"grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
-
-
-def openssl(*arguments, data=None):
-    return subprocess.run(["openssl", *arguments], input=data, check=True, capture_output=True).stdout
-
-
-def make_ca(directory, name):
-    openssl("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
-            f"/CN={name}", "-keyout", f"{directory}/{name}.key", "-out", f"{directory}/{name}.pem",
-            "-addext", "basicConstraints=critical,CA:TRUE")
-
-
-def make_certificate(directory, ca, name, alternatives, file=None):
-    """FILE.pem and FILE.key, signed by the CA."""
-    file = file or name
-    openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
-            "-keyout", f"{directory}/{file}.key", "-out", f"{directory}/{file}.csr")
-    (directory / f"{file}.ext").write_text(f"subjectAltName={alternatives}\n")
-    openssl("x509", "-req", "-in", f"{directory}/{file}.csr", "-CA", f"{directory}/{ca}.pem", "-CAkey",
-            f"{directory}/{ca}.key", "-CAcreateserial", "-days", "1", "-extfile", f"{directory}/{file}.ext", "-out",
-            f"{directory}/{file}.pem")
-    (directory / f"{file}.key").chmod(0o600)
-
-
-def make_tokens(directory, specifications):
-    """{name: token}, and the file with their lines."""
-    tokens, lines = {}, []
-    for name, roles in specifications.items():
-        out = subprocess.run([OPTIONS.server, "--new-token", f"{name}={roles}"], env=ENVIRONMENT, check=True,
-                             capture_output=True, text=True).stdout.splitlines()
-        tokens[name] = out[1]
-        lines.append(out[3])
-        (directory / f"{name}.token").write_text(out[1] + "\n")
-    (directory / "tokens").write_text("\n".join(lines) + "\n")
-    (directory / "tokens").chmod(0o600)
-    return tokens
-
-
-def fields(message):
-    """[(number, bytes)] of the length-delimited fields of a protobuf message that has no others of weight."""
-    def varint(at):
-        value = shift = 0
-        while True:
-            value |= (message[at] & 127) << shift
-            at, shift = at + 1, shift + 7
-            if message[at - 1] < 128:
-                return value, at
-    out, at = [], 0
-    while at < len(message):
-        key, at = varint(at)
-        size, at = varint(at)
-        if key & 7 == 2:
-            out.append((key >> 3, message[at:at + size]))
-            at += size
-    return out
-
-
-class Contract:
-    """The services of a server and their messages, as its reflection tells."""
-
-    def __init__(self, channel):
-        self.ask = channel.stream_stream("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo")
-        self.pool = descriptor_pool.DescriptorPool()
-        listed = dict(self.answer(b"\x3a\x01*"))[6]
-        self.services = [dict(fields(service))[1].decode() for _, service in fields(listed)]
-        self.added = set()
-        for service in set(self.services) - UNASKED:
-            self.add(self.files(b"\x22" + bytes([len(service)]) + service.encode()))
-
-    def answer(self, request):
-        return fields(next(self.ask(iter([request]), timeout=WAIT_S)))
-
-    def files(self, request):
-        return [descriptor_pb2.FileDescriptorProto.FromString(file)
-                for _, file in fields(dict(self.answer(request))[4])]
-
-    def add(self, files):
-        for file in files:
-            if file.name in self.added:
-                continue
-            self.added.add(file.name)
-            for needed in file.dependency:
-                if needed not in self.added:
-                    self.add(self.files(b"\x1a" + bytes([len(needed)]) + needed.encode()))
-            self.pool.Add(file)
-
-    def methods(self):
-        """(service, method) of all, with their descriptors."""
-        for service in set(self.services) - UNASKED:
-            yield from ((service, method) for method in self.pool.FindServiceByName(service).methods)
-
-    def message(self, name, **values):
-        return message_factory.GetMessageClass(self.pool.FindMessageTypeByName(name))(**values)
-
-
-class AccessTest(command_test.LiveServerTest):
-    """What the tests below share. A subclass says with which flags its server is started."""
-    admin_listen = "127.0.0.1:0"
-
-    @classmethod
-    def start_server(cls):
-        cls.dir = pathlib.Path(cls.scratch)
-        cls.tokens = make_tokens(cls.dir, {**{role: role for role in ROLES}, "all": ",".join(ROLES)})
-        cls.server_flags = tuple(map(str, cls.flags()))
-        super().start_server()
-
-    def channel(self, credentials=None):
-        channel = (grpc.insecure_channel(self.address) if credentials is None
-                   else grpc.secure_channel(self.address, credentials))
-        self.addCleanup(channel.close)
-        return channel
-
-    @staticmethod
-    def call(channel, path, request=b"", token=None):
-        """The code that a call ends with; of any kind of method, since on the wire they are one."""
-        metadata = [("authorization", f"Bearer {token}")] if token is not None else []
-        try:
-            for _ in channel.stream_stream(path)(iter([request]), metadata=metadata, timeout=WAIT_S):
-                break
-            return grpc.StatusCode.OK
-        except grpc.RpcError as error:
-            return error.code()
-
-    def models_code(self, channel, token=None):
-        return self.call(channel, "/calserve.v1.ModelService/ListModels", token=token)
-
-    def ask(self, path, token=None, context=None):
-        return self.answer(path, token, context)[0]
-
-    def body(self, path, token=None):
-        return self.answer(path, token)[1].decode()
-
-    def answer(self, path, token=None, context=None):
-        connection = (http.client.HTTPConnection(self.admin_address, timeout=WAIT_S) if context is None else
-                      http.client.HTTPSConnection(self.admin_address, timeout=WAIT_S, context=context))
-        try:
-            connection.request("GET", path, headers={"Authorization": f"Bearer {token}"} if token else {})
-            response = connection.getresponse()
-            return response.status, response.read()
-        finally:
-            connection.close()
-
-    @classmethod
-    def server_log(cls):
-        return (cls.scratch / "server.log").read_text(encoding="utf-8")
-
-    def wait_for(self, condition, what):
-        deadline = time.monotonic() + WAIT_S
-        while not condition():
-            self.assertLess(time.monotonic(), deadline, what)
-            time.sleep(0.05)
 
 
 class TokenTest(AccessTest):
@@ -402,6 +242,49 @@ class ChangedTokensTest(AccessTest):
         self.wait_for(lambda: self.models_code(channel, fresh) == grpc.StatusCode.OK, "the new token never counts")
         self.assertEqual(self.models_code(channel, old), grpc.StatusCode.UNAUTHENTICATED)
 
+    def replace_tokens(self, lines):
+        (self.dir / "fresh").write_text("\n".join(lines) + "\n")
+        (self.dir / "fresh").chmod(0o600)
+        (self.dir / "fresh").replace(self.dir / "tokens")
+
+    def test_tokens_that_change_under_load_deny_what_they_took_and_nothing_else(self):
+        """Calls go on with three tokens while the line of one comes and goes, and another's role."""
+        tokens = make_tokens(self.dir, {"stays": "predict", "leaves": "predict", "turns": "predict"})
+        with_all = (self.dir / "tokens").read_text(encoding="utf-8").splitlines()
+        stays, _, turns = with_all
+        without = [stays, turns.replace("predict", "feedback")]
+        path, request = "/calserve.v1.PredictionService/Predict", predict_request(self.images[0].read_bytes())
+        seen = {name: set() for name in tokens}
+        done = threading.Event()
+
+        def predict(name):
+            channel = self.channel()
+            while not done.is_set():
+                seen[name].add(self.call(channel, path, request, tokens[name]))
+
+        probe = self.channel()
+        ok, unknown, denied = (grpc.StatusCode.OK, grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+
+        def wait_for_codes(leaving, turning):
+            self.wait_for(lambda: self.call(probe, path, request, tokens["leaves"]) == leaving and
+                          self.call(probe, path, request, tokens["turns"]) == turning, "the tokens never change")
+
+        wait_for_codes(ok, ok)
+        threads = [threading.Thread(target=predict, args=(name,)) for name in tokens]
+        for thread in threads:
+            thread.start()
+        try:
+            for _ in range(3):
+                self.replace_tokens(without)
+                wait_for_codes(unknown, denied)
+                self.replace_tokens(with_all)
+                wait_for_codes(ok, ok)
+        finally:
+            done.set()
+            for thread in threads:
+                thread.join()
+        self.assertEqual(seen, {"stays": {ok}, "leaves": {ok, unknown}, "turns": {ok, denied}})
+
     def test_without_being_asked_to_it_does_not_reflect(self):
         code = self.call(self.channel(), "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
                          b"\x3a\x01*", self.tokens["all"])
@@ -443,236 +326,6 @@ class JwtTest(AccessTest):
                     self.sign(iss="https://evil.example"), self.sign({"alg": "none", "kid": "one"}),
                     self.sign({"alg": "RS256", "kid": "two"}), good[:-8] + "AAAAAAAA"):
             self.assertEqual(self.models_code(channel, bad), grpc.StatusCode.UNAUTHENTICATED, bad)
-
-
-class TlsTest(AccessTest):
-    mutual = False
-
-    @classmethod
-    def flags(cls):
-        for ca in ("ca", "other"):
-            make_ca(cls.dir, ca)
-        make_certificate(cls.dir, "ca", "server", "IP:127.0.0.1,DNS:localhost")
-        make_certificate(cls.dir, "ca", "app.example", "DNS:app.example")
-        make_certificate(cls.dir, "other", "app.example", "DNS:app.example", file="stranger")
-        return ("--tls-certificate-file", cls.dir / "server.pem", "--tls-key-file", cls.dir / "server.key",
-                "--access-tokens-file", cls.dir / "tokens")
-
-    @classmethod
-    def pem(cls, name):
-        return (cls.dir / name).read_bytes()
-
-    def credentials(self, ca="ca", client=None):
-        own = (self.pem(f"{client}.key"), self.pem(f"{client}.pem")) if client else (None, None)
-        return grpc.ssl_channel_credentials(self.pem(f"{ca}.pem"), *own)
-
-    def context(self, ca="ca", client=None):
-        context = ssl.create_default_context(cafile=str(self.dir / f"{ca}.pem"))
-        if client:
-            context.load_cert_chain(self.dir / f"{client}.pem", self.dir / f"{client}.key")
-        return context
-
-    def certificate(self, address):
-        """What is shown in a new handshake."""
-        host, port = address.rsplit(":", 1)
-        context = ssl.create_default_context(cafile=str(self.dir / "ca.pem"))
-        context.set_alpn_protocols(["h2", "http/1.1"])
-        with socket.create_connection((host, int(port)), timeout=WAIT_S) as plain:
-            with context.wrap_socket(plain, server_hostname=host) as connection:
-                return hashlib.sha256(connection.getpeercert(binary_form=True)).hexdigest()
-
-
-def message_field(number, payload):
-    """A length-delimited field of a protobuf message, on the wire."""
-    def varint(value):
-        return bytes([value]) if value < 128 else bytes([value & 127 | 128]) + varint(value >> 7)
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
-
-
-class PredictStream:
-    """A StreamPredict that goes on for as long as it is asked."""
-
-    def __init__(self, channel, image, token=None):
-        self.requests = queue.Queue()
-        self.image = image
-        self.sent = 0
-        self.answers = channel.stream_stream("/calserve.v1.PredictionService/StreamPredict")(
-            iter(self.requests.get, None), metadata=[("authorization", f"Bearer {token}")] if token else [])
-
-    def ask(self):
-        """The answer to one more request."""
-        self.sent += 1
-        request = message_field(1, MODEL.encode()) + message_field(3, message_field(1, self.image))
-        self.requests.put(b"\x08" + bytes([self.sent]) + message_field(2, request))
-        return next(self.answers)
-
-    def predict(self):
-        """Whether one more answer, and not a failure, comes with its number."""
-        return self.ask().startswith(b"\x08" + bytes([self.sent]) + b"\x12")
-
-    def end(self):
-        self.requests.put(None)
-
-
-class RotationTest(TlsTest):
-    """The server's certificate, its key and the authority of both sides are replaced under open streams, as at the end
-    of an authority's life: nothing new is signed by the old one."""
-
-    @classmethod
-    def flags(cls):
-        flags = (*super().flags(), "--tls-client-ca-file", cls.dir / "clients.pem", "--tls-client-names",
-                 "app.example=predict+read+feedback+admin")
-        make_certificate(cls.dir, "other", "server", "IP:127.0.0.1,DNS:localhost", file="next")
-        (cls.dir / "clients.pem").write_bytes(cls.pem("ca.pem"))
-        return flags
-
-    def replace(self, **files):
-        for name, content in files.items():
-            (self.dir / "fresh").write_bytes(content)
-            (self.dir / "fresh").chmod(0o600)
-            (self.dir / "fresh").replace(self.dir / name.replace("_", "."))
-
-    def reached(self, ca, client):
-        """Whether a new connection that trusts that authority, as that client, is served."""
-        return self.models_code(self.channel(self.credentials(ca, client))) == grpc.StatusCode.OK
-
-    def test_streams_go_on_and_new_connections_get_what_is_new(self):
-        old = self.channel(self.credentials(client="app.example"))
-        predicting = PredictStream(old, self.images[0].read_bytes())
-        self.assertTrue(predicting.predict())
-        watch = old.unary_stream("/calserve.v1.CalibrationService/WatchCalibration")
-        watching = watch(message_field(1, MODEL.encode()))
-        self.assertTrue(next(watching))
-        ended = threading.Event()
-        watching.add_callback(ended.set)
-        predicting.answers.add_callback(ended.set)
-        self.assertTrue(self.reached("ca", "app.example"))
-        self.assertFalse(self.reached("ca", "stranger"))
-
-        # Both authorities first, then the new certificate, then the new authority alone.
-        self.replace(clients_pem=self.pem("ca.pem") + self.pem("other.pem"))
-        self.wait_for(lambda: self.reached("ca", "stranger"), "the second authority's clients are not taken")
-        self.assertTrue(self.reached("ca", "app.example"))
-        self.replace(server_key=self.pem("next.key"), server_pem=self.pem("next.pem"))
-        self.wait_for(lambda: self.reached("other", "stranger"), "the new certificate is not shown")
-        self.assertFalse(self.reached("ca", "app.example"))  # They do not trust it.
-        self.replace(clients_pem=self.pem("other.pem"))
-        self.wait_for(lambda: not self.reached("other", "app.example"), "the old authority's clients are still taken")
-        self.assertTrue(self.reached("other", "stranger"))
-        self.assertEqual(self.ask("/metrics", None, self.context("other", client="stranger")), 200)
-
-        for _ in range(20):
-            self.assertTrue(predicting.predict())
-        self.assertFalse(ended.is_set())
-        labelled = ("--ca-file", str(self.dir / "other.pem"), "--certificate", str(self.dir / "stranger.pem"), "--key",
-                    str(self.dir / "stranger.key"))
-        self.calserve("evaluate", "--model", MODEL, str(self.list), *labelled)
-        self.assertTrue(next(watching))
-        self.assertFalse(ended.is_set())
-        predicting.end()
-        self.assertEqual(predicting.answers.code(), grpc.StatusCode.OK)
-        watching.cancel()
-
-
-class SlowClientsTest(TlsTest):
-    """Clients that begin a handshake or a head and do not end it, as many as there are threads and places, and more."""
-
-    def hold(self, address, sent, count):
-        host, port = address.rsplit(":", 1)
-        for _ in range(count):
-            connection = socket.create_connection((host, int(port)), timeout=WAIT_S)
-            self.addCleanup(connection.close)
-            connection.sendall(sent)
-
-    def test_probes_and_scrapes_are_answered_all_the_same(self):
-        hello = b"\x16\x03\x01\x02\x00\x01"
-        for _ in range(3):
-            self.hold(self.admin_address, hello, 40)
-            self.hold(self.admin_address, b"", 40)
-            for path, token in (("/healthz", None), ("/readyz", None), ("/metrics", self.tokens["read"])):
-                self.assertEqual(self.ask(path, token, self.context()), 200)
-
-
-class ServerTlsTest(TlsTest):
-    def test_whoever_trusts_the_ca_and_has_a_token_is_served(self):
-        channel = self.channel(self.credentials())
-        self.assertEqual(self.models_code(channel, self.tokens["read"]), grpc.StatusCode.OK)
-        self.assertEqual(self.models_code(channel), grpc.StatusCode.UNAUTHENTICATED)
-        self.calserve("models", "--ca-file", str(self.dir / "ca.pem"), "--token-file", str(self.dir / "read.token"))
-        self.assertEqual(self.ask("/metrics", self.tokens["read"], self.context()), 200)
-        self.assertEqual(self.ask("/healthz", None, self.context()), 200)
-
-    def test_a_plain_text_client_and_one_that_trusts_another_ca_get_no_connection(self):
-        self.assertEqual(self.models_code(self.channel(), self.tokens["read"]), grpc.StatusCode.UNAVAILABLE)
-        self.assertEqual(self.models_code(self.channel(self.credentials("other")), self.tokens["read"]),
-                         grpc.StatusCode.UNAVAILABLE)
-        token = ("--token-file", str(self.dir / "read.token"), "--timeout", "2s")
-        self.calserve("models", *token, exits=UNREACHABLE)
-        self.calserve("models", "--ca-file", str(self.dir / "other.pem"), *token, exits=UNREACHABLE)
-        with self.assertRaises((http.client.HTTPException, OSError)):
-            self.ask("/healthz")
-        with self.assertRaises(ssl.SSLCertVerificationError):
-            self.ask("/healthz", None, self.context("other"))
-
-    def test_a_new_certificate_is_shown_to_new_connections_and_streams_stay_open(self):
-        channel = self.channel(self.credentials())
-        request = b"\x0a" + bytes([len(MODEL)]) + MODEL.encode()  # model
-        stream = channel.unary_stream("/calserve.v1.CalibrationService/WatchCalibration")(
-            request, metadata=[("authorization", f"Bearer {self.tokens['read']}")])
-        self.assertTrue(next(stream))
-        ended = threading.Event()
-        stream.add_callback(ended.set)
-        before = self.certificate(self.address)
-        self.assertEqual(self.certificate(self.admin_address), before)
-
-        make_certificate(self.dir, "ca", "server", "IP:127.0.0.1,DNS:localhost", file="next")
-        (self.dir / "next.pem").replace(self.dir / "server.pem")  # For a moment it has the old key.
-        time.sleep(1.5)
-        self.assertEqual(self.certificate(self.address), before)
-        (self.dir / "next.key").replace(self.dir / "server.key")
-        self.wait_for(lambda: self.certificate(self.address) != before, "gRPC shows the old certificate")
-        self.wait_for(lambda: self.certificate(self.admin_address) != before, "the admin port shows the old one")
-        self.assertEqual(self.certificate(self.address), self.certificate(self.admin_address))
-        self.assertFalse(ended.is_set())
-        # The stream still carries what changes.
-        secure = ("--ca-file", str(self.dir / "ca.pem"), "--token-file", str(self.dir / "all.token"))
-        self.calserve("evaluate", "--model", MODEL, str(self.list), *secure)
-        self.assertTrue(next(stream))
-        stream.cancel()
-
-
-class MutualTlsTest(TlsTest):
-    @classmethod
-    def flags(cls):
-        return (*super().flags(), "--tls-client-ca-file", cls.dir / "ca.pem", "--tls-client-names",
-                "app.example=predict+read", "--access-audit-file", cls.dir / "audit.log")
-
-    def test_a_client_without_a_certificate_of_the_ca_gets_no_connection(self):
-        for client in (None, "stranger"):
-            code = self.models_code(self.channel(self.credentials(client=client)), self.tokens["read"])
-            self.assertEqual(code, grpc.StatusCode.UNAVAILABLE, client)
-
-    def test_a_certificate_may_do_what_its_name_may(self):
-        channel = self.channel(self.credentials(client="app.example"))
-        self.assertEqual(self.models_code(channel), grpc.StatusCode.OK)
-        path = "/calserve.v1.CalibrationService/RollbackCalibrator"
-        self.assertEqual(self.call(channel, path), grpc.StatusCode.PERMISSION_DENIED)
-        self.assertIn("who=cert:app.example", (self.dir / "audit.log").read_text(encoding="utf-8"))
-        self.calserve("models", "--ca-file", str(self.dir / "ca.pem"), "--certificate",
-                      str(self.dir / "app.example.pem"), "--key", str(self.dir / "app.example.key"))
-
-    def test_a_token_counts_instead_of_the_certificate(self):
-        channel = self.channel(self.credentials(client="app.example"))
-        path = "/calserve.v1.CalibrationService/ListCalibrators"
-        self.assertEqual(self.call(channel, path, token=self.tokens["predict"]), grpc.StatusCode.PERMISSION_DENIED)
-        self.assertEqual(self.call(channel, path, token="wrong"), grpc.StatusCode.UNAUTHENTICATED)
-
-    def test_the_admin_port_takes_a_certificate_and_asks_probes_for_none(self):
-        self.assertEqual(self.ask("/healthz", None, self.context()), 200)
-        self.assertEqual(self.ask("/metrics", None, self.context()), 401)
-        self.assertEqual(self.ask("/metrics", None, self.context(client="app.example")), 200)
-        with self.assertRaises(OSError):
-            self.ask("/healthz", None, self.context(client="stranger"))
 
 
 class LimitTest(AccessTest):
@@ -726,39 +379,6 @@ class LimitTest(AccessTest):
         time.sleep(1)
         self.wait_for(lambda: self.models_code(channel, self.tokens["read"]) == grpc.StatusCode.OK, "no room")
         held[1].cancel()
-
-
-class PlainTextTest(command_test.LiveServerTest):
-    def start(self, *flags):
-        return subprocess.run([OPTIONS.server, "--model-repository", str(OPTIONS.models), "--data-dir",
-                               str(self.scratch / "more"), *flags], env=ENVIRONMENT, timeout=WAIT_S,
-                              capture_output=True, text=True, check=False)
-
-    def test_beyond_loopback_it_must_be_spelled_out(self):
-        for flags in (("--listen", "0.0.0.0:0"), ("--listen", "[::]:0"), ("--admin-listen", "0.0.0.0:0"),
-                      ("--listen", "localhost.example:0")):
-            run = self.start(*flags)
-            self.assertEqual(run.returncode, 2, run.stderr)
-            self.assertIn("--insecure", run.stderr)
-        self.assertEqual(self.start("--listen", "0.0.0.0:0", "--insecure", "--validate-only").returncode, 0)
-
-    def test_options_of_tls_that_do_not_fit_together_are_refused(self):
-        for flags, rule in ((("--tls-key-file", "x"), "go together"), (("--tls-client-ca-file", "x"), "are for TLS"),
-                            (("--access-jwks-file", "x"), "access.jwt_issuer"),
-                            (("--access-jwt-issuer", "https://idp.example"), "needs access.jwks_file"),
-                            (("--admin-allowed-hosts", "https://a.example"), "must be a host name alone")):
-            run = self.start(*flags)
-            self.assertEqual(run.returncode, 2, run.stderr)
-            self.assertIn(rule, run.stderr)
-
-
-class InsecureTest(command_test.LiveServerTest):
-    admin_listen = "0.0.0.0:0"
-    server_flags = ("--insecure",)
-
-    def test_what_is_insecure_is_said_in_the_log(self):
-        self.assertIn("insecure: the admin port at 0.0.0.0:0 is plain text",
-                      (self.scratch / "server.log").read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import kserve_testing  # Before gRPC, whose environment it sets.
 
 import grpc
 
-from access_test import Contract
+from contract import Contract
 from command_test import ENVIRONMENT, MODEL, OPTIONS, WAIT_S
 from metrics_test import series_of
 
