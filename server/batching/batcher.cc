@@ -256,7 +256,7 @@ void InstanceBatcher::Count(absl::StatusCode without_model) {
 }
 
 void InstanceBatcher::Prepare(int instance) {
-  absl::Status status = runner_.prepare != nullptr ? runner_.prepare(instance) : absl::OkStatus();
+  absl::Status status = pipelines_[instance]->Prepare();
   MutexLock lock(&mu_);
   unprepared_.Update(std::move(status));
   ++prepared_;
@@ -374,7 +374,7 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
   {
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
-    times_.Observe(batch.rows, ran);
+    if (batch.complete) times_.Observe(batch.rows, ran);
     instances_.Finished(instance, clock_.Now(),
                         rows_under_way > 0 ? times_.Expected(rows_under_way) : absl::ZeroDuration());
     ++counters_.batches;

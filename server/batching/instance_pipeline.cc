@@ -39,6 +39,10 @@ InstancePipeline::InstancePipeline(const BatchRunner& runner, const MonotonicClo
       instance_(instance),
       logits_(static_cast<size_t>(max_batch_size) * runner.columns) {}
 
+absl::Status InstancePipeline::Prepare() {
+  return Caught([&] { return runner_.prepare != nullptr ? runner_.prepare(instance_) : absl::OkStatus(); });
+}
+
 void InstancePipeline::Start(std::vector<QueuedTask> tasks) {
   Started batch{.tasks = std::move(tasks), .slot = next_slot_, .at = clock_.Now()};
   next_slot_ = (next_slot_ + 1) % runner_.slots;
@@ -65,6 +69,7 @@ FinishedBatch InstancePipeline::Finish() {
   const absl::Time began = std::max(batch.at, last_finished_);  // The one before had the device until then.
   FinishedBatch finished{.rows = batch.rows, .ran = now - began};
   last_finished_ = now;
+  finished.complete = batch.status.ok() || absl::IsDataLoss(batch.status);
 
   finished.results.reserve(batch.tasks.size());
   absl::Span<const float> rest = logits;

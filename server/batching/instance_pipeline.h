@@ -18,8 +18,9 @@ struct FinishedBatch {
   std::vector<QueuedTask> tasks;
   std::vector<absl::StatusOr<BatchResult>> results;  // one a task
   int rows = 0;
-  int failed = 0;      // tasks
-  absl::Duration ran;  // what this batch added to the instance's time
+  int failed = 0;          // tasks
+  absl::Duration ran;      // what this batch added to the instance's time
+  bool complete = false;   // the model did all of it, whatever it made of it
 };
 
 // The batches that one instance has under way. With two slots the second is copied to the device while it
@@ -28,6 +29,9 @@ class InstancePipeline final {
  public:
   // `runner` and `clock` outlive it.
   InstancePipeline(const BatchRunner& runner, const MonotonicClock& clock, int max_batch_size, int instance);
+
+  // What its first batch would have to wait for.
+  absl::Status Prepare();
 
   bool empty() const { return under_way_.empty(); }
   int rows_of_oldest() const { return empty() ? 0 : under_way_.front().rows; }

@@ -29,6 +29,8 @@ using std::chrono::steady_clock;
 constexpr int kLoadingNice = 19;
 // How often retired versions are asked whether their last request is answered.
 constexpr absl::Duration kIdleCheck = absl::Milliseconds(20);
+// How long the next load of a model waits for that: a device may have room for one version more, not for two.
+constexpr absl::Duration kLetGo = absl::Seconds(1);
 
 absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const VersionLoader& load,
                                                                     int64_t version,
@@ -91,6 +93,9 @@ class Repository final : public ModelRepository {
   bool LoadNext(const std::string& name);
   // The same for the models in turn.
   bool LoadNextOfAny();
+  // Destroys what the model has retired, once its last requests are answered or kLetGo has passed. False once
+  // the repository stops.
+  bool LetGo(ModelVersions& model) ABSL_LOCKS_EXCLUDED(mu_);
   Step WaitForStep(bool more_to_do, std::optional<Call>* call) ABSL_LOCKS_EXCLUDED(mu_);
   absl::Status Handle(const Call& call);
   // The call in hand, unless StopLoading has answered it.
@@ -250,12 +255,24 @@ bool Repository::LoadNext(const std::string& name) {
   ModelVersions& model = Of(name);
   const std::optional<int64_t> version = model.Advance();
   if (!version.has_value()) return false;
+  if (!LetGo(model)) return false;
   const VersionLoader load = model.Begin(*version);
   Tell();
   model.Finish(*version, LoadOnThreadThatEnds(load, *version, /*lowest_priority=*/serving_));
   // Labels and traffic follow before anything else takes time.
   model.Advance();
   return true;
+}
+
+bool Repository::LetGo(ModelVersions& model) {
+  const absl::Time end = absl::Now() + kLetGo;
+  while (true) {
+    model.DestroyIdle();
+    MutexLock lock(&mu_);
+    if (stopping_) return false;
+    if (!model.holds_retired() || absl::Now() >= end) return true;
+    changed_.WaitFor(&mu_, kIdleCheck);
+  }
 }
 
 bool Repository::LoadNextOfAny() {

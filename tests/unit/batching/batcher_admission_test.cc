@@ -97,6 +97,23 @@ TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
   EXPECT_TRUE(hopeful->Await().ok());
 }
 
+TEST_F(BatcherTest, ABatchThatFailedSaysNothingOfHowLongOneTakes) {
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());
+  for (int i = 1; i <= 20; ++i) {
+    model_->FailStart(i, absl::InternalError("an index is out of range"));
+    EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kInternal);
+  }
+  OccupyAnInstance();
+  const auto hopeless = Submit(1, 0, {.deadline_in = absl::Seconds(40)});
+  EXPECT_EQ(hopeless->times(), 1);
+  model_->FinishAll();
+  EXPECT_EQ(ErrorReason(hopeless->Await().status()), "DEADLINE_UNREACHABLE");
+}
+
 TEST_F(BatcherTest, ATightDeadlineIsNotRefusedWhenNothingIsQueued) {
   Start();
   auto measured = OccupyAnInstance();

@@ -308,6 +308,14 @@ TEST_F(BatcherTest, AnInstanceThatCannotBePreparedIsAnError) {
   EXPECT_EQ(batcher.status().message(), "no memory");
 }
 
+TEST_F(BatcherTest, WhatPreparingAnInstanceThrowsIsAnError) {
+  PuppetModel model(1, 4);
+  BatchRunner runner = model.Runner();
+  runner.prepare = [](int) -> absl::Status { throw std::bad_alloc(); };
+  const auto batcher = Batcher::Create({.max_batch_size = 4}, std::move(runner));
+  EXPECT_EQ(batcher.status().code(), absl::StatusCode::kInternal) << batcher.status();
+}
+
 TEST_F(BatcherTest, EveryInstanceIsPreparedOnItsOwnThreadBeforeCreateReturns) {
   PuppetModel model(3, 4);
   BatchRunner runner = model.Runner();

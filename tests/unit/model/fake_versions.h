@@ -4,6 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <set>
@@ -118,6 +119,11 @@ class FakeVersions {
     MutexLock lock(&mu_);
     return alive_;
   }
+  // At one time.
+  int most_alive() const {
+    MutexLock lock(&mu_);
+    return most_alive_;
+  }
   int stopped() const {
     MutexLock lock(&mu_);
     return stopped_;
@@ -134,7 +140,7 @@ class FakeVersions {
     Version(FakeVersions& fake, std::string model, int64_t version, std::string files)
         : fake_(fake), model_(std::move(model)), version_(version), files_(std::move(files)) {
       MutexLock lock(&fake_.mu_);
-      ++fake_.alive_;
+      fake_.most_alive_ = std::max(fake_.most_alive_, ++fake_.alive_);
     }
     ~Version() override {
       MutexLock lock(&fake_.mu_);
@@ -222,7 +228,7 @@ class FakeVersions {
   std::map<std::string, VersionRouting> routing_ ABSL_GUARDED_BY(mu_);
   std::vector<std::string> log_ ABSL_GUARDED_BY(mu_);
   std::vector<int> priorities_ ABSL_GUARDED_BY(mu_);
-  int alive_ ABSL_GUARDED_BY(mu_) = 0;
+  int alive_ ABSL_GUARDED_BY(mu_) = 0, most_alive_ ABSL_GUARDED_BY(mu_) = 0;
   int stopped_ ABSL_GUARDED_BY(mu_) = 0;
   std::string fault_ ABSL_GUARDED_BY(mu_);
 };

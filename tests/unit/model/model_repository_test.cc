@@ -337,6 +337,22 @@ TEST_F(ModelRepositoryTest, AModelIsLoadedAndUnloadedByCall) {
   EXPECT_EQ(Unload("boats").code(), absl::StatusCode::kNotFound);
 }
 
+TEST_F(ModelRepositoryTest, ALoadOfSeveralVersionsLetsGoOfTheOldOnesOneByOne) {
+  const auto want = [this](const std::vector<int64_t>& versions) {
+    fake_.Change("pets", [&](ListedModel& model) {
+      model.policy = {.kind = VersionPolicy::Kind::kListed, .listed = versions};
+    });
+  };
+  for (int64_t version = 2; version <= 6; ++version) fake_.Write("pets", version);
+  StartOrDie("explicit");
+  want({1, 2, 3});
+  ASSERT_TRUE(Load().ok());
+  want({4, 5, 6});
+  ASSERT_TRUE(Load().ok());
+  EXPECT_EQ(fake_.Serving("pets"), "4a 5a 6a");
+  EXPECT_LE(fake_.most_alive(), 4) << "on a device with room for one more, the others would fail";
+}
+
 TEST_F(ModelRepositoryTest, ALoadThatFailsSaysWhyAndIsTriedAgainWhenAsked) {
   fake_.Spoil("bad", "this is no model");
   StartOrDie("explicit");
