@@ -71,6 +71,8 @@ class Model {
   virtual const std::string& format() const = 0;  // "torchscript" or "aotinductor"
   virtual const std::string& device() const = 0;  // "cpu", "cuda:0"
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
+  // What whoever runs the server should know of how it is run; empty where that is as usual.
+  virtual std::string note() const { return {}; }
 };
 
 // Loads, checks the output's shape against `classes`, runs every instance at every bucket, or at 1, 2, 4, …

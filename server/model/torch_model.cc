@@ -79,6 +79,7 @@ class TorchModel final : public Model {
   const std::string& format() const override { return file_.format; }
   const std::string& device() const override { return file_.device; }
   const std::string& digest() const override { return file_.digest; }
+  std::string note() const override { return program_->note(); }
 
  private:
   // What an instance has of its own.
@@ -217,10 +218,12 @@ absl::Status TorchModel::WarmOtherSizes(const std::vector<int>& warmed) {
 absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& options,
                                                         const ModelFile& file) try {
   const c10::Device device(file.device);
+  UseIntraOpThreads(EffectiveIntraOpThreads(options));
   absl::StatusOr<std::unique_ptr<TorchProgram>> program =
       file.format == "aotinductor"
           ? LoadAotInductor(options.path, device, options.instances * SlotsOf(options, device))
-          : LoadTorchScript(options.path, device, ScalarType(options.dtype));
+          : LoadTorchScript(options.path, device, ScalarType(options.dtype),
+                            BatchShape(options, std::min(2, options.max_batch_size)));
   RETURN_IF_ERROR(program.status());
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
   RETURN_IF_ERROR(model->CheckAndWarm());

@@ -8,6 +8,7 @@
 #include <exception>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 
@@ -22,19 +23,24 @@ class TorchProgram {
   // N×(input shape) on the program's device to whatever the model gives. Under c10::InferenceMode; up to
   // `runs` calls under way at once, each on its thread's current stream. Throws what LibTorch throws.
   virtual at::Tensor Forward(const at::Tensor& batch) = 0;
+
+  // What whoever runs the server should know of how it is run; empty where that is as usual.
+  virtual std::string note() const { return {}; }
 };
 
 // Both: INVALID_ARGUMENT for a file that is not a model of that format or not for this device and machine.
 
-// Its weights as `dtype`, frozen, and on the CPU rewritten for oneDNN.
+// Its weights as `dtype`, frozen, and on the CPU rewritten for oneDNN, unless that gives other logits for a
+// batch of `batch_shape` or cannot run: then as it was frozen, with a note.
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string& path, c10::Device device,
-                                                              c10::ScalarType dtype);
+                                                              c10::ScalarType dtype,
+                                                              const std::vector<int64_t>& batch_shape);
 // What it computes in was decided when it was compiled. Unpacks to a temporary folder for as long as the
 // program lives (under TMPDIR, which must not be mounted noexec).
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
                                                               int runs);
 
-// What LibTorch says is wrong, on one line and without its backtrace.
+// What LibTorch says is wrong, on one line, without its backtrace and without TorchScript's.
 std::string CauseOf(const std::exception& e);
 
 }  // namespace calserve

@@ -1,5 +1,6 @@
 // TorchScript models that are made here, for what no committed file can show.
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/serialization/import.h>
 #include <torch/torch.h>
 #include <unistd.h>
 
@@ -73,6 +74,74 @@ TEST(TorchScriptTest, ASizeThatTheModelCannotRunIsSeenBeforeItServes) {
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("[3, 1024]"), HasSubstr("three is not my number")));
+}
+
+// Logits of one row of `input`, as the model file gives them and as it is served.
+struct Logits {
+  std::vector<float> file, served;
+};
+Logits LogitsOf(const std::string& path, Model& model, std::vector<float> input) {
+  torch::jit::Module module = torch::jit::load(path);
+  const torch::InferenceMode no_autograd;
+  const at::Tensor output = module.forward({torch::from_blob(input.data(), {1, 1024})}).toTensor();
+  Logits logits;
+  logits.file.assign(output.const_data_ptr<float>(), output.const_data_ptr<float>() + 2);
+  logits.served.resize(2);
+  std::copy(input.begin(), input.end(), model.Staging(0).begin());
+  EXPECT_TRUE(model.Run(0, 1, absl::MakeSpan(logits.served)).ok());
+  return logits;
+}
+
+// Each is a module that optimize_for_inference of LibTorch 2.15 gets wrong in a way of its own.
+class RewriteTest : public ::testing::TestWithParam<std::tuple<const char*, const char*, const char*>> {};
+
+TEST_P(RewriteTest, AModuleThatItDoesNotFitIsServedAsItIs) {
+  const auto& [name, forward, why] = GetParam();
+  torch::jit::Module module("test_model");
+  module.register_parameter("weight", torch::rand({2, 1024}) - 0.5, /*is_buffer=*/false);
+  module.register_parameter("kernel", torch::rand({3, 1, 3, 3}) - 0.5, /*is_buffer=*/false);
+  module.define(forward);
+  const std::string path = absl::StrCat(::testing::TempDir(), "/", name, ".pt");
+  module.save(path);
+  const auto model = Load(path);
+  ASSERT_TRUE(model.ok()) << model.status();
+  EXPECT_THAT((*model)->note(), AllOf(HasSubstr("optimize_for_inference"), HasSubstr(why)));
+  std::vector<float> input(1024);
+  for (size_t i = 0; i < input.size(); ++i) input[i] = static_cast<float>(i % 17) / 17;
+  const Logits logits = LogitsOf(path, **model, input);
+  for (int k = 0; k < 2; ++k) EXPECT_NEAR(logits.served[k], logits.file[k], 1e-4) << k;
+}
+
+INSTANTIATE_TEST_SUITE_P(Modules, RewriteTest,
+                         ::testing::Values(std::make_tuple("ceil_mode", R"(
+    def forward(self, x):
+        y = torch.conv2d(x.reshape(-1, 1, 32, 32), self.kernel)
+        y = torch.avg_pool2d(y, [4, 4], [4, 4], [0, 0], True, True)
+        return torch.matmul(y.reshape(x.size(0), -1), self.weight[:, :192].t())
+  )",
+                                                           "logits differ by"),
+                                           std::make_tuple("clamp", R"(
+    def forward(self, x):
+        y = torch.clamp(torch.conv2d(x.reshape(-1, 1, 32, 32), self.kernel), 0, 1)
+        return torch.matmul(torch.mean(y, [2, 3]), self.weight[:, :3].t())
+  )",
+                                                           "INTERNAL ASSERT"),
+                                           std::make_tuple("adaptive", R"(
+    def forward(self, x):
+        y = torch.adaptive_avg_pool2d(torch.conv2d(x.reshape(-1, 1, 32, 32), self.kernel), [7, 7])
+        return torch.matmul(y.reshape(x.size(0), -1), self.weight[:, :147].t())
+  )",
+                                                           "input size")),
+                         [](const auto& info) { return std::string(std::get<0>(info.param)); });
+
+TEST(TorchScriptTest, WhatTheModelRaisesIsSaidWithoutTheLinesThatLedThere) {
+  std::string forward = "\n    def forward(self, x):\n        y = x\n";
+  for (int i = 0; i < 40; ++i) forward += "        y = y + torch.ones([1024]) * 0.125 - torch.ones([1024])\n";
+  forward += "        assert x.size(0) < 0, \"the lens cap is on\"\n        return y\n";
+  const absl::Status status = Load(SaveModel("raises", forward)).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("the lens cap is on"), ::testing::Not(HasSubstr("Traceback"))));
 }
 
 TEST(TorchScriptTest, RowsArePaddedWithZerosUpToTheNextBucket) {
