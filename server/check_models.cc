@@ -29,8 +29,8 @@ class Check {
       : config_(config), out_(out), problems_(problems) {}
 
   int Run() {
-    std::error_code error;
-    if (std::filesystem::exists(config_.check + "/model.yaml", error)) {
+    std::error_code error;  // of no account: what is there and cannot be read is said by whoever reads it
+    if (std::filesystem::exists(std::filesystem::symlink_status(config_.check + "/model.yaml", error))) {
       CheckModel(ReadModelDirectory(config_.check, config_.batching));
     } else {
       CheckRepository();
@@ -95,13 +95,13 @@ class Check {
     const absl::StatusOr<std::shared_ptr<ServedModel>> served =
         LoadServedModel(LoadingOptions(config_, model, version));
     if (!served.ok()) return Say(absl::StrCat(folder, ": ", served.status().message()));
-    std::vector<std::string> disagreements;
-    if (unreadable.empty()) disagreements = CheckWarmUpSamples(samples, **served);
-    for (const std::string& disagreement : disagreements) Say(absl::StrCat(folder, ": ", disagreement));
+    for (const std::string& disagreement : CheckWarmUpSamples(samples, **served)) {
+      Say(absl::StrCat(folder, ": ", disagreement));
+    }
     out_ << folder << ": " << (*served)->model->format() << " on " << (*served)->model->device() << ", "
          << (*served)->classes() << " classes, "
          << (samples.empty() ? "no warm-up samples" : absl::StrCat(samples.size(), " warm-up samples"))
-         << "\n";
+         << (unreadable.empty() ? "" : " that could be read") << "\n";
   }
 
   const ServerConfig& config_;

@@ -64,8 +64,10 @@ void ReadKey(const YamlEntry& entry, MappingReader* reader, SliceKeys* keys) {
     }
     std::set<std::string> values;
     for (const YamlValue& item : *entry.value.list()) {
-      if (const std::string problem = Problem(item, values); !problem.empty())
-        return reader->Fail(key, problem);
+      if (const std::string problem = Problem(item, values); !problem.empty()) {
+        reader->Fail(key, problem);
+        continue;
+      }
       values.insert(*item.scalar());
       read.values.push_back(*item.scalar());
     }

@@ -180,6 +180,9 @@ absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const
   ASSIGN_OR_RETURN(const std::vector<Setting> of_environment, SettingsOfEnvironment(environment));
   RETURN_IF_ERROR(Apply(of_environment, &config, &origins));
   RETURN_IF_ERROR(Apply(SettingsOfCommandLine(line), &config, &origins));
+  if (origins.count("batching.max_queue_rows") == 0) {
+    config.batching.max_queue_rows = std::max(config.batching.max_queue_rows, config.batching.max_batch_size);
+  }
   RETURN_IF_ERROR(CheckTogether(config));
 
   if (line.print_config) return EarlyExit{kExitOk, ConfigAsYaml(config, origins)};

@@ -14,12 +14,7 @@
 namespace calserve {
 namespace {
 
-// A value as messages quote it.
-std::string Quoted(const YamlValue& value) {
-  if (value.scalar() != nullptr) return absl::StrCat("\"", *value.scalar(), "\"");
-  if (value.list() != nullptr) return "a list";
-  return value.mapping() != nullptr ? "a section" : "nothing";
-}
+constexpr int kMostFaults = 10;  // of one key that are named
 
 std::optional<int> IntegerIn(const YamlValue& value, int least, int largest) {
   if (value.scalar() == nullptr) return std::nullopt;
@@ -37,6 +32,12 @@ std::optional<float> NumberIn(const YamlValue& value) {
 }
 
 }  // namespace
+
+std::string Quoted(const YamlValue& value) {
+  if (value.scalar() != nullptr) return absl::StrCat("\"", *value.scalar(), "\"");
+  if (value.list() != nullptr) return "a list";
+  return value.mapping() != nullptr ? "a section" : "nothing";
+}
 
 MappingReader::MappingReader(std::string path, std::string name, const YamlValue& value)
     : path_(std::move(path)), name_(std::move(name)), value_(value) {
@@ -97,10 +98,13 @@ void MappingReader::Integers(absl::string_view key, int least, int largest, std:
   std::vector<int64_t> integers;
   for (const YamlValue& item : *value->list()) {
     const std::optional<int> integer = IntegerIn(item, least, largest);
-    if (!integer) return Fail(key, absl::StrCat(rule, "; has ", Quoted(item)));
-    integers.push_back(*integer);
+    if (integer) {
+      integers.push_back(*integer);
+    } else {
+      Fail(key, absl::StrCat(rule, "; has ", Quoted(item)));
+    }
   }
-  *out = std::move(integers);
+  if (IsRight(key)) *out = std::move(integers);
 }
 
 void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
@@ -111,10 +115,13 @@ void MappingReader::Numbers(absl::string_view key, std::vector<float>* out) {
   std::vector<float> numbers;
   for (const YamlValue& item : *value->list()) {
     const std::optional<float> number = NumberIn(item);
-    if (!number) return Fail(key, absl::StrCat("must be a list of numbers; has ", Quoted(item)));
-    numbers.push_back(*number);
+    if (number) {
+      numbers.push_back(*number);
+    } else {
+      Fail(key, absl::StrCat("must be a list of numbers; has ", Quoted(item)));
+    }
   }
-  *out = std::move(numbers);
+  if (IsRight(key)) *out = std::move(numbers);
 }
 
 void MappingReader::Bytes(absl::string_view key, int64_t least, int64_t largest, int64_t* out) {
@@ -151,15 +158,17 @@ int MappingReader::IndexOfChoice(absl::string_view key, absl::Span<const absl::s
   return -1;
 }
 
-bool MappingReader::IsRight(absl::string_view key) const { return !absl::c_linear_search(wrong_, key); }
+bool MappingReader::IsRight(absl::string_view key) const { return faults_.count(std::string(key)) == 0; }
 
 void MappingReader::Require(absl::string_view key) {
-  if (value_.mapping() != nullptr && Find(key) == nullptr) Fail("", absl::StrCat("lacks ", key));
+  if (Find(key) != nullptr) return;
+  if (value_.mapping() != nullptr) Fail("", absl::StrCat("lacks ", key));
+  ++faults_[std::string(key)];
 }
 
 void MappingReader::Fail(absl::string_view key, absl::string_view message) {
   const YamlValue* const value = key.empty() ? nullptr : Find(key);
-  wrong_.emplace_back(key);
+  if (++faults_[std::string(key)] > kMostFaults) return;
   errors_.push_back(ErrorAt(value == nullptr ? value_.line : value->line, key, message));
 }
 
@@ -178,6 +187,12 @@ std::vector<absl::Status> MappingReader::Problems() const {
     }
   }
   problems.insert(problems.end(), errors_.begin(), errors_.end());
+  for (const auto& [key, count] : faults_) {
+    const int more = count - kMostFaults;
+    if (more <= 0) continue;
+    problems.push_back(
+        ErrorAt(value_.line, key, absl::StrCat("has ", more, more == 1 ? " more fault" : " more faults")));
+  }
   return problems;
 }
 

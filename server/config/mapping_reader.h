@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_CONFIG_MAPPING_READER_H_
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,6 +14,9 @@
 #include "server/config/yaml_file.h"
 
 namespace calserve {
+
+// A value as messages quote it: "x", a list, a section, nothing.
+std::string Quoted(const YamlValue& value);
 
 // Reads a YAML mapping key by key: each Read stores a value that is there and right, and leaves `out` alone
 // where the key is not there. What is wrong is kept until Finish, so that reading is a list of sentences:
@@ -46,19 +50,20 @@ class MappingReader {
     if (chosen >= 0) *out = choices[static_cast<size_t>(chosen)].second;
   }
 
-  // Whether nothing was found wrong with the value of a key so far, or it is not there: a rule between two
+  // Whether nothing was found wrong with the value of a key so far, nor that it lacks: a rule between two
   // values is for values that are right.
   bool IsRight(absl::string_view key) const;
 
   // The key must be there.
   void Require(absl::string_view key);
   // What is wrong with the value of a key, or with the mapping where `key` is empty: "must be ...; was ...".
+  // A value may have many faults, as a list of many items has; the first are kept, and the number of others.
   void Fail(absl::string_view key, absl::string_view message);
 
   // INVALID_ARGUMENT with FILE:LINE for a key that was never asked for, naming the nearest one, or for the
   // first value that was wrong.
   absl::Status Finish() const;
-  // All that is wrong: every unknown key, then every wrong value.
+  // All that is wrong: every unknown key, then every fault of every value.
   std::vector<absl::Status> Problems() const;
 
  private:
@@ -68,7 +73,8 @@ class MappingReader {
   const std::string path_;
   const std::string name_;
   const YamlValue& value_;
-  std::vector<std::string> known_, wrong_;
+  std::vector<std::string> known_;
+  std::map<std::string, int> faults_;  // by key: how many
   std::vector<absl::Status> errors_;
 };
 

@@ -16,6 +16,7 @@
 #include "server/config/folder_fingerprint.h"
 #include "server/config/labels.h"
 #include "server/config/model_yaml.h"
+#include "server/config/regular_file.h"
 
 namespace calserve {
 namespace {
@@ -24,7 +25,10 @@ namespace fs = std::filesystem;
 
 constexpr char kWarmup[] = "warmup";
 
-// A version is a whole number from 1 without a leading zero.
+constexpr char kVersionRule[] =
+    "a version is a whole number from 1 to 9223372036854775807, without a leading zero";
+
+// As kVersionRule has it.
 std::optional<int64_t> VersionOf(const std::string& folder) {
   int64_t version = 0;
   if (folder.empty() || folder[0] == '0' || !absl::c_all_of(folder, absl::ascii_isdigit) ||
@@ -44,6 +48,20 @@ bool IsDirectory(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+// Of a version's folder where neither is a regular file: what those are that are there.
+absl::Status WhyNoModel(const fs::path& folder, const std::vector<fs::path>& files) {
+  std::vector<absl::string_view> wrong;
+  std::vector<absl::Status> found;
+  for (const fs::path& file : files) found.push_back(CheckRegularFile(file.string()));
+  for (const absl::Status& file : found) {
+    if (!absl::IsNotFound(file)) wrong.push_back(file.message());
+  }
+  if (wrong.empty()) {
+    return absl::NotFoundError(absl::StrCat(folder.string(), " holds neither model.pt2 nor model.pt"));
+  }
+  return absl::InvalidArgumentError(absl::StrJoin(wrong, "; "));
+}
+
 ModelConfig::Version ReadVersion(const fs::path& folder, int64_t number) {
   ModelConfig::Version version{.version = number, .files = FolderFingerprint(folder.string())};
   const fs::path packaged = folder / "model.pt2", scripted = folder / "model.pt",
@@ -54,8 +72,7 @@ ModelConfig::Version ReadVersion(const fs::path& folder, int64_t number) {
     return version;
   }
   if (!IsFile(packaged) && !IsFile(scripted)) {
-    version.problem =
-        absl::NotFoundError(absl::StrCat(folder.string(), " holds neither model.pt2 nor model.pt"));
+    version.problem = WhyNoModel(folder, {packaged, scripted});
     return version;
   }
   version.model_path = (IsFile(packaged) ? packaged : scripted).string();
@@ -95,9 +112,7 @@ void ReadVersions(ModelConfig* config, std::vector<absl::Status>* problems) {
     if (!IsDirectory(entry.path()) || folder == kWarmup) continue;
     const std::optional<int64_t> number = VersionOf(folder);
     if (!number) {
-      config->notes.push_back(absl::StrCat(entry.path().string(),
-                                           " is ignored: a version is a whole number from 1, "
-                                           "without a leading zero"));
+      config->notes.push_back(absl::StrCat(entry.path().string(), " is ignored: ", kVersionRule));
       continue;
     }
     config->versions.push_back(ReadVersion(entry.path(), *number));
@@ -111,16 +126,17 @@ void ReadVersions(ModelConfig* config, std::vector<absl::Status>* problems) {
 }
 
 void ReadClassLabels(const std::string& path, ModelConfig* config, std::vector<absl::Status>* problems) {
-  absl::StatusOr<std::vector<std::string>> labels = ReadLabels(path);
-  if (labels.ok() && config->task == Task::kBinary && labels->size() != 2) {
-    labels = absl::InvalidArgumentError(
-        absl::StrCat(path, " must have 2 labels for task: binary; has ", labels->size()));
+  std::vector<absl::Status> found;
+  std::vector<std::string> labels = ReadLabels(path, &found);
+  if (config->task == Task::kBinary && labels.size() > 2) {
+    found.push_back(absl::InvalidArgumentError(
+        absl::StrCat(path, " must have 2 labels for task: binary; has ", labels.size())));
   }
-  if (labels.ok()) {
-    config->labels = *std::move(labels);
+  if (found.empty()) {
+    config->labels = std::move(labels);
   } else {
     config->loadable = false;
-    problems->push_back(labels.status());
+    problems->insert(problems->end(), found.begin(), found.end());
   }
 }
 

@@ -16,6 +16,7 @@
 #include "absl/strings/strip.h"
 #include "server/config/attribute_keys.h"
 #include "server/config/mapping_reader.h"
+#include "server/config/values.h"
 #include "server/config/version_keys.h"
 #include "server/config/yaml_file.h"
 
@@ -76,6 +77,17 @@ void ReadImageInput(MappingReader* reader, ImageInputSpec* spec) {
   reader->Numbers("std", &spec->std);
 }
 
+// Those rules that are about values that are right.
+void FailProblems(const std::vector<ImageInputSpec::Problem>& problems, MappingReader* reader) {
+  std::vector<const ImageInputSpec::Problem*> found;
+  for (const ImageInputSpec::Problem& problem : problems) {
+    if (absl::c_all_of(problem.keys, [&](absl::string_view key) { return reader->IsRight(key); })) {
+      found.push_back(&problem);
+    }
+  }
+  for (const ImageInputSpec::Problem* problem : found) reader->Fail(problem->keys[0], problem->what);
+}
+
 void ReadTensorInput(MappingReader* reader, std::vector<int64_t>* shape) {
   reader->Require("shape");
   reader->Integers("shape", 1, 1 << 30, shape);
@@ -106,11 +118,8 @@ void ReadInput(const std::string& path, const YamlValue& input, ModelConfig* con
     return Append(reader.Problems(), problems);
   }
   ReadImageInput(&reader, &config->image);
-  if (!reader.Problems().empty()) return Append(reader.Problems(), problems);
-  if (const absl::Status valid = config->image.Validate(); !valid.ok()) {
-    problems->push_back(
-        absl::InvalidArgumentError(absl::StrCat(path, ":", input.line, ": input.", valid.message())));
-  }
+  FailProblems(config->image.Problems(), &reader);
+  Append(reader.Problems(), problems);
   config->input_shape = {config->image.channels(), config->image.height, config->image.width};
 }
 
@@ -169,6 +178,9 @@ void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   const int levels = reader->IsRight("priority_levels") ? batching->priority_levels : kMaxPriorityLevels;
   batching->default_priority = std::min(batching->default_priority, levels);
   reader->Integer("default_priority", 1, levels, &batching->default_priority);
+  if (reader->Find("max_queue_rows") == nullptr) {
+    batching->max_queue_rows = std::max(batching->max_queue_rows, batching->max_batch_size);
+  }
   if (reader->IsRight("max_queue_rows") && batching->max_batch_size > batching->max_queue_rows) {
     reader->Fail("max_batch_size", absl::StrCat("must be at most max_queue_rows, ", batching->max_queue_rows,
                                                 "; was ", batching->max_batch_size));
@@ -178,6 +190,34 @@ void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
     reader->Fail("queue_timeout", absl::StrCat("must be longer than max_queue_delay, ",
                                                absl::FormatDuration(batching->max_queue_delay), "; was ",
                                                absl::FormatDuration(batching->queue_timeout)));
+  }
+}
+
+// An empty queue must have room for the largest batch.
+void FitQueueBytes(const std::vector<int64_t>& input_shape, MappingReader* reader,
+                   BatchingOptions* batching) {
+  if (!reader->IsRight("max_batch_size") || !reader->IsRight("max_queue_bytes")) return;
+  int64_t input = sizeof(float);
+  for (const int64_t dimension : input_shape) {
+    if (dimension > kMostQueueBytes / input) {
+      return reader->Fail("input", absl::StrCat("is larger than ", BytesToText(kMostQueueBytes),
+                                                ", which no queue has room for"));
+    }
+    input *= dimension;
+  }
+  const int64_t most = kMostQueueBytes / input;
+  if (batching->max_batch_size > most) {
+    return reader->Fail("max_batch_size",
+                        absl::StrCat("must be at most ", most, ": as many inputs of ", input, " bytes are ",
+                                     BytesToText(kMostQueueBytes), "; was ", batching->max_batch_size));
+  }
+  const int64_t batch = input * batching->max_batch_size;
+  if (reader->Find("max_queue_bytes") == nullptr) {
+    batching->max_queue_bytes = std::max(batching->max_queue_bytes, batch);
+  } else if (batching->max_queue_bytes < batch) {
+    reader->Fail("max_queue_bytes", absl::StrCat("must be at least ", BytesToText(batch),
+                                                 ", max_batch_size (", batching->max_batch_size,
+                                                 ") inputs; was ", BytesToText(batching->max_queue_bytes)));
   }
 }
 
@@ -267,12 +307,14 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   const YamlValue* const alarm = reader.Find("alarm");
   const YamlValue* const attributes = reader.Find("attributes");
   const YamlValue* const refit = reader.Find("refit");
-  config->loadable = reader.Find("task") != nullptr && input != nullptr &&
-                     absl::c_all_of(kLoadedWith, [&](const char* key) { return reader.IsRight(key); });
+  Problems of_input;
+  if (input != nullptr) ReadInput(path, *input, config, &of_input);
+  const bool input_is_right = input != nullptr && of_input.empty();
+  if (input_is_right) FitQueueBytes(config->input_shape, &reader, &config->batching);
+  config->loadable =
+      input_is_right && absl::c_all_of(kLoadedWith, [&](const char* key) { return reader.IsRight(key); });
   Append(reader.Problems(), problems);
-  const size_t problems_before = problems->size();
-  if (input != nullptr) ReadInput(path, *input, config, problems);
-  if (problems->size() > problems_before) config->loadable = false;
+  Append(std::move(of_input), problems);
   if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
   if (attributes != nullptr) ReadAttributeKeys(path, *attributes, &config->attributes, problems);
   if (refit != nullptr) ReadRefit(path, *refit, &config->refit, problems);

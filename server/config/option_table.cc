@@ -114,7 +114,7 @@ constexpr Option kOptions[] = {
 
     {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },
-     "largest message received; beyond it RESOURCE_EXHAUSTED; with the number of calls it bounds memory"},
+     "largest message received, inflated where it is compressed; beyond it RESOURCE_EXHAUSTED"},
     {"grpc.max_concurrent_streams", OptionKind::kCount, "1 1000000", "calls",
      [](ServerConfig& c) -> Field { return &c.grpc.max_concurrent_streams; },
      "calls under way on one connection; more wait on the client's side"},
@@ -170,10 +170,12 @@ constexpr Option kOptions[] = {
      "busy"},
     {"batching.max_queue_rows", OptionKind::kCount, "1 10000000", "rows",
      [](ServerConfig& c) -> Field { return &c.batching.max_queue_rows; },
-     "rows waiting for a model; beyond it RESOURCE_EXHAUSTED; at least max_batch_size"},
+     "rows waiting for a model; beyond it RESOURCE_EXHAUSTED; at least max_batch_size, which it is where it "
+     "is not set and that is more"},
     {"batching.max_queue_bytes", OptionKind::kBytes, "1KiB 64GiB", "",
      [](ServerConfig& c) -> Field { return &c.batching.max_queue_bytes; },
-     "input waiting for a model; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+     "input waiting for a model; beyond it RESOURCE_EXHAUSTED; bounds memory; a model whose model.yaml does "
+     "not say has at least what its largest batch takes"},
     {"batching.queue_timeout", OptionKind::kDuration, "0s 1h", "",
      [](ServerConfig& c) -> Field { return &c.batching.queue_timeout; },
      "longest time from receipt to the batch, where model.yaml does not say; beyond it RESOURCE_EXHAUSTED; "
@@ -198,10 +200,10 @@ constexpr Option kOptions[] = {
 
     {"feedback.max_queued_labels", OptionKind::kCount, "1 10000000", "labels",
      [](ServerConfig& c) -> Field { return &c.feedback.max_queued_labels; },
-     "labels waiting for the store's writer; beyond it RESOURCE_EXHAUSTED"},
+     "labels waiting to be checked and for the store's writer; beyond it RESOURCE_EXHAUSTED"},
     {"feedback.max_queued_bytes", OptionKind::kBytes, "64KiB 64GiB", "",
      [](ServerConfig& c) -> Field { return &c.feedback.max_queued_bytes; },
-     "tickets of the labels waiting; beyond it RESOURCE_EXHAUSTED; bounds memory"},
+     "tickets and class names of the labels waiting; beyond it RESOURCE_EXHAUSTED; bounds memory"},
     {"feedback.max_commit_labels", OptionKind::kCount, "1 100000", "labels",
      [](ServerConfig& c) -> Field { return &c.feedback.max_commit_labels; },
      "labels in one transaction: more are faster, fewer acknowledge the first one sooner"},

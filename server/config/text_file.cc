@@ -5,15 +5,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <iterator>
-#include <system_error>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/base/status_macros.h"
+#include "server/config/regular_file.h"
 #include "text/characters.h"
 
 namespace calserve {
@@ -25,15 +25,7 @@ constexpr absl::string_view kByteOrderMark = "\xEF\xBB\xBF";  // which some edit
 }  // namespace
 
 absl::StatusOr<std::string> ReadTextFile(const std::string& path) {
-  std::error_code error;
-  const std::filesystem::file_status status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status)) return absl::NotFoundError(absl::StrCat("no such file: ", path));
-  if (std::filesystem::is_directory(status)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, " is a directory, not a file"));
-  }
-  if (!std::filesystem::is_regular_file(status)) {  // Opening a pipe would wait for a writer, for ever.
-    return absl::InvalidArgumentError(absl::StrCat(path, " is not a regular file"));
-  }
+  RETURN_IF_ERROR(CheckRegularFile(path));  // Opening a pipe would wait for a writer, for ever.
   std::ifstream file(path, std::ios::binary);
   if (!file)
     return absl::InvalidArgumentError(absl::StrCat("cannot read ", path, ": ", std::strerror(errno)));

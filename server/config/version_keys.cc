@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/algorithm/container.h"
@@ -17,6 +18,7 @@ constexpr int kMaxLatest = 1000;
 constexpr int kMaxWeight = 1'000'000;
 constexpr size_t kMaxLabels = 32;
 constexpr size_t kMaxLabelSize = 64;
+constexpr int64_t kLargestVersion = std::numeric_limits<int64_t>::max();
 constexpr char kVersionsRule[] = "must be latest, {latest: N}, all, or a list of versions as [1, 3]";
 
 std::optional<int64_t> NumberIn(const YamlValue& value, int64_t least, int64_t largest) {
@@ -26,21 +28,23 @@ std::optional<int64_t> NumberIn(const YamlValue& value, int64_t least, int64_t l
   return number;
 }
 
-std::optional<int64_t> VersionIn(const YamlValue& value) {
-  return NumberIn(value, 1, std::numeric_limits<int64_t>::max());
-}
+std::optional<int64_t> VersionIn(const YamlValue& value) { return NumberIn(value, 1, kLargestVersion); }
 
 void ReadListed(const YamlValue::List& list, MappingReader* reader, VersionPolicy* policy) {
   policy->kind = VersionPolicy::Kind::kListed;
+  std::set<int64_t> listed;
   for (const YamlValue& item : list) {
     const std::optional<int64_t> version = VersionIn(item);
-    if (!version) return reader->Fail("versions", "must be a list of whole numbers from 1, as [1, 3]");
-    if (absl::c_linear_search(policy->listed, *version)) {
-      return reader->Fail("versions", absl::StrCat("names ", *version, " twice"));
+    if (!version) {
+      reader->Fail("versions", absl::StrCat("must be a list of whole numbers from 1 to ", kLargestVersion,
+                                            ", as [1, 3]; has ", Quoted(item)));
+    } else if (!listed.insert(*version).second) {
+      reader->Fail("versions", absl::StrCat("names ", *version, " twice"));
+    } else {
+      policy->listed.push_back(*version);
     }
-    policy->listed.push_back(*version);
   }
-  if (policy->listed.empty()) reader->Fail("versions", "must name at least one version");
+  if (list.empty()) reader->Fail("versions", "must name at least one version");
 }
 
 void ReadPolicy(MappingReader* reader, VersionPolicy* policy) {
@@ -56,9 +60,11 @@ void ReadPolicy(MappingReader* reader, VersionPolicy* policy) {
   if (mapping == nullptr || mapping->size() != 1 || mapping->front().key != "latest") {
     return reader->Fail("versions", kVersionsRule);
   }
-  const std::optional<int64_t> latest = NumberIn(mapping->front().value, 1, kMaxLatest);
+  const YamlValue& count = mapping->front().value;
+  const std::optional<int64_t> latest = NumberIn(count, 1, kMaxLatest);
   if (!latest) {
-    return reader->Fail("versions", absl::StrCat("latest must be a whole number from 1 to ", kMaxLatest));
+    return reader->Fail("versions", absl::StrCat("latest must be a whole number from 1 to ", kMaxLatest,
+                                                 "; was ", Quoted(count)));
   }
   policy->latest = static_cast<int>(*latest);
 }
@@ -72,44 +78,55 @@ void ReadLabels(MappingReader* reader, VersionRouting* routing) {
   const YamlValue* const value = reader->Find("version_labels");
   if (value == nullptr) return;
   if (value->mapping() == nullptr || value->mapping()->size() > kMaxLabels) {
-    return reader->Fail("version_labels",
-                        absl::StrCat("must be up to ", kMaxLabels, " lines \"label: version\""));
+    reader->Fail("version_labels", absl::StrCat("must be up to ", kMaxLabels, " lines \"label: version\""));
   }
+  if (value->mapping() == nullptr) return;
   for (const YamlEntry& entry : *value->mapping()) {
     if (!IsLabel(entry.key)) {
-      return reader->Fail(
-          "version_labels",
-          absl::StrCat("has the label \"", entry.key, "\": a label is a letter and then letters, ",
-                       "digits, '_', '-' and '.', at most ", kMaxLabelSize, " in all"));
+      reader->Fail("version_labels",
+                   absl::StrCat("has the label \"", entry.key, "\": a label is a letter and then letters, ",
+                                "digits, '_', '-' and '.', at most ", kMaxLabelSize, " in all"));
     }
-    const std::optional<int64_t> version = VersionIn(entry.value);
-    if (!version) {
-      return reader->Fail("version_labels",
-                          absl::StrCat(entry.key, " must point to a version, a whole number from 1"));
+    if (const std::optional<int64_t> version = VersionIn(entry.value)) {
+      routing->labels[entry.key] = *version;
+    } else {
+      reader->Fail("version_labels",
+                   absl::StrCat(entry.key, " must point to a version, a whole number from 1 to ",
+                                kLargestVersion, "; was ", Quoted(entry.value)));
     }
-    routing->labels[entry.key] = *version;
   }
+}
+
+// Whether version_labels has a line for it, be what it points to right or wrong; or has no lines at all,
+// which is said of it.
+bool IsInVersionLabels(const std::string& label, MappingReader* reader) {
+  const YamlValue* const labels = reader->Find("version_labels");
+  if (labels == nullptr) return false;
+  return labels->mapping() == nullptr ||
+         absl::c_any_of(*labels->mapping(), [&](const YamlEntry& entry) { return entry.key == label; });
 }
 
 void ReadTraffic(MappingReader* reader, VersionRouting* routing) {
   const YamlValue* const value = reader->Find("traffic");
   if (value == nullptr) return;
   if (value->mapping() == nullptr || value->mapping()->empty() || value->mapping()->size() > 2) {
-    return reader->Fail("traffic", "must be one or two lines \"label: weight\"");
+    reader->Fail("traffic", "must be one or two lines \"label: weight\"");
   }
+  if (value->mapping() == nullptr || value->mapping()->size() > kMaxLabels) return;
   for (const YamlEntry& entry : *value->mapping()) {
-    if (reader->IsRight("version_labels") && routing->labels.count(entry.key) == 0) {
-      return reader->Fail("traffic", absl::StrCat("has the label \"", entry.key,
-                                                  "\", which version_labels does not point to a version"));
+    if (!IsInVersionLabels(entry.key, reader)) {
+      reader->Fail("traffic", absl::StrCat("has the label \"", entry.key,
+                                           "\", which version_labels does not point to a version"));
     }
-    const std::optional<int64_t> weight = NumberIn(entry.value, 0, kMaxWeight);
-    if (!weight) {
-      return reader->Fail("traffic", absl::StrCat("the weight of ", entry.key,
-                                                  " must be a whole number from 0 to ", kMaxWeight));
+    if (const std::optional<int64_t> weight = NumberIn(entry.value, 0, kMaxWeight)) {
+      routing->traffic.push_back({entry.key, static_cast<int>(*weight)});
+    } else {
+      reader->Fail("traffic", absl::StrCat("the weight of ", entry.key, " must be a whole number from 0 to ",
+                                           kMaxWeight, "; was ", Quoted(entry.value)));
     }
-    routing->traffic.push_back({entry.key, static_cast<int>(*weight)});
   }
-  if (absl::c_all_of(routing->traffic, [](const VersionRouting::Share& s) { return s.weight == 0; })) {
+  if (reader->IsRight("traffic") &&
+      absl::c_all_of(routing->traffic, [](const VersionRouting::Share& s) { return s.weight == 0; })) {
     reader->Fail("traffic", "must have a weight that is not 0");
   }
 }

@@ -52,21 +52,21 @@ void ReadTopClasses(const ModelConfig& model, MappingReader* reader, WarmUpSampl
     return reader->Fail("top_classes", "must be a list of class names");
   }
   for (const YamlValue& item : *value->list()) {
-    const std::string name = item.scalar() == nullptr ? "" : *item.scalar();
-    if (!absl::c_linear_search(model.labels, name)) {
-      return reader->Fail("top_classes", absl::StrCat("has \"", name, "\", which is not in labels.txt"));
+    if (item.scalar() == nullptr || !absl::c_linear_search(model.labels, *item.scalar())) {
+      reader->Fail("top_classes", absl::StrCat("has ", Quoted(item), ", which is not in labels.txt"));
+    } else if (absl::c_linear_search(sample->top_classes, *item.scalar())) {
+      reader->Fail("top_classes", absl::StrCat("has ", Quoted(item), " twice"));
+    } else {
+      sample->top_classes.push_back(*item.scalar());
     }
-    if (absl::c_linear_search(sample->top_classes, name)) {
-      return reader->Fail("top_classes", absl::StrCat("has \"", name, "\" twice"));
-    }
-    sample->top_classes.push_back(name);
   }
 }
 
 void ReadLogits(const ModelConfig& model, MappingReader* reader, WarmUpSample* sample) {
   reader->Numbers("logits", &sample->logits);
   const size_t classes = model.labels.size(), logits = sample->logits.size();
-  if (reader->Find("logits") == nullptr || logits == classes || (logits == 1 && classes == 2)) return;
+  if (reader->Find("logits") == nullptr || !reader->IsRight("logits")) return;
+  if (logits == classes || (logits == 1 && classes == 2)) return;
   reader->Fail("logits",
                absl::StrCat("must have a number for each of the ", classes, " classes; has ", logits));
 }
@@ -127,7 +127,8 @@ WarmUpSample ReadSample(const std::string& path, const YamlValue& value, const s
   }
   ReadLogits(model, &reader, &sample);
   ReadTopClasses(model, &reader, &sample);
-  if (reader.Find("logits") == nullptr && reader.Find("top_classes") == nullptr) {
+  if (value.mapping() != nullptr && reader.Find("logits") == nullptr &&
+      reader.Find("top_classes") == nullptr) {
     reader.Fail("", "needs logits or top_classes");
   }
   ReadTolerance(path, name + ".tolerance", &reader, &sample, problems);
@@ -135,42 +136,56 @@ WarmUpSample ReadSample(const std::string& path, const YamlValue& value, const s
   return sample;
 }
 
+// Reads "samples"; what is wrong with one leaves the others.
+std::vector<WarmUpSample> ReadSamples(const std::string& folder, const std::string& path,
+                                      const YamlValue::List& list, const WarmUpSample& defaults,
+                                      const ModelConfig& model, Problems* problems) {
+  std::vector<WarmUpSample> samples;
+  int64_t bytes_left = kMaxBytes;
+  for (size_t i = 0; i < list.size(); ++i) {
+    const size_t problems_before = problems->size();
+    WarmUpSample sample =
+        ReadSample(path, list[i], absl::StrCat("samples[", i, "]"), defaults, model, problems);
+    if (!sample.file.empty()) {
+      if (absl::Status read = ReadInput(folder, model, &bytes_left, &sample); !read.ok()) {
+        problems->push_back(std::move(read));
+      }
+    }
+    if (problems->size() == problems_before) samples.push_back(std::move(sample));
+  }
+  return samples;
+}
+
 }  // namespace
 
 std::vector<WarmUpSample> ReadWarmUpSamples(const std::string& folder, const ModelConfig& model,
                                             std::vector<absl::Status>* problems) {
   const std::string path = folder + "/expected.json";
-  std::vector<WarmUpSample> samples;
-  const absl::StatusOr<YamlValue> root = ReadYamlFile(path);
+  Problems of_file, of_samples;
+  const absl::StatusOr<YamlValue> root = ReadJsonFile(path, &of_file);
   if (!root.ok()) {
     problems->push_back(root.status());
-    return samples;
+    return {};
   }
   MappingReader reader(path, "", *root);
   int format = 0;
   reader.Require("format");
   reader.Integer("format", 1, 1, &format);
   WarmUpSample defaults;
-  ReadTolerance(path, "tolerance", &reader, &defaults, problems);
+  ReadTolerance(path, "tolerance", &reader, &defaults, &of_file);
   reader.Require("samples");
+  std::vector<WarmUpSample> samples;
   const YamlValue* const list = reader.Find("samples");
   if (list != nullptr &&
       (list->list() == nullptr || list->list()->empty() || list->list()->size() > kMaxSamples)) {
     reader.Fail("samples", absl::StrCat("must be a list of 1 to ", kMaxSamples, " samples"));
   } else if (list != nullptr) {
-    int64_t bytes_left = kMaxBytes;
-    for (size_t i = 0; i < list->list()->size(); ++i) {
-      WarmUpSample sample =
-          ReadSample(path, (*list->list())[i], absl::StrCat("samples[", i, "]"), defaults, model, problems);
-      if (!sample.file.empty()) {
-        if (absl::Status read = ReadInput(folder, model, &bytes_left, &sample); !read.ok()) {
-          problems->push_back(std::move(read));
-        }
-      }
-      samples.push_back(std::move(sample));
-    }
+    samples = ReadSamples(folder, path, *list->list(), defaults, model, &of_samples);
   }
-  absl::c_move(reader.Problems(), std::back_inserter(*problems));
+  absl::c_move(reader.Problems(), std::back_inserter(of_file));
+  if (!of_file.empty()) samples.clear();
+  absl::c_move(of_file, std::back_inserter(*problems));
+  absl::c_move(of_samples, std::back_inserter(*problems));
   return samples;
 }
 

@@ -11,8 +11,8 @@
 namespace calserve {
 
 // Reads a folder of warm-up samples, as docs/models.md has it: expected.json and the files that it names.
-// Adds all that is wrong to `problems`: FILE:LINE, the rule and the value; what is returned then is of no
-// use.
+// Returns the samples that are right, none where something of the file is wrong that holds for all of them.
+// Adds all that is wrong to `problems`: FILE:LINE, the rule and the value.
 std::vector<WarmUpSample> ReadWarmUpSamples(const std::string& folder, const ModelConfig& model,
                                             std::vector<absl::Status>* problems);
 

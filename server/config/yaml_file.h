@@ -38,6 +38,8 @@ struct YamlEntry {
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path);
 // The same for one who says all that is wrong: bad keys go to `problems`, and are left out of what is read.
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path, std::vector<absl::Status>* problems);
+// The same of a file that is JSON: where it is none, that is said, with FILE:LINE:COLUMN.
+absl::StatusOr<YamlValue> ReadJsonFile(const std::string& path, std::vector<absl::Status>* problems);
 
 }  // namespace calserve
 

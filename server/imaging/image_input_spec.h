@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 
 namespace calserve {
 
@@ -56,7 +58,14 @@ struct ImageInputSpec {
   int channels() const { return color == Color::kGrey ? 1 : 3; }
   int64_t output_size() const { return static_cast<int64_t>(channels()) * height * width; }
 
-  // INVALID_ARGUMENT with the key of model.yaml, its rule and the value that broke it.
+  // A rule that is broken.
+  struct Problem {
+    std::vector<absl::string_view> keys;  // of model.yaml, that the rule is about; the first is to be mended
+    std::string what;                     // "must be ...; was ..."
+  };
+  // All of them.
+  std::vector<Problem> Problems() const;
+  // The first of them, as INVALID_ARGUMENT with its key.
   absl::Status Validate() const;
 };
 

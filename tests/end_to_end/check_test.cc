@@ -79,6 +79,40 @@ TEST_F(CheckTest, WrongSettingsHideNoWrongVersion) {
                            HasSubstr("none.npy"), HasSubstr("2/model.pt")));
 }
 
+TEST_F(CheckTest, ASampleThatCannotBeReadHidesNoOther) {
+  Write("/1/warmup/expected.json", R"({"format": 1, "samples": [
+      {"file": "none.png", "top_classes": ["Coat"]}, {"file": "photo.png", "top_classes": ["Coat"]},
+      {"file": "photo.png", "top_classes": ["Hat", "Coat", "Cap"]}]})");
+  Write("/1/warmup/photo.png", "this is no image");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("none.png"), HasSubstr("fashion_mnist/1: warm-up sample photo.png: "),
+                           HasSubstr("has \"Hat\""), HasSubstr("has \"Cap\"")));
+}
+
+TEST_F(CheckTest, EveryFaultOfAFileIsNamedAtOnce) {
+  fs::remove(Model("/labels.txt"));
+  Write("/labels.txt", "x\n\n y\nx\nz\x1B[2J\n");
+  Write("/model.yaml",
+        "task: multiclass\nversion_labels: {1a: 1, b: x}\ninput:\n  kind: image\n  size: [28, 28]\n"
+        "  colour: rgb\n  mean: [0.5]\n  std: [0, 0, -1]\n  interpolation: area\n");
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("labels.txt:2"), HasSubstr("labels.txt:3"), HasSubstr("labels.txt:4"),
+                           HasSubstr("was \"z\\x1b[2J\""), Not(HasSubstr("\x1B"))));
+  EXPECT_THAT(said_,
+              AllOf(HasSubstr("label \"1a\""), HasSubstr("b must point"), HasSubstr("input.colour"),
+                    HasSubstr("input.mean"), HasSubstr("input.std"), HasSubstr("input.interpolation")));
+}
+
+TEST_F(CheckTest, AFileThatIsNoneIsSaidToBeWhatItIs) {
+  fs::remove(Model("/1/model.pt"));
+  fs::create_directories(Model("/1/model.pt"));
+  fs::remove(Model("/model.yaml"));
+  fs::create_symlink("gone.yaml", Model("/model.yaml"));
+  EXPECT_EQ(Check(Model()), 3);
+  EXPECT_THAT(said_, AllOf(HasSubstr("model.yaml is a link to nothing: there is no gone.yaml"),
+                           HasSubstr("1/model.pt is a directory, not a file")));
+}
+
 // What it cannot be loaded without: then nothing is said that only follows from it.
 TEST_F(CheckTest, WithoutLabelsOrADeviceOrAnInputOnlyTheCalibratorIsRead) {
   const std::string for_three = R"({"format": "calserve.calibrator.v1", "method": "temperature", "classes": 3,

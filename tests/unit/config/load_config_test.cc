@@ -99,6 +99,14 @@ TEST_F(LoadConfigTest, AFlagBeatsTheEnvironmentWhichBeatsTheFileWhichBeatsTheDef
   EXPECT_EQ(LoadOrDie({"--batching-max-queue-rows", "400"}, environment).batching.max_queue_rows, 400);
 }
 
+TEST_F(LoadConfigTest, AQueueTakesTheLargestBatchWhereItsRowsAreNotSet) {
+  EXPECT_EQ(LoadOrDie({"--batching-max-batch-size=5000"}).batching.max_queue_rows, 5000);
+  EXPECT_EQ(LoadOrDie({"--batching-max-batch-size=500"}).batching.max_queue_rows, 1024);
+  EXPECT_THAT(ErrorOf({"--model-repository=models", "--batching-max-batch-size=5000",
+                       "--batching-max-queue-rows=4000"}),
+              HasSubstr("batching.max_queue_rows must be at least batching.max_batch_size, 5000; was 4000"));
+}
+
 TEST_F(LoadConfigTest, AShortFlagIsTheSameOption) {
   const ServerConfig config = LoadOrDie({"--lame-duck", "7s", "--drain-timeout=8s"});
   EXPECT_EQ(config.grpc.lame_duck, absl::Seconds(7));

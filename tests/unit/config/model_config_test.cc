@@ -226,7 +226,7 @@ TEST_F(ModelConfigTest, ABadValueIsNamedWithItsLineItselfAndWhatIsAllowed) {
               HasSubstr("model.yaml:6: max_batch_size must be a whole number from 1 to 65536; was \"0\""));
   EXPECT_THAT(ErrorWith("16", "[1]"),
               HasSubstr("max_batch_size must be a whole number from 1 to 65536; was a list"));
-  EXPECT_THAT(ErrorWith("16", "2048"),
+  EXPECT_THAT(ErrorWith("16", "2048\nmax_queue_rows: 1024"),
               HasSubstr("max_batch_size must be at most max_queue_rows, 1024; was 2048"));
   EXPECT_THAT(
       ErrorWith("16", "16\nbatch_buckets: [4, 8]"),
@@ -320,6 +320,8 @@ TEST_F(ModelConfigTest, OtherFoldersAreIgnoredWithANote) {
   EXPECT_EQ(config.versions.size(), 1u);
   EXPECT_EQ(config.notes.size(), 6u);
   EXPECT_THAT(config.notes, Contains(HasSubstr("pets/latest is ignored")));
+  EXPECT_THAT(config.notes, Contains(HasSubstr("99 is ignored: a version is a whole number from 1 to "
+                                               "9223372036854775807, without a leading zero")));
 }
 
 TEST_F(ModelConfigTest, InstancesMayBeAuto) {
@@ -365,7 +367,7 @@ TEST_F(ModelConfigTest, AWrongVersionKeyIsNamedWithWhatIsAllowed) {
   EXPECT_THAT(error("versions: {latest: 0}"), HasSubstr("latest must be a whole number from 1"));
   EXPECT_THAT(error("versions: []"), HasSubstr("at least one version"));
   EXPECT_THAT(error("versions: [1, 1]"), HasSubstr("names 1 twice"));
-  EXPECT_THAT(error("versions: [one]"), HasSubstr("a list of whole numbers from 1"));
+  EXPECT_THAT(error("versions: [one]"), HasSubstr("a list of whole numbers from 1 to 9223372036854775807"));
   EXPECT_THAT(error("version_labels: [stable]"), HasSubstr("\"label: version\""));
   EXPECT_THAT(error("version_labels: {7up: 3}"), HasSubstr("the label \"7up\""));
   EXPECT_THAT(error("version_labels: {stable: 0}"), HasSubstr("stable must point to a version"));

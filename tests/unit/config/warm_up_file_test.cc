@@ -103,6 +103,8 @@ TEST_F(WarmUpFileTest, WhatIsWrongWithASampleIsNamed) {
               ElementsAre(HasSubstr("has \"fish\", which is not in labels.txt")));
   EXPECT_THAT(Said(R"("file": "input_0.npy", "top_classes": ["cat", "cat"])"),
               ElementsAre(HasSubstr("twice")));
+  Read(R"({"format": 1, "samples": [5]})");
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("samples[0] must hold lines")));
   EXPECT_THAT(Said(R"("file": "none.npy", "top_classes": ["cat"])"), ElementsAre(HasSubstr("none.npy")));
   for (const char* file : {"../1/model.pt", "/etc/passwd", ".hidden"}) {
     EXPECT_THAT(Said(absl::StrCat(R"("file": ")", file, R"(", "top_classes": ["cat"])")),
@@ -129,6 +131,43 @@ TEST_F(WarmUpFileTest, AModelThatTakesTensorsHasNoPhotographs) {
   model_.kind = InputKind::kTensor;
   EXPECT_THAT(Said(R"("file": "photo.jpg", "top_classes": ["cat"])"),
               ElementsAre(HasSubstr(".npy files only")));
+}
+
+TEST_F(WarmUpFileTest, EveryWrongClassIsNamed) {
+  EXPECT_THAT(Said(R"("file": "input_0.npy", "top_classes": ["fish", "cat", ["dog"], "cat", "cow"])"),
+              ElementsAre(HasSubstr("has \"fish\", which is not"), HasSubstr("has a list, which is not"),
+                          HasSubstr("has \"cat\" twice"), HasSubstr("has \"cow\", which is not")));
+}
+
+TEST_F(WarmUpFileTest, WhatIsWrongWithOneSampleLeavesTheOthers) {
+  const std::vector<WarmUpSample> samples = Read(R"({"format": 1, "samples": [
+      {"file": "none.jpg", "top_classes": ["cat"]}, {"file": "photo.jpg", "top_classes": ["cat"]},
+      {"file": "photo.jpg", "top_classes": ["fish"]}, {"file": "input_0.npy", "logits": [1, 2, 3]}]})");
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("none.jpg"), HasSubstr("samples[2].top_classes has \"fish\"")));
+  ASSERT_EQ(samples.size(), 2u);
+  EXPECT_EQ(samples[0].file, "photo.jpg");
+  EXPECT_EQ(samples[1].file, "input_0.npy");
+}
+
+TEST_F(WarmUpFileTest, WhatIsWrongForAllSamplesLeavesNone) {
+  const std::string samples = R"("samples": [{"file": "photo.jpg", "top_classes": ["cat"]}]})";
+  for (const char* begin :
+       {R"({"format": 2, )", R"({"format": 1, "tolerances": {"absolute": 1}, )",
+        R"({"format": 1, "tolerance": {"absolute": -1}, )", R"({"format": 1, "format": 1, )"}) {
+    EXPECT_THAT(Read(begin + samples), IsEmpty()) << begin;
+    EXPECT_EQ(said_.size(), 1u) << begin;
+  }
+}
+
+TEST_F(WarmUpFileTest, ABrokenFileIsNoJson) {
+  Read(R"({"format": 1, "samples": [{"file": "photo.jpg")");
+  EXPECT_THAT(said_, ElementsAre(HasSubstr("expected.json: is not valid JSON at line 1, column 47")));
+}
+
+TEST_F(WarmUpFileTest, AKeyThatIsGivenTwiceHidesNoOtherFault) {
+  Read(R"({"format": 1, "format": 1, "samples": [{"file": "none.jpg", "top_classes": ["fish"]}]})");
+  EXPECT_THAT(said_, UnorderedElementsAre(HasSubstr("format is given twice"), HasSubstr("none.jpg"),
+                                          HasSubstr("\"fish\"")));
 }
 
 TEST_F(WarmUpFileTest, EverythingThatIsWrongIsSaidAtOnce) {

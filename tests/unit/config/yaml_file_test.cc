@@ -67,5 +67,19 @@ TEST_F(YamlFileTest, AMissingFileOrADirectoryIsNamed) {
   EXPECT_THAT(std::string(ReadYamlFile(dir_.path()).status().message()), HasSubstr("is a directory"));
 }
 
+TEST_F(YamlFileTest, WhatIsNoJsonIsSaidInItsWordsWithThePlace) {
+  const auto error = [this](const std::string& text) {
+    std::vector<absl::Status> problems;
+    return std::string(ReadJsonFile(dir_.Write("a.json", text), &problems).status().message());
+  };
+  EXPECT_THAT(error("{\"a\": [1,\n  2,"),
+              AllOf(HasSubstr("a.json: is not valid JSON at line 2, column 5"), HasSubstr("end of input")));
+  EXPECT_THAT(error("{\"a\": 1\n \"b\": 2}"), HasSubstr("a.json: is not valid JSON at line 2, column 4"));
+  EXPECT_THAT(error("{\"a\": *b}"), HasSubstr("a.json: is not valid JSON at line 1, column 7"));
+  EXPECT_THAT(error("[1]"), HasSubstr("a.json:1: must hold a JSON object"));
+  EXPECT_THAT(error("{\"a\": \"\\ud83d\\ude00\"}"), HasSubstr("a.json:1: a character beyond U+FFFF"));
+  EXPECT_EQ(error("{\"a\": \"caf\\u00e9\", \"b\": {}, \"c\": null}"), "");
+}
+
 }  // namespace
 }  // namespace calserve

@@ -2,13 +2,17 @@
 
 #include <cmath>
 #include <string>
+#include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace calserve {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 ImageInputSpec Valid() {
@@ -46,7 +50,7 @@ TEST(ImageInputSpecTest, SaysTheRuleAndTheValue) {
 
   spec = Valid();
   spec.interpolation = Interpolation::kArea;
-  ExpectRefused(spec, "interpolation: area needs transform: opencv");
+  ExpectRefused(spec, "interpolation must be bilinear, bicubic or nearest: area needs transform: opencv");
   spec.transform = Transform::kOpenCv;
   EXPECT_TRUE(spec.Validate().ok());
 }
@@ -61,7 +65,24 @@ TEST(ImageInputSpecTest, WithoutCropTheResizeMustGiveTheSize) {
   ExpectRefused(spec, "needs resize equal to size, [224, 192]; was [256, 192]");
   spec.resize_exact.reset();
   spec.resize_shorter = 256;
-  ExpectRefused(spec, "crop: none needs resize: [height, width]");
+  ExpectRefused(spec, "crop must be center: none needs resize: [height, width]");
+}
+
+TEST(ImageInputSpecTest, EveryBrokenRuleIsSaidWithTheKeysThatItIsAbout) {
+  ImageInputSpec spec;
+  spec.height = 224;
+  spec.interpolation = Interpolation::kArea;
+  spec.mean = {0.5f};
+  spec.std = {0.0f, 1.0f, -1.0f, -2.0f};
+  std::vector<std::string> said;
+  for (const ImageInputSpec::Problem& problem : spec.Problems()) {
+    said.push_back(absl::StrCat(absl::StrJoin(problem.keys, "+"), " ", problem.what));
+  }
+  EXPECT_THAT(
+      said, ElementsAre("size width must be from 1 to 16384 pixels; was 0",
+                        HasSubstr("interpolation+transform must be"),
+                        "mean+color must have one value a channel (3); has 1",
+                        "std+color must have one value a channel (3); has 4", "std must be > 0; was 0, -1"));
 }
 
 TEST(ImageInputSpecTest, MeanAndStdAreOneFiniteNumberAChannel) {
