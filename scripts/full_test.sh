@@ -63,8 +63,10 @@ exported_models() {
     build/export-venv/bin/pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
       --dest "$OUTPUT/photos" scikit-learn==1.9.1 &&
     unzip -qjo "$OUTPUT"/photos/*.whl 'sklearn/datasets/images/*.jpg' -d "$OUTPUT/photos" &&
-    build/export-venv/bin/python tests/end_to_end/export_test.py --command build/release/client/calserve \
-      --server build/release/server/calserve-server --photos "$OUTPUT/photos"
+    for test in export_test export_families_test; do
+      build/export-venv/bin/python "tests/end_to_end/$test.py" --command build/release/client/calserve \
+        --server build/release/server/calserve-server --photos "$OUTPUT/photos" || return
+    done
 }
 
 rm -rf "$OUTPUT" && mkdir -p "$OUTPUT" "$(dirname "$LOG")"

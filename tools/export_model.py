@@ -15,14 +15,15 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from model_export import ExportError, arguments, directory
+from model_export import ExportError, Terminated, arguments, directory
 
 DONE, REFUSED, USAGE = range(3)
 
 
 def export(args):
-    from model_export import sources
+    from model_export import packages, sources
 
+    packages.check_device(args.device)
     source = sources.load(args)
     preset = None if arguments.replaces_preset(args) else source.preset
     model_input = arguments.resolve_input(args, preset)
@@ -67,8 +68,8 @@ def write_version(args, folder, source, model_input, preset):
 def write_model(args, path, model, input_shape):
     from model_export import packages
 
-    on_device = model if args.device == "cpu" else copy.deepcopy(model).to(args.device)
     try:
+        on_device = model if args.device == "cpu" else copy.deepcopy(model).to(args.device)
         if args.format == "aotinductor":
             packages.compile_package(on_device, path, input_shape, args.max_batch_size, portable=args.isa == "portable")
         else:
@@ -83,10 +84,14 @@ def say(text):
     print(text, flush=True)
 
 
+def terminate(number, _):
+    raise Terminated(128 + number)  # so that staged() cleans up
+
+
 def main(argv=None):
     parser = arguments.parser()
     args = parser.parse_args(argv)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that staged() cleans up
+    signal.signal(signal.SIGTERM, terminate)
     warnings.filterwarnings("ignore", category=FutureWarning, module="torch")  # TorchScript is deprecated upstream
     logging.getLogger("torch.export.pt2_archive").setLevel(logging.ERROR)  # "mismatch" of a portable ISA with this one
     try:
@@ -105,6 +110,8 @@ def main(argv=None):
     except OSError as error:
         print(f"export_model.py: cannot write {args.output}: {error}", file=sys.stderr)
         return REFUSED
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
     return DONE
 
 

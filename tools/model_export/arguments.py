@@ -30,6 +30,7 @@ exit status: 0 exported and verified; 1 it cannot be done, and nothing was writt
 
 WEIGHTS_NONE = "none"
 MAX_BATCH_SIZE = 65536
+MAX_INT64 = 2**63 - 1
 # What model.yaml may say that torchvision's weights say as well: the flag wins.
 IMAGE_FLAGS = ("size", "resize", "crop", "interpolation", "color", "transform", "no_scale", "mean", "std")
 
@@ -181,6 +182,8 @@ def check(args):
             raise ExportError("--module needs --input-size HEIGHT WIDTH, or --input-shape for a model without images")
     if args.input_shape and (set_flags := [name for name in IMAGE_FLAGS if getattr(args, name) is not None]):
         raise ExportError(f"--input-shape is for a model without images, which has no {', '.join(set_flags)}")
+    if not -MAX_INT64 <= args.seed <= MAX_INT64:
+        raise ExportError(f"--seed is from {-MAX_INT64} to {MAX_INT64}; was {args.seed}")
     if args.input_shape and args.sample_image:
         raise ExportError("--input-shape is for a model without images, which has no --sample-image")
     _check_output(args)
@@ -189,8 +192,8 @@ def check(args):
 def _check_output(args):
     if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9_.-]*", args.output.name):
         raise ExportError(f"--output ends in the model's name: letters, digits, '_', '-' and '.'; was {args.output.name!r}")
-    if args.model_version < 1:
-        raise ExportError(f"--model-version is a whole number from 1; was {args.model_version}")
+    if not 1 <= args.model_version <= MAX_INT64:
+        raise ExportError(f"--model-version is a whole number from 1 to {MAX_INT64}; was {args.model_version}")
     if not 1 <= args.max_batch_size <= MAX_BATCH_SIZE:
         raise ExportError(f"--max-batch-size is from 1 to {MAX_BATCH_SIZE}; was {args.max_batch_size}")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", args.device):

@@ -3,31 +3,45 @@
 import contextlib
 import json
 import pathlib
+import re
 import shutil
 import tempfile
 
 from model_export import ExportError
+
+# C0, DEL, C1, line and paragraph separators, the controls of writing direction: as text/characters.h.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 def check_labels(labels, where):
     """The rules of server/config/labels.cc."""
     first = {}
     for line, label in enumerate(labels, 1):
-        if not label or label != label.strip() or "\n" in label:
+        if not label or label != label.strip(" \t\n\v\f\r"):
             raise ExportError(f"{where}:{line}: a label is the name of one class without spaces around it; was {label!r}")
+        if CONTROL.search(label):
+            raise ExportError(f"{where}:{line}: a label has no control characters; was {label!r}")
         if first.setdefault(label, line) != line:
-            raise ExportError(f"{where}:{line}: {label!r} is already on line {first[label]}; give the labels with --labels")
+            raise ExportError(f"{where}:{line}: {label!r} is already on line {first[label]}")
     if len(labels) < 2:
         raise ExportError(f"{where} must have at least 2 labels; has {len(labels)}")
     return list(labels)
 
 
-def read_labels(path):
+def read_text(path, what):
     try:
-        text = pathlib.Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ExportError(f"cannot read the labels: {error}") from None
-    return check_labels(text.removesuffix("\n").split("\n"), path)
+        return pathlib.Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ExportError(f"cannot read {what} {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ExportError(
+            f"cannot read {what} {path}: byte {error.start} is not UTF-8 ({error.reason}); save the file as UTF-8"
+        ) from None
+
+
+def read_labels(path):
+    text = read_text(path, "the labels")
+    return check_labels(text.removesuffix("\n").split("\n") if text else [], path)
 
 
 def model_yaml(task, model_input, max_batch_size, device, compiled):
@@ -65,7 +79,7 @@ def check_target(output, version, yaml, labels, compiled=True):
         raise ExportError(
             f"{labels_there} has other labels, and all versions of a model share them: export under another name"
         )
-    old, new = sections(there.read_text(encoding="utf-8")), sections(yaml)
+    old, new = sections(read_text(there, "the model's settings")), sections(yaml)
     for key in ("task", "input", "device") if compiled else ("task", "input"):
         if old.get(key) != new[key]:
             raise ExportError(

@@ -6,6 +6,7 @@ import math
 from model_export import ExportError
 
 MAX_SIDE = 16384
+MAX_VALUES = 2**30  # of one input of tensors
 COLORS = ("rgb", "bgr", "grey")
 TRANSFORMS = ("torchvision", "opencv")
 CROPS = ("center", "none")
@@ -95,6 +96,8 @@ class TensorInput:
     def __post_init__(self):
         if not self.shape or not all(isinstance(n, int) and n >= 1 for n in self.shape):
             raise ExportError(f"an input's shape is one or more whole numbers from 1; was {list(self.shape)}")
+        if math.prod(self.shape) > MAX_VALUES:
+            raise ExportError(f"an input has at most {MAX_VALUES} values; {list(self.shape)} has {math.prod(self.shape)}")
 
     def yaml_lines(self):
         yield "kind: tensor"

@@ -19,6 +19,20 @@ PORTABLE_ISA = {"cpp.march": "x86-64-v3", "cpp.simdlen": 256}
 EXAMPLE_ROWS = 8  # neither 0 nor 1, which torch.export takes for constants
 
 
+def check_device(device):
+    """That the machine which exports has it, before anything is loaded."""
+    if device == "cpu":
+        return
+    if not torch.cuda.is_available():
+        raise ExportError(
+            f"--device {device} needs an NVIDIA GPU with its driver in the machine that exports, and torch finds none:"
+            " export where the GPU is, or with --device cpu"
+        )
+    index, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
+    if index >= count:
+        raise ExportError(f"--device {device} is not there: this machine has {count} GPUs, from cuda:0 to cuda:{count - 1}")
+
+
 def portable_compiler(folder):
     """g++ for a library that is stripped, names no path of this machine (__FILE__ in torch's headers), and can be unloaded.
 

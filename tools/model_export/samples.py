@@ -1,16 +1,18 @@
 """Warm-up samples: inputs, and the logits that eager PyTorch gives for them on the CPU."""
 
 import math
+import re
 import shutil
 
 import numpy
 import torch
 
-from model_export import ExportError, directory, image_input
+from model_export import ExportError, directory, failing_as, image_input
 
 SCALED_TOLERANCE = 0.001  # of the largest logit; kernels of other processors differ by less than a hundredth of it
 GPU_TOLERANCE = 0.02  # convolutions in TF32 keep 10 bits
 LOSSY_TOLERANCE = 0.02  # another JPEG or WebP decoder may differ by a pixel value
+IMAGE_STARTS = {"jpg": rb"\xff\xd8\xff", "png": rb"\x89PNG\r\n\x1a\n", "webp": rb"RIFF....WEBP"}  # what the server reads
 
 
 def preprocess(spec, pixels):
@@ -59,13 +61,26 @@ def synthetic_pixels(spec, generator):
     return (image + torch.rand(image.shape, generator=generator) * 20).clamp(0, 255).to(torch.uint8)
 
 
-def read_pixels(spec, path):
+def read_image(spec, path):
+    """The kind of an image file, and its pixels."""
     from torchvision.io import ImageReadMode, decode_image
 
     try:
-        return decode_image(str(path), ImageReadMode.GRAY if spec.channels == 1 else ImageReadMode.RGB)
+        encoded = path.read_bytes()
+    except OSError as error:
+        raise ExportError(f"cannot read --sample-image {path}: {error.strerror}") from None
+    kind = next((kind for kind, start in IMAGE_STARTS.items() if re.match(start, encoded, re.DOTALL)), None)
+    if kind is None:
+        raise ExportError(f"--sample-image is a JPEG, PNG or WebP file; {path} is none of them by its first bytes")
+    mode = ImageReadMode.GRAY if spec.channels == 1 else ImageReadMode.RGB
+    try:
+        pixels = decode_image(torch.frombuffer(bytearray(encoded), dtype=torch.uint8), mode)
     except RuntimeError as error:
-        raise ExportError(f"cannot read {path}: {str(error).splitlines()[0]}") from None
+        reason = re.sub(r"^.*?\.cpp:\d+, ", "", str(error).splitlines()[0])  # a place in torchvision's sources
+        raise ExportError(f"cannot decode --sample-image {path}: {reason}; is the file whole?") from None
+    if pixels.dtype != torch.uint8:
+        raise ExportError(f"--sample-image has 8 bits a channel; {path} has 16: save it with 8")
+    return kind, pixels
 
 
 def make_inputs(args, model_input, preset, folder):
@@ -90,10 +105,10 @@ def make_images(args, spec, preset, folder, generator):
 
     inputs = []
     for i, path in enumerate(args.sample_image):
-        name = f"photo_{i}{path.suffix.lower()}"
-        pixels = read_pixels(spec, path)
+        kind, pixels = read_image(spec, path)
+        name = f"photo_{i}.{kind}"
         shutil.copyfile(path, folder / name)
-        inputs.append((name, preprocess(spec, pixels), not name.endswith(".png")))
+        inputs.append((name, preprocess(spec, pixels), kind != "png"))
     for i in range((args.samples + 1) // 2):
         pixels = synthetic_pixels(spec, generator)
         if preset is not None and spec == image_input.from_preset(preset):  # no flag changes it
@@ -106,21 +121,26 @@ def make_images(args, spec, preset, folder, generator):
 def reference_logits(model, inputs, labels):
     """N x K by eager PyTorch, after a look at whether the model is one that can be served."""
     batch = torch.stack([tensor for _, tensor, _ in inputs])
-    with torch.inference_mode():
-        try:
-            logits, again = model(batch), model(batch)
-        except Exception as error:
-            raise ExportError(f"the model does not run on an input of shape {list(batch.shape)}: {error}") from error
+    given = batch.clone()
+    with torch.inference_mode(), failing_as(f"the model does not run on an input of shape {list(batch.shape)}"):
+        logits, again, third = model(batch.clone()), model(given), model(given)
     if not isinstance(logits, torch.Tensor):
-        raise ExportError(f"the model must give one tensor of logits, N x K; gave a {type(logits).__name__}")
+        raise ExportError(
+            f"the model must give one tensor of logits, N x K; gave a {type(logits).__name__}: wrap it in a module whose"
+            " forward gives the logits alone"
+        )
     shapes = [[len(batch), len(labels)]] + ([[len(batch), 1]] if len(labels) == 2 else [])
     if list(logits.shape) not in shapes:
         raise ExportError(
             f"the model must give logits of shape {' or '.join(map(str, shapes))} for {len(labels)} labels;"
             f" gave {list(logits.shape)}"
         )
-    if not logits.dtype.is_floating_point or not logits.isfinite().all():
-        raise ExportError(f"the logits must be finite floats; were {logits.dtype} from {logits.min()} to {logits.max()}")
+    if not logits.dtype.is_floating_point:
+        raise ExportError(f"the logits must be floats; were {logits.dtype}")
+    if not logits.isfinite().all():
+        raise ExportError(f"the logits must be finite; {why_not_finite(model, logits)}")
+    if not torch.equal(given, batch) and not torch.equal(logits, third):
+        raise ExportError("the model changes its input in place, and then gives other logits for it; let it change a copy")
     if not torch.equal(logits, again):
         raise ExportError("the model gives other logits for the same input: something in it is random, also in eval mode")
     if logits.shape[1] > 1 and (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(batch)), atol=1e-4):
@@ -128,6 +148,17 @@ def reference_logits(model, inputs, labels):
             "the model gives probabilities (each row sums to 1); calibration needs the logits before the softmax"
         )
     return logits.float()
+
+
+def why_not_finite(model, logits):
+    broken = [name for name, value in model.state_dict().items() if not value.isfinite().all()]
+    if broken:
+        return f"{broken[0]} of the model has NaN or infinity in it: save weights that are whole"
+    rows = (~logits.isfinite()).any(1).sum().item()
+    return (
+        f"{rows} of {len(logits)} warm-up samples give NaN or infinity from finite weights: is the input as in training"
+        " (--mean, --std, --no-scale)?"
+    )
 
 
 def write_expected(folder, inputs, logits, labels, device):

@@ -4,12 +4,15 @@ import dataclasses
 import difflib
 import functools
 import importlib
+import pathlib
 import pickle
 import sys
+import warnings
+import zipfile
 
 import torch
 
-from model_export import ExportError, directory
+from model_export import ExportError, directory, failing_as
 from model_export.arguments import WEIGHTS_NONE
 
 # They reorder their input's normalisation by an argument that only their weights' enum sets.
@@ -26,25 +29,69 @@ class Source:
 def load(args):
     torch.manual_seed(args.seed)
     source = from_torchvision(args) if args.torchvision else from_module(args)
-    source.model = source.model.to("cpu", torch.float32).eval()
-    source.model.requires_grad_(False)
+    with failing_as(f"{args.torchvision or args.module} cannot be run in float32, on the CPU, in eval mode"):
+        source.model.to("cpu", torch.float32)
+        source.model.eval()
+        source.model.requires_grad_(False)
     return source
 
 
 def load_state_dict(model, path):
+    state = read_state_dict(pathlib.Path(path))
+    with failing_as(f"{path} does not fit the model"):
+        keys = model.load_state_dict(state, strict=False)
+    misfits = [f"it lacks {some(keys.missing_keys)}"] if keys.missing_keys else []
+    if keys.unexpected_keys:
+        misfits.append(f"it has {some(keys.unexpected_keys)}, which the model has not" + advice(keys.unexpected_keys))
+    if misfits:
+        raise ExportError(f"{path} does not fit the model: {'; '.join(misfits)}")
+
+
+def read_state_dict(path):
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError) as error:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except OSError as error:
+        raise ExportError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of any kind: in a file that is no pickle, each byte is taken for an instruction
         raise ExportError(
-            f"{path} is not what torch.save(model.state_dict(), FILE) writes: {str(error).splitlines()[0]}"
-        ) from None
+            f"{path} is not what torch.save(model.state_dict(), FILE) writes: {what_it_is(path, start, error)}"
+        ) from error
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        keys = list(state)[:8] if isinstance(state, dict) else type(state).__name__
+        keys = f"the keys {some([*map(str, state)])}" if isinstance(state, dict) else f"a {type(state).__name__}"
         raise ExportError(f"{path} is not a state_dict of tensors but holds {keys}; save model.state_dict() alone")
-    try:
-        model.load_state_dict(state)
-    except RuntimeError as error:
-        raise ExportError(f"{path} does not fit the model: {error}") from None
+    return {str(key): value for key, value in state.items()}
+
+
+def what_it_is(path, start, error):
+    if not start:
+        return "it is empty"
+    if zipfile.is_zipfile(path):
+        if any(name.endswith("/constants.pkl") for name in zipfile.ZipFile(path).namelist()):
+            return "it is TorchScript; save the state_dict of the module that it was made of"
+        if isinstance(error, pickle.UnpicklingError):
+            return (
+                "it holds more than tensors, such as a whole model, which could run any code when loaded; save"
+                " model.state_dict() alone"
+            )
+    if start == b"PK\3\4":
+        return "it is damaged or cut short; copy or save it again"
+    return "it is another kind of file"
+
+
+def some(keys):
+    return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
+
+
+def advice(keys):
+    for prefix, wrapper in (("module.", "DataParallel"), ("_orig_mod.", "torch.compile")):
+        if all(key.startswith(prefix) for key in keys):
+            return f": {wrapper} wrapped the model; save model.{prefix}state_dict()"
+    return ""
 
 
 def weights_enum(name, wanted):
@@ -61,7 +108,10 @@ def weights_enum(name, wanted):
 def categories(weights):
     if not weights.meta.get("categories"):
         raise ExportError(f"{weights} have no categories: give --labels FILE")
-    return directory.check_labels(weights.meta["categories"], f"the categories of {weights}")
+    try:
+        return directory.check_labels(weights.meta["categories"], f"the categories of {weights}")
+    except ExportError as error:
+        raise ExportError(f"{error}; give other labels with --labels FILE") from None
 
 
 def from_torchvision(args):
@@ -76,6 +126,8 @@ def from_torchvision(args):
         )
     members = torchvision.models.get_model_weights(name).__members__
     by_name = args.weights == "DEFAULT" or args.weights in members
+    if not by_name and args.weights != WEIGHTS_NONE and not pathlib.Path(args.weights).exists():
+        raise ExportError(f"--weights is {', '.join(members)}, none or a file; there is no {args.weights}")
     if by_name and args.preset:
         raise ExportError("--preset goes with --weights none or FILE: named weights bring their own")
     preset = weights_enum(name, args.weights if by_name else args.preset or "DEFAULT")
@@ -101,34 +153,33 @@ def from_torchvision(args):
 def pretrained(name, weights):
     import torchvision
 
-    try:
+    with failing_as(f"cannot download {weights.url}", "fetch it elsewhere and give the file to --weights"):
         return torchvision.models.get_model(name, weights=weights)
-    except OSError as error:
-        raise ExportError(
-            f"cannot download {weights.url}: {error}; fetch it elsewhere and give the file to --weights"
-        ) from None
 
 
 def from_module(args):
     module_name, factory_name = args.module.split(":")
-    sys.path.insert(0, str(args.python_path.absolute()))
-    try:
+    folder = args.python_path.absolute()
+    sys.path.insert(0, str(folder))
+    with failing_as(f"cannot import {module_name} from {folder}"):
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise ExportError(f"cannot import {module_name} from {args.python_path.absolute()}: {error}") from error
     if not hasattr(module, factory_name):
         near = difflib.get_close_matches(factory_name, vars(module), 3)
-        raise ExportError(f"{module_name} has no {factory_name}" + (f"; it has {', '.join(near)}" if near else ""))
+        where = getattr(module, "__file__", None) or "built into Python"
+        raise ExportError(
+            f"{module_name} ({where}) has no {factory_name}" + (f"; it has {', '.join(near)}" if near else "")
+        )
     model = getattr(module, factory_name)
     if not isinstance(model, torch.nn.Module):
-        try:
+        with failing_as(
+            f"{args.module}, called without arguments, makes no model",
+            "name a function that makes it, with the arguments that it needs",
+        ):
             model = model()
-        except TypeError as error:
-            raise ExportError(
-                f"{args.module} must be callable without arguments; write a function that is: {error}"
-            ) from error
     if not isinstance(model, torch.nn.Module):
         raise ExportError(f"{args.module} must make a torch.nn.Module; made a {type(model).__name__}")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise ExportError(f"{args.module} is TorchScript already: name the torch.nn.Module that it was made of")
     if args.state_dict:
         load_state_dict(model, args.state_dict)
     return Source(model, directory.read_labels(args.labels), None)

@@ -4,7 +4,7 @@ import warnings
 
 import torch
 
-from model_export import ExportError
+from model_export import ExportError, failing_as
 
 TOLERANCE = {"cpu": 1e-4, "cuda": 0.02}  # of the largest logit
 
@@ -14,11 +14,17 @@ def batch_sizes(max_batch_size):
 
 
 def load(path, device):
-    if path.suffix == ".pt2":
-        return torch._inductor.aoti_load_package(str(path))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return torch.jit.load(str(path), map_location=device)
+    """What can be run of a file, by its name in a message: TorchScript also frozen, as the server runs it."""
+    with failing_as(f"{path.name} cannot be loaded again"):
+        if path.suffix == ".pt2":
+            return {path.name: torch._inductor.aoti_load_package(str(path))}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            loaded = torch.jit.load(str(path), map_location=device).eval()
+    with failing_as(f"{path.name} cannot be frozen, as the server does it when it loads", "use --format aotinductor"):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return {path.name: loaded, f"{path.name} frozen": torch.jit.freeze(loaded)}
 
 
 def verify(path, model, inputs, max_batch_size, device):
@@ -26,24 +32,23 @@ def verify(path, model, inputs, max_batch_size, device):
 
     model is on the CPU; inputs is a list of tensors.
     """
-    loaded = load(path, device)
+    programs = load(path, device)
     worst = 0.0
     for rows in batch_sizes(max_batch_size):
         batch = torch.stack([inputs[(rows + i) % len(inputs)] * (1 - i / (4 * rows)) for i in range(rows)])
-        with torch.inference_mode():
+        with torch.inference_mode(), failing_as(f"the model does not run a batch of {rows}"):
             expected = model(batch)
-            try:
-                got = loaded(batch.to(device)).cpu()
-            except Exception as error:
-                raise ExportError(f"{path.name} does not run a batch of {rows}: {error}") from error
-        if got.shape != expected.shape:
-            raise ExportError(f"{path.name} gives {list(got.shape)} for a batch of {rows}; PyTorch {list(expected.shape)}")
-        difference = (got - expected).abs().max().item()
         allowed = TOLERANCE[torch.device(device).type] * max(1.0, expected.abs().max().item())
-        if not difference <= allowed:
-            raise ExportError(
-                f"{path.name} gives other logits than PyTorch for a batch of {rows}: they differ by {difference:.3g},"
-                f" allowed {allowed:.3g}"
-            )
-        worst = max(worst, difference)
+        for name, program in programs.items():
+            with torch.inference_mode(), failing_as(f"{name} does not run a batch of {rows}"):
+                got = program(batch.to(device)).cpu()
+            if got.shape != expected.shape:
+                raise ExportError(f"{name} gives {list(got.shape)} for a batch of {rows}; PyTorch {list(expected.shape)}")
+            difference = (got - expected).abs().max().item()
+            if not difference <= allowed:
+                raise ExportError(
+                    f"{name} gives other logits than PyTorch for a batch of {rows}: they differ by {difference:.3g},"
+                    f" allowed {allowed:.3g}"
+                )
+            worst = max(worst, difference)
     return worst

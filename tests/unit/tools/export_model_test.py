@@ -190,6 +190,8 @@ class Directory(unittest.TestCase):
             ("a\n b\n", ":2: "),
             ("a\nb\na\n", ":3: 'a' is already on line 1"),
             ("a\n", "at least 2 labels; has 1"),
+            ("a\nb\x1b[31m\n", "control characters"),
+            ("a\nb\u202ec\n", "control characters"),
         ):
             file.write_text(text)
             with self.subTest(text), self.assertRaisesRegex(ExportError, said):
