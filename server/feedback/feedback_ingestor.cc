@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <limits>
+#include <optional>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -11,6 +14,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/base/worker_pool.h"
 #include "server/logging/log.h"
 
 namespace calserve {
@@ -25,12 +29,23 @@ using Reason = FeedbackResult::Reason;
 
 // One Submit on its way to the store.
 struct Submission {
-  std::vector<FeedbackResult> results;
-  std::vector<ScoredLabel> labels;  // those to commit
-  std::vector<size_t> indexes;      // of their results
+  std::vector<Feedback> items;  // to be checked
+  std::string source, submitter;
+  std::vector<FeedbackResult> results;  // one for each item
+  std::vector<ScoredLabel> labels;      // those to commit
+  std::vector<size_t> indexes;          // of their results
   FeedbackIngestor::Done done;
-  int64_t bytes = 0;  // of the tickets
+  int64_t bytes = 0;  // set aside for it
 };
+
+int64_t QueuedBytes(absl::Span<const Feedback> items) {
+  size_t bytes = 0;
+  for (const Feedback& item : items) {
+    bytes += item.ticket.size();
+    if (const std::string* name = std::get_if<std::string>(&item.label)) bytes += name->size();
+  }
+  return static_cast<int64_t>(bytes);
+}
 
 // The error of a failed commit, as the submitters get it: what the store says is wrong for now, they may try
 // again.
@@ -49,9 +64,12 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
         store_(store),
         clock_(clock),
         on_commit_(std::move(on_commit)),
+        checking_(std::in_place, /*threads=*/1, static_cast<size_t>(options.max_queued_labels),
+                  std::numeric_limits<int64_t>::max()),
         writer_([this] { WriteUntilStopped(); }) {}
 
   ~FeedbackIngestorImpl() override {
+    checking_.reset();  // What is queued there goes on to the writer.
     MutexLock lock(&mu_);
     stopping_ = true;
     changed_.SignalAll();
@@ -75,8 +93,9 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   // Admission, before the tickets are opened: what a Submit may bring to the queue is set aside for it.
   absl::Status Reserve(int64_t labels, int64_t bytes);
   void Release(int64_t labels, int64_t bytes);
+  void Check(Submission submission);
   // Puts it in the queue and gives back what was set aside and not needed.
-  void Enqueue(Submission submission, int64_t reserved_labels);
+  void Enqueue(Submission submission);
 
   void WriteUntilStopped();
   // Waits for work; empty once stopping and nothing is left.
@@ -105,6 +124,8 @@ class FeedbackIngestorImpl final : public FeedbackIngestor {
   ServingHistogram commit_;
 
   absl::Duration backoff_ = absl::ZeroDuration();  // the writer's own; zero while the store works
+  // One thread: of two labels of a prediction the first that was sent is the first in the queue.
+  std::optional<WorkerPool> checking_;
   std::jthread writer_;
 };
 
@@ -114,18 +135,29 @@ void FeedbackIngestorImpl::Submit(std::vector<Feedback> items, std::string sourc
     return std::move(done)(absl::InvalidArgumentError(
         absl::StrCat("source must have at most ", kMaxSourceBytes, " bytes; has ", source.size())));
   }
-  const int64_t count = static_cast<int64_t>(items.size());
-  Submission submission;
-  for (const Feedback& item : items) submission.bytes += static_cast<int64_t>(item.ticket.size());
-  if (absl::Status status = Reserve(count, submission.bytes); !status.ok())
+  const int64_t bytes = QueuedBytes(items);
+  if (absl::Status status = Reserve(static_cast<int64_t>(items.size()), bytes); !status.ok())
     return std::move(done)(std::move(status));
+  if (items.empty()) return std::move(done)(std::vector<FeedbackResult>());
 
-  submission.done = std::move(done);
+  Submission submission;
   submission.results.resize(items.size());
+  submission.items = std::move(items);
+  submission.source = std::move(source);
+  submission.submitter = std::move(submitter);
+  submission.done = std::move(done);
+  submission.bytes = bytes;
+  // It fits: everything there has a label, for which Reserve has a place.
+  (void)checking_->TrySubmit(
+      [this, submission = std::move(submission)]() mutable { Check(std::move(submission)); }, 0);
+}
+
+void FeedbackIngestorImpl::Check(Submission submission) {
+  const std::vector<Feedback> items = std::exchange(submission.items, {});
   for (size_t i = 0; i < items.size(); ++i) {
     absl::StatusOr<FeedbackChecker::LabelOrResult> checked = checker_.Check(items[i]);
     if (!checked.ok()) {
-      Release(count, submission.bytes);
+      Release(static_cast<int64_t>(items.size()), submission.bytes);
       return std::move(submission.done)(NotAcknowledged(checked.status()));
     }
     if (auto* rejected = std::get_if<FeedbackResult>(&*checked)) {
@@ -134,19 +166,20 @@ void FeedbackIngestorImpl::Submit(std::vector<Feedback> items, std::string sourc
     }
     ScoredLabel& label = std::get<ScoredLabel>(*checked);
     submission.results[i].prediction_id = label.prediction.prediction_id.ToString();
-    label.source = source;
-    label.submitter = submitter;
+    label.source = submission.source;
+    label.submitter = submission.submitter;
     submission.labels.push_back(std::move(label));
     submission.indexes.push_back(i);
   }
-  Enqueue(std::move(submission), count);
+  Enqueue(std::move(submission));
 }
 
 absl::Status FeedbackIngestorImpl::Reserve(int64_t labels, int64_t bytes) {
   if (labels > options_.max_queued_labels || bytes > options_.max_queued_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "at most ", options_.max_queued_labels, " labels with ", options_.max_queued_bytes,
-        " bytes of tickets fit in one call; these are ", labels, " with ", bytes, ": send them in parts"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("at most ", options_.max_queued_labels, " labels with ", options_.max_queued_bytes,
+                     " bytes of tickets and class names fit in one call; these are ", labels, " with ", bytes,
+                     ": send them in parts"));
   }
   MutexLock lock(&mu_);
   if (labels > options_.max_queued_labels - queued_labels_ ||
@@ -167,12 +200,13 @@ void FeedbackIngestorImpl::Release(int64_t labels, int64_t bytes) {
   queued_bytes_ -= bytes;
 }
 
-void FeedbackIngestorImpl::Enqueue(Submission submission, int64_t reserved_labels) {
+void FeedbackIngestorImpl::Enqueue(Submission submission) {
   const int64_t labels = static_cast<int64_t>(submission.labels.size());
+  const int64_t rejected = static_cast<int64_t>(submission.results.size()) - labels;
   {
     MutexLock lock(&mu_);
-    counters_.rejected += reserved_labels - labels;
-    queued_labels_ -= reserved_labels - labels;
+    counters_.rejected += rejected;
+    queued_labels_ -= rejected;
     if (labels > 0) {
       queue_.push_back(std::move(submission));
       changed_.Signal();
@@ -323,8 +357,12 @@ absl::StatusOr<std::unique_ptr<FeedbackIngestor>> FeedbackIngestor::Create(const
     return absl::InvalidArgumentError(
         absl::StrCat("max_backoff must be in [0, 1m]; was ", absl::FormatDuration(options.max_backoff)));
   }
-  return std::make_unique<FeedbackIngestorImpl>(options, tickets, store, clock, std::move(lookup),
-                                                std::move(on_commit));
+  try {
+    return std::make_unique<FeedbackIngestorImpl>(options, tickets, store, clock, std::move(lookup),
+                                                  std::move(on_commit));
+  } catch (const std::system_error& e) {
+    return absl::ResourceExhaustedError(absl::StrCat("cannot start the threads of feedback: ", e.what()));
+  }
 }
 
 }  // namespace calserve

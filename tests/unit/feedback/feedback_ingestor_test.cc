@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <future>
+#include <latch>
 #include <map>
 #include <thread>
 
@@ -74,8 +75,12 @@ class FeedbackIngestorTest : public ::testing::Test {
     Start();
   }
   void Start() {
-    const auto lookup = [](const TicketContent& prediction,
-                           const std::string& label) -> absl::StatusOr<int32_t> {
+    const auto lookup = [this](const TicketContent& prediction,
+                               const std::string& label) -> absl::StatusOr<int32_t> {
+      if (label == "held") {
+        let_go_.wait();
+        return 3;
+      }
       if (prediction.model == "fashion" && label == "boot") return 9;
       if (label == "beyond") return 10;
       return absl::NotFoundError("no such class");
@@ -106,6 +111,8 @@ class FeedbackIngestorTest : public ::testing::Test {
     std::vector<FeedbackResult> results = Submit({std::move(item)});
     return results.empty() ? FeedbackResult() : results[0];
   }
+  // Until what was submitted before waits for the writer.
+  void AwaitChecks() { SubmitOne({"rubbish", 1}); }
   absl::Status Error(std::vector<Feedback> items, std::string source = "") {
     return SubmitAsync(std::move(items), std::move(source)).get().status();
   }
@@ -117,6 +124,7 @@ class FeedbackIngestorTest : public ::testing::Test {
   HeldStore store_{memory_};
   std::unique_ptr<TicketSealer> sealer_;
   FeedbackOptions options_;
+  std::latch let_go_{1};  // of the name "held"
   std::atomic<int> commits_seen_ = 0;
   std::unique_ptr<FeedbackIngestor> ingestor_;
 };
@@ -204,6 +212,7 @@ TEST_F(FeedbackIngestorTest, WhatWaitsIsCommittedTogether) {
   futures.push_back(SubmitAsync({Label(0)}));
   store_.AwaitAppend();
   for (int i = 1; i <= 20; ++i) futures.push_back(SubmitAsync({Label(2 * i), Label(2 * i + 1)}));
+  AwaitChecks();
   store_.Release();
   for (auto& future : futures) EXPECT_TRUE(future.get().ok());
   EXPECT_THAT(store_.commits(), ElementsAre(1, 40));
@@ -228,6 +237,7 @@ TEST_F(FeedbackIngestorTest, ACommitIsBoundedAndKeepsASubmitWholeWhereItFits) {
     for (int i = 0; i < size; ++i) items.push_back(Label(next++));
     futures.push_back(SubmitAsync(std::move(items)));
   }
+  AwaitChecks();
   store_.Release();
   for (auto& future : futures) EXPECT_TRUE(future.get().ok());
   EXPECT_THAT(store_.commits(), ElementsAre(1, 3, 3, 5, 5, 2, 2));
@@ -240,6 +250,38 @@ TEST_F(FeedbackIngestorTest, AnAcknowledgementWaitsForTheCommit) {
   EXPECT_EQ(future.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
   store_.Release();
   EXPECT_TRUE(future.get().ok());
+}
+
+TEST_F(FeedbackIngestorTest, SubmitDoesNotWaitForTheLookup) {
+  std::future<Results> held = SubmitAsync({Label(1, "held")});
+  std::future<Results> behind = SubmitAsync({Label(2)});
+  EXPECT_TRUE(Submit({}).empty()) << "there is nothing to check";
+  EXPECT_EQ(held.wait_for(std::chrono::milliseconds(20)), std::future_status::timeout);
+  EXPECT_EQ(ingestor_->counters().queued_labels, 2);
+  let_go_.count_down();
+  EXPECT_THAT(held.get().value(), ElementsAre(Is(Outcome::kAccepted, Reason::kNone)));
+  EXPECT_THAT(behind.get().value(), ElementsAre(Is(Outcome::kAccepted, Reason::kNone)));
+  EXPECT_EQ(store_.Read({}, 9)->at(0).label, 3);
+}
+
+TEST_F(FeedbackIngestorTest, OfTwoLabelsOfAPredictionTheOneThatWasSentFirstCounts) {
+  const std::string ticket = sealer_->Seal(MakePrediction(1));
+  std::future<Results> first = SubmitAsync({{ticket, "held"}});
+  std::future<Results> second = SubmitAsync({{ticket, 4}});
+  let_go_.count_down();
+  EXPECT_THAT(first.get().value(), ElementsAre(Is(Outcome::kAccepted, Reason::kNone)));
+  EXPECT_THAT(second.get().value(), ElementsAre(Is(Outcome::kRejected, Reason::kLabelConflict)));
+}
+
+TEST_F(FeedbackIngestorTest, WhatIsToBeCheckedFillsTheQueueAndNoneOfItIsLost) {
+  options_.max_queued_labels = 4;
+  Start();
+  std::vector<std::future<Results>> futures;
+  for (int i = 0; i < 4; ++i) futures.push_back(SubmitAsync({Label(i, "held")}));
+  EXPECT_THAT(Error({Label(4)}), StatusIs(absl::StatusCode::kResourceExhausted, HasSubstr("4 of 4 labels")));
+  let_go_.count_down();
+  for (auto& future : futures) EXPECT_TRUE(future.get().ok());
+  EXPECT_EQ(Rows(), 4);
 }
 
 TEST_F(FeedbackIngestorTest, AFullQueueIsRefusedAtOnce) {
@@ -273,6 +315,7 @@ TEST_F(FeedbackIngestorTest, TheQueueIsBoundedInBytesToo) {
   store_.AwaitAppend();
   futures.push_back(SubmitAsync({Label(1), Label(2)}));
   EXPECT_EQ(Error({{std::string(900, 'x'), 1}}).code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(Error({{"ticket", std::string(900, 'x')}}).code(), absl::StatusCode::kResourceExhausted);
   store_.Release();
   for (auto& future : futures) EXPECT_TRUE(future.get().ok());
 }
@@ -312,6 +355,17 @@ TEST_F(FeedbackIngestorTest, DestructionCompletesWhatIsQueued) {
   std::thread destroyer([&] { ingestor_.reset(); });
   store_.AwaitAppend();
   store_.Release();
+  destroyer.join();
+  for (auto& future : futures) EXPECT_TRUE(future.get().ok());
+  EXPECT_EQ(Rows(), 10);
+}
+
+TEST_F(FeedbackIngestorTest, DestructionCompletesWhatIsToBeChecked) {
+  std::vector<std::future<Results>> futures;
+  for (int i = 0; i < 10; ++i) futures.push_back(SubmitAsync({Label(i, "held")}));
+  std::thread destroyer([&] { ingestor_.reset(); });
+  absl::SleepFor(absl::Milliseconds(20));
+  let_go_.count_down();
   destroyer.join();
   for (auto& future : futures) EXPECT_TRUE(future.get().ok());
   EXPECT_EQ(Rows(), 10);
