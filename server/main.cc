@@ -166,7 +166,7 @@ int Serve(const ServerConfig& config) {
   }
   if (const absl::Status status = loaded.get(); !status.ok()) return Fail(kExitModel, status);
   table.SetWhyNotPublished([&repository](const std::string& name, const VersionChoice& choice) {
-    return WhyNotReady(repository->List(), name, choice);
+    return WhyNotReady(repository->List(), name, choice, repository->takes_calls());
   });
 
   DecodingOptions decoding = config.decoding;
@@ -236,6 +236,7 @@ int Serve(const ServerConfig& config) {
   view.SetNotReady(exit_code == kExitOk ? "stopping" : "stopping: a device is lost");
   const absl::Time end = absl::Now() + config.grpc.lame_duck + config.grpc.drain_timeout;
   repository->StopLoading();
+  refits->StopAttempts();  // A client's fit may wait behind one.
   const int64_t cancelled = (*server)->Drain();
   if (cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", cancelled}});
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
@@ -244,7 +245,7 @@ int Serve(const ServerConfig& config) {
   dashboard.reset();
   if (loads_ended) server->reset();
   ingestor->reset();  // Commits what is queued.
-  refits.reset();     // Cancels an attempt under way.
+  refits.reset();
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
     LogWarning("fold state not saved, the next start reads more of the log", {{"error", status.message()}});
   }

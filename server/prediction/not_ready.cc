@@ -30,6 +30,21 @@ absl::Status Failed(absl::string_view what, absl::string_view reason) {
                                      "(--repository-control poll) or by RepositoryModelLoad (explicit)"));
 }
 
+absl::Status NotLoaded(const std::string& name) {
+  return WithField(WithReason(absl::NotFoundError(absl::StrCat(
+                                  "unknown model '", name,
+                                  "': it is in the repository but not loaded; RepositoryModelLoad loads it")),
+                              "MODEL_NOT_FOUND"),
+                   "model");
+}
+
+// Of a model that is loaded a version is wanted, if it has any.
+bool IsNotLoaded(const ModelStatus& model) {
+  return !model.versions.empty() && absl::c_none_of(model.versions, [](const VersionStatus& version) {
+    return version.wanted || version.state == VersionState::kReady;
+  });
+}
+
 // OK for one that somebody chose not to serve.
 absl::Status WhyNotReady(const std::string& name, const VersionStatus& version) {
   const std::string what = absl::StrCat("model '", name, "' version ", version.version);
@@ -47,33 +62,39 @@ absl::Status WhyNotReady(const std::string& name, const VersionStatus& version) 
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::Status WhyNotReady(const std::vector<ModelStatus>& models, const std::string& name,
-                         const VersionChoice& choice) {
-  const ModelStatus* const model = FindModel(models, name);
-  if (model == nullptr) return absl::OkStatus();
-  if (model->versions.empty() && !model->reason.empty()) {
-    return Failed(absl::StrCat("model '", name, "'"), model->reason);
-  }
+// Of the versions that are asked for; OK where there is none.
+absl::Status WhyNotReady(const ModelStatus& model, const VersionChoice& choice) {
   int64_t asked = choice.version;
   if (!choice.label.empty()) {
-    const auto label = model->labels.find(std::string(choice.label));
-    if (label == model->labels.end()) return absl::OkStatus();
+    const auto label = model.labels.find(std::string(choice.label));
+    if (label == model.labels.end()) return absl::OkStatus();
     asked = label->second;
   }
   absl::Status why;
-  for (const VersionStatus& version : model->versions) {
+  for (const VersionStatus& version : model.versions) {
     if (asked != 0 && version.version != asked) continue;
     // One that is ready was only given its label, or lost it, at this moment.
     if (!choice.label.empty() && version.state == VersionState::kReady) continue;
-    absl::Status of_version = WhyNotReady(name, version);
+    absl::Status of_version = WhyNotReady(model.name, version);
     // Of all versions: the newest that is on its way, else the newest that is not ready.
     if (why.ok() || (!ErrorRetryAfter(why).has_value() && ErrorRetryAfter(of_version).has_value())) {
       why = std::move(of_version);
     }
   }
   return why;
+}
+
+}  // namespace
+
+absl::Status WhyNotReady(const std::vector<ModelStatus>& models, const std::string& name,
+                         const VersionChoice& choice, bool loaded_by_call) {
+  const ModelStatus* const model = FindModel(models, name);
+  if (model == nullptr) return absl::OkStatus();
+  if (model->versions.empty() && !model->reason.empty()) {
+    return Failed(absl::StrCat("model '", name, "'"), model->reason);
+  }
+  absl::Status why = WhyNotReady(*model, choice);
+  return why.ok() && loaded_by_call && IsNotLoaded(*model) ? NotLoaded(name) : why;
 }
 
 bool IsKnown(const std::vector<ModelStatus>& models, const std::string& name, int64_t version) {

@@ -57,6 +57,7 @@ class Controller final : public RefitController {
     shared_->notified = true;
     shared_->changed.SignalAll();
   }
+  void StopAttempts() override;
   absl::StatusOr<RefitStatus> Status(const CalibrationTarget& target) override;
   std::map<ModelVersion, RefitCounters> counters() const override { return counts_.All(); }
 
@@ -79,7 +80,7 @@ class Controller final : public RefitController {
   };
 
   void Run();
-  // False once the controller is being destroyed.
+  // False once attempts are stopped.
   bool WaitUntilDue(absl::Time due);
   // Looks at every served version; returns when to look again without a label.
   absl::Time LookAtAll();
@@ -112,12 +113,17 @@ class Controller final : public RefitController {
   std::thread thread_;  // Last: joined before what it uses goes.
 };
 
-Controller::~Controller() {
+void Controller::StopAttempts() {
   stopping_.store(true, std::memory_order_relaxed);
+  MutexLock lock(&shared_->mu);
+  shared_->stopping = true;
+  shared_->changed.SignalAll();
+}
+
+Controller::~Controller() {
+  StopAttempts();
   {
     MutexLock lock(&shared_->mu);
-    shared_->stopping = true;
-    shared_->changed.SignalAll();
     while (shared_->running) shared_->changed.Wait(&shared_->mu);
   }
   thread_.join();

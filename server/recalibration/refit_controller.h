@@ -42,8 +42,8 @@ struct RefitStatus {
 // labels were committed, at most once a second, and when a time that it waits for has come; nothing else
 // wakes it. What reads many rows, fits or judges runs on the registry's fit thread, one attempt at a time.
 // Everything that decides is in the store before it counts: a kill at any point leaves what is active, and
-// at worst an attempt INTERRUPTED whose labels do not judge again. Thread-safe. Destruction cancels an
-// attempt under way and waits for that alone.
+// at worst an attempt INTERRUPTED whose labels do not judge again. Thread-safe. Destruction stops attempts
+// and waits for the one under way alone.
 class RefitController {
  public:
   struct Hooks {
@@ -68,6 +68,8 @@ class RefitController {
 
   // Labels were committed; never waits.
   virtual void Notify() = 0;
+  // Cancels an attempt under way and begins no other; does not wait. At the beginning of a drain.
+  virtual void StopAttempts() = 0;
   // Waits for the store.
   virtual absl::StatusOr<RefitStatus> Status(const CalibrationTarget& target) = 0;
   // By model and version; those that were looked at, which is from soon after they are served with a policy.

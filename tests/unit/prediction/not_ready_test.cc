@@ -14,7 +14,7 @@ using ::testing::HasSubstr;
 class NotReadyTest : public ::testing::Test {
  protected:
   absl::Status Why(const VersionChoice& choice, const std::string& name = "pets") {
-    return WhyNotReady(models_, name, choice);
+    return WhyNotReady(models_, name, choice, loaded_by_call_);
   }
   std::string Text(const VersionChoice& choice) { return std::string(Why(choice).message()); }
 
@@ -27,6 +27,7 @@ class NotReadyTest : public ::testing::Test {
                     {.version = 2, .reason = "not asked for (versions: latest: 1)"},
                     {.version = 1, .state = VersionState::kReady}},
        .labels = {{"canary", 5}, {"stable", 1}}}};
+  bool loaded_by_call_ = true;
 };
 
 TEST_F(NotReadyTest, WhatIsOnItsWayIsToBeAskedAgain) {
@@ -61,6 +62,25 @@ TEST_F(NotReadyTest, WhereNoVersionIsNamedOneThatIsOnItsWayCounts) {
       << "not the newest, which failed";
   models_[0].versions.resize(1);
   EXPECT_THAT(Text({}), HasSubstr("version 6 is not at ready state: FAILED"));
+}
+
+TEST_F(NotReadyTest, AModelThatIsNotLoadedSaysWhichCallLoadsIt) {
+  models_ = {{.name = "pets",
+              .versions = {{.version = 2, .reason = "no model file", .failed = true},
+                           {.version = 1, .reason = "not loaded"}},
+              .labels = {{"stable", 1}}}};
+  for (const VersionChoice& choice : {VersionChoice{}, {1, {}, {}}, {7, {}, {}}, {0, "stable", {}}}) {
+    const absl::Status why = Why(choice);
+    EXPECT_EQ(why.code(), absl::StatusCode::kNotFound);
+    EXPECT_EQ(ErrorReason(why), "MODEL_NOT_FOUND");
+    EXPECT_EQ(ErrorField(why), "model");
+    EXPECT_THAT(why.message(), AllOf(HasSubstr("unknown model 'pets'"), HasSubstr("but not loaded"),
+                                     HasSubstr("RepositoryModelLoad")));
+  }
+  models_[0].versions[1].state = VersionState::kUnloading;
+  EXPECT_THAT(Text({}), HasSubstr("version 1 is not at ready state: UNLOADING"));
+  loaded_by_call_ = false;
+  EXPECT_TRUE(Why({2, {}, {}}).ok()) << "no call loads it";
 }
 
 TEST_F(NotReadyTest, WhatIsNotKnownOrNotWantedIsNotFound) {

@@ -1,6 +1,8 @@
 #include "server/recalibration/refit_controller.h"
 
 #include <atomic>
+#include <chrono>
+#include <future>
 #include <set>
 
 #include "absl/strings/match.h"
@@ -21,13 +23,18 @@ using Outcome = RefitAttempt::Outcome;
 
 constexpr absl::Duration kPatience = absl::Seconds(30);
 
-// Fails what ends an attempt, as a server that is killed while it judges leaves the store.
+// Fails what ends an attempt, as a server that is killed while it judges leaves the store; and holds one that
+// is about to judge.
 class LosingStore final : public ForwardingStore {
  public:
   using ForwardingStore::ForwardingStore;
 
   absl::Status SaveRefitAttempt(const RefitAttempt& attempt) override {
     if (killed_ && attempt.outcome != Outcome::kJudging) return absl::UnavailableError("killed");
+    if (held_ && attempt.outcome == Outcome::kJudging) {
+      judging_.set_value();
+      let_go_.get_future().wait();
+    }
     return ForwardingStore::SaveRefitAttempt(attempt);
   }
   absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
@@ -36,7 +43,8 @@ class LosingStore final : public ForwardingStore {
     return ForwardingStore::ActivateCalibrator(model, model_version, version, expected_active, now);
   }
 
-  std::atomic<bool> killed_{false};
+  std::atomic<bool> killed_{false}, held_{false};
+  std::promise<void> judging_, let_go_;  // of the one that is held
 };
 
 class RefitControllerTest : public ::testing::Test {
@@ -309,6 +317,29 @@ TEST_F(RefitControllerTest, AFitThatTheDataCannotSupportSaysSoAndWaitsForMore) {
   }
   EXPECT_EQ(controller_->counters().at({"fashion", 3}).last, "") << "nothing is left to alert on";
   EXPECT_EQ(controller_->counters().at({"fashion", 3}).failed, 1);
+}
+
+TEST_F(RefitControllerTest, StoppingCancelsTheAttemptUnderWayAndBeginsNoOther) {
+  Start();
+  store_.held_ = true;
+  Label(3000, 2.5);
+  ASSERT_EQ(store_.judging_.get_future().wait_for(absl::ToChronoSeconds(kPatience)),
+            std::future_status::ready);
+  EXPECT_EQ(Status().state, RefitState::kRunning);
+  controller_->StopAttempts();
+  EXPECT_EQ(Status().state, RefitState::kRunning) << "it is not waited for";
+  store_.let_go_.set_value();
+  RefitStatus status = WaitForAttempts(1);
+  EXPECT_EQ(status.attempts.front().outcome, Outcome::kInterrupted);
+  Label(4000, 2.5);
+  absl::SleepFor(absl::Milliseconds(50));  // Time for many looks.
+  std::promise<void> fit_thread_is_idle;
+  ASSERT_TRUE(registry_->RunOnFitThread([&] { fit_thread_is_idle.set_value(); }));
+  fit_thread_is_idle.get_future().wait();
+  status = Status();
+  EXPECT_EQ(status.attempts.size(), 1u);
+  EXPECT_EQ(status.active, 0);
+  EXPECT_EQ(controller_->counters().at({"fashion", 3}).failed, 0);
 }
 
 TEST_F(RefitControllerTest, DestructionDoesNotWaitForLabelsThatNeverCome) {
