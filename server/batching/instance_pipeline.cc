@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
 
 namespace calserve {
 namespace {
@@ -26,8 +27,9 @@ absl::Status OutcomeOfTask(const absl::Status& batch, absl::Span<const float> ow
   if (!absl::IsDataLoss(batch)) return batch;
   const auto bad = std::find_if(own.begin(), own.end(), [](float logit) { return !std::isfinite(logit); });
   if (bad == own.end()) return absl::OkStatus();
-  return absl::InternalError(absl::StrCat("the model gave a logit that is not finite for row ",
-                                          (bad - own.begin()) / columns, " of this request"));
+  return WithReason(absl::InternalError(absl::StrCat("the model gave a logit that is not finite for row ",
+                                                     (bad - own.begin()) / columns, " of this request")),
+                    "LOGITS_NOT_FINITE");
 }
 
 }  // namespace

@@ -18,9 +18,9 @@ struct FinishedBatch {
   std::vector<QueuedTask> tasks;
   std::vector<absl::StatusOr<BatchResult>> results;  // one a task
   int rows = 0;
-  int failed = 0;          // tasks
-  absl::Duration ran;      // what this batch added to the instance's time
-  bool complete = false;   // the model did all of it, whatever it made of it
+  int failed = 0;         // tasks
+  absl::Duration ran;     // what this batch added to the instance's time
+  bool complete = false;  // the model did all of it, whatever it made of it
 };
 
 // The batches that one instance has under way. With two slots the second is copied to the device while it

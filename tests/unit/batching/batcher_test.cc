@@ -235,6 +235,7 @@ TEST_F(BatcherTest, OnlyTheTaskWithANonFiniteRowFails) {
   EXPECT_THAT(before->Await()->logits, ElementsAre(1, 1.5));
   EXPECT_EQ(CodeOf(spoilt), absl::StatusCode::kInternal);
   EXPECT_THAT(spoilt->Await().status().message(), HasSubstr("not finite for row 1 of this request"));
+  EXPECT_EQ(ErrorReason(spoilt->Await().status()), "LOGITS_NOT_FINITE");
   EXPECT_THAT(after->Await()->logits, ElementsAre(4, 4.5));
 }
 
