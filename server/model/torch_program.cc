@@ -34,8 +34,8 @@ using torch::inductor::AOTIModelPackageLoader;
 constexpr char kModelInPackage[] = "model";  // The name that torch._inductor.aoti_compile_and_package gives.
 constexpr size_t kLongestCause = 600;
 
-// The last line of the kind "RuntimeError: three is not my number" and what follows it; all of it without one.
-// TorchScript puts it behind as many lines of code as the model is deep.
+// The last line of the kind "RuntimeError: three is not my number" and what follows it; all of it without
+// one. TorchScript puts it behind as many lines of code as the model is deep.
 absl::string_view AfterTraceback(absl::string_view text) {
   if (!absl::StrContains(text, "Traceback of TorchScript")) return text;
   for (size_t end = text.size(); end > 0;) {
@@ -57,13 +57,13 @@ at::Tensor Run(torch::jit::Module& module, const at::Tensor& batch) {
 
 // Numbers from -1 to 1 without a pattern, the same every time.
 at::Tensor ProbeBatch(const std::vector<int64_t>& shape, c10::ScalarType dtype) {
-  const int64_t values =
-      std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
+  const int64_t values = std::accumulate(shape.begin(), shape.end(), int64_t{1}, std::multiplies<int64_t>());
   return at::arange(values, at::kDouble).mul(12.9898).sin().reshape(shape).to(dtype);
 }
 
 // OK, or how far the rewritten module is from the frozen one, as a part of the largest logit.
-absl::Status CheckRewritten(torch::jit::Module& rewritten, const at::Tensor& expected, const at::Tensor& probe) {
+absl::Status CheckRewritten(torch::jit::Module& rewritten, const at::Tensor& expected,
+                            const at::Tensor& probe) {
   const double tolerance = probe.scalar_type() == at::kFloat ? 1e-3 : 5e-2;
   const at::Tensor finite = expected.to(at::kFloat).nan_to_num(0, 0, 0);
   const at::Tensor given = Run(rewritten, probe).to(at::kFloat).nan_to_num(0, 0, 0);
@@ -86,9 +86,9 @@ class TorchScriptProgram final : public TorchProgram {
   const std::string note_;
 };
 
-// oneDNN's layouts: batch 8 in 0.30 ms instead of 0.95, batch 32 in 0.84 instead of 4 (batch 1: 0.14 for 0.10;
-// the demo model, one thread). Logits move by 1e-5. Not every module survives it: AvgPool2d with ceil_mode
-// gives other values, clamp with whole bounds cannot be rewritten, AdaptiveAvgPool2d not run.
+// oneDNN's layouts: batch 8 in 0.30 ms instead of 0.95, batch 32 in 0.84 instead of 4 (batch 1: 0.14 for
+// 0.10; the demo model, one thread). Logits move by 1e-5. Not every module survives it: AvgPool2d with
+// ceil_mode gives other values, clamp with whole bounds cannot be rewritten, AdaptiveAvgPool2d not run.
 std::unique_ptr<TorchProgram> RewriteForCpu(torch::jit::Module frozen, torch::jit::Module to_rewrite,
                                             const at::Tensor& probe) {
   const c10::InferenceMode no_autograd;
@@ -108,9 +108,10 @@ std::unique_ptr<TorchProgram> RewriteForCpu(torch::jit::Module frozen, torch::ji
   }
   return std::make_unique<TorchScriptProgram>(
       std::move(frozen),
-      absl::StrCat("runs without oneDNN's layouts, which may be slower: TorchScript's optimize_for_inference does "
-                   "not fit this model (",
-                   same.message(), "); an AOTInductor package (.pt2) has no need of it"));
+      absl::StrCat(
+          "runs without oneDNN's layouts, which may be slower: TorchScript's optimize_for_inference does "
+          "not fit this model (",
+          same.message(), "); an AOTInductor package (.pt2) has no need of it"));
 }
 
 class AotInductorProgram final : public TorchProgram {
@@ -170,7 +171,8 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string&
   if (device.is_cpu()) at::cpu::init_amx();  // Asks the kernel for AMX tiles, which some packages need.
   return std::make_unique<AotInductorProgram>(path, device, runs);
 } catch (const std::exception& e) {
-  return NotAModel(path, "an AOTInductor package, as tools/export_model.py writes it, that can be loaded here", e);
+  return NotAModel(path,
+                   "an AOTInductor package, as tools/export_model.py writes it, that can be loaded here", e);
 }
 
 std::string CauseOf(const std::exception& e) {

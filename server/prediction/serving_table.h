@@ -38,7 +38,7 @@ struct ServedModel {
   int64_t input_size = 0;            // its product
   int max_batch_size = 0;
   std::optional<Preprocessor> preprocessor;  // for image input
-  const std::unique_ptr<RequestCounters> counters = std::make_unique<RequestCounters>();
+  const std::shared_ptr<RequestCounters> counters = std::make_shared<RequestCounters>();
   std::unique_ptr<Model> model;
   std::unique_ptr<Batcher> batcher;  // Last: stopped before the model that it runs.
 

@@ -37,7 +37,11 @@ class Admission final {
   // What the call is about, for the log and the counters: the name in the request, which outlives the call,
   // or the version that is served.
   void About(absl::string_view asked_model) { call_.asked_model = asked_model; }
-  void About(std::shared_ptr<const ServedModel> model) { call_.model = std::move(model); }
+  void About(const ServedModel& model) {
+    call_.counters = model.counters;
+    call_.model = model.name;
+    call_.version = model.version;
+  }
 
   // One more message of a stream, where the caller's limits allow it.
   absl::Status NextMessage() { return permit_.NextMessage(); }

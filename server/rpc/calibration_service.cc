@@ -60,7 +60,7 @@ std::vector<MonitorKey> SlicesOf(const CalibrationMonitor& monitor, const Monito
 
 // What the audit log is to say of a call.
 void Note(const Snapshot& snapshot, Admission& admission) {
-  admission.About(snapshot.model);
+  admission.About(*snapshot.model);
   admission.Note("model", snapshot.model->name);
   admission.Note("model_version", absl::StrCat(snapshot.model->version));
 }
@@ -102,8 +102,7 @@ grpc::ServerUnaryReactor* CalibrationService::RunLong(
   return call;
 }
 
-grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>*
-CalibrationService::FitCalibrator(grpc::CallbackServerContext* context) {
+ByteStream* CalibrationService::FitCalibrator(grpc::CallbackServerContext* context) {
   return NewFitStream(backends_, backends_.gate.Authorize(*context, method::kFitCalibrator), *context);
 }
 
@@ -115,7 +114,7 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
   return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
-    admission.About(snapshot.model);
+    admission.About(*snapshot.model);
     ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
     if (request->model_version() != 0) {
       std::erase_if(all,
@@ -187,7 +186,7 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, Admission& admission,
                                         const GoOn& go_on, v1::GetCalibrationReportResponse& response) {
   ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
-  admission.About(snapshot.model);
+  admission.About(*snapshot.model);
   if (request.detailed() && !request.has_stored()) {
     return WithField(
         absl::InvalidArgumentError("detailed metrics need the rows: select stored labels, not a window"),
@@ -313,7 +312,7 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
   return Run(std::move(caller), report_thread_, [=, this](Admission& admission) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
-    admission.About(snapshot.model);
+    admission.About(*snapshot.model);
     MonitorKey whole = KeyOf(snapshot);
     if (request->has_calibrator_version()) whole.calibrator_version = request->calibrator_version();
     RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, whole));
@@ -366,7 +365,7 @@ grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServe
     if (backends_.refits == nullptr) return absl::UnimplementedError("this server refits nothing by itself");
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
-    admission.About(snapshot.model);
+    admission.About(*snapshot.model);
     const CalibrationTarget target = TargetOf(snapshot);
     ASSIGN_OR_RETURN(const RefitStatus status, backends_.refits->Status(target));
     *response = ToProto(target, status);

@@ -13,6 +13,7 @@
 #include "server/recalibration/refit_controller.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/wire_message.h"
 
 namespace calserve {
 
@@ -31,12 +32,23 @@ struct CalibrationBackends {
 
 // calserve.v1.CalibrationService. What reads the store runs on two threads of the service's own: gRPC's never
 // wait for the disk.
-class CalibrationService final : public v1::CalibrationService::CallbackService {
+using CalibrationMethods =
+    ServiceWith<v1::CalibrationService::Service, v1::CalibrationService::WithRawCallbackMethod_FitCalibrator,
+                v1::CalibrationService::WithCallbackMethod_ListCalibrators,
+                v1::CalibrationService::WithCallbackMethod_ActivateCalibrator,
+                v1::CalibrationService::WithCallbackMethod_RollbackCalibrator,
+                v1::CalibrationService::WithCallbackMethod_GetCalibrationReport,
+                v1::CalibrationService::WithCallbackMethod_WatchCalibration,
+                v1::CalibrationService::WithCallbackMethod_ListAlarms,
+                v1::CalibrationService::WithCallbackMethod_ListSlices,
+                v1::CalibrationService::WithCallbackMethod_AcknowledgeAlarm,
+                v1::CalibrationService::WithCallbackMethod_GetRefitStatus>::Type;
+
+class CalibrationService final : public CalibrationMethods {
  public:
   explicit CalibrationService(CalibrationBackends backends);
 
-  grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* FitCalibrator(
-      grpc::CallbackServerContext* context) override;
+  ByteStream* FitCalibrator(grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* ListCalibrators(grpc::CallbackServerContext* context,
                                             const v1::ListCalibratorsRequest* request,
                                             v1::ListCalibratorsResponse* response) override;

@@ -76,8 +76,8 @@ void CallLog::MessageRefused(const CallRecord& call, absl::string_view who, cons
 }
 
 void CallLog::Count(const CallRecord& call, absl::StatusCode code) {
-  if (call.model != nullptr) {
-    call.model->counters->CountCall(call.method->rpc, code);
+  if (call.counters != nullptr) {
+    call.counters->CountCall(call.method->rpc, code);
   } else {
     predictor_.CountUnserved(call.method->rpc, code);
   }
@@ -102,9 +102,9 @@ void CallLog::Write(absl::string_view what, const CallRecord& call, absl::string
   if (!reason.empty()) fields.emplace_back("reason", reason);
   if (!field.empty()) fields.emplace_back("field", field);
   if (level == spdlog::level::err) fields.emplace_back("error", status.message());
-  if (call.model != nullptr) {
-    fields.emplace_back("model", call.model->name);
-    fields.emplace_back("version", call.model->version);
+  if (call.counters != nullptr) {
+    fields.emplace_back("model", call.model);
+    fields.emplace_back("version", call.version);
   } else if (!call.asked_model.empty()) {
     fields.emplace_back("model", call.asked_model);
   }

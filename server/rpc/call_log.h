@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -27,8 +28,12 @@ struct CallRecord {
   const grpc::CallbackServerContext* context = nullptr;
   RequestContext ids;
   std::chrono::steady_clock::time_point started;
-  absl::string_view asked_model;             // as the client wrote it; outlives the call
-  std::shared_ptr<const ServedModel> model;  // null: about no version that is served
+  absl::string_view asked_model;  // as the client wrote it; outlives the call
+  // Of the version that it is about; null where that is none. Not the version itself: a call may be open for
+  // long, and what is withdrawn is destroyed once nobody holds it.
+  std::shared_ptr<RequestCounters> counters;
+  std::string model;
+  int64_t version = 0;
 };
 
 // What is said and counted of every call, in one place: its ids, its line and its count. Thread-safe.

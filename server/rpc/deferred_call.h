@@ -29,9 +29,7 @@ class DeferredCall : public grpc::ServerUnaryReactor {
   DeferredCall(CallTracker& calls, Admission admission)
       : admission_(std::move(admission)), call_(admission_.ok() ? calls.Begin() : nullptr) {
     if (call_ != nullptr) return;
-    const absl::Status why = admission_.ok() ? CallTracker::ShuttingDown() : admission_.status();
-    admission_.Refuse(why);
-    Finish(ToGrpcStatus(why));
+    Refuse(admission_.ok() ? CallTracker::ShuttingDown() : admission_.status());
   }
   ~DeferredCall() override = default;
 
@@ -39,6 +37,11 @@ class DeferredCall : public grpc::ServerUnaryReactor {
   void Answer(const absl::Status& status) {
     admission_.End(status);
     Finish(ToGrpcStatus(status));
+  }
+  // The same where it was not begun.
+  void Refuse(const absl::Status& why) {
+    admission_.Refuse(why);
+    Finish(ToGrpcStatus(why));
   }
 
  private:

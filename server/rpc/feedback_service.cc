@@ -7,8 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
+#include "server/rpc/message_call.h"
 #include "server/rpc/stream_pipe.h"
-#include "server/rpc/unary_call.h"
 
 namespace calserve {
 namespace {
@@ -122,24 +122,25 @@ class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::St
 }  // namespace
 
 grpc::ServerUnaryReactor* FeedbackService::SubmitFeedback(grpc::CallbackServerContext* context,
-                                                          const v1::SubmitFeedbackRequest* request,
-                                                          v1::SubmitFeedbackResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kSubmitFeedback));
-  if (!call->accepted()) return call;
-  if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok()) {
+                                                          const grpc::ByteBuffer* request,
+                                                          grpc::ByteBuffer* response) {
+  using Call = MessageCall<v1::SubmitFeedbackRequest, v1::SubmitFeedbackResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kSubmitFeedback), response);
+  if (!call->Read(request)) return call;
+  const v1::SubmitFeedbackRequest& batch = call->request();
+  if (absl::Status status = CheckBatch(batch.items(), batch.source()); !status.ok()) {
     call->Reply(status);
     return call;
   }
-  ingestor_.Submit(FromProto(request->items()), request->source(), call->admission().who(),
-                   [call, response](absl::StatusOr<std::vector<FeedbackResult>> results) {
-                     if (results.ok()) AddResults(*std::move(results), *response);
+  ingestor_.Submit(FromProto(batch.items()), batch.source(), call->admission().who(),
+                   [call](absl::StatusOr<std::vector<FeedbackResult>> results) {
+                     if (results.ok()) AddResults(*std::move(results), call->response());
                      call->Reply(results.status());
                    });
   return call;
 }
 
-grpc::ServerBidiReactor<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>*
-FeedbackService::StreamFeedback(grpc::CallbackServerContext* context) {
+ByteStream* FeedbackService::StreamFeedback(grpc::CallbackServerContext* context) {
   return new FeedbackStream(gate_.Authorize(*context, method::kStreamFeedback), ingestor_, calls_);
 }
 

@@ -1,11 +1,14 @@
 #include "server/rpc/fit_stream.h"
 
+#include <grpcpp/alarm.h>
+
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -17,7 +20,11 @@
 namespace calserve {
 namespace {
 
-class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse> {
+// gRPC's threads take the events of a call in their order, so that the end of a broken call comes well
+// before.
+constexpr absl::Duration kSettle = absl::Milliseconds(10);
+
+class FitStream final : public ByteStream {
  public:
   FitStream(const CalibrationBackends& backends, Admission admission,
             const grpc::CallbackServerContext& context)
@@ -35,8 +42,9 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   void OnReadDone(bool ok) override {
     if (cancel_->cancelled() || context_.IsCancelled())
       return End(absl::CancelledError("cancelled by the client"));
-    if (!target_.has_value()) return OnSpecification(ok);
-    if (!ok) return FitUploaded();
+    if (!ok) return target_.has_value() ? OnEndOfUpload() : OnSpecification(false);
+    if (absl::Status read = ParseMessage(incoming_, request_); !read.ok()) return End(std::move(read));
+    if (!target_.has_value()) return OnSpecification(true);
     if (!request_.has_examples()) {
       return End(absl::InvalidArgumentError("after the specification only examples may follow"));
     }
@@ -115,7 +123,7 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
                                 snapshot.model->digest};
     {
       MutexLock lock(&mu_);  // A drain may end the call meanwhile.
-      admission_.About(snapshot.model);
+      admission_.About(*snapshot.model);
       admission_.Note("model", target_->model);
       admission_.Note("model_version", absl::StrCat(target_->model_version));
     }
@@ -135,10 +143,23 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
     return absl::OkStatus();
   }
 
-  void FitUploaded() {
+  // The client has closed its side, or a message could not be received: then gRPC cancels the call, but says
+  // so after this.
+  void OnEndOfUpload() {
     if (set_ == nullptr) return;  // The client closed its side after selecting stored labels.
-    if (!Start(Work::kFitting)) return;
-    backends_.registry.FitUploaded(*target_, method_, options_, std::move(*set_).Take(), progress(), done());
+    if (!Start(Work::kAdding)) return;
+    settled_.Set(absl::ToChronoTime(absl::Now() + kSettle), [this](bool) {
+      const bool whole = !cancel_->cancelled() && !context_.IsCancelled();
+      {
+        MutexLock lock(&mu_);
+        work_ = Work::kNone;
+        if (!whole || ended_.has_value()) return EndWith(absl::CancelledError("the upload was not whole"));
+        work_ = Work::kFitting;
+      }
+      LabelledLogits uploaded = std::move(*set_).Take();
+      set_.reset();  // It holds the model version.
+      backends_.registry.FitUploaded(*target_, method_, options_, std::move(uploaded), progress(), done());
+    });
   }
 
   CalibratorRegistry::Progress progress() {
@@ -173,14 +194,14 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 
   void ReadOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (ended_.has_value()) return WriteIfDue();
-    StartRead(&request_);
+    StartRead(&incoming_);
   }
 
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!started_ || writing_ || finished_) return;  // call_ is set before the start.
     if (pending_.has_value()) {
       writing_ = true;
-      response_ = *std::move(pending_);
+      (void)SerializeMessage(*pending_, response_);  // Small, whatever the fit.
       pending_.reset();
       StartWrite(&response_);
     } else if (ended_.has_value() && work_ == Work::kNone) {
@@ -200,17 +221,19 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
   Admission admission_;  // Its notes are made by what is one at a time.
   std::unique_ptr<CallTracker::Call> call_;
   // Touched by one step of reading at a time.
+  grpc::ByteBuffer incoming_;
   v1::FitCalibratorRequest request_;
   std::optional<CalibrationTarget> target_;
   CalibrationMethod method_ = CalibrationMethod::kTemperature;
   FitOptions options_;
   std::unique_ptr<LabelledSet> set_;
+  grpc::Alarm settled_;
 
   Mutex mu_;
   std::optional<v1::FitCalibratorResponse> pending_
-      ABSL_GUARDED_BY(mu_);                                  // the newest; written when its turn comes
-  v1::FitCalibratorResponse response_ ABSL_GUARDED_BY(mu_);  // being written
-  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);   // what to finish with, once all is written
+      ABSL_GUARDED_BY(mu_);                                 // the newest; written when its turn comes
+  grpc::ByteBuffer response_ ABSL_GUARDED_BY(mu_);          // being written
+  std::optional<absl::Status> ended_ ABSL_GUARDED_BY(mu_);  // what to finish with, once all is written
   Work work_ ABSL_GUARDED_BY(mu_) = Work::kNone;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
@@ -219,8 +242,8 @@ class FitStream final : public grpc::ServerBidiReactor<v1::FitCalibratorRequest,
 
 }  // namespace
 
-grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, Admission admission, const grpc::CallbackServerContext& context) {
+ByteStream* NewFitStream(const CalibrationBackends& backends, Admission admission,
+                         const grpc::CallbackServerContext& context) {
   return new FitStream(backends, std::move(admission), context);
 }
 

@@ -9,8 +9,8 @@ namespace calserve {
 // the examples (what is an image or a tensor goes through the model first); then writes the newest progress
 // whenever the client has taken the one before, and the result. When a drain begins, a fit that runs goes on;
 // a stream that has not come to that ends.
-grpc::ServerBidiReactor<v1::FitCalibratorRequest, v1::FitCalibratorResponse>* NewFitStream(
-    const CalibrationBackends& backends, Admission admission, const grpc::CallbackServerContext& context);
+ByteStream* NewFitStream(const CalibrationBackends& backends, Admission admission,
+                         const grpc::CallbackServerContext& context);
 
 }  // namespace calserve
 

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "server/rpc/access_gate.h"
+#include "server/rpc/bounded_inflation.h"
 #include "server/rpc/calibration_service.h"
 #include "server/rpc/call_log.h"
 #include "server/rpc/call_tracker.h"
@@ -81,10 +82,11 @@ class GrpcServerImpl final : public GrpcServer {
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
     // What every call would pay for and nobody asks for: statistics that no service here shows, and the
-    // filter that compresses answers. Compressed requests are read all the same.
+    // filter that compresses answers. Compressed requests are read all the same, as far as they may be large.
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
     builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_COMPRESSION, 0);
     builder.SetMaxReceiveMessageSize(options_.max_message_bytes);
+    LimitInflation(static_cast<size_t>(options_.max_message_bytes));
     builder.SetMaxSendMessageSize(-1);
     builder.RegisterService(&prediction_);
     builder.RegisterService(&feedback_);

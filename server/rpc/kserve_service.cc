@@ -12,6 +12,7 @@
 #include "server/rpc/kserve_models.h"
 #include "server/rpc/kserve_repository.h"
 #include "server/rpc/kserve_stream.h"
+#include "server/rpc/message_call.h"
 #include "server/rpc/unary_call.h"
 
 namespace calserve {
@@ -85,7 +86,7 @@ Reactor* KserveService::ModelReady(Context* context, const inference::ModelReady
   const absl::StatusOr<Snapshot> found =
       kserve::FindModel(backends_.table, request->name(), request->version());
   if (found.ok()) {
-    admission.About(found->model);
+    admission.About(*found->model);
     response->set_ready(backends_.ready);
     return Answer(context, std::move(admission), absl::OkStatus());
   }
@@ -114,7 +115,7 @@ Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMe
     admission.About(request->name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
-    admission.About(snapshot.model);
+    admission.About(*snapshot.model);
     kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
                      kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window), *response);
     return absl::OkStatus();
@@ -128,7 +129,7 @@ Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConf
     admission.About(request->name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      kserve::FindModel(backends_.table, request->name(), request->version()));
-    admission.About(snapshot.model);
+    admission.About(*snapshot.model);
     kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window),
                      *response->mutable_config());
     return absl::OkStatus();
@@ -143,7 +144,7 @@ Reactor* KserveService::ModelStatistics(Context* context, const inference::Model
     if (!request->name().empty()) {
       ASSIGN_OR_RETURN(const Snapshot snapshot,
                        kserve::FindModel(backends_.table, request->name(), request->version()));
-      admission.About(snapshot.model);
+      admission.About(*snapshot.model);
       if (!request->version().empty()) {
         kserve::Describe(*snapshot.model, *response->add_model_stats());
         return absl::OkStatus();
@@ -157,18 +158,18 @@ Reactor* KserveService::ModelStatistics(Context* context, const inference::Model
   });
 }
 
-Reactor* KserveService::ModelInfer(Context* context, const inference::ModelInferRequest* request,
-                                   inference::ModelInferResponse* response) {
-  auto* call = new UnaryCall(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer));
-  if (!call->accepted()) return call;
-  call->admission().About(request->model_name());
-  inference_.Infer(Rpc::kModelInfer, *request, Deadline(*context), call->cancel(), response,
+Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* request,
+                                   grpc::ByteBuffer* response) {
+  using Call = MessageCall<inference::ModelInferRequest, inference::ModelInferResponse>;
+  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer), response);
+  if (!call->Read(request)) return call;
+  call->admission().About(call->request().model_name());
+  inference_.Infer(Rpc::kModelInfer, call->request(), Deadline(*context), call->cancel(), &call->response(),
                    [call](const absl::Status& status) { call->Reply(status); });
   return call;
 }
 
-grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-KserveService::ModelStreamInfer(Context* context) {
+ByteStream* KserveService::ModelStreamInfer(Context* context) {
   return kserve::NewStream(inference_, backends_.calls,
                            backends_.gate.Authorize(*context, method::kModelStreamInfer), *context);
 }

@@ -9,9 +9,9 @@
 #include "server/monitoring/calibration_monitor.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/access_gate.h"
-#include "server/rpc/arena_messages.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/kserve_infer.h"
+#include "server/rpc/wire_message.h"
 
 namespace calserve {
 
@@ -27,14 +27,35 @@ struct KserveBackends {
   const std::atomic<bool>& ready;  // false: the server takes no new work
 };
 
+using KserveMethods =
+    ServiceWith<inference::GRPCInferenceService::Service,
+                inference::GRPCInferenceService::WithCallbackMethod_ServerLive,
+                inference::GRPCInferenceService::WithCallbackMethod_ServerReady,
+                inference::GRPCInferenceService::WithCallbackMethod_ModelReady,
+                inference::GRPCInferenceService::WithCallbackMethod_ServerMetadata,
+                inference::GRPCInferenceService::WithCallbackMethod_ModelMetadata,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelInfer,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelStreamInfer,
+                inference::GRPCInferenceService::WithCallbackMethod_ModelConfig,
+                inference::GRPCInferenceService::WithCallbackMethod_ModelStatistics,
+                inference::GRPCInferenceService::WithCallbackMethod_RepositoryIndex,
+                inference::GRPCInferenceService::WithCallbackMethod_RepositoryModelLoad,
+                inference::GRPCInferenceService::WithCallbackMethod_RepositoryModelUnload,
+                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryStatus,
+                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryRegister,
+                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryUnregister,
+                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryStatus,
+                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryRegister,
+                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryUnregister,
+                inference::GRPCInferenceService::WithCallbackMethod_TraceSetting,
+                inference::GRPCInferenceService::WithCallbackMethod_LogSettings>::Type;
+
 // inference.GRPCInferenceService, KServe v2 with Triton's extensions, over the models that calserve.v1
 // serves.
-class KserveService final : public inference::GRPCInferenceService::CallbackService {
+class KserveService final : public KserveMethods {
  public:
   explicit KserveService(const KserveBackends& backends)
-      : backends_(backends), inference_(backends.predictor) {
-    SetMessageAllocatorFor_ModelInfer(&messages_);
-  }
+      : backends_(backends), inference_(backends.predictor) {}
 
   using Reactor = grpc::ServerUnaryReactor;
   using Context = grpc::CallbackServerContext;
@@ -56,10 +77,8 @@ class KserveService final : public inference::GRPCInferenceService::CallbackServ
   Reactor* ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
                            inference::ModelStatisticsResponse* response) override;
 
-  Reactor* ModelInfer(Context* context, const inference::ModelInferRequest* request,
-                      inference::ModelInferResponse* response) override;
-  grpc::ServerBidiReactor<inference::ModelInferRequest, inference::ModelStreamInferResponse>*
-  ModelStreamInfer(Context* context) override;
+  Reactor* ModelInfer(Context* context, const grpc::ByteBuffer* request, grpc::ByteBuffer* response) override;
+  ByteStream* ModelStreamInfer(Context* context) override;
 
   Reactor* RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
                            inference::RepositoryIndexResponse* response) override;
@@ -90,7 +109,6 @@ class KserveService final : public inference::GRPCInferenceService::CallbackServ
  private:
   const KserveBackends backends_;
   kserve::Inference inference_;
-  ArenaMessages<inference::ModelInferRequest, inference::ModelInferResponse> messages_;
 };
 
 }  // namespace calserve

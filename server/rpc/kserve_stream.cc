@@ -69,9 +69,8 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
 
 }  // namespace
 
-grpc::ServerBidiReactor<ModelInferRequest, ModelStreamInferResponse>* NewStream(
-    Inference& inference, CallTracker& calls, Admission admission,
-    const grpc::CallbackServerContext& context) {
+ByteStream* NewStream(Inference& inference, CallTracker& calls, Admission admission,
+                      const grpc::CallbackServerContext& context) {
   return new InferStream(inference, calls, std::move(admission), Deadline(context), WantsStatus(context));
 }
 

@@ -119,7 +119,7 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
     return call;
   }
   if (const absl::StatusOr<Snapshot> served = table_.Find(request->model(), 0); served.ok()) {
-    call->admission().About(served->model);
+    call->admission().About(*served->model);
   }
   *response->mutable_model() = std::move(found->second);
   call->Reply(absl::OkStatus());

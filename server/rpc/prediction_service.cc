@@ -5,8 +5,8 @@
 
 #include "absl/time/clock.h"
 #include "calibration_io/calibration_proto.h"
+#include "server/rpc/message_call.h"
 #include "server/rpc/stream_pipe.h"
-#include "server/rpc/unary_call.h"
 
 namespace calserve {
 namespace {
@@ -153,25 +153,25 @@ PredictionRequest FromProto(const v1::PredictRequest& request) {
 }
 
 grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext* context,
-                                                     const v1::PredictRequest* request,
-                                                     v1::PredictResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kPredict));
+                                                     const grpc::ByteBuffer* request,
+                                                     grpc::ByteBuffer* response) {
+  using Call = MessageCall<v1::PredictRequest, v1::PredictResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kPredict), response);
   const absl::Time received = absl::Now();
-  if (!call->accepted()) return call;
-  call->admission().About(request->model());
-  PredictionRequest values = FromProto(*request);
+  if (!call->Read(request)) return call;
+  call->admission().About(call->request().model());
+  PredictionRequest values = FromProto(call->request());
   values.received = received;
   values.deadline = Deadline(*context);
   values.cancel = call->cancel();
-  predictor_.Predict(std::move(values), [call, response](absl::StatusOr<PredictionResponse> prediction) {
-    if (prediction.ok()) ToProto(*std::move(prediction), *response);
+  predictor_.Predict(std::move(values), [call](absl::StatusOr<PredictionResponse> prediction) {
+    if (prediction.ok()) ToProto(*std::move(prediction), call->response());
     call->Reply(prediction.status());
   });
   return call;
 }
 
-grpc::ServerBidiReactor<v1::StreamPredictRequest, v1::StreamPredictResponse>*
-PredictionService::StreamPredict(grpc::CallbackServerContext* context) {
+ByteStream* PredictionService::StreamPredict(grpc::CallbackServerContext* context) {
   return new PredictStream(gate_.Authorize(*context, method::kStreamPredict), predictor_, calls_,
                            Deadline(*context));
 }

@@ -15,6 +15,7 @@ constexpr absl::Duration kDefaultRetryDelay = absl::Milliseconds(50);
 // Bytes of a sentence. It goes into the trailer three times, once with %XX for each byte that is not ASCII
 // and twice in base64, and clients take trailers of up to 8 KiB: a longer one loses the whole status.
 constexpr size_t kMaxMessage = 1000;
+constexpr size_t kMaxField = 200;  // bytes of a name, which may be a client's
 
 std::string Reason(const absl::Status& status) {
   std::string reason = ErrorReason(status);
@@ -26,14 +27,15 @@ std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   return ErrorRetryAfter(status).value_or(kDefaultRetryDelay);
 }
 
-std::string Message(const absl::Status& status) {
-  const absl::string_view message = status.message();
-  if (message.size() <= kMaxMessage) return std::string(message);
-  size_t end = kMaxMessage;
+std::string First(absl::string_view text, size_t most) {
+  if (text.size() <= most) return std::string(text);
+  size_t end = most;
   // Not within a UTF-8 character: a string of a message that is not UTF-8 cannot be parsed.
-  while (end > 0 && (message[end] & 0xC0) == 0x80) --end;
-  return std::string(message.substr(0, end));
+  while (end > 0 && (text[end] & 0xC0) == 0x80) --end;
+  return std::string(text.substr(0, end));
 }
+
+std::string Message(const absl::Status& status) { return First(status.message(), kMaxMessage); }
 
 }  // namespace
 
@@ -49,7 +51,7 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
   if (const std::string field = ErrorField(status); !field.empty()) {
     google::rpc::BadRequest bad_request;
     auto* violation = bad_request.add_field_violations();
-    violation->set_field(field);
+    violation->set_field(First(field, kMaxField));
     violation->set_description(Message(status));
     details.add_details()->PackFrom(bad_request);
   }

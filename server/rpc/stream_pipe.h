@@ -4,6 +4,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -13,20 +14,24 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/status.h"
+#include "server/rpc/wire_message.h"
 
 namespace calserve {
 
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
 // they finish. At most `window` requests are between read and written: a client that does not read its
-// answers is not read from either. An error from Handle ends the stream: what was not answered by then is to
-// be sent again. A request beyond its caller's rate is refused instead of handled. Deletes itself.
+// answers is not read from either. An error from Handle ends the stream, as does a message that cannot be
+// read: what was not answered by then is to be sent again. A request beyond its caller's rate is refused
+// instead of handled. Deletes itself.
 template <typename Request, typename Response>
-class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
+class StreamPipe : public ByteStream {
  public:
   using Answer = std::function<void(absl::StatusOr<Response>)>;
   enum class Order { kOfRequests, kAsFinished };
@@ -53,7 +58,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   }
 
   void OnReadDone(bool ok) final {
-    std::unique_ptr<Request> request;
+    grpc::ByteBuffer bytes;
     Slot* slot = nullptr;
     {
       MutexLock lock(&mu_);
@@ -63,14 +68,18 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
         Advance();
         return;
       }
-      request = std::move(incoming_);
+      bytes.Swap(&incoming_);
       slot = slots_.emplace_back(std::make_unique<Slot>()).get();
     }
     // The slot lives until its answer is written, and this object until the last slot is gone. The next
     // request is read only when this one has been handed on: requests are handled one at a time, in their
     // order.
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
-    if (const absl::Status may = admission_.NextMessage(); may.ok()) {
+    auto request = std::make_unique<Request>();
+    ++messages_;
+    if (const absl::Status read = ParseMessage(bytes, *request); !read.ok()) {
+      answer(OfMessage(read));
+    } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
       Handle(std::move(request), std::move(answer));
     } else {
       admission_.MessageRefused(may);
@@ -116,8 +125,14 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
 
  private:
   struct Slot {
-    std::optional<Response> response;
+    std::optional<grpc::ByteBuffer> response;
   };
+
+  absl::Status OfMessage(const absl::Status& status) const {
+    absl::Status named(status.code(),
+                       absl::StrCat("message ", messages_, " of the stream: ", status.message()));
+    return WithReason(std::move(named), ErrorReason(status));
+  }
 
   void StopReading() {
     MutexLock lock(&mu_);
@@ -127,12 +142,12 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   }
 
   void Fill(Slot* slot, absl::StatusOr<Response> response) {
+    grpc::ByteBuffer bytes;
+    const absl::Status status = response.ok() ? SerializeMessage(*response, bytes) : response.status();
     MutexLock lock(&mu_);
-    if (response.ok()) {
-      slot->response = *std::move(response);
-    } else {
-      if (!failed_) error_ = response.status();
-      slot->response.emplace();
+    slot->response.emplace().Swap(&bytes);
+    if (!status.ok()) {
+      if (!failed_) error_ = status;
       failed_ = stopping_ = true;
     }
     Advance();
@@ -141,8 +156,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (reading_ || no_more_reads_ || static_cast<int>(slots_.size()) >= window_) return;
     reading_ = true;
-    incoming_ = std::make_unique<Request>();
-    this->StartRead(incoming_.get());
+    StartRead(&incoming_);
   }
 
   // Writes what is due, and finishes once nothing can follow.
@@ -153,7 +167,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
       }
     } else if (NextToFront()) {
       writing_ = true;
-      this->StartWrite(&*slots_.front()->response);
+      StartWrite(&*slots_.front()->response);
       return;
     }
     // A read under way ends with the stream: Finish while reading is legal and makes the read fail.
@@ -165,7 +179,7 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
       } else {
         admission_.End(end);
       }
-      this->Finish(broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "cancelled") : ToGrpcStatus(end));
+      Finish(broken_ ? grpc::Status(grpc::StatusCode::CANCELLED, "cancelled") : ToGrpcStatus(end));
     }
   }
 
@@ -196,9 +210,10 @@ class StreamPipe : public grpc::ServerBidiReactor<Request, Response> {
   const std::shared_ptr<CancelFlag> cancel_;
   Admission admission_;
   std::unique_ptr<CallTracker::Call> call_;
+  int64_t messages_ = 0;  // read; of whoever reads
 
   Mutex mu_;
-  std::unique_ptr<Request> incoming_ ABSL_GUARDED_BY(mu_);
+  grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mu_);
   std::deque<std::unique_ptr<Slot>> slots_
       ABSL_GUARDED_BY(mu_);                  // read and not yet written, in the order of reading
   absl::Status error_ ABSL_GUARDED_BY(mu_);  // what the stream ends with

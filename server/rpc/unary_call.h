@@ -15,7 +15,7 @@
 namespace calserve {
 
 // A call whose work looks at a flag to see that nobody waits for it any more.
-class UnaryCall final : public DeferredCall {
+class UnaryCall : public DeferredCall {
  public:
   UnaryCall(CallTracker& calls, Admission admission)
       : DeferredCall(calls, std::move(admission)), cancel_(std::make_shared<CancelFlag>()) {}

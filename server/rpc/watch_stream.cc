@@ -57,7 +57,7 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     {
       MutexLock lock(&mu_);
-      admission_.About(snapshot.model);
+      admission_.About(*snapshot.model);
     }
     // With no calibrator version asked for, the watch follows the active one.
     MonitorKey fixed{snapshot.model->name, snapshot.model->version,

@@ -238,6 +238,21 @@ TEST_F(RepositoryTest, TrafficIsSplitByLabelAndEachVersionHasItsOwnWindows) {
   }
 }
 
+// Its memory may be a device's.
+TEST_F(RepositoryTest, AReplacedVersionIsLetGoWhileItsCalibrationIsWatched) {
+  Poll();
+  v1::WatchCalibrationRequest request;
+  request.set_model(kModel);
+  request.set_model_version(1);
+  const auto watch = api_->WatchCalibration(request);
+  v1::WatchCalibrationResponse report;
+  ASSERT_TRUE(watch->Read(&report));
+  repository_.AddVersion(2, 0);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+  EXPECT_TRUE(WaitFor(1, v1::MODEL_STATE_UNAVAILABLE)) << "UNLOADING: it is held";
+  watch->Cancel();
+}
+
 TEST_F(RepositoryTest, WithExplicitControlOnlyWhatIsNamedIsLoaded) {
   Start({"--repository-control", "explicit"});
   EXPECT_EQ(Predict(Request()).status.reason, "MODEL_NOT_FOUND");

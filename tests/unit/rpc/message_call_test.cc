@@ -1,123 +1,139 @@
-#include "server/rpc/arena_messages.h"
+#include "server/rpc/message_call.h"
 
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
-#include <atomic>
 #include <future>
+#include <memory>
 #include <string>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "server/rpc/call_log.h"
+#include "tests/unit/prediction/predictor_fixture.h"
 #include "tests/unit/rpc/loopback_server.h"
 
 namespace calserve {
 namespace {
 
-using Messages = ArenaMessages<v1::PredictRequest, v1::PredictResponse>;
-
-TEST(ArenaMessagesTest, OrdinaryCallFitsInTheFirstPieceOfMemory) {
-  Messages messages;
-  auto* const call = messages.AllocateMessages();
-  google::protobuf::Arena* const arena = call->request()->GetArena();
-  ASSERT_NE(arena, nullptr);
-  EXPECT_EQ(call->response()->GetArena(), arena);
-  const auto before = arena->SpaceAllocated();
-
-  call->request()->set_model("fashion_mnist");
-  v1::Tensor& tensor = *call->request()->add_inputs()->mutable_tensor();
-  for (const int dimension : {1, 28, 28}) tensor.add_shape(dimension);
-  tensor.set_data(std::string(3136, 'x'));
-  v1::Prediction& prediction = *call->response()->add_predictions();
-  prediction.set_ticket(std::string(200, 't'));
-  for (int i = 0; i < 5; ++i) prediction.add_top_classes()->set_label("Ankle boot");
-
-  EXPECT_EQ(arena->SpaceAllocated(), before);
-  call->Release();
-}
-
-TEST(ArenaMessagesTest, LargeCallFindsMoreMemory) {
-  Messages messages;
-  auto* const call = messages.AllocateMessages();
-  const auto before = call->request()->GetArena()->SpaceAllocated();
-  for (int i = 0; i < 1000; ++i) call->request()->add_inputs()->mutable_tensor()->set_data("row");
-  EXPECT_EQ(call->request()->inputs(999).tensor().data(), "row");
-  EXPECT_GT(call->request()->GetArena()->SpaceAllocated(), before);
-  call->Release();
-}
-
-// As where an instance's thread answers.
-TEST(ArenaMessagesTest, AnotherThreadMayAnswer) {
-  Messages messages;
-  auto* const call = messages.AllocateMessages();
-  call->request()->set_model("fashion_mnist");
-  std::jthread([call] {
-    call->response()->set_model(call->request()->model());
-    call->response()->add_predictions()->add_top_classes()->set_label("Ankle boot");
-  }).join();
-  EXPECT_EQ(call->response()->model(), "fashion_mnist");
-  EXPECT_EQ(call->response()->predictions(0).top_classes(0).label(), "Ankle boot");
-  call->Release();
-}
-
-// A client may keep a call open while others come and go.
-TEST(ArenaMessagesTest, CallsShareNothing) {
-  Messages messages;
-  auto* const first = messages.AllocateMessages();
-  auto* const second = messages.AllocateMessages();
-  first->request()->set_model("first");
-  second->request()->set_model("second");
-  second->Release();
-  EXPECT_EQ(first->request()->model(), "first");
-  first->Release();
-}
-
-class OnArena final : public v1::PredictionService::CallbackService {
+// Answers with the model's name, and keeps the calls that ask for "held" until it is told.
+class Echo final
+    : public v1::PredictionService::WithRawCallbackMethod_Predict<v1::PredictionService::Service> {
  public:
-  OnArena() { SetMessageAllocatorFor_Predict(&messages_); }
+  using Call = MessageCall<v1::PredictRequest, v1::PredictResponse>;
 
-  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const v1::PredictRequest* request,
-                                    v1::PredictResponse* response) override {
-    on_arena_ = request->GetArena() != nullptr && request->GetArena() == response->GetArena();
-    response->set_model(request->model());
-    grpc::ServerUnaryReactor* const reactor = context->DefaultReactor();
-    reactor->Finish(grpc::Status::OK);
-    return reactor;
+  explicit Echo(Predictor& predictor) : log_(predictor), gate_(nullptr, nullptr, log_, false) {}
+
+  grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context, const grpc::ByteBuffer* request,
+                                    grpc::ByteBuffer* response) override {
+    auto* const call = new Call(calls_, gate_.Open(*context, method::kPredict), response);
+    if (!call->Read(request)) return call;
+    if (call->request().model() == "held") {
+      held_.set_value(call);
+    } else {
+      Answer(call);
+    }
+    return call;
   }
-  bool on_arena() const { return on_arena_; }
+  // As one of an instance's threads does.
+  void AnswerHeld() {
+    std::jthread([call = held_.get_future().get()] { Answer(call); }).join();
+  }
+  CallTracker& calls() { return calls_; }
 
  private:
-  Messages messages_;
-  std::atomic<bool> on_arena_ = false;
+  static void Answer(Call* call) {
+    const auto before = call->arena().SpaceAllocated();
+    v1::PredictResponse& answer = call->response();
+    answer.set_model(call->request().model());
+    v1::Prediction& prediction = *answer.add_predictions();
+    prediction.set_ticket(std::string(200, 't'));
+    for (int i = 0; i < 5; ++i) prediction.add_top_classes()->set_label("Ankle boot");
+    answer.set_model_version(static_cast<int64_t>(call->arena().SpaceAllocated() - before));
+    call->Reply(absl::OkStatus());
+  }
+
+  CallTracker calls_;
+  CallLog log_;
+  const AccessGate gate_;
+  std::promise<Call*> held_;
 };
 
-TEST(ArenaMessagesTest, HandlerIsGivenThem) {
-  OnArena service;
-  const LoopbackServer server(service);
-  const auto stub = v1::PredictionService::NewStub(server.NewChannel());
-  grpc::ClientContext context;
-  v1::PredictRequest request;
-  request.set_model("fashion_mnist");
-  v1::PredictResponse response;
-  ASSERT_TRUE(stub->Predict(&context, request, &response).ok());
+class MessageCallTest : public PredictorFixture {
+ protected:
+  void SetUp() override {
+    Publish();
+    service_ = std::make_unique<Echo>(*predictor_);
+    server_ = std::make_unique<LoopbackServer>(*service_);
+    stub_ = v1::PredictionService::NewStub(server_->NewChannel());
+  }
+  static v1::PredictRequest Request(const std::string& model, int inputs = 1) {
+    v1::PredictRequest request;
+    request.set_model(model);
+    for (int i = 0; i < inputs; ++i) {
+      v1::Tensor& tensor = *request.add_inputs()->mutable_tensor();
+      for (const int dimension : {1, 28, 28}) tensor.add_shape(dimension);
+      tensor.set_data(std::string(3136, 'x'));
+    }
+    return request;
+  }
+  v1::PredictResponse Ask(const v1::PredictRequest& request) {
+    grpc::ClientContext context;
+    v1::PredictResponse response;
+    const grpc::Status status = stub_->Predict(&context, request, &response);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return response;
+  }
+
+  std::unique_ptr<Echo> service_;
+  std::unique_ptr<LoopbackServer> server_;
+  std::unique_ptr<v1::PredictionService::Stub> stub_;
+};
+
+TEST_F(MessageCallTest, TheAnswerToAnOrdinaryRequestNeedsNoOtherMemory) {
+  const v1::PredictResponse response = Ask(Request("fashion_mnist"));
   EXPECT_EQ(response.model(), "fashion_mnist");
-  EXPECT_TRUE(service.on_arena());
+  EXPECT_EQ(response.predictions(0).top_classes_size(), 5);
+  EXPECT_EQ(response.model_version(), 0) << "bytes that the arena took for the answer";
 }
 
-// No handler runs then; what was allocated is freed (AddressSanitizer sees to it).
-TEST(ArenaMessagesTest, BytesThatAreNoRequestAreAnError) {
-  OnArena service;
-  const LoopbackServer server(service);
-  grpc::GenericStub stub(server.NewChannel());
+TEST_F(MessageCallTest, ALargeRequestFindsMoreMemory) {
+  EXPECT_EQ(Ask(Request("fashion_mnist", /*inputs=*/1000)).model(), "fashion_mnist");
+}
+
+TEST_F(MessageCallTest, AnotherThreadMayAnswerWhileOtherCallsComeAndGo) {
+  std::future<v1::PredictResponse> held =
+      std::async(std::launch::async, [this] { return Ask(Request("held")); });
+  while (service_->calls().under_way() == 0) std::this_thread::yield();
+  EXPECT_EQ(Ask(Request("other")).model(), "other");
+  service_->AnswerHeld();
+  EXPECT_EQ(held.get().model(), "held");
+}
+
+// What was allocated is freed (AddressSanitizer sees to it).
+TEST_F(MessageCallTest, BytesThatAreNoRequestAreAnErrorWithAReason) {
+  grpc::GenericStub stub(server_->NewChannel());
   grpc::ClientContext context;
   const grpc::Slice bytes("\xff\xff");
   const grpc::ByteBuffer request(&bytes, 1);
   grpc::ByteBuffer response;
-  std::promise<grpc::Status> status;
+  std::promise<grpc::Status> ended;
   stub.UnaryCall(&context, "/calserve.v1.PredictionService/Predict", grpc::StubOptions(), &request, &response,
-                 [&](grpc::Status answer) { status.set_value(std::move(answer)); });
-  EXPECT_FALSE(status.get_future().get().ok());
+                 [&](grpc::Status answer) { ended.set_value(std::move(answer)); });
+  const grpc::Status status = ended.get_future().get();
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_THAT(status.error_message(), ::testing::HasSubstr("calserve.v1.PredictRequest"));
+  EXPECT_THAT(status.error_details(), ::testing::HasSubstr("MESSAGE_UNREADABLE"));
+}
+
+TEST_F(MessageCallTest, DuringADrainARequestIsNotEvenRead) {
+  service_->calls().StartDrain();
+  grpc::ClientContext context;
+  v1::PredictResponse response;
+  EXPECT_EQ(stub_->Predict(&context, Request("fashion_mnist"), &response).error_code(),
+            grpc::StatusCode::UNAVAILABLE);
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+#ifndef CALSERVE_SERVER_RPC_WIRE_MESSAGE_H_
+#define CALSERVE_SERVER_RPC_WIRE_MESSAGE_H_
+
+#include <google/protobuf/message.h>
+#include <grpcpp/impl/codegen/proto_utils.h>
+#include <grpcpp/support/byte_buffer.h>
+#include <grpcpp/support/server_callback.h>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+
+// Messages as bytes. The methods whose messages may be large take them so, by gRPC's raw callback interface,
+// and parse them once the caller may make the call. Its typed interface parses first, answers UNIMPLEMENTED
+// without a word where that fails, and ends a stream as if the client had sent all of it.
+namespace calserve {
+
+// A generated service with these of its methods, each a template WithRawCallbackMethod_NAME of it or
+// WithCallbackMethod_NAME.
+template <typename Service, template <typename> class... Methods>
+struct ServiceWith {
+  using Type = Service;
+};
+template <typename Service, template <typename> class Method, template <typename> class... Others>
+struct ServiceWith<Service, Method, Others...> {
+  using Type = Method<typename ServiceWith<Service, Others...>::Type>;
+};
+
+using ByteStream = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
+
+// INVALID_ARGUMENT with the reason MESSAGE_UNREADABLE; `bytes` are let go.
+template <typename Message>
+absl::Status ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
+  if (grpc::SerializationTraits<Message>::Deserialize(&bytes, &message).ok()) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(
+                        absl::StrCat("the message cannot be read as ", Message::descriptor()->full_name(),
+                                     ": it is cut off, is another message, or has text that is not UTF-8")),
+                    "MESSAGE_UNREADABLE");
+}
+
+// INTERNAL for one that is too large for Protobuf.
+template <typename Message>
+absl::Status SerializeMessage(const Message& message, grpc::ByteBuffer& bytes) {
+  bool own = false;
+  bytes.Clear();  // gRPC asserts it.
+  if (grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own).ok()) return absl::OkStatus();
+  return absl::InternalError("the answer is too large");
+}
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_RPC_WIRE_MESSAGE_H_
