@@ -102,6 +102,7 @@ class Check {
          << (*served)->classes() << " classes, "
          << (samples.empty() ? "no warm-up samples" : absl::StrCat(samples.size(), " warm-up samples"))
          << (unreadable.empty() ? "" : " that could be read") << "\n";
+    if (const std::string note = (*served)->model->note(); !note.empty()) out_ << "  " << note << "\n";
   }
 
   const ServerConfig& config_;

@@ -142,6 +142,9 @@ class Connection {
                             {"classes", served->classes()},
                             {"calibrator", active.version},
                             {"method", MethodName(active.spec.method)}});
+    if (const std::string note = loaded.note(); !note.empty()) {
+      LogWarning("model", {{"model", served->name}, {"version", served->version}, {"note", note}});
+    }
     return absl::OkStatus();
   }
 

@@ -86,12 +86,7 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
   }
   ASSIGN_OR_RETURN(file.device, ChooseDevice(options.device));
   ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
-  absl::StatusOr<std::unique_ptr<Model>> model = LoadTorchModel(options, file);
-  if (!model.ok()) return model;
-  if (const std::string note = (*model)->note(); !note.empty()) {
-    LogWarning("model", {{"file", options.path}, {"note", note}});
-  }
-  return model;
+  return LoadTorchModel(options, file);
 }
 
 }  // namespace calserve

@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <memory>
+#include <new>
 #include <numeric>
 #include <utility>
 
@@ -174,10 +175,12 @@ int64_t ImageBytes(const PredictionInput& input) {
 }
 
 absl::Status Preprocess(const Preprocessor& preprocessor, const PredictionInput& input,
-                        absl::Span<float> row) {
+                        absl::Span<float> row) try {
   const auto* const encoded = std::get_if<EncodedImage>(&input.value);
   return encoded != nullptr ? preprocessor.Run(encoded->bytes, row)
                             : preprocessor.Run(std::get<PixelView>(input.value), row);
+} catch (const std::bad_alloc&) {
+  return absl::ResourceExhaustedError("there is no memory to decode the image in; retry with backoff");
 }
 
 }  // namespace
