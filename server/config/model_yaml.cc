@@ -167,7 +167,7 @@ void ReadRefit(const std::string& path, const YamlValue& value, RefitPolicy* ref
   Append(reader.Problems(), problems);
 }
 
-// A count, or auto, which is 0.
+// max_queue_rows defaults to batching's, or to the largest batch where that is more.
 void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   reader->Integer("max_batch_size", 1, kMaxBatchSize, &batching->max_batch_size);
   reader->Duration("max_queue_delay", absl::Seconds(10), &batching->max_queue_delay);
@@ -193,18 +193,13 @@ void ReadQueueKeys(MappingReader* reader, BatchingOptions* batching) {
   }
 }
 
-// An empty queue must have room for the largest batch.
+// An empty queue must have room for the largest batch: max_queue_bytes defaults to batching's, or to what
+// that batch takes where it is more. `input_shape` is right, of kMaxInputSize values at most.
 void FitQueueBytes(const std::vector<int64_t>& input_shape, MappingReader* reader,
                    BatchingOptions* batching) {
   if (!reader->IsRight("max_batch_size") || !reader->IsRight("max_queue_bytes")) return;
   int64_t input = sizeof(float);
-  for (const int64_t dimension : input_shape) {
-    if (dimension > kMostQueueBytes / input) {
-      return reader->Fail("input", absl::StrCat("is larger than ", BytesToText(kMostQueueBytes),
-                                                ", which no queue has room for"));
-    }
-    input *= dimension;
-  }
+  for (const int64_t dimension : input_shape) input *= dimension;
   const int64_t most = kMostQueueBytes / input;
   if (batching->max_batch_size > most) {
     return reader->Fail("max_batch_size",
@@ -233,6 +228,7 @@ void ReadBatchBuckets(MappingReader* reader, int max_batch_size, std::vector<int
   buckets->assign(rows.begin(), rows.end());
 }
 
+// A count, or auto, which is 0.
 void ReadInstances(MappingReader* reader, int* instances) {
   const YamlValue* const value = reader->Find("instances");
   if (value != nullptr && value->scalar() != nullptr && *value->scalar() == "auto") {

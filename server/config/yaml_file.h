@@ -38,7 +38,8 @@ struct YamlEntry {
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path);
 // The same for one who says all that is wrong: bad keys go to `problems`, and are left out of what is read.
 absl::StatusOr<YamlValue> ReadYamlFile(const std::string& path, std::vector<absl::Status>* problems);
-// The same of a file that is JSON: where it is none, that is said, with FILE:LINE:COLUMN.
+// The same of a file that should be JSON. Other YAML is taken, too; of what is no YAML either it is said why
+// it is no JSON: "FILE: is not valid JSON at line L, column C: ...".
 absl::StatusOr<YamlValue> ReadJsonFile(const std::string& path, std::vector<absl::Status>* problems);
 
 }  // namespace calserve

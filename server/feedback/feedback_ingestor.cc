@@ -184,9 +184,10 @@ absl::Status FeedbackIngestorImpl::Reserve(int64_t labels, int64_t bytes) {
   MutexLock lock(&mu_);
   if (labels > options_.max_queued_labels - queued_labels_ ||
       bytes > options_.max_queued_bytes - queued_bytes_) {
-    absl::Status full = absl::ResourceExhaustedError(absl::StrCat(
-        "the feedback queue is full: ", queued_labels_, " of ", options_.max_queued_labels, " labels and ",
-        queued_bytes_, " of ", options_.max_queued_bytes, " bytes wait for the store; retry with backoff"));
+    absl::Status full = absl::ResourceExhaustedError(
+        absl::StrCat("the feedback queue is full: ", queued_labels_, " of ", options_.max_queued_labels,
+                     " labels and ", queued_bytes_, " of ", options_.max_queued_bytes,
+                     " bytes wait to be checked or stored; retry with backoff"));
     return WithRetryAfter(WithReason(std::move(full), "FEEDBACK_QUEUE_FULL"), kRetryAfter);
   }
   queued_labels_ += labels;

@@ -29,6 +29,12 @@ struct Details {
   std::optional<google::rpc::RetryInfo> retry;
 };
 
+// 3000 bytes or a little more, in characters of four.
+std::string LongText(std::string text) {
+  while (text.size() < 3000) text += "\xF0\x9F\x90\x88";  // A cat.
+  return text;
+}
+
 TEST(ToGrpcStatusTest, OkHasNoDetails) {
   const grpc::Status status = ToGrpcStatus(absl::OkStatus());
   EXPECT_TRUE(status.ok());
@@ -93,7 +99,6 @@ TEST(ToGrpcStatusTest, ALongSentenceIsCut) {
   EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(1000, 'x'))).error_message().size(), 1000);
 }
 
-// A sentence may quote what the client sent; half a character would make the details unreadable.
 // A client's own name of something: its trailer is refused by its own gRPC beyond 8 KiB.
 TEST(ToGrpcStatusTest, ALongFieldIsCut) {
   const grpc::Status status =
@@ -101,16 +106,27 @@ TEST(ToGrpcStatusTest, ALongFieldIsCut) {
   EXPECT_EQ(Details(status).bad_request->field_violations(0).field(), std::string(200, 'y'));
 }
 
+// A sentence may quote what the client sent; half a character would make the details unreadable.
 TEST(ToGrpcStatusTest, ALongSentenceIsNotCutWithinACharacter) {
   for (const std::string before : {"", "x", "xx", "xxx"}) {
-    std::string sentence = before;
-    while (sentence.size() < 3000) sentence += "\xF0\x9F\x90\x88";  // A cat: four bytes.
+    const std::string sentence = LongText(before);
     const grpc::Status status = ToGrpcStatus(absl::NotFoundError(sentence));
     EXPECT_EQ(status.error_message().size() % 4, before.size());
     EXPECT_GT(status.error_message().size(), 996);
     EXPECT_EQ(Details(status).whole.message(), status.error_message());
     v1::Failure read;
     EXPECT_TRUE(read.ParseFromString(ToFailure(absl::NotFoundError(sentence)).SerializeAsString()));
+  }
+}
+
+TEST(ToGrpcStatusTest, NeitherIsALongField) {
+  for (const std::string before : {"", "x", "xx", "xxx"}) {
+    const Details details(ToGrpcStatus(WithField(absl::NotFoundError("no such"), LongText(before))));
+    ASSERT_TRUE(details.bad_request.has_value());
+    const std::string& field = details.bad_request->field_violations(0).field();
+    EXPECT_EQ(field.size() % 4, before.size());
+    EXPECT_GT(field.size(), 196);
+    EXPECT_LE(field.size(), 200);
   }
 }
 
