@@ -61,7 +61,8 @@ class Admission final {
     log_->Ended(call_, who_, outcome);
     log_.reset();
   }
-  // The same where the call was not begun: it may not be made, or the server drains.
+  // The same where the call was not begun: it may not be made, the server drains, or its request cannot be
+  // read.
   void Refuse(const absl::Status& why) {
     if (log_ == nullptr) return;
     WriteAudit(why);

@@ -13,21 +13,26 @@ namespace calserve {
 namespace {
 
 constexpr size_t kPiece = size_t{64} << 10;  // bytes of a slice of the output
+constexpr size_t kUnlimited = std::numeric_limits<size_t>::max();
 
-std::atomic<size_t> limit{std::numeric_limits<size_t>::max()};
+std::atomic<size_t> most_inflated{kUnlimited};  // bytes of a message: one beyond the limit
 
-// Takes the slices of `input` one by one.
+// Takes the slices of `input` one by one, but for empty ones: an empty DATA frame is no more than that, and
+// inflate() takes a call without input for an error.
 class SlicesToInflate {
  public:
   explicit SlicesToInflate(const grpc_slice_buffer& input) : input_(input) {}
 
   // False where all are taken.
   bool Next(z_stream& stream) {
-    if (next_ == input_.count) return false;
-    const grpc_slice& slice = input_.slices[next_++];
-    stream.next_in = const_cast<Bytef*>(GRPC_SLICE_START_PTR(slice));
-    stream.avail_in = static_cast<uInt>(GRPC_SLICE_LENGTH(slice));
-    return true;
+    while (next_ < input_.count) {
+      const grpc_slice& slice = input_.slices[next_++];
+      if (GRPC_SLICE_LENGTH(slice) == 0) continue;
+      stream.next_in = const_cast<Bytef*>(GRPC_SLICE_START_PTR(slice));
+      stream.avail_in = static_cast<uInt>(GRPC_SLICE_LENGTH(slice));
+      return true;
+    }
+    return false;
   }
 
  private:
@@ -74,7 +79,9 @@ bool InflateMessage(bool gzip, const grpc_slice_buffer& input, size_t most, grpc
 
 }  // namespace
 
-void LimitInflation(size_t bytes) { limit.store(bytes, std::memory_order_relaxed); }
+void LimitInflation(size_t bytes) {
+  most_inflated.store(bytes == kUnlimited ? kUnlimited : bytes + 1, std::memory_order_relaxed);
+}
 
 }  // namespace calserve
 
@@ -85,11 +92,10 @@ extern "C" int __real__Z19grpc_msg_decompress26grpc_compression_algorithmP17grpc
 
 extern "C" int __wrap__Z19grpc_msg_decompress26grpc_compression_algorithmP17grpc_slice_bufferS1_(
     grpc_compression_algorithm algorithm, grpc_slice_buffer* input, grpc_slice_buffer* output) {
-  const size_t most = calserve::limit.load(std::memory_order_relaxed);
   if (algorithm != GRPC_COMPRESS_GZIP && algorithm != GRPC_COMPRESS_DEFLATE) {
     return __real__Z19grpc_msg_decompress26grpc_compression_algorithmP17grpc_slice_bufferS1_(algorithm, input,
                                                                                              output);
   }
-  const size_t cut = most == std::numeric_limits<size_t>::max() ? most : most + 1;
-  return calserve::InflateMessage(algorithm == GRPC_COMPRESS_GZIP, *input, cut, output) ? 1 : 0;
+  const size_t most = calserve::most_inflated.load(std::memory_order_relaxed);
+  return calserve::InflateMessage(algorithm == GRPC_COMPRESS_GZIP, *input, most, output) ? 1 : 0;
 }

@@ -14,10 +14,10 @@
 #include "server/rpc/calibration_checks.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/fit_stream.h"
+#include "server/rpc/message_call.h"
 #include "server/rpc/page.h"
 #include "server/rpc/refit_convert.h"
 #include "server/rpc/report_mask.h"
-#include "server/rpc/unary_call.h"
 #include "server/rpc/watch_stream.h"
 
 namespace calserve {
@@ -70,27 +70,16 @@ void NoteBefore(const Snapshot& snapshot, CalibratorRegistry& registry, Admissio
                  absl::StrCat(registry.Active(snapshot.model->name, snapshot.model->version).version));
 }
 
-}  // namespace
-
-CalibrationService::CalibrationService(CalibrationBackends backends)
-    : backends_(std::move(backends)),
-      calibrator_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls),
-      report_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls) {}
-
-grpc::ServerUnaryReactor* CalibrationService::Run(Admission admission, WorkerPool& pool,
-                                                  absl::AnyInvocable<absl::Status(Admission&) &&> work) {
-  return RunLong(
-      std::move(admission), pool,
-      [work = std::move(work)](Admission& of_call, const GoOn&) mutable { return std::move(work)(of_call); });
-}
-
-grpc::ServerUnaryReactor* CalibrationService::RunLong(
-    Admission admission, WorkerPool& pool,
-    absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work) {
-  auto* call = new UnaryCall(backends_.calls, std::move(admission));
-  if (!call->accepted()) return call;
+// Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
+// RESOURCE_EXHAUSTED where too many wait. `work` is given what it is to ask now and then where it takes long:
+// false once the client has gone or a drain has run out of time. What it notes in the admission is for the
+// audit log.
+template <typename Call>
+grpc::ServerUnaryReactor* Run(
+    Call* call, WorkerPool& pool,
+    absl::AnyInvocable<absl::Status(Admission&, const std::function<bool()>&) &&> work) {
   auto answer = [call, work = std::move(work)]() mutable {
-    const GoOn go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
+    const std::function<bool()> go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
     absl::Status status = absl::CancelledError("cancelled by the client");
     if (go_on()) {
       const RequestScope scope(call->admission().ids());  // Ends before Reply, which may end the call.
@@ -102,16 +91,28 @@ grpc::ServerUnaryReactor* CalibrationService::RunLong(
   return call;
 }
 
+}  // namespace
+
+CalibrationService::CalibrationService(CalibrationBackends backends)
+    : backends_(std::move(backends)),
+      calibrator_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls),
+      report_thread_(1, kMaxWaitingCalls, kMaxWaitingCalls) {}
+
 ByteStream* CalibrationService::FitCalibrator(grpc::CallbackServerContext* context) {
   return NewFitStream(backends_, backends_.gate.Authorize(*context, method::kFitCalibrator), *context);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServerContext* context,
-                                                              const v1::ListCalibratorsRequest* request,
-                                                              v1::ListCalibratorsResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kListCalibrators);
-  caller.About(request->model());
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+                                                              const grpc::ByteBuffer* bytes,
+                                                              grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::ListCalibratorsRequest, v1::ListCalibratorsResponse>;
+  auto* call =
+      new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListCalibrators), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
+  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     admission.About(*snapshot.model);
@@ -128,10 +129,15 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackServerContext* context,
-                                                                 const v1::ActivateCalibratorRequest* request,
-                                                                 v1::ActivateCalibratorResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kActivateCalibrator);
-  caller.About(request->model());
+                                                                 const grpc::ByteBuffer* bytes,
+                                                                 grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::ActivateCalibratorRequest, v1::ActivateCalibratorResponse>;
+  auto* call =
+      new Call(backends_.calls, backends_.gate.Authorize(*context, method::kActivateCalibrator), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
   const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
@@ -147,14 +153,19 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
     if (comparison.has_value()) *response->mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return RunLong(std::move(caller), calibrator_thread_, work);
+  return Run(call, calibrator_thread_, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext* context,
-                                                                 const v1::RollbackCalibratorRequest* request,
-                                                                 v1::RollbackCalibratorResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kRollbackCalibrator);
-  caller.About(request->model());
+                                                                 const grpc::ByteBuffer* bytes,
+                                                                 grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::RollbackCalibratorRequest, v1::RollbackCalibratorResponse>;
+  auto* call =
+      new Call(backends_.calls, backends_.gate.Authorize(*context, method::kRollbackCalibrator), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
   const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
@@ -169,16 +180,21 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
     if (comparison.has_value()) *response->mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return RunLong(std::move(caller), calibrator_thread_, work);
+  return Run(call, calibrator_thread_, work);
 }
 
-grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(
-    grpc::CallbackServerContext* context, const v1::GetCalibrationReportRequest* request,
-    v1::GetCalibrationReportResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kGetCalibrationReport);
-  caller.About(request->model());
+grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::CallbackServerContext* context,
+                                                                   const grpc::ByteBuffer* bytes,
+                                                                   grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::GetCalibrationReportRequest, v1::GetCalibrationReportResponse>;
+  auto* call =
+      new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetCalibrationReport), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
   WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
-  return RunLong(std::move(caller), pool, [=, this](Admission& admission, const GoOn& go_on) {
+  return Run(call, pool, [=, this](Admission& admission, const GoOn& go_on) {
     return Report(*request, admission, go_on, *response);
   });
 }
@@ -278,18 +294,22 @@ std::optional<v1::PairedComparison> CalibrationService::CompareWith(int64_t befo
   return ToProto(*result, before, active.version);
 }
 
-grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* CalibrationService::WatchCalibration(
-    grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) {
-  return NewWatchStream(backends_, backends_.gate.Authorize(*context, method::kWatchCalibration), *request,
+grpc::ServerWriteReactor<grpc::ByteBuffer>* CalibrationService::WatchCalibration(
+    grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes) {
+  return NewWatchStream(backends_, backends_.gate.Authorize(*context, method::kWatchCalibration), *bytes,
                         calibrator_thread_);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerContext* context,
-                                                         const v1::ListAlarmsRequest* request,
-                                                         v1::ListAlarmsResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kListAlarms);
-  caller.About(request->model());
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission&) -> absl::Status {
+                                                         const grpc::ByteBuffer* bytes,
+                                                         grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::ListAlarmsRequest, v1::ListAlarmsResponse>;
+  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListAlarms), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
+  return Run(call, calibrator_thread_, [=, this](Admission&, const GoOn&) -> absl::Status {
     if (!request->model().empty()) RETURN_IF_ERROR(backends_.table.Find(request->model(), 0).status());
     for (const Snapshot& snapshot : backends_.table.List()) {
       if (!request->model().empty() && snapshot.model->name != request->model()) continue;
@@ -305,11 +325,15 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext* context,
-                                                         const v1::ListSlicesRequest* request,
-                                                         v1::ListSlicesResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kListSlices);
-  caller.About(request->model());
-  return Run(std::move(caller), report_thread_, [=, this](Admission& admission) -> absl::Status {
+                                                         const grpc::ByteBuffer* bytes,
+                                                         grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::ListSlicesRequest, v1::ListSlicesResponse>;
+  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListSlices), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
+  return Run(call, report_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     admission.About(*snapshot.model);
@@ -333,11 +357,16 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
 }
 
 grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackServerContext* context,
-                                                               const v1::AcknowledgeAlarmRequest* request,
-                                                               v1::AcknowledgeAlarmResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kAcknowledgeAlarm);
-  caller.About(request->model());
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+                                                               const grpc::ByteBuffer* bytes,
+                                                               grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::AcknowledgeAlarmRequest, v1::AcknowledgeAlarmResponse>;
+  auto* call =
+      new Call(backends_.calls, backends_.gate.Authorize(*context, method::kAcknowledgeAlarm), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
+  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));
     MonitorKey key = KeyOf(snapshot);
@@ -357,11 +386,15 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServerContext* context,
-                                                             const v1::GetRefitStatusRequest* request,
-                                                             v1::GetRefitStatusResponse* response) {
-  auto caller = backends_.gate.Authorize(*context, method::kGetRefitStatus);
-  caller.About(request->model());
-  return Run(std::move(caller), calibrator_thread_, [=, this](Admission& admission) -> absl::Status {
+                                                             const grpc::ByteBuffer* bytes,
+                                                             grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::GetRefitStatusRequest, v1::GetRefitStatusResponse>;
+  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetRefitStatus), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
+  auto* const response = &call->response();
+  call->admission().About(request->model());
+  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
     if (backends_.refits == nullptr) return absl::UnimplementedError("this server refits nothing by itself");
     ASSIGN_OR_RETURN(const Snapshot snapshot,
                      backends_.table.Find(request->model(), request->model_version()));

@@ -30,63 +30,50 @@ struct CalibrationBackends {
   RefitController* refits = nullptr;  // null: nothing is refitted by itself
 };
 
-// calserve.v1.CalibrationService. What reads the store runs on two threads of the service's own: gRPC's never
-// wait for the disk.
 using CalibrationMethods =
     ServiceWith<v1::CalibrationService::Service, v1::CalibrationService::WithRawCallbackMethod_FitCalibrator,
-                v1::CalibrationService::WithCallbackMethod_ListCalibrators,
-                v1::CalibrationService::WithCallbackMethod_ActivateCalibrator,
-                v1::CalibrationService::WithCallbackMethod_RollbackCalibrator,
-                v1::CalibrationService::WithCallbackMethod_GetCalibrationReport,
-                v1::CalibrationService::WithCallbackMethod_WatchCalibration,
-                v1::CalibrationService::WithCallbackMethod_ListAlarms,
-                v1::CalibrationService::WithCallbackMethod_ListSlices,
-                v1::CalibrationService::WithCallbackMethod_AcknowledgeAlarm,
-                v1::CalibrationService::WithCallbackMethod_GetRefitStatus>::Type;
+                v1::CalibrationService::WithRawCallbackMethod_ListCalibrators,
+                v1::CalibrationService::WithRawCallbackMethod_ActivateCalibrator,
+                v1::CalibrationService::WithRawCallbackMethod_RollbackCalibrator,
+                v1::CalibrationService::WithRawCallbackMethod_GetCalibrationReport,
+                v1::CalibrationService::WithRawCallbackMethod_WatchCalibration,
+                v1::CalibrationService::WithRawCallbackMethod_ListAlarms,
+                v1::CalibrationService::WithRawCallbackMethod_ListSlices,
+                v1::CalibrationService::WithRawCallbackMethod_AcknowledgeAlarm,
+                v1::CalibrationService::WithRawCallbackMethod_GetRefitStatus>::Type;
 
+// calserve.v1.CalibrationService. What reads the store runs on two threads of the service's own: gRPC's never
+// wait for the disk.
 class CalibrationService final : public CalibrationMethods {
  public:
   explicit CalibrationService(CalibrationBackends backends);
 
   ByteStream* FitCalibrator(grpc::CallbackServerContext* context) override;
   grpc::ServerUnaryReactor* ListCalibrators(grpc::CallbackServerContext* context,
-                                            const v1::ListCalibratorsRequest* request,
-                                            v1::ListCalibratorsResponse* response) override;
+                                            const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
   grpc::ServerUnaryReactor* ActivateCalibrator(grpc::CallbackServerContext* context,
-                                               const v1::ActivateCalibratorRequest* request,
-                                               v1::ActivateCalibratorResponse* response) override;
+                                               const grpc::ByteBuffer* bytes,
+                                               grpc::ByteBuffer* answer) override;
   grpc::ServerUnaryReactor* RollbackCalibrator(grpc::CallbackServerContext* context,
-                                               const v1::RollbackCalibratorRequest* request,
-                                               v1::RollbackCalibratorResponse* response) override;
+                                               const grpc::ByteBuffer* bytes,
+                                               grpc::ByteBuffer* answer) override;
   grpc::ServerUnaryReactor* GetCalibrationReport(grpc::CallbackServerContext* context,
-                                                 const v1::GetCalibrationReportRequest* request,
-                                                 v1::GetCalibrationReportResponse* response) override;
-  grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* WatchCalibration(
-      grpc::CallbackServerContext* context, const v1::WatchCalibrationRequest* request) override;
-  grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context,
-                                       const v1::ListAlarmsRequest* request,
-                                       v1::ListAlarmsResponse* response) override;
-  grpc::ServerUnaryReactor* ListSlices(grpc::CallbackServerContext* context,
-                                       const v1::ListSlicesRequest* request,
-                                       v1::ListSlicesResponse* response) override;
+                                                 const grpc::ByteBuffer* bytes,
+                                                 grpc::ByteBuffer* answer) override;
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* WatchCalibration(grpc::CallbackServerContext* context,
+                                                               const grpc::ByteBuffer* bytes) override;
+  grpc::ServerUnaryReactor* ListAlarms(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                       grpc::ByteBuffer* answer) override;
+  grpc::ServerUnaryReactor* ListSlices(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                       grpc::ByteBuffer* answer) override;
   grpc::ServerUnaryReactor* AcknowledgeAlarm(grpc::CallbackServerContext* context,
-                                             const v1::AcknowledgeAlarmRequest* request,
-                                             v1::AcknowledgeAlarmResponse* response) override;
+                                             const grpc::ByteBuffer* bytes,
+                                             grpc::ByteBuffer* answer) override;
   grpc::ServerUnaryReactor* GetRefitStatus(grpc::CallbackServerContext* context,
-                                           const v1::GetRefitStatusRequest* request,
-                                           v1::GetRefitStatusResponse* response) override;
+                                           const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
 
  private:
-  // Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
-  // RESOURCE_EXHAUSTED where too many wait.
-  // What `work` notes in the admission is for the audit log.
-  grpc::ServerUnaryReactor* Run(Admission admission, WorkerPool& pool,
-                                absl::AnyInvocable<absl::Status(Admission&) &&> work);
-  // The same for work that takes long: it is given what it is to ask now and then, false once the client has
-  // gone or a drain has run out of time.
   using GoOn = std::function<bool()>;
-  grpc::ServerUnaryReactor* RunLong(Admission admission, WorkerPool& pool,
-                                    absl::AnyInvocable<absl::Status(Admission&, const GoOn&) &&> work);
   absl::Status Report(const v1::GetCalibrationReportRequest& request, Admission& admission, const GoOn& go_on,
                       v1::GetCalibrationReportResponse& response);
   absl::StatusOr<WindowReport> StoredReport(const v1::GetCalibrationReportRequest& request,

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/status/status.h"
@@ -17,6 +18,12 @@ class DetachableCall final : public DeferredCall {
   DetachableCall(CallTracker& calls, Admission admission)
       : DeferredCall(calls, std::move(admission)),
         answered_(std::make_shared<std::atomic<bool>>(!accepted())) {}
+
+  // The model that it is about, as the client wrote it.
+  void About(std::string model) {
+    about_ = std::move(model);
+    admission().About(about_);
+  }
 
   // What answers the call, at most once; may be called after the call is gone. Only who has set `answered`
   // answers: until then gRPC keeps the call.
@@ -33,6 +40,7 @@ class DetachableCall final : public DeferredCall {
 
  private:
   const std::shared_ptr<std::atomic<bool>> answered_;
+  std::string about_;
 };
 
 }  // namespace calserve

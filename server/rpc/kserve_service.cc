@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/base/status_macros.h"
@@ -13,7 +14,6 @@
 #include "server/rpc/kserve_repository.h"
 #include "server/rpc/kserve_stream.h"
 #include "server/rpc/message_call.h"
-#include "server/rpc/unary_call.h"
 
 namespace calserve {
 namespace {
@@ -36,11 +36,36 @@ Reactor* Answer(grpc::CallbackServerContext* context, Admission admission, const
   return reactor;
 }
 
-// Answers with what `work` returns, unless the server drains.
-template <typename Work>
-Reactor* Run(CallTracker& calls, Admission admission, Work work) {
-  auto* call = new UnaryCall(calls, std::move(admission));
-  if (call->accepted()) call->Reply(work(call->admission()));
+// The same with a message, where the status is OK.
+Reactor* Answer(grpc::CallbackServerContext* context, Admission admission, const absl::Status& status,
+                const google::protobuf::Message& message, grpc::ByteBuffer* answer) {
+  return Answer(context, std::move(admission), status.ok() ? SerializeMessage(message, *answer) : status);
+}
+
+// Answers with what `work` returns and makes of the response, unless the server drains.
+template <typename Request, typename Response>
+Reactor* Run(CallTracker& calls, Admission admission, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer,
+             absl::FunctionRef<absl::Status(const Request&, Response&, Admission&)> work) {
+  auto* call = new MessageCall<Request, Response>(calls, std::move(admission), answer);
+  if (call->Read(bytes)) call->Reply(work(call->request(), call->response(), call->admission()));
+  return call;
+}
+
+// Has the repository do `work`, which tells the call when it is done: the call does not wait for it once its
+// client has gone.
+template <typename Request, typename Response>
+Reactor* RunDetached(CallTracker& calls, grpc::CallbackServerContext* context, Admission admission,
+                     const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer,
+                     absl::FunctionRef<void(const Request&, ModelRepository::Done)> work) {
+  Request request;
+  absl::Status read = admission.ok() ? ParseMessage(*bytes, request) : absl::OkStatus();
+  if (read.ok()) read = SerializeMessage(Response(), *answer);
+  if (!read.ok()) return Answer(context, std::move(admission), read);
+  auto* call = new DetachableCall(calls, std::move(admission));
+  if (!call->accepted()) return call;
+  call->About(request.model_name());
+  call->admission().Note("model", request.model_name());
+  work(request, call->Replier());
   return call;
 }
 
@@ -66,103 +91,115 @@ std::vector<int64_t> VersionsOf(const ServingTable& table, const std::string& mo
 
 }  // namespace
 
-Reactor* KserveService::ServerLive(Context* context, const inference::ServerLiveRequest*,
-                                   inference::ServerLiveResponse* response) {
-  response->set_live(true);
-  return Answer(context, backends_.gate.Open(*context, method::kServerLive), absl::OkStatus());
+Reactor* KserveService::ServerLive(Context* context, const grpc::ByteBuffer*, grpc::ByteBuffer* answer) {
+  inference::ServerLiveResponse response;
+  response.set_live(true);
+  return Answer(context, backends_.gate.Open(*context, method::kServerLive), absl::OkStatus(), response,
+                answer);
 }
 
-Reactor* KserveService::ServerReady(Context* context, const inference::ServerReadyRequest*,
-                                    inference::ServerReadyResponse* response) {
-  response->set_ready(backends_.ready);
-  return Answer(context, backends_.gate.Open(*context, method::kServerReady), absl::OkStatus());
+Reactor* KserveService::ServerReady(Context* context, const grpc::ByteBuffer*, grpc::ByteBuffer* answer) {
+  inference::ServerReadyResponse response;
+  response.set_ready(backends_.ready);
+  return Answer(context, backends_.gate.Open(*context, method::kServerReady), absl::OkStatus(), response,
+                answer);
 }
 
-Reactor* KserveService::ModelReady(Context* context, const inference::ModelReadyRequest* request,
-                                   inference::ModelReadyResponse* response) {
+Reactor* KserveService::ModelReady(Context* context, const grpc::ByteBuffer* bytes,
+                                   grpc::ByteBuffer* answer) {
   Admission admission = backends_.gate.Authorize(*context, method::kModelReady);
   if (!admission.ok()) return Answer(context, std::move(admission), absl::OkStatus());
-  admission.About(request->name());
-  const absl::StatusOr<Snapshot> found =
-      kserve::FindModel(backends_.table, request->name(), request->version());
+  inference::ModelReadyRequest request;
+  if (absl::Status read = ParseMessage(*bytes, request); !read.ok())
+    return Answer(context, std::move(admission), read);
+  inference::ModelReadyResponse response;
+  absl::StatusOr<Snapshot> found = kserve::FindModel(backends_.table, request.name(), request.version());
   if (found.ok()) {
     admission.About(*found->model);
-    response->set_ready(backends_.ready);
-    return Answer(context, std::move(admission), absl::OkStatus());
+    response.set_ready(backends_.ready);
+    return Answer(context, std::move(admission), absl::OkStatus(), response, answer);
   }
-  response->set_ready(false);
-  const bool known = kserve::KnowsModel(backends_.repository, request->name(), request->version());
-  return Answer(context, std::move(admission), known ? absl::OkStatus() : found.status());
+  const bool known = kserve::KnowsModel(backends_.repository, request.name(), request.version());
+  admission.About(request.name());
+  return Answer(context, std::move(admission), known ? absl::OkStatus() : found.status(), response, answer);
 }
 
-Reactor* KserveService::ServerMetadata(Context* context, const inference::ServerMetadataRequest*,
-                                       inference::ServerMetadataResponse* response) {
+Reactor* KserveService::ServerMetadata(Context* context, const grpc::ByteBuffer* bytes,
+                                       grpc::ByteBuffer* answer) {
   auto caller = backends_.gate.Authorize(*context, method::kServerMetadata);
-  return Run(backends_.calls, std::move(caller), [&](Admission&) {
-    response->set_name("calserve");
-    response->set_version(CALSERVE_VERSION);
-    for (const char* extension : kExtensions) response->add_extensions(extension);
+  const auto work = [&](const auto&, auto& response, Admission&) -> absl::Status {
+    response.set_name("calserve");
+    response.set_version(CALSERVE_VERSION);
+    for (const char* extension : kExtensions) response.add_extensions(extension);
     const bool controlled = backends_.repository != nullptr && backends_.repository->takes_calls();
-    if (controlled) response->add_extensions("model_repository");
+    if (controlled) response.add_extensions("model_repository");
     return absl::OkStatus();
-  });
+  };
+  return Run<inference::ServerMetadataRequest, inference::ServerMetadataResponse>(
+      backends_.calls, std::move(caller), bytes, answer, work);
 }
 
-Reactor* KserveService::ModelMetadata(Context* context, const inference::ModelMetadataRequest* request,
-                                      inference::ModelMetadataResponse* response) {
+Reactor* KserveService::ModelMetadata(Context* context, const grpc::ByteBuffer* bytes,
+                                      grpc::ByteBuffer* answer) {
   auto caller = backends_.gate.Authorize(*context, method::kModelMetadata);
-  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
-    admission.About(request->name());
+  const auto work = [&](const auto& request, auto& response, Admission& admission) -> absl::Status {
+    admission.About(request.name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     kserve::FindModel(backends_.table, request->name(), request->version()));
+                     kserve::FindModel(backends_.table, request.name(), request.version()));
     admission.About(*snapshot.model);
-    kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request->name()),
-                     kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window), *response);
+    kserve::Describe(*snapshot.model, VersionsOf(backends_.table, request.name()),
+                     kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window), response);
     return absl::OkStatus();
-  });
+  };
+  return Run<inference::ModelMetadataRequest, inference::ModelMetadataResponse>(
+      backends_.calls, std::move(caller), bytes, answer, work);
 }
 
-Reactor* KserveService::ModelConfig(Context* context, const inference::ModelConfigRequest* request,
-                                    inference::ModelConfigResponse* response) {
+Reactor* KserveService::ModelConfig(Context* context, const grpc::ByteBuffer* bytes,
+                                    grpc::ByteBuffer* answer) {
   auto caller = backends_.gate.Authorize(*context, method::kModelConfig);
-  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
-    admission.About(request->name());
+  const auto work = [&](const auto& request, auto& response, Admission& admission) -> absl::Status {
+    admission.About(request.name());
     ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     kserve::FindModel(backends_.table, request->name(), request->version()));
+                     kserve::FindModel(backends_.table, request.name(), request.version()));
     admission.About(*snapshot.model);
     kserve::Describe(*snapshot.model, kserve::PropertiesOf(snapshot, backends_.monitor, backends_.window),
-                     *response->mutable_config());
+                     *response.mutable_config());
     return absl::OkStatus();
-  });
+  };
+  return Run<inference::ModelConfigRequest, inference::ModelConfigResponse>(
+      backends_.calls, std::move(caller), bytes, answer, work);
 }
 
-Reactor* KserveService::ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
-                                        inference::ModelStatisticsResponse* response) {
+Reactor* KserveService::ModelStatistics(Context* context, const grpc::ByteBuffer* bytes,
+                                        grpc::ByteBuffer* answer) {
   auto caller = backends_.gate.Authorize(*context, method::kModelStatistics);
-  return Run(backends_.calls, std::move(caller), [&](Admission& admission) -> absl::Status {
-    admission.About(request->name());
-    if (!request->name().empty()) {
+  const auto work = [&](const auto& request, auto& response, Admission& admission) -> absl::Status {
+    admission.About(request.name());
+    if (!request.name().empty()) {
       ASSIGN_OR_RETURN(const Snapshot snapshot,
-                       kserve::FindModel(backends_.table, request->name(), request->version()));
+                       kserve::FindModel(backends_.table, request.name(), request.version()));
       admission.About(*snapshot.model);
-      if (!request->version().empty()) {
-        kserve::Describe(*snapshot.model, *response->add_model_stats());
+      if (!request.version().empty()) {
+        kserve::Describe(*snapshot.model, *response.add_model_stats());
         return absl::OkStatus();
       }
     }
     for (const Snapshot& snapshot : backends_.table.List()) {
-      if (!request->name().empty() && snapshot.model->name != request->name()) continue;
-      kserve::Describe(*snapshot.model, *response->add_model_stats());
+      if (!request.name().empty() && snapshot.model->name != request.name()) continue;
+      kserve::Describe(*snapshot.model, *response.add_model_stats());
     }
     return absl::OkStatus();
-  });
+  };
+  return Run<inference::ModelStatisticsRequest, inference::ModelStatisticsResponse>(
+      backends_.calls, std::move(caller), bytes, answer, work);
 }
 
-Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* request,
-                                   grpc::ByteBuffer* response) {
+Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* bytes,
+                                   grpc::ByteBuffer* answer) {
   using Call = MessageCall<inference::ModelInferRequest, inference::ModelInferResponse>;
-  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer), response);
-  if (!call->Read(request)) return call;
+  auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer), answer);
+  if (!call->Read(bytes)) return call;
   call->admission().About(call->request().model_name());
   inference_.Infer(Rpc::kModelInfer, call->request(), Deadline(*context), call->cancel(), &call->response(),
                    [call](const absl::Status& status) { call->Reply(status); });
@@ -174,82 +211,71 @@ ByteStream* KserveService::ModelStreamInfer(Context* context) {
                            backends_.gate.Authorize(*context, method::kModelStreamInfer), *context);
 }
 
-Reactor* KserveService::RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
-                                        inference::RepositoryIndexResponse* response) {
+Reactor* KserveService::RepositoryIndex(Context* context, const grpc::ByteBuffer* bytes,
+                                        grpc::ByteBuffer* answer) {
   auto caller = backends_.gate.Authorize(*context, method::kRepositoryIndex);
-  return Run(backends_.calls, std::move(caller), [&](Admission&) {
-    return kserve::ListRepository(*request, backends_.table, backends_.repository, *response);
-  });
+  const auto work = [&](const auto& request, auto& response, Admission&) -> absl::Status {
+    return kserve::ListRepository(request, backends_.table, backends_.repository, response);
+  };
+  return Run<inference::RepositoryIndexRequest, inference::RepositoryIndexResponse>(
+      backends_.calls, std::move(caller), bytes, answer, work);
 }
 
-Reactor* KserveService::RepositoryModelLoad(Context* context,
-                                            const inference::RepositoryModelLoadRequest* request,
-                                            inference::RepositoryModelLoadResponse*) {
-  auto* call =
-      new DetachableCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelLoad));
-  if (!call->accepted()) return call;
-  call->admission().About(request->model_name());
-  call->admission().Note("model", request->model_name());
-  kserve::LoadModel(*request, backends_.repository, call->Replier());
-  return call;
+Reactor* KserveService::RepositoryModelLoad(Context* context, const grpc::ByteBuffer* bytes,
+                                            grpc::ByteBuffer* answer) {
+  auto caller = backends_.gate.Authorize(*context, method::kRepositoryModelLoad);
+  return RunDetached<inference::RepositoryModelLoadRequest, inference::RepositoryModelLoadResponse>(
+      backends_.calls, context, std::move(caller), bytes, answer,
+      [&](const auto& request, ModelRepository::Done done) {
+        kserve::LoadModel(request, backends_.repository, std::move(done));
+      });
 }
 
-Reactor* KserveService::RepositoryModelUnload(Context* context,
-                                              const inference::RepositoryModelUnloadRequest* request,
-                                              inference::RepositoryModelUnloadResponse*) {
-  auto* call =
-      new DetachableCall(backends_.calls, backends_.gate.Authorize(*context, method::kRepositoryModelUnload));
-  if (!call->accepted()) return call;
-  call->admission().About(request->model_name());
-  call->admission().Note("model", request->model_name());
-  kserve::UnloadModel(*request, backends_.repository, call->Replier());
-  return call;
+Reactor* KserveService::RepositoryModelUnload(Context* context, const grpc::ByteBuffer* bytes,
+                                              grpc::ByteBuffer* answer) {
+  auto caller = backends_.gate.Authorize(*context, method::kRepositoryModelUnload);
+  return RunDetached<inference::RepositoryModelUnloadRequest, inference::RepositoryModelUnloadResponse>(
+      backends_.calls, context, std::move(caller), bytes, answer,
+      [&](const auto& request, ModelRepository::Done done) {
+        kserve::UnloadModel(request, backends_.repository, std::move(done));
+      });
 }
 
-Reactor* KserveService::SystemSharedMemoryStatus(Context* context,
-                                                 const inference::SystemSharedMemoryStatusRequest*,
-                                                 inference::SystemSharedMemoryStatusResponse*) {
+Reactor* KserveService::SystemSharedMemoryStatus(Context* context, const grpc::ByteBuffer*,
+                                                 grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryStatus));
 }
 
-Reactor* KserveService::SystemSharedMemoryRegister(Context* context,
-                                                   const inference::SystemSharedMemoryRegisterRequest*,
-                                                   inference::SystemSharedMemoryRegisterResponse*) {
+Reactor* KserveService::SystemSharedMemoryRegister(Context* context, const grpc::ByteBuffer*,
+                                                   grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryRegister));
 }
 
-Reactor* KserveService::SystemSharedMemoryUnregister(Context* context,
-                                                     const inference::SystemSharedMemoryUnregisterRequest*,
-                                                     inference::SystemSharedMemoryUnregisterResponse*) {
+Reactor* KserveService::SystemSharedMemoryUnregister(Context* context, const grpc::ByteBuffer*,
+                                                     grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kSystemSharedMemoryUnregister));
 }
 
-Reactor* KserveService::CudaSharedMemoryStatus(Context* context,
-                                               const inference::CudaSharedMemoryStatusRequest*,
-                                               inference::CudaSharedMemoryStatusResponse*) {
+Reactor* KserveService::CudaSharedMemoryStatus(Context* context, const grpc::ByteBuffer*, grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryStatus));
 }
 
-Reactor* KserveService::CudaSharedMemoryRegister(Context* context,
-                                                 const inference::CudaSharedMemoryRegisterRequest*,
-                                                 inference::CudaSharedMemoryRegisterResponse*) {
+Reactor* KserveService::CudaSharedMemoryRegister(Context* context, const grpc::ByteBuffer*,
+                                                 grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryRegister));
 }
 
-Reactor* KserveService::CudaSharedMemoryUnregister(Context* context,
-                                                   const inference::CudaSharedMemoryUnregisterRequest*,
-                                                   inference::CudaSharedMemoryUnregisterResponse*) {
+Reactor* KserveService::CudaSharedMemoryUnregister(Context* context, const grpc::ByteBuffer*,
+                                                   grpc::ByteBuffer*) {
   return NoSharedMemory(context, backends_.gate.Authorize(*context, method::kCudaSharedMemoryUnregister));
 }
 
-Reactor* KserveService::TraceSetting(Context* context, const inference::TraceSettingRequest*,
-                                     inference::TraceSettingResponse*) {
+Reactor* KserveService::TraceSetting(Context* context, const grpc::ByteBuffer*, grpc::ByteBuffer*) {
   return Unsupported(context, backends_.gate.Authorize(*context, method::kTraceSetting), "trace settings are",
                      "a response's parameters say where its time went");
 }
 
-Reactor* KserveService::LogSettings(Context* context, const inference::LogSettingsRequest*,
-                                    inference::LogSettingsResponse*) {
+Reactor* KserveService::LogSettings(Context* context, const grpc::ByteBuffer*, grpc::ByteBuffer*) {
   return Unsupported(context, backends_.gate.Authorize(*context, method::kLogSettings), "log settings are",
                      "calserve.v1.ServerService/SetLogLevel changes the level");
 }

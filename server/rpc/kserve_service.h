@@ -29,26 +29,26 @@ struct KserveBackends {
 
 using KserveMethods =
     ServiceWith<inference::GRPCInferenceService::Service,
-                inference::GRPCInferenceService::WithCallbackMethod_ServerLive,
-                inference::GRPCInferenceService::WithCallbackMethod_ServerReady,
-                inference::GRPCInferenceService::WithCallbackMethod_ModelReady,
-                inference::GRPCInferenceService::WithCallbackMethod_ServerMetadata,
-                inference::GRPCInferenceService::WithCallbackMethod_ModelMetadata,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ServerLive,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ServerReady,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelReady,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ServerMetadata,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelMetadata,
                 inference::GRPCInferenceService::WithRawCallbackMethod_ModelInfer,
                 inference::GRPCInferenceService::WithRawCallbackMethod_ModelStreamInfer,
-                inference::GRPCInferenceService::WithCallbackMethod_ModelConfig,
-                inference::GRPCInferenceService::WithCallbackMethod_ModelStatistics,
-                inference::GRPCInferenceService::WithCallbackMethod_RepositoryIndex,
-                inference::GRPCInferenceService::WithCallbackMethod_RepositoryModelLoad,
-                inference::GRPCInferenceService::WithCallbackMethod_RepositoryModelUnload,
-                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryStatus,
-                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryRegister,
-                inference::GRPCInferenceService::WithCallbackMethod_SystemSharedMemoryUnregister,
-                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryStatus,
-                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryRegister,
-                inference::GRPCInferenceService::WithCallbackMethod_CudaSharedMemoryUnregister,
-                inference::GRPCInferenceService::WithCallbackMethod_TraceSetting,
-                inference::GRPCInferenceService::WithCallbackMethod_LogSettings>::Type;
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelConfig,
+                inference::GRPCInferenceService::WithRawCallbackMethod_ModelStatistics,
+                inference::GRPCInferenceService::WithRawCallbackMethod_RepositoryIndex,
+                inference::GRPCInferenceService::WithRawCallbackMethod_RepositoryModelLoad,
+                inference::GRPCInferenceService::WithRawCallbackMethod_RepositoryModelUnload,
+                inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryStatus,
+                inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryRegister,
+                inference::GRPCInferenceService::WithRawCallbackMethod_SystemSharedMemoryUnregister,
+                inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryStatus,
+                inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryRegister,
+                inference::GRPCInferenceService::WithRawCallbackMethod_CudaSharedMemoryUnregister,
+                inference::GRPCInferenceService::WithRawCallbackMethod_TraceSetting,
+                inference::GRPCInferenceService::WithRawCallbackMethod_LogSettings>::Type;
 
 // inference.GRPCInferenceService, KServe v2 with Triton's extensions, over the models that calserve.v1
 // serves.
@@ -61,50 +61,41 @@ class KserveService final : public KserveMethods {
   using Context = grpc::CallbackServerContext;
 
   // Of health: answered also while the server drains; the first two to anybody.
-  Reactor* ServerLive(Context* context, const inference::ServerLiveRequest* request,
-                      inference::ServerLiveResponse* response) override;
-  Reactor* ServerReady(Context* context, const inference::ServerReadyRequest* request,
-                       inference::ServerReadyResponse* response) override;
-  Reactor* ModelReady(Context* context, const inference::ModelReadyRequest* request,
-                      inference::ModelReadyResponse* response) override;
+  Reactor* ServerLive(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* ServerReady(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* ModelReady(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
 
-  Reactor* ServerMetadata(Context* context, const inference::ServerMetadataRequest* request,
-                          inference::ServerMetadataResponse* response) override;
-  Reactor* ModelMetadata(Context* context, const inference::ModelMetadataRequest* request,
-                         inference::ModelMetadataResponse* response) override;
-  Reactor* ModelConfig(Context* context, const inference::ModelConfigRequest* request,
-                       inference::ModelConfigResponse* response) override;
-  Reactor* ModelStatistics(Context* context, const inference::ModelStatisticsRequest* request,
-                           inference::ModelStatisticsResponse* response) override;
+  Reactor* ServerMetadata(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* ModelMetadata(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* ModelConfig(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* ModelStatistics(Context* context, const grpc::ByteBuffer* bytes,
+                           grpc::ByteBuffer* answer) override;
 
-  Reactor* ModelInfer(Context* context, const grpc::ByteBuffer* request, grpc::ByteBuffer* response) override;
+  Reactor* ModelInfer(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
   ByteStream* ModelStreamInfer(Context* context) override;
 
-  Reactor* RepositoryIndex(Context* context, const inference::RepositoryIndexRequest* request,
-                           inference::RepositoryIndexResponse* response) override;
-  Reactor* RepositoryModelLoad(Context* context, const inference::RepositoryModelLoadRequest* request,
-                               inference::RepositoryModelLoadResponse* response) override;
-  Reactor* RepositoryModelUnload(Context* context, const inference::RepositoryModelUnloadRequest* request,
-                                 inference::RepositoryModelUnloadResponse* response) override;
+  Reactor* RepositoryIndex(Context* context, const grpc::ByteBuffer* bytes,
+                           grpc::ByteBuffer* answer) override;
+  Reactor* RepositoryModelLoad(Context* context, const grpc::ByteBuffer* bytes,
+                               grpc::ByteBuffer* answer) override;
+  Reactor* RepositoryModelUnload(Context* context, const grpc::ByteBuffer* bytes,
+                                 grpc::ByteBuffer* answer) override;
 
   // Not supported: UNIMPLEMENTED with a sentence.
-  Reactor* SystemSharedMemoryStatus(Context* context, const inference::SystemSharedMemoryStatusRequest*,
-                                    inference::SystemSharedMemoryStatusResponse*) override;
-  Reactor* SystemSharedMemoryRegister(Context* context, const inference::SystemSharedMemoryRegisterRequest*,
-                                      inference::SystemSharedMemoryRegisterResponse*) override;
-  Reactor* SystemSharedMemoryUnregister(Context* context,
-                                        const inference::SystemSharedMemoryUnregisterRequest*,
-                                        inference::SystemSharedMemoryUnregisterResponse*) override;
-  Reactor* CudaSharedMemoryStatus(Context* context, const inference::CudaSharedMemoryStatusRequest*,
-                                  inference::CudaSharedMemoryStatusResponse*) override;
-  Reactor* CudaSharedMemoryRegister(Context* context, const inference::CudaSharedMemoryRegisterRequest*,
-                                    inference::CudaSharedMemoryRegisterResponse*) override;
-  Reactor* CudaSharedMemoryUnregister(Context* context, const inference::CudaSharedMemoryUnregisterRequest*,
-                                      inference::CudaSharedMemoryUnregisterResponse*) override;
-  Reactor* TraceSetting(Context* context, const inference::TraceSettingRequest*,
-                        inference::TraceSettingResponse*) override;
-  Reactor* LogSettings(Context* context, const inference::LogSettingsRequest*,
-                       inference::LogSettingsResponse*) override;
+  Reactor* SystemSharedMemoryStatus(Context* context, const grpc::ByteBuffer* bytes,
+                                    grpc::ByteBuffer* answer) override;
+  Reactor* SystemSharedMemoryRegister(Context* context, const grpc::ByteBuffer* bytes,
+                                      grpc::ByteBuffer* answer) override;
+  Reactor* SystemSharedMemoryUnregister(Context* context, const grpc::ByteBuffer* bytes,
+                                        grpc::ByteBuffer* answer) override;
+  Reactor* CudaSharedMemoryStatus(Context* context, const grpc::ByteBuffer* bytes,
+                                  grpc::ByteBuffer* answer) override;
+  Reactor* CudaSharedMemoryRegister(Context* context, const grpc::ByteBuffer* bytes,
+                                    grpc::ByteBuffer* answer) override;
+  Reactor* CudaSharedMemoryUnregister(Context* context, const grpc::ByteBuffer* bytes,
+                                      grpc::ByteBuffer* answer) override;
+  Reactor* TraceSetting(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
+  Reactor* LogSettings(Context* context, const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) override;
 
  private:
   const KserveBackends backends_;

@@ -29,10 +29,10 @@ class MessageCall final : public UnaryCall {
         answer_(*answer) {}
 
   // Parses the request. False: the call is answered already, because it may not be made, the server drains or
-  // the request cannot be read; leave it alone. `bytes` are gRPC's, which has no more use for them.
+  // the request cannot be read; leave it alone.
   bool Read(const grpc::ByteBuffer* bytes) {
     if (!accepted()) return false;
-    const absl::Status read = ParseMessage(const_cast<grpc::ByteBuffer&>(*bytes), request_);
+    const absl::Status read = ParseMessage(*bytes, request_);
     if (!read.ok()) Refuse(read);
     return read.ok();
   }

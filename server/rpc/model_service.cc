@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "server/rpc/calibration_convert.h"
+#include "server/rpc/message_call.h"
 #include "server/rpc/page.h"
-#include "server/rpc/unary_call.h"
 
 namespace calserve {
 
@@ -88,29 +88,31 @@ std::map<std::string, v1::Model> ModelService::Models() const {
 }
 
 grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* context,
-                                                   const v1::ListModelsRequest* request,
-                                                   v1::ListModelsResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kListModels));
-  if (!call->accepted()) return call;
+                                                   const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::ListModelsRequest, v1::ListModelsResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kListModels), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
   std::map<std::string, v1::Model> models = Models();
   const absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
   if (page.ok()) {
     size_t index = 0;
     for (auto& [name, model] : models) {
-      if (index >= page->begin && index < page->end) *response->add_models() = std::move(model);
+      if (index >= page->begin && index < page->end) *call->response().add_models() = std::move(model);
       ++index;
     }
-    response->set_next_page_token(page->next_token);
+    call->response().set_next_page_token(page->next_token);
   }
   call->Reply(page.status());
   return call;
 }
 
 grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* context,
-                                                 const v1::GetModelRequest* request,
-                                                 v1::GetModelResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kGetModel));
-  if (!call->accepted()) return call;
+                                                 const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::GetModelRequest, v1::GetModelResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kGetModel), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
   std::map<std::string, v1::Model> models = Models();
   const auto found = models.find(request->model());
   if (found == models.end()) {
@@ -121,7 +123,7 @@ grpc::ServerUnaryReactor* ModelService::GetModel(grpc::CallbackServerContext* co
   if (const absl::StatusOr<Snapshot> served = table_.Find(request->model(), 0); served.ok()) {
     call->admission().About(*served->model);
   }
-  *response->mutable_model() = std::move(found->second);
+  *call->response().mutable_model() = std::move(found->second);
   call->Reply(absl::OkStatus());
   return call;
 }

@@ -14,18 +14,18 @@
 namespace calserve {
 
 // calserve.v1.ModelService over the serving table and the repository of versions.
-class ModelService final : public v1::ModelService::CallbackService {
+class ModelService final : public v1::ModelService::WithRawCallbackMethod_ListModels<
+                               v1::ModelService::WithRawCallbackMethod_GetModel<v1::ModelService::Service>> {
  public:
   // All outlive the service. `repository` may be null: then what the table serves is all there is.
   ModelService(const AccessGate& gate, const ServingTable& table, CalibratorRegistry& registry,
                const ModelRepository* repository, CallTracker& calls)
       : gate_(gate), table_(table), registry_(registry), repository_(repository), calls_(calls) {}
 
-  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context,
-                                       const v1::ListModelsRequest* request,
-                                       v1::ListModelsResponse* response) override;
-  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context, const v1::GetModelRequest* request,
-                                     v1::GetModelResponse* response) override;
+  grpc::ServerUnaryReactor* ListModels(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                       grpc::ByteBuffer* answer) override;
+  grpc::ServerUnaryReactor* GetModel(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                     grpc::ByteBuffer* answer) override;
 
  private:
   // By name.

@@ -7,7 +7,7 @@
 #include "absl/strings/strip.h"
 #include "server/base/error_info.h"
 #include "server/logging/log.h"
-#include "server/rpc/unary_call.h"
+#include "server/rpc/message_call.h"
 
 namespace calserve {
 namespace {
@@ -34,20 +34,23 @@ absl::StatusOr<std::string> LevelFromProto(v1::LogLevel level) {
 }  // namespace
 
 grpc::ServerUnaryReactor* ServerService::GetLogLevel(grpc::CallbackServerContext* context,
-                                                     const v1::GetLogLevelRequest*,
-                                                     v1::GetLogLevelResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kGetLogLevel));
-  if (!call->accepted()) return call;
-  response->set_level(LevelToProto(LogLevel()));
+                                                     const grpc::ByteBuffer* bytes,
+                                                     grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::GetLogLevelRequest, v1::GetLogLevelResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kGetLogLevel), answer);
+  if (!call->Read(bytes)) return call;
+  call->response().set_level(LevelToProto(LogLevel()));
   call->Reply(absl::OkStatus());
   return call;
 }
 
 grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext* context,
-                                                     const v1::SetLogLevelRequest* request,
-                                                     v1::SetLogLevelResponse* response) {
-  auto* call = new UnaryCall(calls_, gate_.Authorize(*context, method::kSetLogLevel));
-  if (!call->accepted()) return call;
+                                                     const grpc::ByteBuffer* bytes,
+                                                     grpc::ByteBuffer* answer) {
+  using Call = MessageCall<v1::SetLogLevelRequest, v1::SetLogLevelResponse>;
+  auto* call = new Call(calls_, gate_.Authorize(*context, method::kSetLogLevel), answer);
+  if (!call->Read(bytes)) return call;
+  const auto* const request = &call->request();
   const absl::StatusOr<std::string> level = LevelFromProto(request->level());
   if (!level.ok()) {
     call->Reply(level.status());
@@ -56,7 +59,7 @@ grpc::ServerUnaryReactor* ServerService::SetLogLevel(grpc::CallbackServerContext
   const std::string before = LogLevel();
   call->admission().Note("before", before);
   call->admission().Note("after", *level);
-  response->set_previous(LevelToProto(before));
+  call->response().set_previous(LevelToProto(before));
   call->Reply(calserve::SetLogLevel(*level));
   return call;
 }

@@ -8,17 +8,17 @@
 namespace calserve {
 
 // calserve.v1.ServerService: the level of the process's log.
-class ServerService final : public v1::ServerService::CallbackService {
+class ServerService final
+    : public v1::ServerService::WithRawCallbackMethod_GetLogLevel<
+          v1::ServerService::WithRawCallbackMethod_SetLogLevel<v1::ServerService::Service>> {
  public:
   // Both outlive the service.
   ServerService(const AccessGate& gate, CallTracker& calls) : gate_(gate), calls_(calls) {}
 
-  grpc::ServerUnaryReactor* GetLogLevel(grpc::CallbackServerContext* context,
-                                        const v1::GetLogLevelRequest* request,
-                                        v1::GetLogLevelResponse* response) override;
-  grpc::ServerUnaryReactor* SetLogLevel(grpc::CallbackServerContext* context,
-                                        const v1::SetLogLevelRequest* request,
-                                        v1::SetLogLevelResponse* response) override;
+  grpc::ServerUnaryReactor* GetLogLevel(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                        grpc::ByteBuffer* answer) override;
+  grpc::ServerUnaryReactor* SetLogLevel(grpc::CallbackServerContext* context, const grpc::ByteBuffer* bytes,
+                                        grpc::ByteBuffer* answer) override;
 
  private:
   const AccessGate& gate_;

@@ -78,7 +78,9 @@ class StreamPipe : public ByteStream {
     auto request = std::make_unique<Request>();
     ++messages_;
     if (const absl::Status read = ParseMessage(bytes, *request); !read.ok()) {
-      answer(OfMessage(read));
+      const absl::Status why = OfMessage(read);
+      admission_.MessageRefused(why);
+      answer(why);
     } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
       Handle(std::move(request), std::move(answer));
     } else {

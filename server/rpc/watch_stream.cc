@@ -16,18 +16,19 @@ namespace {
 
 constexpr int64_t kFollowActive = -1;  // no calibrator version
 
-class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationResponse> {
+class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
-  WatchStream(const CalibrationBackends& backends, Admission admission,
-              const v1::WatchCalibrationRequest& request, WorkerPool& store_thread)
-      : backends_(backends), request_(request), admission_(std::move(admission)) {
-    if (admission_.ok()) call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
-    admission_.About(request.model());
-    if (!admission_.ok()) {
-      Start(admission_.status());
+  WatchStream(const CalibrationBackends& backends, Admission admission, const grpc::ByteBuffer& request,
+              WorkerPool& store_thread)
+      : backends_(backends), admission_(std::move(admission)) {
+    const absl::Status read = admission_.ok() ? ParseMessage(request, request_) : admission_.status();
+    if (read.ok()) call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
+    admission_.About(request_.model());
+    if (!read.ok()) {
+      Start(read);
     } else if (call_ == nullptr) {
       Start(CallTracker::ShuttingDown());
-    } else if (request.calibrator_version() == 0) {
+    } else if (request_.calibrator_version() == 0) {
       Start(Subscribe());
     } else if (!store_thread.TrySubmit([this] { Start(Subscribe()); }, 1)) {  // The store knows which exist.
       Start(TooManyCalls());
@@ -133,25 +134,26 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
     }
     if (!ready_ || subscriber_ == nullptr) return;
     ready_ = false;
-    response_.Clear();
+    v1::WatchCalibrationResponse response;
     for (WindowReport& report : subscriber_->Take()) {
       mask_.AddIntervals(report);
-      v1::WindowReport& out = *response_.add_reports();
+      v1::WindowReport& out = *response.add_reports();
       out = ToProto(report, ServingOf(report.key, backends_.table));
       mask_.Trim(out);
     }
     writing_ = true;
+    (void)SerializeMessage(response, response_);  // Far from what Protobuf cannot.
     StartWrite(&response_);
   }
 
   const CalibrationBackends backends_;
-  const v1::WatchCalibrationRequest& request_;  // gRPC's; lives until OnDone.
-  Admission admission_;                         // Once it is open, under mu_.
+  v1::WatchCalibrationRequest request_;
+  Admission admission_;  // Once it is open, under mu_.
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.
   Mutex mu_;
   ReportMask mask_ ABSL_GUARDED_BY(mu_);
-  v1::WatchCalibrationResponse response_ ABSL_GUARDED_BY(mu_);
+  grpc::ByteBuffer response_ ABSL_GUARDED_BY(mu_);
   absl::Status status_ ABSL_GUARDED_BY(mu_);
   bool started_ ABSL_GUARDED_BY(mu_) = false;  // The call is not finished while it may be subscribing.
   bool ready_ ABSL_GUARDED_BY(mu_) = false;
@@ -162,9 +164,10 @@ class WatchStream final : public grpc::ServerWriteReactor<v1::WatchCalibrationRe
 
 }  // namespace
 
-grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, Admission admission, const v1::WatchCalibrationRequest& request,
-    WorkerPool& store_thread) {
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewWatchStream(const CalibrationBackends& backends,
+                                                           Admission admission,
+                                                           const grpc::ByteBuffer& request,
+                                                           WorkerPool& store_thread) {
   return new WatchStream(backends, std::move(admission), request, store_thread);
 }
 

@@ -8,9 +8,10 @@ namespace calserve {
 // The reactor of one WatchCalibration call; deletes itself. At most one response is being written, and what
 // changes meanwhile is read afresh afterwards: a slow client costs one message. What must wait for the store
 // runs on `store_thread`.
-grpc::ServerWriteReactor<v1::WatchCalibrationResponse>* NewWatchStream(
-    const CalibrationBackends& backends, Admission admission, const v1::WatchCalibrationRequest& request,
-    WorkerPool& store_thread);
+grpc::ServerWriteReactor<grpc::ByteBuffer>* NewWatchStream(const CalibrationBackends& backends,
+                                                           Admission admission,
+                                                           const grpc::ByteBuffer& request,
+                                                           WorkerPool& store_thread);
 
 }  // namespace calserve
 

@@ -28,10 +28,12 @@ struct ServiceWith<Service, Method, Others...> {
 
 using ByteStream = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
-// INVALID_ARGUMENT with the reason MESSAGE_UNREADABLE; `bytes` are let go.
+// INVALID_ARGUMENT with the reason MESSAGE_UNREADABLE. The bytes are let go: gRPC, whose they are, hands them
+// to a unary handler as const, and has no more use for them.
 template <typename Message>
-absl::Status ParseMessage(grpc::ByteBuffer& bytes, Message& message) {
-  if (grpc::SerializationTraits<Message>::Deserialize(&bytes, &message).ok()) return absl::OkStatus();
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message) {
+  auto& own = const_cast<grpc::ByteBuffer&>(bytes);
+  if (grpc::SerializationTraits<Message>::Deserialize(&own, &message).ok()) return absl::OkStatus();
   return WithReason(absl::InvalidArgumentError(
                         absl::StrCat("the message cannot be read as ", Message::descriptor()->full_name(),
                                      ": it is cut off, is another message, or has text that is not UTF-8")),

@@ -5,13 +5,15 @@ never the end of a stream; and a compressed one takes no more memory than one th
 """
 import pathlib
 import random
-import time
+import re
+import threading
 
 import kserve_testing  # Before gRPC, whose environment it sets.
 
 import grpc
 
-from access_testing import AccessTest, predict_request
+from access_test import OPEN
+from access_testing import AccessTest, message_field, predict_request
 from command_test import MODEL, WAIT_S
 from contract import Contract
 
@@ -19,16 +21,32 @@ PREDICT, STREAM_PREDICT = (f"/calserve.v1.PredictionService/{name}" for name in 
 SUBMIT, STREAM_FEEDBACK = (f"/calserve.v1.FeedbackService/{name}" for name in ("SubmitFeedback", "StreamFeedback"))
 FIT = "/calserve.v1.CalibrationService/FitCalibrator"
 INFER, STREAM_INFER = (f"/inference.GRPCInferenceService/{name}" for name in ("ModelInfer", "ModelStreamInfer"))
-# Cut off; a string that is not UTF-8, as field 1 of each of these messages or of one within it.
-UNREADABLE = (b"\x0a\x7f\x01", b"\xff\xff")
-LARGEST = 1 << 20
+# By method: what it is to be sent, and the fields that lead to a string of it.
+MESSAGES = {PREDICT: ("calserve.v1.PredictRequest", 1), STREAM_PREDICT: ("calserve.v1.StreamPredictRequest", 2, 1),
+            SUBMIT: ("calserve.v1.SubmitFeedbackRequest", 2), STREAM_FEEDBACK: ("calserve.v1.StreamFeedbackRequest", 3),
+            FIT: ("calserve.v1.FitCalibratorRequest", 1, 1), INFER: ("inference.ModelInferRequest", 1),
+            STREAM_INFER: ("inference.ModelInferRequest", 1)}
+# Not supported, so that what they are sent does not matter.
+UNSUPPORTED = ("SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister",
+               "CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister", "TraceSetting",
+               "LogSettings")
+NO_FIELD = b"\xff\xff"
+LARGEST = 4 << 20
+
+
+def unreadable(path):
+    """What is no message of the method: cut off; no field; with a string that is not UTF-8."""
+    text = b"\xff"
+    for number in reversed(MESSAGES[path][1:]):
+        text = message_field(number, text)
+    return b"\x0a\x7f\x01", NO_FIELD, text
 
 
 class UnreadableMessages(AccessTest):
     @classmethod
     def flags(cls):
         return ("--access-tokens-file", cls.dir / "tokens", "--grpc-reflection", "on", "--grpc-max-message-bytes",
-                "1MiB")
+                "4MiB")
 
     def metadata(self, token="all"):
         return [("authorization", f"Bearer {self.tokens[token]}")] if token else []
@@ -43,21 +61,43 @@ class UnreadableMessages(AccessTest):
         self.assertIn(f"cannot be read as {message}", error.details())
         self.assertIn(b"MESSAGE_UNREADABLE", dict(error.trailing_metadata())["grpc-status-details-bin"])
 
+    def counted(self, rpc):
+        """How many calls, of no model that is served, /metrics says to have failed so."""
+        line = re.search(rf'^calserve_requests_total{{model="",version="",rpc="{rpc}",code="INVALID_ARGUMENT"}} (\d+)$',
+                         self.body("/metrics", self.tokens["read"]), re.MULTILINE)
+        return int(line[1]) if line else 0
+
     def test_a_call_is_told_what_it_should_have_been(self):
         channel = self.channel()
-        for path, message in ((PREDICT, "calserve.v1.PredictRequest"), (SUBMIT, "calserve.v1.SubmitFeedbackRequest"),
-                              (INFER, "inference.ModelInferRequest")):
-            for body in UNREADABLE:
+        before = self.counted("ModelInfer")
+        for path in (PREDICT, SUBMIT, INFER):
+            for body in unreadable(path):
                 call = channel.unary_unary(path)
                 error = self.refused(lambda: call(body, metadata=self.metadata(), timeout=WAIT_S))
-                self.assert_unreadable(error, message)
+                self.assert_unreadable(error, MESSAGES[path][0])
                 self.assertIn("x-request-id", dict(error.initial_metadata()))
                 # Who may not call learns nothing of it.
                 for token, code in ((None, "UNAUTHENTICATED"), ("read", "PERMISSION_DENIED")):
                     error = self.refused(lambda: call(body, metadata=self.metadata(token), timeout=WAIT_S))
                     self.assertEqual(error.code().name, code)
-        counted = 'calserve_requests_total{model="",version="",rpc="ModelInfer",code="INVALID_ARGUMENT"} 2'
-        self.assertIn(counted, self.body("/metrics", self.tokens["read"]).splitlines())
+        self.assertEqual(self.counted("ModelInfer"), before + len(unreadable(INFER)))
+
+    def test_every_method_looks_at_a_message_once_its_caller_may_call(self):
+        channel = self.channel()
+        methods = [(f"/{service}/{method.name}", method) for service, method in Contract(channel).methods()]
+        self.assertLess(set(MESSAGES), {path for path, _ in methods})
+        for path, method in methods:
+            with self.subTest(path):
+                if method.name in OPEN:
+                    self.assertEqual(self.call(channel, path, NO_FIELD), grpc.StatusCode.OK)
+                    continue
+                self.assertEqual(self.call(channel, path, NO_FIELD), grpc.StatusCode.UNAUTHENTICATED)
+                call = channel.stream_stream(path)  # Of any kind of method, as on the wire they are one.
+                error = self.refused(lambda: list(call(iter([NO_FIELD]), metadata=self.metadata(), timeout=WAIT_S)))
+                if method.name in UNSUPPORTED:
+                    self.assertEqual(error.code(), grpc.StatusCode.UNIMPLEMENTED)
+                else:
+                    self.assert_unreadable(error, method.input_type.full_name)
 
     def test_a_stream_ends_with_an_error_and_answers_what_came_before(self):
         channel = self.channel()
@@ -66,32 +106,32 @@ class UnreadableMessages(AccessTest):
         infer = contract.message("inference.ModelInferRequest", model_name=MODEL)
         infer.inputs.add(name="image", datatype="BYTES", shape=[1])
         infer.raw_input_contents.append(len(image).to_bytes(4, "little") + image)
-        predict = b"\x08\x01\x12" + bytes([len(predict_request(image)) & 127 | 128, len(predict_request(image)) >> 7])
-        for path, first, message in (
-                (STREAM_PREDICT, predict + predict_request(image), "calserve.v1.StreamPredictRequest"),
-                (STREAM_INFER, infer.SerializeToString(), "inference.ModelInferRequest"),
-                (STREAM_FEEDBACK, None, "calserve.v1.StreamFeedbackRequest")):
-            for body in UNREADABLE:
-                answers = []
+        before = {rpc: self.counted(rpc) for rpc in ("StreamPredict", "ModelStreamInfer")}
+        for path, first in ((STREAM_PREDICT, b"\x08\x01" + message_field(2, predict_request(image))),
+                            (STREAM_INFER, infer.SerializeToString()), (STREAM_FEEDBACK, None)):
+            for body in unreadable(path):
+                answers, answered = [], threading.Event()
 
-                def sent(first=first, body=body, answers=answers):
+                def sent(first=first, body=body, answered=answered):
                     if first is not None:
                         yield first
-                        while not answers:
-                            time.sleep(0.01)
+                        answered.wait(WAIT_S)
                     yield body
                     yield first or body
 
                 stream = channel.stream_stream(path)(sent(), metadata=self.metadata(), timeout=WAIT_S)
 
-                def read(stream=stream, answers=answers):
+                def read(stream=stream, answers=answers, answered=answered):
                     for answer in stream:
                         answers.append(answer)
+                        answered.set()
 
                 error = self.refused(read)
-                self.assert_unreadable(error, message)
+                self.assert_unreadable(error, MESSAGES[path][0])
                 self.assertIn(f"message {1 if first is None else 2} of the stream", error.details())
                 self.assertEqual(len(answers), 0 if first is None else 1)
+        for rpc, count in before.items():
+            self.assertEqual(self.counted(rpc), count + len(unreadable(STREAM_PREDICT)), rpc)
 
     def upload(self, contract, change, compression=None):
         """A fit to four messages of 50 labelled logits, of which `change` makes others; what it ends with."""
@@ -126,9 +166,10 @@ class UnreadableMessages(AccessTest):
 
     def test_an_upload_that_is_not_whole_is_not_fitted(self):
         contract = Contract(self.channel())
-        self.assertEqual(self.upload(contract, lambda parts: parts), (grpc.StatusCode.OK, 200))
+        # What is fitted again to the same set keeps its version: each of these sets is another.
+        self.assertEqual(self.upload(contract, lambda parts: parts[1:]), (grpc.StatusCode.OK, 150))
         before = self.calibrators(contract)
-        for body in UNREADABLE:
+        for body in unreadable(FIT):
             code, details = self.upload(contract, lambda parts, body=body: [parts[0], body, *parts[1:]])
             self.assertEqual(code, grpc.StatusCode.INVALID_ARGUMENT)
             self.assertIn("cannot be read as calserve.v1.FitCalibratorRequest", details)
@@ -137,7 +178,9 @@ class UnreadableMessages(AccessTest):
             for _ in range(3):
                 code, details = self.upload(contract, too_large, compression)
                 self.assertEqual(code, grpc.StatusCode.RESOURCE_EXHAUSTED, details)
-        self.assertEqual(self.calibrators(contract), before)
+        # Fits run one after the other: this one is behind whatever was to be fitted of the others.
+        self.assertEqual(self.upload(contract, lambda parts: parts[2:]), (grpc.StatusCode.OK, 100))
+        self.assertEqual(self.calibrators(contract), before + 1)
 
     def memory_mib(self):
         status = pathlib.Path(f"/proc/{self.server.pid}/status").read_text(encoding="utf-8")
@@ -159,6 +202,18 @@ class UnreadableMessages(AccessTest):
                 self.assertEqual(error.code(), grpc.StatusCode.RESOURCE_EXHAUSTED)
                 self.assertIn("larger than max", error.details())
         self.assertLess(self.memory_mib() - before, 30)
+
+    def test_a_message_of_one_who_may_not_call_takes_no_more_than_its_bytes(self):
+        channel = self.channel()
+        # Of unknown fields, which take twenty times as much once they are parsed.
+        body = b"\xfa\x3e\x00" * (LARGEST // 3)
+        before = self.memory_mib()
+        for path in ("/calserve.v1.ModelService/ListModels", "/inference.GRPCInferenceService/RepositoryModelLoad",
+                     "/calserve.v1.CalibrationService/WatchCalibration"):
+            call = channel.stream_stream(path)
+            error = self.refused(lambda: list(call(iter([body]), compression=grpc.Compression.Gzip, timeout=WAIT_S)))
+            self.assertEqual(error.code(), grpc.StatusCode.UNAUTHENTICATED)
+            self.assertLess(self.memory_mib() - before, 30, path)
 
 
 if __name__ == "__main__":
