@@ -96,9 +96,9 @@ int WaitUntilStopped(const ServerConfig& config, MainSignals& signals, GrpcServe
   return kExitOk;
 }
 
-// For whoever stops after the drain timeout although a load is under way, which nothing can interrupt. What
-// has to be written is written; what the load still uses must not be destroyed.
-[[noreturn]] void LeaveWhileLoading(const ModelRepository& repository, int exit_code) {
+// For whoever stops after the drain timeout although a load or a forward pass is under way, which nothing can
+// interrupt. What has to be written is written; what that still uses must not be destroyed.
+[[noreturn]] void LeaveAtOnce(const ModelRepository& repository, int exit_code) {
   for (const ModelStatus& model : repository.List()) {
     for (const VersionStatus& version : model.versions) {
       if (version.state != VersionState::kLoading) continue;
@@ -159,7 +159,7 @@ int Serve(const ServerConfig& config) {
             {{"signal", strsignal(signals.stop())},
              {"drain_timeout", absl::FormatDuration(config.grpc.drain_timeout)}});
     if (!repository->Stop(std::max(config.grpc.drain_timeout, kLastWork))) {
-      LeaveWhileLoading(*repository, kExitOk);
+      LeaveAtOnce(*repository, kExitOk);
     }
     LogInfo("stopped");
     return kExitOk;
@@ -237,19 +237,20 @@ int Serve(const ServerConfig& config) {
   const absl::Time end = absl::Now() + config.grpc.lame_duck + config.grpc.drain_timeout;
   repository->StopLoading();
   refits->StopAttempts();  // A client's fit may wait behind one.
-  const int64_t cancelled = (*server)->Drain();
-  if (cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", cancelled}});
+  const GrpcServer::Drained drained = (*server)->Drain();
+  if (drained.cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", drained.cancelled}});
+  if (drained.stuck > 0) LogError("calls do not end: left as they are", {{"calls", drained.stuck}});
   // No request is under way; the instances let go of the last before what they answer with is destroyed.
-  const bool loads_ended = repository->Stop(std::max(end - absl::Now(), kLastWork));
+  const bool work_ended = drained.stuck == 0 && repository->Stop(std::max(end - absl::Now(), kLastWork));
   admin.reset();  // Until here the metrics of the drain could be read.
   dashboard.reset();
-  if (loads_ended) server->reset();
+  if (work_ended) server->reset();
   ingestor->reset();  // Commits what is queued.
   refits.reset();
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
     LogWarning("fold state not saved, the next start reads more of the log", {{"error", status.message()}});
   }
-  if (!loads_ended) LeaveWhileLoading(*repository, exit_code);
+  if (!work_ended) LeaveAtOnce(*repository, exit_code);
   LogInfo("stopped");
   return exit_code;
 }

@@ -70,20 +70,18 @@ void NoteBefore(const Snapshot& snapshot, CalibratorRegistry& registry, Admissio
                  absl::StrCat(registry.Active(snapshot.model->name, snapshot.model->version).version));
 }
 
-// Answers a call from the pool's thread with what `work` returns, unless the client has gone by then;
-// RESOURCE_EXHAUSTED where too many wait. `work` is given what it is to ask now and then where it takes long:
-// false once the client has gone or a drain has run out of time. What it notes in the admission is for the
-// audit log.
-template <typename Call>
-grpc::ServerUnaryReactor* Run(
-    Call* call, WorkerPool& pool,
-    absl::AnyInvocable<absl::Status(Admission&, const std::function<bool()>&) &&> work) {
-  auto answer = [call, work = std::move(work)]() mutable {
+// Answers a call from the pool's thread with what `work` returns and makes of the response, unless the client
+// has gone by then; RESOURCE_EXHAUSTED where too many wait. `work` is given what it is to ask now and then
+// where it takes long: false once the client has gone or a drain has run out of time. What it notes in the
+// admission is for the audit log.
+template <typename Request, typename Response, typename Work>
+grpc::ServerUnaryReactor* RunOn(WorkerPool& pool, MessageCall<Request, Response>* call, Work work) {
+  auto answer = [call, work = std::move(work)] {
     const std::function<bool()> go_on = [cancel = call->cancel()] { return !cancel->cancelled(); };
     absl::Status status = absl::CancelledError("cancelled by the client");
     if (go_on()) {
       const RequestScope scope(call->admission().ids());  // Ends before Reply, which may end the call.
-      status = std::move(work)(call->admission(), go_on);
+      status = work(call->request(), call->response(), call->admission(), go_on);
     }
     call->Reply(status);
   };
@@ -109,23 +107,23 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListCalibrators), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
-    admission.About(*snapshot.model);
-    ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request->model()));
-    if (request->model_version() != 0) {
-      std::erase_if(all,
-                    [&](const CalibratorVersion& c) { return c.model_version != request->model_version(); });
-    }
-    ASSIGN_OR_RETURN(const Page page, PageOf(all.size(), request->page_size(), request->page_token()));
-    for (size_t i = page.begin; i < page.end; ++i) *response->add_calibrators() = ToProto(all[i]);
-    response->set_next_page_token(page.next_token);
-    return absl::OkStatus();
-  });
+  call->admission().About(call->request().model());
+  return RunOn(
+      calibrator_thread_, call,
+      [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
+        ASSIGN_OR_RETURN(const Snapshot snapshot,
+                         backends_.table.Find(request.model(), request.model_version()));
+        admission.About(*snapshot.model);
+        ASSIGN_OR_RETURN(std::vector<CalibratorVersion> all, backends_.registry.List(request.model()));
+        if (request.model_version() != 0) {
+          std::erase_if(
+              all, [&](const CalibratorVersion& c) { return c.model_version != request.model_version(); });
+        }
+        ASSIGN_OR_RETURN(const Page page, PageOf(all.size(), request.page_size(), request.page_token()));
+        for (size_t i = page.begin; i < page.end; ++i) *response.add_calibrators() = ToProto(all[i]);
+        response.set_next_page_token(page.next_token);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackServerContext* context,
@@ -135,25 +133,23 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kActivateCalibrator), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
+  call->admission().About(call->request().model());
+  const auto work = [this](const auto& request, auto& response, Admission& admission,
+                           const GoOn& go_on) -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     NoteBefore(snapshot, backends_.registry, admission);
-    const int64_t before = request->expected_active_version();
+    const int64_t before = request.expected_active_version();
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Activate(snapshot.model->name, snapshot.model->version,
-                                                 request->version(), before));
+                                                 request.version(), before));
     admission.Note("after", absl::StrCat(active.version));
     backends_.hub.ActiveChanged();
-    *response->mutable_calibrator() = ToProto(active);
+    *response.mutable_calibrator() = ToProto(active);
     const auto comparison = CompareWith(before, active, snapshot, go_on);
-    if (comparison.has_value()) *response->mutable_comparison() = *comparison;
+    if (comparison.has_value()) *response.mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return Run(call, calibrator_thread_, work);
+  return RunOn(calibrator_thread_, call, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext* context,
@@ -163,24 +159,22 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kRollbackCalibrator), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  const auto work = [=, this](Admission& admission, const GoOn& go_on) -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
+  call->admission().About(call->request().model());
+  const auto work = [this](const auto& request, auto& response, Admission& admission,
+                           const GoOn& go_on) -> absl::Status {
+    ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     NoteBefore(snapshot, backends_.registry, admission);
-    const int64_t before = request->expected_active_version();
+    const int64_t before = request.expected_active_version();
     ASSIGN_OR_RETURN(const CalibratorVersion active,
                      backends_.registry.Rollback(snapshot.model->name, snapshot.model->version, before));
     admission.Note("after", absl::StrCat(active.version));
     backends_.hub.ActiveChanged();
-    *response->mutable_calibrator() = ToProto(active);
+    *response.mutable_calibrator() = ToProto(active);
     const auto comparison = CompareWith(before, active, snapshot, go_on);
-    if (comparison.has_value()) *response->mutable_comparison() = *comparison;
+    if (comparison.has_value()) *response.mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return Run(call, calibrator_thread_, work);
+  return RunOn(calibrator_thread_, call, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::CallbackServerContext* context,
@@ -190,13 +184,13 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::Callbac
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetCalibrationReport), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  WorkerPool& pool = request->has_stored() ? report_thread_ : calibrator_thread_;
-  return Run(call, pool, [=, this](Admission& admission, const GoOn& go_on) {
-    return Report(*request, admission, go_on, *response);
-  });
+  call->admission().About(call->request().model());
+  WorkerPool& pool = call->request().has_stored() ? report_thread_ : calibrator_thread_;
+  return RunOn(
+      pool, call,
+      [this](const auto& request, auto& response, Admission& admission, const GoOn& go_on) -> absl::Status {
+        return Report(request, admission, go_on, response);
+      });
 }
 
 absl::Status CalibrationService::Report(const v1::GetCalibrationReportRequest& request, Admission& admission,
@@ -306,22 +300,22 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
   using Call = MessageCall<v1::ListAlarmsRequest, v1::ListAlarmsResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListAlarms), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  return Run(call, calibrator_thread_, [=, this](Admission&, const GoOn&) -> absl::Status {
-    if (!request->model().empty()) RETURN_IF_ERROR(backends_.table.Find(request->model(), 0).status());
-    for (const Snapshot& snapshot : backends_.table.List()) {
-      if (!request->model().empty() && snapshot.model->name != request->model()) continue;
-      const MonitorKey key = KeyOf(snapshot);
-      *response->add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
-      for (const MonitorKey& slice : SlicesOf(backends_.monitor, key)) {
-        *response->add_alarms() = ModelAlarmOf(slice, backends_.monitor.Alarm(slice));
-      }
-    }
-    response->set_catching_up(backends_.monitor.state().catching_up);
-    return absl::OkStatus();
-  });
+  call->admission().About(call->request().model());
+  return RunOn(calibrator_thread_, call,
+               [this](const auto& request, auto& response, Admission&, const GoOn&) -> absl::Status {
+                 if (!request.model().empty())
+                   RETURN_IF_ERROR(backends_.table.Find(request.model(), 0).status());
+                 for (const Snapshot& snapshot : backends_.table.List()) {
+                   if (!request.model().empty() && snapshot.model->name != request.model()) continue;
+                   const MonitorKey key = KeyOf(snapshot);
+                   *response.add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
+                   for (const MonitorKey& slice : SlicesOf(backends_.monitor, key)) {
+                     *response.add_alarms() = ModelAlarmOf(slice, backends_.monitor.Alarm(slice));
+                   }
+                 }
+                 response.set_catching_up(backends_.monitor.state().catching_up);
+                 return absl::OkStatus();
+               });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext* context,
@@ -330,30 +324,30 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
   using Call = MessageCall<v1::ListSlicesRequest, v1::ListSlicesResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListSlices), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  return Run(call, report_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
-    admission.About(*snapshot.model);
-    MonitorKey whole = KeyOf(snapshot);
-    if (request->has_calibrator_version()) whole.calibrator_version = request->calibrator_version();
-    RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, whole));
-    const std::string window = request->window().empty() ? "last_1000" : request->window();
-    RETURN_IF_ERROR(backends_.monitor.Report(whole, window).status());  // There is such a window.
-    for (const SliceKey& key : backends_.monitor.Slices(whole.model).declared()) {
-      v1::SliceKey& to = *response->add_keys();
-      to.set_key(key.key);
-      to.mutable_values()->Add(key.values.begin(), key.values.end());
-    }
-    const Serving serving = ServingOf(whole, backends_.table);
-    for (const MonitorKey& slice : SlicesOf(backends_.monitor, whole)) {
-      ASSIGN_OR_RETURN(const WindowReport report, backends_.monitor.Report(slice, window));
-      *response->add_reports() = ToProto(report, serving);
-    }
-    return absl::OkStatus();
-  });
+  call->admission().About(call->request().model());
+  return RunOn(
+      report_thread_, call,
+      [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
+        ASSIGN_OR_RETURN(const Snapshot snapshot,
+                         backends_.table.Find(request.model(), request.model_version()));
+        admission.About(*snapshot.model);
+        MonitorKey whole = KeyOf(snapshot);
+        if (request.has_calibrator_version()) whole.calibrator_version = request.calibrator_version();
+        RETURN_IF_ERROR(CheckCalibratorExists(backends_.registry, whole));
+        const std::string window = request.window().empty() ? "last_1000" : request.window();
+        RETURN_IF_ERROR(backends_.monitor.Report(whole, window).status());  // There is such a window.
+        for (const SliceKey& key : backends_.monitor.Slices(whole.model).declared()) {
+          v1::SliceKey& to = *response.add_keys();
+          to.set_key(key.key);
+          to.mutable_values()->Add(key.values.begin(), key.values.end());
+        }
+        const Serving serving = ServingOf(whole, backends_.table);
+        for (const MonitorKey& slice : SlicesOf(backends_.monitor, whole)) {
+          ASSIGN_OR_RETURN(const WindowReport report, backends_.monitor.Report(slice, window));
+          *response.add_reports() = ToProto(report, serving);
+        }
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackServerContext* context,
@@ -363,26 +357,26 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kAcknowledgeAlarm), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
-    MonitorKey key = KeyOf(snapshot);
-    ASSIGN_OR_RETURN(key.slice, SliceFromProto(request->has_slice(), request->slice()));
-    RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
-    Note(snapshot, admission);
-    admission.Note("calibrator", absl::StrCat(key.calibrator_version));
-    if (request->calibrator_version() != key.calibrator_version) {
-      return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
-                                             " is active for model ", key.model, " version ",
-                                             key.model_version, ", not ", request->calibrator_version()));
-    }
-    ASSIGN_OR_RETURN(const AlarmStatus alarm, backends_.monitor.AcknowledgeAlarm(key));
-    *response->mutable_alarm() = ModelAlarmOf(key, alarm);
-    return absl::OkStatus();
-  });
+  call->admission().About(call->request().model());
+  return RunOn(
+      calibrator_thread_, call,
+      [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
+        ASSIGN_OR_RETURN(const Snapshot snapshot,
+                         backends_.table.Find(request.model(), request.model_version()));
+        MonitorKey key = KeyOf(snapshot);
+        ASSIGN_OR_RETURN(key.slice, SliceFromProto(request.has_slice(), request.slice()));
+        RETURN_IF_ERROR(CheckSlice(backends_.monitor, key));
+        Note(snapshot, admission);
+        admission.Note("calibrator", absl::StrCat(key.calibrator_version));
+        if (request.calibrator_version() != key.calibrator_version) {
+          return absl::AbortedError(absl::StrCat("calibrator version ", key.calibrator_version,
+                                                 " is active for model ", key.model, " version ",
+                                                 key.model_version, ", not ", request.calibrator_version()));
+        }
+        ASSIGN_OR_RETURN(const AlarmStatus alarm, backends_.monitor.AcknowledgeAlarm(key));
+        *response.mutable_alarm() = ModelAlarmOf(key, alarm);
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServerContext* context,
@@ -391,19 +385,20 @@ grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServe
   using Call = MessageCall<v1::GetRefitStatusRequest, v1::GetRefitStatusResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetRefitStatus), answer);
   if (!call->Read(bytes)) return call;
-  const auto* const request = &call->request();
-  auto* const response = &call->response();
-  call->admission().About(request->model());
-  return Run(call, calibrator_thread_, [=, this](Admission& admission, const GoOn&) -> absl::Status {
-    if (backends_.refits == nullptr) return absl::UnimplementedError("this server refits nothing by itself");
-    ASSIGN_OR_RETURN(const Snapshot snapshot,
-                     backends_.table.Find(request->model(), request->model_version()));
-    admission.About(*snapshot.model);
-    const CalibrationTarget target = TargetOf(snapshot);
-    ASSIGN_OR_RETURN(const RefitStatus status, backends_.refits->Status(target));
-    *response = ToProto(target, status);
-    return absl::OkStatus();
-  });
+  call->admission().About(call->request().model());
+  return RunOn(
+      calibrator_thread_, call,
+      [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
+        if (backends_.refits == nullptr)
+          return absl::UnimplementedError("this server refits nothing by itself");
+        ASSIGN_OR_RETURN(const Snapshot snapshot,
+                         backends_.table.Find(request.model(), request.model_version()));
+        admission.About(*snapshot.model);
+        const CalibrationTarget target = TargetOf(snapshot);
+        ASSIGN_OR_RETURN(const RefitStatus status, backends_.refits->Status(target));
+        response = ToProto(target, status);
+        return absl::OkStatus();
+      });
 }
 
 }  // namespace calserve

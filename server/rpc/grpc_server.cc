@@ -8,6 +8,7 @@
 #include <atomic>
 #include <chrono>
 #include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -33,6 +34,9 @@ constexpr absl::Duration kRefusing = absl::Milliseconds(100);
 // For refusals that are still on their way to their clients when the last call has ended. A health watch,
 // which never ends by itself, makes a drain as long.
 constexpr int kLastAnswers = 1000;  // ms
+// For a cancelled call to end: work looks at the cancellation every few seconds at the latest. Within what an
+// orchestrator waits beyond lame duck and drain (10 s in deploy/).
+constexpr absl::Duration kAfterCancel = absl::Seconds(4);
 
 constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
@@ -116,7 +120,7 @@ class GrpcServerImpl final : public GrpcServer {
     server_->GetHealthCheckService()->SetServingStatus(false);
   }
 
-  int64_t Drain() override {
+  Drained Drain() override {
     ready_ = false;
     server_->GetHealthCheckService()->Shutdown();  // Check and Watch say NOT_SERVING from here on.
     absl::SleepFor(options_.lame_duck);
@@ -124,12 +128,21 @@ class GrpcServerImpl final : public GrpcServer {
     const int64_t cancelled = calls_.WaitUntilIdle(options_.drain_timeout);
     // A call that comes now is told UNAVAILABLE, which clients retry elsewhere; gRPC would tell it CANCELLED.
     if (cancelled == 0) absl::SleepFor(kRefusing);
-    // What is left is cancelled by the deadline; health watches never end by themselves.
-    server_->Shutdown(std::chrono::system_clock::now() +
-                      std::chrono::milliseconds(cancelled == 0 ? kLastAnswers : 0));
-    server_->Wait();
+    // What is left is cancelled by the deadline; health watches never end by themselves. gRPC waits until
+    // every call has ended, whatever keeps it.
+    const auto deadline =
+        std::chrono::system_clock::now() + std::chrono::milliseconds(cancelled == 0 ? kLastAnswers : 0);
+    std::thread shutdown([this, deadline] {
+      server_->Shutdown(deadline);
+      server_->Wait();
+    });
+    if (const int64_t stuck = cancelled == 0 ? 0 : calls_.WaitUntilIdle(kAfterCancel); stuck > 0) {
+      shutdown.detach();
+      return {cancelled, stuck};
+    }
+    shutdown.join();
     server_.reset();
-    return cancelled;
+    return {cancelled, 0};
   }
 
  private:

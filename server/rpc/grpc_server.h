@@ -63,9 +63,14 @@ class GrpcServer {
   // Unary calls and streams that have begun and not ended; health and reflection are not counted.
   virtual int64_t calls_under_way() const = 0;
 
+  struct Drained {
+    int64_t cancelled = 0;  // calls that were under way at drain_timeout
+    int64_t stuck = 0;      // those of them that did not end for that: nothing can make a forward pass return
+  };
   // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
-  // finish within drain_timeout. Returns how many had to be cancelled. Once.
-  virtual int64_t Drain() = 0;
+  // finish within drain_timeout; cancels the others and waits for them a little. Once. Where calls are stuck
+  // neither the server nor what it uses may be destroyed: leave the process.
+  virtual Drained Drain() = 0;
   // From now on health and readiness say NOT_SERVING; calls are served on. Thread-safe.
   virtual void SetNotReady() = 0;
 };

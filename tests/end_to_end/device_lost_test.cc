@@ -6,8 +6,11 @@
 
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
+#include "absl/time/clock.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
 #include "tests/end_to_end/temp_dir.h"
@@ -94,6 +97,28 @@ TEST_F(DeviceLostTest, ASignalDuringThatDrainChangesNeitherTheDrainNorTheExitCod
   ASSERT_TRUE(api_->ListModels().ok());
   EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 6) << server_->log();
   EXPECT_THAT(server_->log(), HasSubstr("stopped"));
+}
+
+TEST_F(DeviceLostTest, ADrainDoesNotWaitForADeviceThatHangsAndLosesNoLabel) {
+  Start({"--grpc-drain-timeout", "200ms"});
+  const auto reply = api_->Predict(Request(1));
+  ASSERT_TRUE(reply.ok()) << reply.status;
+  std::jthread hanging([this] { EXPECT_FALSE(api_->Predict(Request(667)).ok()); });
+  const absl::Time end = absl::Now() + absl::Seconds(30);
+  while (!absl::StrContains(Ask("/metrics"),
+                            "calserve_instances_busy{model=\"fashion_mnist\",version=\"1\"} 1")) {
+    ASSERT_LT(absl::Now(), end) << "the batch never begins";
+  }
+  v1::SubmitFeedbackRequest feedback;
+  *feedback.add_items() = Item(reply->predictions(0).ticket(), 3);
+  ASSERT_TRUE(api_->SubmitFeedback(feedback).ok());
+  server_->Signal(SIGTERM);
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 0) << server_->log();
+  EXPECT_THAT(server_->log(), AllOf(HasSubstr("calls do not end"), HasSubstr("stopped")));
+  hanging.join();
+
+  Start({});
+  WaitForLabels(*api_, 0, 1);
 }
 
 TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {

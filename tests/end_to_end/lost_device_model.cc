@@ -1,5 +1,5 @@
-// LoadModel for a calserve-server whose device can be lost at will, as no test has a GPU that can be broken,
-// and whose loads take as long as the test wants. Linked in place of server/model/model.cc's.
+// LoadModel for a calserve-server whose device can be lost or hang at will, as no test has a GPU that can be
+// broken, and whose loads take as long as the test wants. Linked in place of server/model/model.cc's.
 #include <algorithm>
 #include <filesystem>
 #include <memory>
@@ -14,8 +14,9 @@
 namespace calserve {
 namespace {
 
-// The logits are the first values of the input. An input that starts with kLoses loses the device for good.
-constexpr float kLoses = 666;
+// The logits are the first values of the input. An input that starts with kLoses loses the device for good;
+// with one that starts with kHangs the device does not come back at all.
+constexpr float kLoses = 666, kHangs = 667;
 
 class LosableModel final : public Model {
  public:
@@ -32,6 +33,7 @@ class LosableModel final : public Model {
     return WithReason(absl::UnavailableError("the device test:0 does not answer any more"), kDeviceLost);
   }
   absl::Status Finish(int, int, int rows, absl::Span<float> logits) override {
+    while (rows_[0] == kHangs) absl::SleepFor(absl::Seconds(1));
     for (int row = 0; row < rows; ++row) {
       std::copy_n(&rows_[row * row_size_], options_.classes, &logits[row * options_.classes]);
     }

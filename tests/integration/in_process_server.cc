@@ -105,7 +105,7 @@ absl::Status InProcessServer::ActivateTemperature() {
 int64_t InProcessServer::Drain() {
   drained_ = true;
   if (repository_ != nullptr) repository_->StopLoading();
-  return server_->Drain();
+  return server_->Drain().cancelled;
 }
 
 InProcessServer::~InProcessServer() {
