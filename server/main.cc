@@ -96,7 +96,14 @@ int WaitUntilStopped(const ServerConfig& config, MainSignals& signals, GrpcServe
   return kExitOk;
 }
 
-// For whoever stops after the drain timeout although a load or a forward pass is under way, which nothing can
+// For calls that do not end and may yet use the ingestor: waits until what is queued is committed, kLastWork
+// at most. No label is acknowledged before.
+void AwaitCommits(const FeedbackIngestor& ingestor) {
+  const absl::Time end = absl::Now() + kLastWork;
+  while (ingestor.counters().queued_labels > 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(10));
+}
+
+// For whoever stops after the drain timeout although a load or a call is under way, which nothing can
 // interrupt. What has to be written is written; what that still uses must not be destroyed.
 [[noreturn]] void LeaveAtOnce(const ModelRepository& repository, int exit_code) {
   for (const ModelStatus& model : repository.List()) {
@@ -240,13 +247,18 @@ int Serve(const ServerConfig& config) {
   const GrpcServer::Drained drained = (*server)->Drain();
   if (drained.cancelled > 0) LogWarning("drain timeout passed: calls", {{"cancelled", drained.cancelled}});
   if (drained.stuck > 0) LogError("calls do not end: left as they are", {{"calls", drained.stuck}});
-  // No request is under way; the instances let go of the last before what they answer with is destroyed.
+  // Where no request is under way, the instances let go of the last before what they answer with is
+  // destroyed.
   const bool work_ended = drained.stuck == 0 && repository->Stop(std::max(end - absl::Now(), kLastWork));
   admin.reset();  // Until here the metrics of the drain could be read.
   dashboard.reset();
   if (work_ended) server->reset();
-  ingestor->reset();  // Commits what is queued.
-  refits.reset();
+  if (drained.stuck == 0) {
+    ingestor->reset();  // Commits what is queued.
+    refits.reset();
+  } else {
+    AwaitCommits(**ingestor);
+  }
   if (absl::Status status = (*monitor)->SaveCheckpoint(); !status.ok()) {
     LogWarning("fold state not saved, the next start reads more of the log", {{"error", status.message()}});
   }

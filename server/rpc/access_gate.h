@@ -53,6 +53,8 @@ class Admission final {
   // Of a stream that goes on: a message was answered with an error, or was not even looked at.
   void MessageFailed(const absl::Status& why) const { log_->MessageFailed(call_, who_, why); }
   void MessageRefused(const absl::Status& why) const { log_->MessageRefused(call_, who_, why); }
+  // Of one that ends with it: what says so is the line of the stream's end.
+  void MessageUnread(const absl::Status& why) const { log_->MessageUnread(call_, why); }
   // Writes the lines of the log and the audit log and counts the call, the first time. Before the client can
   // see the outcome.
   void End(const absl::Status& outcome) {

@@ -71,8 +71,12 @@ void CallLog::MessageFailed(const CallRecord& call, absl::string_view who, const
 }
 
 void CallLog::MessageRefused(const CallRecord& call, absl::string_view who, const absl::Status& status) {
-  if (AsksForPredictions(call.method->rpc)) Count(call, status.code());
+  MessageUnread(call, status);
   Write("message refused", call, who, status);
+}
+
+void CallLog::MessageUnread(const CallRecord& call, const absl::Status& status) {
+  if (AsksForPredictions(call.method->rpc)) Count(call, status.code());
 }
 
 void CallLog::Count(const CallRecord& call, absl::StatusCode code) {

@@ -59,6 +59,8 @@ class CallLog final {
   void MessageFailed(const CallRecord& call, absl::string_view who, const absl::Status& status);
   // The same of one that was refused, and so is not counted by the predictor.
   void MessageRefused(const CallRecord& call, absl::string_view who, const absl::Status& status);
+  // The same of one that ends the stream, which has its own line.
+  void MessageUnread(const CallRecord& call, const absl::Status& status);
 
  private:
   void Count(const CallRecord& call, absl::StatusCode code);

@@ -65,7 +65,7 @@ class GrpcServer {
 
   struct Drained {
     int64_t cancelled = 0;  // calls that were under way at drain_timeout
-    int64_t stuck = 0;      // those of them that did not end for that: nothing can make a forward pass return
+    int64_t stuck = 0;  // those of them that did not end for that: a forward pass cannot be made to return
   };
   // Health says NOT_SERVING, then serves on for lame_duck, then takes no new calls and lets those under way
   // finish within drain_timeout; cancels the others and waits for them a little. Once. Where calls are stuck

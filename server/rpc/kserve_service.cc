@@ -24,16 +24,23 @@ using Reactor = grpc::ServerUnaryReactor;
 constexpr const char* kExtensions[] = {"classification", "schedule_policy", "model_configuration",
                                        "parameters", "statistics"};
 
+Reactor* Finish(grpc::CallbackServerContext* context, const absl::Status& status) {
+  Reactor* const reactor = context->DefaultReactor();
+  reactor->Finish(ToGrpcStatus(status));
+  return reactor;
+}
+
+Reactor* Refuse(grpc::CallbackServerContext* context, Admission admission, const absl::Status& why) {
+  admission.Refuse(why);
+  return Finish(context, why);
+}
+
 // Answers at once, also while the server drains.
 Reactor* Answer(grpc::CallbackServerContext* context, Admission admission, const absl::Status& status) {
-  if (admission.ok()) {
-    admission.End(status);
-  } else {
-    admission.Refuse(admission.status());
-  }
-  Reactor* const reactor = context->DefaultReactor();
-  reactor->Finish(ToGrpcStatus(admission.ok() ? status : admission.status()));
-  return reactor;
+  if (const absl::Status may = admission.status(); !may.ok())
+    return Refuse(context, std::move(admission), may);
+  admission.End(status);
+  return Finish(context, status);
 }
 
 // The same with a message, where the status is OK.
@@ -60,7 +67,7 @@ Reactor* RunDetached(CallTracker& calls, grpc::CallbackServerContext* context, A
   Request request;
   absl::Status read = admission.ok() ? ParseMessage(*bytes, request) : absl::OkStatus();
   if (read.ok()) read = SerializeMessage(Response(), *answer);
-  if (!read.ok()) return Answer(context, std::move(admission), read);
+  if (!read.ok()) return Refuse(context, std::move(admission), read);
   auto* call = new DetachableCall(calls, std::move(admission));
   if (!call->accepted()) return call;
   call->About(request.model_name());
@@ -111,7 +118,7 @@ Reactor* KserveService::ModelReady(Context* context, const grpc::ByteBuffer* byt
   if (!admission.ok()) return Answer(context, std::move(admission), absl::OkStatus());
   inference::ModelReadyRequest request;
   if (absl::Status read = ParseMessage(*bytes, request); !read.ok())
-    return Answer(context, std::move(admission), read);
+    return Refuse(context, std::move(admission), read);
   inference::ModelReadyResponse response;
   absl::StatusOr<Snapshot> found = kserve::FindModel(backends_.table, request.name(), request.version());
   if (found.ok()) {

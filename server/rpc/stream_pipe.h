@@ -79,7 +79,7 @@ class StreamPipe : public ByteStream {
     ++messages_;
     if (const absl::Status read = ParseMessage(bytes, *request); !read.ok()) {
       const absl::Status why = OfMessage(read);
-      admission_.MessageRefused(why);
+      admission_.MessageUnread(why);
       answer(why);
     } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
       Handle(std::move(request), std::move(answer));

@@ -10,8 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 
-// Messages as bytes. The methods whose messages may be large take them so, by gRPC's raw callback interface,
-// and parse them once the caller may make the call. Its typed interface parses first, answers UNIMPLEMENTED
+// Messages as bytes. Every method takes them so, by gRPC's raw callback interface, and parses them once the
+// caller may make the call. Its typed interface parses first, answers UNIMPLEMENTED
 // without a word where that fails, and ends a stream as if the client had sent all of it.
 namespace calserve {
 

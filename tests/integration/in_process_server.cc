@@ -1,6 +1,7 @@
 #include "tests/integration/in_process_server.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <future>
 #include <stdexcept>
 #include <utility>
@@ -105,7 +106,9 @@ absl::Status InProcessServer::ActivateTemperature() {
 int64_t InProcessServer::Drain() {
   drained_ = true;
   if (repository_ != nullptr) repository_->StopLoading();
-  return server_->Drain().cancelled;
+  const GrpcServer::Drained drained = server_->Drain();
+  if (drained.stuck > 0) std::abort();  // What it uses is about to be destroyed.
+  return drained.cancelled;
 }
 
 InProcessServer::~InProcessServer() {
