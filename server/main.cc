@@ -96,8 +96,8 @@ int WaitUntilStopped(const ServerConfig& config, MainSignals& signals, GrpcServe
   return kExitOk;
 }
 
-// For calls that do not end and may yet use the ingestor: waits until what is queued is committed, kLastWork
-// at most. No label is acknowledged before.
+// For calls that do not end and may yet use the ingestor: waits until its writer has taken what is queued,
+// kLastWork at most. No label is acknowledged before it is committed.
 void AwaitCommits(const FeedbackIngestor& ingestor) {
   const absl::Time end = absl::Now() + kLastWork;
   while (ingestor.counters().queued_labels > 0 && absl::Now() < end) absl::SleepFor(absl::Milliseconds(10));

@@ -70,6 +70,14 @@ void NoteBefore(const Snapshot& snapshot, CalibratorRegistry& registry, Admissio
                  absl::StrCat(registry.Active(snapshot.model->name, snapshot.model->version).version));
 }
 
+// Reads a request that names a model. False: the call is answered already.
+template <typename Request, typename Response>
+bool Read(MessageCall<Request, Response>& call, const grpc::ByteBuffer* bytes) {
+  if (!call.Read(bytes)) return false;
+  call.admission().About(call.request().model());
+  return true;
+}
+
 // Answers a call from the pool's thread with what `work` returns and makes of the response, unless the client
 // has gone by then; RESOURCE_EXHAUSTED where too many wait. `work` is given what it is to ask now and then
 // where it takes long: false once the client has gone or a drain has run out of time. What it notes in the
@@ -89,6 +97,13 @@ grpc::ServerUnaryReactor* RunOn(WorkerPool& pool, MessageCall<Request, Response>
   return call;
 }
 
+// Reads a call and answers it so.
+template <typename Request, typename Response, typename Work>
+grpc::ServerUnaryReactor* ReadAndRunOn(WorkerPool& pool, MessageCall<Request, Response>* call,
+                                       const grpc::ByteBuffer* bytes, Work work) {
+  return Read(*call, bytes) ? RunOn(pool, call, std::move(work)) : call;
+}
+
 }  // namespace
 
 CalibrationService::CalibrationService(CalibrationBackends backends)
@@ -106,10 +121,8 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
   using Call = MessageCall<v1::ListCalibratorsRequest, v1::ListCalibratorsResponse>;
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListCalibrators), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
-  return RunOn(
-      calibrator_thread_, call,
+  return ReadAndRunOn(
+      calibrator_thread_, call, bytes,
       [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
         ASSIGN_OR_RETURN(const Snapshot snapshot,
                          backends_.table.Find(request.model(), request.model_version()));
@@ -132,8 +145,6 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
   using Call = MessageCall<v1::ActivateCalibratorRequest, v1::ActivateCalibratorResponse>;
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kActivateCalibrator), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
   const auto work = [this](const auto& request, auto& response, Admission& admission,
                            const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
@@ -149,7 +160,7 @@ grpc::ServerUnaryReactor* CalibrationService::ActivateCalibrator(grpc::CallbackS
     if (comparison.has_value()) *response.mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return RunOn(calibrator_thread_, call, work);
+  return ReadAndRunOn(calibrator_thread_, call, bytes, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackServerContext* context,
@@ -158,8 +169,6 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
   using Call = MessageCall<v1::RollbackCalibratorRequest, v1::RollbackCalibratorResponse>;
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kRollbackCalibrator), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
   const auto work = [this](const auto& request, auto& response, Admission& admission,
                            const GoOn& go_on) -> absl::Status {
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
@@ -174,7 +183,7 @@ grpc::ServerUnaryReactor* CalibrationService::RollbackCalibrator(grpc::CallbackS
     if (comparison.has_value()) *response.mutable_comparison() = *comparison;
     return absl::OkStatus();
   };
-  return RunOn(calibrator_thread_, call, work);
+  return ReadAndRunOn(calibrator_thread_, call, bytes, work);
 }
 
 grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::CallbackServerContext* context,
@@ -183,8 +192,7 @@ grpc::ServerUnaryReactor* CalibrationService::GetCalibrationReport(grpc::Callbac
   using Call = MessageCall<v1::GetCalibrationReportRequest, v1::GetCalibrationReportResponse>;
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetCalibrationReport), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
+  if (!Read(*call, bytes)) return call;
   WorkerPool& pool = call->request().has_stored() ? report_thread_ : calibrator_thread_;
   return RunOn(
       pool, call,
@@ -299,23 +307,21 @@ grpc::ServerUnaryReactor* CalibrationService::ListAlarms(grpc::CallbackServerCon
                                                          grpc::ByteBuffer* answer) {
   using Call = MessageCall<v1::ListAlarmsRequest, v1::ListAlarmsResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListAlarms), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
-  return RunOn(calibrator_thread_, call,
-               [this](const auto& request, auto& response, Admission&, const GoOn&) -> absl::Status {
-                 if (!request.model().empty())
-                   RETURN_IF_ERROR(backends_.table.Find(request.model(), 0).status());
-                 for (const Snapshot& snapshot : backends_.table.List()) {
-                   if (!request.model().empty() && snapshot.model->name != request.model()) continue;
-                   const MonitorKey key = KeyOf(snapshot);
-                   *response.add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
-                   for (const MonitorKey& slice : SlicesOf(backends_.monitor, key)) {
-                     *response.add_alarms() = ModelAlarmOf(slice, backends_.monitor.Alarm(slice));
-                   }
-                 }
-                 response.set_catching_up(backends_.monitor.state().catching_up);
-                 return absl::OkStatus();
-               });
+  return ReadAndRunOn(calibrator_thread_, call, bytes,
+                      [this](const auto& request, auto& response, Admission&, const GoOn&) -> absl::Status {
+                        if (!request.model().empty())
+                          RETURN_IF_ERROR(backends_.table.Find(request.model(), 0).status());
+                        for (const Snapshot& snapshot : backends_.table.List()) {
+                          if (!request.model().empty() && snapshot.model->name != request.model()) continue;
+                          const MonitorKey key = KeyOf(snapshot);
+                          *response.add_alarms() = ModelAlarmOf(key, backends_.monitor.Alarm(key));
+                          for (const MonitorKey& slice : SlicesOf(backends_.monitor, key)) {
+                            *response.add_alarms() = ModelAlarmOf(slice, backends_.monitor.Alarm(slice));
+                          }
+                        }
+                        response.set_catching_up(backends_.monitor.state().catching_up);
+                        return absl::OkStatus();
+                      });
 }
 
 grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerContext* context,
@@ -323,10 +329,8 @@ grpc::ServerUnaryReactor* CalibrationService::ListSlices(grpc::CallbackServerCon
                                                          grpc::ByteBuffer* answer) {
   using Call = MessageCall<v1::ListSlicesRequest, v1::ListSlicesResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kListSlices), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
-  return RunOn(
-      report_thread_, call,
+  return ReadAndRunOn(
+      report_thread_, call, bytes,
       [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
         ASSIGN_OR_RETURN(const Snapshot snapshot,
                          backends_.table.Find(request.model(), request.model_version()));
@@ -356,10 +360,8 @@ grpc::ServerUnaryReactor* CalibrationService::AcknowledgeAlarm(grpc::CallbackSer
   using Call = MessageCall<v1::AcknowledgeAlarmRequest, v1::AcknowledgeAlarmResponse>;
   auto* call =
       new Call(backends_.calls, backends_.gate.Authorize(*context, method::kAcknowledgeAlarm), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
-  return RunOn(
-      calibrator_thread_, call,
+  return ReadAndRunOn(
+      calibrator_thread_, call, bytes,
       [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
         ASSIGN_OR_RETURN(const Snapshot snapshot,
                          backends_.table.Find(request.model(), request.model_version()));
@@ -384,10 +386,8 @@ grpc::ServerUnaryReactor* CalibrationService::GetRefitStatus(grpc::CallbackServe
                                                              grpc::ByteBuffer* answer) {
   using Call = MessageCall<v1::GetRefitStatusRequest, v1::GetRefitStatusResponse>;
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kGetRefitStatus), answer);
-  if (!call->Read(bytes)) return call;
-  call->admission().About(call->request().model());
-  return RunOn(
-      calibrator_thread_, call,
+  return ReadAndRunOn(
+      calibrator_thread_, call, bytes,
       [this](const auto& request, auto& response, Admission& admission, const GoOn&) -> absl::Status {
         if (backends_.refits == nullptr)
           return absl::UnimplementedError("this server refits nothing by itself");
