@@ -66,11 +66,9 @@ using HealthWatch = Stream<NoRequest, Health>;
 // One channel to one server. Thread-safe. Every call ends after `timeout` at the latest.
 class Api {
  public:
+  // Returns once it is connected, or after five seconds without a server.
   explicit Api(const std::string& address, absl::Duration timeout = absl::Seconds(60));
   ~Api();
-
-  // Waits until the channel is connected; false after `timeout`.
-  bool WaitUntilConnected(absl::Duration timeout);
 
   Reply<v1::PredictResponse> Predict(const v1::PredictRequest& request) const;
   Reply<v1::PredictResponse> Predict(const v1::PredictRequest& request, absl::Duration timeout) const;
