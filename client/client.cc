@@ -111,6 +111,10 @@ absl::Status CheckOptions(const ClientOptions& options) {
     return absl::InvalidArgumentError(
         absl::StrCat("max_message_bytes must be >= 1; was ", options.max_message_bytes));
   }
+  if (options.keepalive_time < absl::Seconds(1) || options.keepalive_time > absl::Hours(1)) {
+    return absl::InvalidArgumentError(absl::StrCat("keepalive_time must be from 1s to 1h; was ",
+                                                   absl::FormatDuration(options.keepalive_time)));
+  }
   if (absl::Status status = CheckPort(options.target); !status.ok()) return status;
   if (absl::Status status = CheckSecurity(options); !status.ok()) return status;
   return CheckRetryOptions(options.retry);

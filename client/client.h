@@ -29,6 +29,10 @@ struct ClientOptions {
   absl::Duration timeout = absl::Seconds(30);
   RetryOptions retry;
   int max_message_bytes = 64 << 20;  // of an answer
+  // A server that is silent for so long while a call runs is asked whether it is there; silent for as long
+  // again, it is gone, and the call ends with UNAVAILABLE. From 1 s to 1 h; a calserve-server is asked at
+  // most every 5 s without minding (grpc.min_ping_interval).
+  absl::Duration keepalive_time = absl::Seconds(20);
 
   bool tls = false;              // else plain text
   std::string ca_file;           // PEM of whom to trust; empty: whom the system trusts

@@ -42,10 +42,16 @@ std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const
   // Our own retries follow RetryOptions; gRPC's would count on top of them.
   arguments.SetInt(GRPC_ARG_ENABLE_RETRIES, 0);
   // A new try soon, so that a client that waits for a starting server is not held up by the channel's own
-  // backoff. (GRPC_ARG_MIN_RECONNECT_BACKOFF_MS is, in spite of its name, how long an attempt may take: its
-  // 20 seconds stay, for a server that is far away.)
+  // backoff.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // In spite of its name this is how long an attempt may take: for a server that is far away, or slow to say
+  // anything.
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
+  const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms);
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a silent stream is asked for, too
   if (IsThisMachine(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(options.target, Credentials(options, files), arguments);
 }

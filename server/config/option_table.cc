@@ -118,6 +118,23 @@ constexpr Option kOptions[] = {
     {"grpc.max_concurrent_streams", OptionKind::kCount, "1 1000000", "calls",
      [](ServerConfig& c) -> Field { return &c.grpc.max_concurrent_streams; },
      "calls under way on one connection; more wait on the client's side"},
+    {"grpc.keepalive_time", OptionKind::kDuration, "1s 1d", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.keepalive_time; },
+     "a client that has been silent for so long is asked whether it is still there"},
+    {"grpc.keepalive_timeout", OptionKind::kDuration, "100ms 1h", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.keepalive_timeout; },
+     "one that does not answer within it is gone: its calls are cancelled"},
+    {"grpc.min_ping_interval", OptionKind::kDuration, "0s 1h", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.min_ping_interval; },
+     "how often clients may ask so (their keepalive); one that asks sooner again and again loses its "
+     "connection (too_many_pings)"},
+    {"grpc.max_connection_age", OptionKind::kDuration, "0s 7d", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.max_connection_age; },
+     "after so long, give or take a tenth, a client is told to connect anew, so that it finds new replicas; "
+     "calls under way go on; 0: never"},
+    {"grpc.max_connection_age_grace", OptionKind::kDuration, "0s 1d", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.max_connection_age_grace; },
+     "how long calls, streams above all, may go on on such a connection; then UNAVAILABLE; 0: no limit"},
     {"grpc.polling_threads", OptionKind::kCount, "0 16", "threads",
      [](ServerConfig& c) -> Field { return &c.polling_threads; },
      "of gRPC that wait for calls and read them; 0: one for every four cores; half the cores, or 2, are the "

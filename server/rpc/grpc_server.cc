@@ -85,6 +85,7 @@ class GrpcServerImpl final : public GrpcServer {
     // Two servers on one port would share its calls: refuse the second instead.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
     builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, options_.max_concurrent_streams);
+    SetLifeOfConnections(builder);
     // What every call would pay for and nobody asks for: statistics that no service here shows, and the
     // filter that compresses answers. Compressed requests are read all the same, as far as they may be large.
     builder.AddChannelArgument(GRPC_ARG_ENABLE_CHANNELZ, 0);
@@ -107,6 +108,22 @@ class GrpcServerImpl final : public GrpcServer {
     }
     for (const char* service : kServices) server_->GetHealthCheckService()->SetServingStatus(service, true);
     return absl::OkStatus();
+  }
+
+  void SetLifeOfConnections(grpc::ServerBuilder& builder) const {
+    const auto set = [&builder](const char* argument, absl::Duration value) {
+      builder.AddChannelArgument(argument, static_cast<int>(absl::ToInt64Milliseconds(value)));
+    };
+    set(GRPC_ARG_KEEPALIVE_TIME_MS, options_.keepalive_time);
+    set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, options_.keepalive_timeout);
+    set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, options_.min_ping_interval);
+    // Clients may ask, and are asked, also while no call runs, and for as long as they are silent.
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+    builder.AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+    if (options_.max_connection_age == absl::ZeroDuration()) return;
+    set(GRPC_ARG_MAX_CONNECTION_AGE_MS, options_.max_connection_age);
+    if (options_.max_connection_age_grace == absl::ZeroDuration()) return;
+    set(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, options_.max_connection_age_grace);
   }
 
   std::string address() const override {

@@ -28,6 +28,14 @@ struct GrpcOptions {
   absl::Duration lame_duck = absl::ZeroDuration();   // serve on for so long after health says NOT_SERVING
   absl::Duration drain_timeout = absl::Seconds(30);  // for the calls under way, then they are cancelled
   std::string reflection = "auto";  // on | off | auto: where callers are not asked who they are
+
+  // A client that has been silent for keepalive_time is asked whether it is there; without an answer within
+  // keepalive_timeout its calls are cancelled.
+  absl::Duration keepalive_time = absl::Minutes(1);
+  absl::Duration keepalive_timeout = absl::Seconds(20);
+  absl::Duration min_ping_interval = absl::Seconds(5);  // how often clients may ask, without sending else
+  absl::Duration max_connection_age = absl::ZeroDuration();        // then clients connect anew; 0: never
+  absl::Duration max_connection_age_grace = absl::ZeroDuration();  // for calls on such a one; 0: no limit
 };
 
 // What the services work on; all outlive the server.

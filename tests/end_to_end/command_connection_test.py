@@ -3,14 +3,12 @@ side does not take. With OpenSSL's certificates.
 
     command_connection_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
-import queue
 import socket
 import subprocess
-import threading
-import time
 
 import command_test
 from command_test import UNREACHABLE
+from relay import Relay
 
 
 def openssl(*arguments):
@@ -109,66 +107,9 @@ class ServerOfMutualTls(Secured):
         self.assertIn("certificate_file and key_file do not belong together (--certificate, --key)", self.error(*flags))
 
 
-class FarAway:
-    """The way to a server on which every byte takes `delay` seconds, in either direction. A context."""
-
-    def __init__(self, address, delay):
-        host, _, port = address.rpartition(":")
-        self.server, self.delay = (host, int(port)), delay
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self.listener.getsockname()[1]}"
-        self.sockets = [self.listener]
-
-    def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        for each in self.sockets:
-            each.close()
-
-    def accept(self):
-        try:
-            while True:
-                client, _ = self.listener.accept()
-                server = socket.create_connection(self.server)
-                self.sockets += [client, server]
-                self.carry(client, server)
-                self.carry(server, client)
-        except OSError:  # closed: the test is over
-            pass
-
-    def carry(self, source, destination):
-        under_way = queue.Queue()
-
-        def receive():
-            data = b"something"
-            while data:
-                try:
-                    data = source.recv(65536)
-                except OSError:
-                    data = b""
-                under_way.put((time.monotonic() + self.delay, data))
-
-        def deliver():
-            try:
-                while True:
-                    when, data = under_way.get()
-                    time.sleep(max(0.0, when - time.monotonic()))
-                    if not data:
-                        destination.shutdown(socket.SHUT_WR)
-                        return
-                    destination.sendall(data)
-            except OSError:
-                pass
-
-        for target in (receive, deliver):
-            threading.Thread(target=target, daemon=True).start()
-
-
 class ServerFarAway(Secured):
     def test_it_is_reached(self):
-        with FarAway(self.address, delay=0.3) as way:
+        with Relay(self.address, delay=0.3) as way:
             self.calserve("--timeout", "20s", *self.trusting(), "models", server=way.address)
 
 

@@ -26,6 +26,11 @@ TEST(ClientTest, RefusesOptionsOutOfRange) {
   EXPECT_THAT(Client::Connect({.timeout = absl::ZeroDuration()}).status().message(),
               HasSubstr("timeout must be > 0"));
   EXPECT_THAT(Client::Connect({.retry = {.max_attempts = 0}}).status().message(), HasSubstr("max_attempts"));
+  for (const absl::Duration keepalive :
+       {absl::ZeroDuration(), absl::Milliseconds(999), absl::Hours(2), absl::InfiniteDuration()}) {
+    EXPECT_THAT(Client::Connect({.keepalive_time = keepalive}).status().message(),
+                HasSubstr("keepalive_time must be from 1s to 1h; was "));
+  }
   for (const char* target : {"localhost:65536", "dns:///localhost:70000", "[::1]:99999999999999999999"}) {
     EXPECT_THAT(Client::Connect({.target = target}).status().message(),
                 HasSubstr("the port at most 65535; was " + std::string(target)));

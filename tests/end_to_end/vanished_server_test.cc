@@ -1,0 +1,55 @@
+// A server whose machine is gone, or out of reach, says nothing any more: a stopped process stands for it,
+// whose kernel still takes what is sent.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <memory>
+
+#include "absl/status/status.h"
+#include "absl/time/clock.h"
+#include "client/client.h"
+#include "client/errors.h"
+#include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/temp_dir.h"
+
+namespace calserve::e2e {
+namespace {
+
+class VanishedServerTest : public ::testing::Test {
+ protected:
+  client::Client Connect(const client::RetryOptions& retry) {
+    client::ClientOptions options;
+    options.target = server_.address();
+    options.keepalive_time = absl::Seconds(1);
+    options.retry = retry;
+    return *client::Client::Connect(options);
+  }
+
+  void SetUp() override { ASSERT_TRUE(server_.WaitUntilServing()) << server_.log(); }
+
+  TempDir dir_;
+  ServerProcess server_{
+      ServerFlags{.data_dir = dir_ / "data", .more = {"--grpc-min-ping-interval", "500ms"}}};
+};
+
+TEST_F(VanishedServerTest, AWatchSaysSoInsteadOfWaitingForEver) {
+  const auto watch = Connect({.max_attempts = 1}).WatchCalibration({.model = "fashion_mnist"});
+  ASSERT_TRUE(watch->Next().ok()) << server_.log();
+  server_.Signal(SIGSTOP);
+  const absl::Status status = watch->Next().status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_TRUE(client::IsUnreachable(status)) << status;
+}
+
+TEST_F(VanishedServerTest, AWatchGoesOnWhereTheServerIsThereAgain) {
+  const auto watch = Connect({.max_attempts = 10}).WatchCalibration({.model = "fashion_mnist"});
+  ASSERT_TRUE(watch->Next().ok()) << server_.log();
+  server_.Signal(SIGSTOP);
+  absl::SleepFor(absl::Seconds(4));
+  server_.Signal(SIGCONT);
+  EXPECT_TRUE(watch->Next().ok()) << "what a watch begins with, for this one was opened again: no label came";
+}
+
+}  // namespace
+}  // namespace calserve::e2e
