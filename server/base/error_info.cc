@@ -1,18 +1,15 @@
 #include "server/base/error_info.h"
 
-#include <cstdint>
 #include <utility>
 
 #include "absl/strings/cord.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
 
 namespace calserve {
 namespace {
 
 constexpr char kReason[] = "calserve/reason";
 constexpr char kField[] = "calserve/field";
-constexpr char kRetryMicros[] = "calserve/retry_micros";
+constexpr char kRetryAfter[] = "calserve/retry_after";
 
 absl::Status With(absl::Status status, absl::string_view key, absl::string_view value) {
   status.SetPayload(key, absl::Cord(value));  // No effect on an OK status.
@@ -35,7 +32,7 @@ absl::Status WithField(absl::Status status, absl::string_view field) {
 }
 
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay) {
-  return With(std::move(status), kRetryMicros, absl::StrCat(absl::ToInt64Microseconds(delay)));
+  return With(std::move(status), kRetryAfter, absl::FormatDuration(delay));
 }
 
 std::string ErrorReason(const absl::Status& status) { return Payload(status, kReason); }
@@ -43,9 +40,9 @@ std::string ErrorReason(const absl::Status& status) { return Payload(status, kRe
 std::string ErrorField(const absl::Status& status) { return Payload(status, kField); }
 
 std::optional<absl::Duration> ErrorRetryAfter(const absl::Status& status) {
-  int64_t micros = 0;
-  if (!absl::SimpleAtoi(Payload(status, kRetryMicros), &micros)) return std::nullopt;
-  return absl::Microseconds(micros);
+  absl::Duration delay;
+  if (!absl::ParseDuration(Payload(status, kRetryAfter), &delay)) return std::nullopt;
+  return delay;
 }
 
 }  // namespace calserve

@@ -18,7 +18,7 @@ namespace calserve {
 absl::Status WithReason(absl::Status status, absl::string_view reason);
 // The field of the request that broke the rule: "inputs[3].tensor.shape".
 absl::Status WithField(absl::Status status, absl::string_view field);
-// When a retry may succeed.
+// When a retry may succeed; InfiniteDuration: none will, whatever is usual for the code.
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 
 // What was put there; empty or nullopt if nothing was.

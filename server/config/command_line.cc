@@ -55,6 +55,8 @@ absl::Status UnknownArgument(const std::string& argument, const CLI::App& app) {
 
 absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
   CLI::App app("Serves image classifiers with calibrated probabilities over gRPC.", "calserve-server");
+  app.option_defaults()->multi_option_policy(
+      CLI::MultiOptionPolicy::TakeLast);  // given twice is refused below
   app.footer(kFooter);
   app.allow_extras();
   app.get_formatter()->column_width(60);

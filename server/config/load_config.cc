@@ -123,7 +123,7 @@ absl::Status CheckTogether(const ServerConfig& config) {
         "repository.load is for repository.control: explicit; it is ", config.repository.control));
   }
   RETURN_IF_ERROR(CheckListen("listen", config.grpc.listen));
-  if (config.admin.enabled()) RETURN_IF_ERROR(CheckListen("admin.listen", config.admin.listen));
+  if (config.admin.enabled()) RETURN_IF_ERROR(CheckListen("admin_listen", config.admin.listen));
   RETURN_IF_ERROR(CheckSecurity(config));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
   RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));

@@ -14,10 +14,10 @@ constexpr absl::Duration kPause = absl::Milliseconds(2);
 
 absl::Status CheckRetention(absl::Duration retention, absl::Duration feedback_ttl) {
   if (retention >= feedback_ttl + kMargin) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      "retention must be at least feedback_ttl + 24h = ", absl::FormatDuration(feedback_ttl + kMargin),
-      "; was ", absl::FormatDuration(retention),
-      ": a label sent again after its row was deleted would count twice"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("retention must be at least tickets.feedback_ttl + 24h = ",
+                   absl::FormatDuration(feedback_ttl + kMargin), "; was ", absl::FormatDuration(retention),
+                   ": a label sent again after its row was deleted would count twice"));
 }
 
 absl::StatusOr<int64_t> DeleteExpired(Store& store, absl::Time now, absl::Duration retention,

@@ -1,5 +1,7 @@
 #include "server/prediction/not_ready.h"
 
+#include <utility>
+
 #include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
@@ -14,15 +16,17 @@ const ModelStatus* FindModel(const std::vector<ModelStatus>& models, const std::
   return found == models.end() ? nullptr : &*found;
 }
 
-absl::Status NotReady(absl::string_view what, absl::string_view state) {
-  return WithField(WithReason(absl::UnavailableError(absl::StrCat(what, " is not at ready state: ", state)),
-                              "MODEL_NOT_READY"),
-                   "model");
+absl::Status NotReady(absl::string_view what, absl::string_view state,
+                      absl::Duration retry_after = absl::InfiniteDuration()) {
+  absl::Status status = absl::UnavailableError(absl::StrCat(what, " is not at ready state: ", state));
+  return WithRetryAfter(WithField(WithReason(std::move(status), "MODEL_NOT_READY"), "model"), retry_after);
 }
 
 absl::Status OnItsWay(absl::string_view what, absl::string_view state) {
-  return WithRetryAfter(NotReady(what, absl::StrCat(state, "; retry with backoff")), kRetryAfter);
+  return NotReady(what, absl::StrCat(state, "; retry with backoff"), kRetryAfter);
 }
+
+bool IsOnItsWay(const absl::Status& status) { return ErrorRetryAfter(status) == kRetryAfter; }
 
 absl::Status Failed(absl::string_view what, absl::string_view reason) {
   return NotReady(what, absl::StrCat("FAILED: ", reason,
@@ -77,7 +81,7 @@ absl::Status WhyNotReady(const ModelStatus& model, const VersionChoice& choice) 
     if (!choice.label.empty() && version.state == VersionState::kReady) continue;
     absl::Status of_version = WhyNotReady(model.name, version);
     // Of all versions: the newest that is on its way, else the newest that is not ready.
-    if (why.ok() || (!ErrorRetryAfter(why).has_value() && ErrorRetryAfter(of_version).has_value())) {
+    if (why.ok() || (!IsOnItsWay(why) && IsOnItsWay(of_version))) {
       why = std::move(of_version);
     }
   }

@@ -23,7 +23,7 @@ absl::Status CheckNoRepositoryName(const std::string& name) {
 absl::Status NotControlled() {
   return WithReason(absl::FailedPreconditionError("models are loaded and unloaded on request only where the "
                                                   "server is started with --repository-control explicit"),
-                    "REPOSITORY_NOT_EXPLICIT");
+                    "REPOSITORY_CONTROL");
 }
 
 // One line of the index.

@@ -24,7 +24,8 @@ std::string Reason(const absl::Status& status) {
 
 std::optional<absl::Duration> RetryDelay(const absl::Status& status) {
   if (!absl::IsResourceExhausted(status) && !absl::IsUnavailable(status)) return std::nullopt;
-  return ErrorRetryAfter(status).value_or(kDefaultRetryDelay);
+  const absl::Duration delay = ErrorRetryAfter(status).value_or(kDefaultRetryDelay);
+  return delay == absl::InfiniteDuration() ? std::nullopt : std::make_optional(delay);
 }
 
 std::string First(absl::string_view text, size_t most) {

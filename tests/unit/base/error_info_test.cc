@@ -24,6 +24,11 @@ TEST(ErrorInfoTest, IsEmptyWhereNothingWasPut) {
   EXPECT_EQ(ErrorRetryAfter(status), std::nullopt);
 }
 
+TEST(ErrorInfoTest, ThatNoRetryHelpsIsAnInfiniteDelay) {
+  const absl::Status status = WithRetryAfter(absl::UnavailableError("failed"), absl::InfiniteDuration());
+  EXPECT_EQ(ErrorRetryAfter(status), absl::InfiniteDuration());
+}
+
 TEST(ErrorInfoTest, LeavesOkAlone) {
   EXPECT_EQ(WithRetryAfter(WithField(WithReason(absl::OkStatus(), "R"), "f"), absl::Seconds(1)),
             absl::OkStatus());

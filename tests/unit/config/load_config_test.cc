@@ -259,7 +259,7 @@ TEST_F(LoadConfigTest, VariablesThatOthersSetAreNotOurs) {
 TEST_F(LoadConfigTest, ABadOrUnknownFlagIsNamed) {
   EXPECT_THAT(ErrorOf({"--listn=a:1"}), HasSubstr("unknown flag --listn; did you mean --listen?"));
   EXPECT_THAT(ErrorOf({"--listen=a:1", "--listen=a:2"}),
-              HasSubstr("--listen: At Most 1 required but received 2"));
+              HasSubstr("--listen must be given once; is there 2 times"));
   EXPECT_THAT(ErrorOf({"--insecure", "--insecure"}),
               HasSubstr("--insecure must be given once; is there 2 times"));
   EXPECT_THAT(ErrorOf({"--log-level=loud"}), HasSubstr("--log-level: log_level must be"));
@@ -277,7 +277,7 @@ TEST_F(LoadConfigTest, WhatMustHoldBetweenOptionsIsChecked) {
   EXPECT_THAT(error({"--retention=14d"}), HasSubstr("feedback_ttl"));
   EXPECT_THAT(error({"--listen=localhost"}), HasSubstr("listen must be HOST:PORT"));
   EXPECT_THAT(error({"--listen=localhost:99999"}), HasSubstr("listen must be HOST:PORT"));
-  EXPECT_THAT(error({"--admin-listen=127.0.0.1:x"}), HasSubstr("admin.listen must be HOST:PORT"));
+  EXPECT_THAT(error({"--admin-listen=127.0.0.1:x"}), HasSubstr("admin_listen must be HOST:PORT"));
   EXPECT_THAT(error({"--monitoring-windows=last_sunday"}), HasSubstr("last_sunday"));
   EXPECT_THAT(error({"--monitoring-windows=last_10,last_10"}), HasSubstr("differ in name"));
   EXPECT_THAT(error({"--monitoring-window-max-labels=30000000"}),

@@ -11,8 +11,9 @@ using ::testing::HasSubstr;
 
 TEST(RetentionTest, IsAtLeastADayMoreThanFeedbackTtl) {
   EXPECT_TRUE(CheckRetention(absl::Hours(15 * 24), absl::Hours(14 * 24)).ok());
-  EXPECT_THAT(CheckRetention(absl::Hours(15 * 24) - absl::Seconds(1), absl::Hours(14 * 24)),
-              StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least feedback_ttl + 24h = 360h")));
+  EXPECT_THAT(
+      CheckRetention(absl::Hours(15 * 24) - absl::Seconds(1), absl::Hours(14 * 24)),
+      StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("at least tickets.feedback_ttl + 24h = 360h")));
 }
 
 TEST(RetentionTest, DeletesWhatIsOlder) {

@@ -37,14 +37,16 @@ TEST_F(NotReadyTest, WhatIsOnItsWayIsToBeAskedAgain) {
     const absl::Status why = Why({version, {}, {}});
     EXPECT_EQ(why.code(), absl::StatusCode::kUnavailable);
     EXPECT_EQ(ErrorReason(why), "MODEL_NOT_READY");
-    EXPECT_TRUE(ErrorRetryAfter(why).has_value()) << version;
+    EXPECT_EQ(ErrorRetryAfter(why), absl::Seconds(1)) << version;
   }
 }
 
 TEST_F(NotReadyTest, WhatFailedSaysWhyAndWhatToDo) {
   EXPECT_THAT(Text({6, {}, {}}),
               AllOf(HasSubstr("is not at ready state: FAILED: no model file"), HasSubstr("mend")));
-  EXPECT_FALSE(ErrorRetryAfter(Why({6, {}, {}})).has_value());
+  for (const int64_t version : {6, 4}) {
+    EXPECT_EQ(ErrorRetryAfter(Why({version, {}, {}})), absl::InfiniteDuration()) << "no retry mends it";
+  }
   EXPECT_THAT(Text({4, {}, {}}), HasSubstr("is not at ready state: UNLOADING"));
   models_ = {{.name = "pets", .reason = "model.yaml:3: task"}};
   EXPECT_THAT(Text({}), HasSubstr("model 'pets' is not at ready state: FAILED: model.yaml:3: task"));

@@ -84,8 +84,10 @@ TEST(ToGrpcStatusTest, WhatMayBeRetriedSaysWhen) {
 }
 
 TEST(ToGrpcStatusTest, WhatARetryDoesNotMendDoesNotAskForOne) {
-  for (const absl::Status& status : {absl::InternalError("bug"), absl::DeadlineExceededError("late"),
-                                     WithRetryAfter(absl::InvalidArgumentError("no"), absl::Seconds(1))}) {
+  for (const absl::Status& status :
+       {absl::InternalError("bug"), absl::DeadlineExceededError("late"),
+        WithRetryAfter(absl::InvalidArgumentError("no"), absl::Seconds(1)),
+        WithRetryAfter(absl::UnavailableError("failed"), absl::InfiniteDuration())}) {
     EXPECT_FALSE(Details(ToGrpcStatus(status)).retry.has_value()) << status;
   }
 }
@@ -143,6 +145,9 @@ TEST(ToFailureTest, ARetryIsNeverAtOnceAndNeverOfWhatItDoesNotMend) {
   const absl::Status soon = WithRetryAfter(absl::UnavailableError("busy"), absl::Microseconds(10));
   EXPECT_EQ(ToFailure(soon).retry_after_millis(), 1);
   EXPECT_EQ(ToFailure(absl::UnavailableError("busy")).retry_after_millis(), 50);
+  EXPECT_EQ(ToFailure(WithRetryAfter(absl::UnavailableError("failed"), absl::InfiniteDuration()))
+                .retry_after_millis(),
+            0);
   EXPECT_EQ(ToFailure(absl::InvalidArgumentError("no")).retry_after_millis(), 0);
   EXPECT_EQ(ToFailure(absl::InvalidArgumentError("no")).reason(), "INVALID_ARGUMENT");
 }
