@@ -35,6 +35,13 @@ absl::Status WithRetryAfter(absl::Status status, absl::Duration delay) {
   return With(std::move(status), kRetryAfter, absl::FormatDuration(delay));
 }
 
+absl::Status WithMessage(const absl::Status& status, absl::string_view message) {
+  absl::Status named(status.code(), message);
+  status.ForEachPayload(
+      [&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
+  return named;
+}
+
 std::string ErrorReason(const absl::Status& status) { return Payload(status, kReason); }
 
 std::string ErrorField(const absl::Status& status) { return Payload(status, kField); }

@@ -21,6 +21,9 @@ absl::Status WithField(absl::Status status, absl::string_view field);
 // When a retry may succeed; InfiniteDuration: none will, whatever is usual for the code.
 absl::Status WithRetryAfter(absl::Status status, absl::Duration delay);
 
+// The same with another sentence.
+absl::Status WithMessage(const absl::Status& status, absl::string_view message);
+
 // What was put there; empty or nullopt if nothing was.
 std::string ErrorReason(const absl::Status& status);
 std::string ErrorField(const absl::Status& status);

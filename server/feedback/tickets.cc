@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
@@ -21,6 +22,7 @@ namespace {
 
 // A ticket: format byte, key tag, nonce, sealed content with its 16-byte authenticator.
 constexpr uint8_t kFormat = 1;
+constexpr char kFirstOfText = 'A';  // what kFormat, whatever follows, is in base64
 constexpr size_t kNonceAt = 1 + sizeof(uint64_t);
 constexpr size_t kNonceBytes = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
 constexpr size_t kSealedAt = kNonceAt + kNonceBytes;
@@ -75,6 +77,7 @@ class TicketSealerImpl final : public TicketSealer {
   }
 
  private:
+  std::variant<TicketContent, TicketRejection> OpenSealed(absl::string_view ticket) const;
   // What the ticket shows of a key: its id, mixed with the deployment, so that a ticket of another deployment
   // that shares the ring file is told apart from an altered one.
   uint64_t KeyTag(const TicketKey& key) const { return key.id ^ deployment_tag_; }
@@ -121,6 +124,12 @@ std::string TicketSealerImpl::Seal(const TicketContent& content) const {
 }
 
 std::variant<TicketContent, TicketRejection> TicketSealerImpl::Open(absl::string_view ticket) const {
+  std::string sealed;
+  const bool is_text = !ticket.empty() && ticket.front() == kFirstOfText;
+  return OpenSealed(is_text && absl::Base64Unescape(ticket, &sealed) ? sealed : ticket);
+}
+
+std::variant<TicketContent, TicketRejection> TicketSealerImpl::OpenSealed(absl::string_view ticket) const {
   if (ticket.size() < kSealedAt + kAuthenticatorBytes) {
     return TicketRejection{TicketError::kInvalid,
                            absl::StrCat("a ticket has at least ", kSealedAt + kAuthenticatorBytes,

@@ -28,6 +28,7 @@ class TicketSealer {
  public:
   virtual ~TicketSealer() = default;
   virtual std::string Seal(const TicketContent& content) const = 0;
+  // `ticket` as it was sealed, or in base64, as KServe v2's answers have it.
   virtual std::variant<TicketContent, TicketRejection> Open(absl::string_view ticket) const = 0;
 
   // Not OK while the ring file cannot be read or is malformed; the keys read before stay in use then.

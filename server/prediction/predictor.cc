@@ -28,13 +28,11 @@ namespace {
 constexpr int kDefaultTopK = 5;
 
 // Says which input it was: in the sentence and in the field.
-absl::Status OfInput(absl::Status status, size_t index) {
+absl::Status OfInput(const absl::Status& status, size_t index) {
   const std::string field = absl::StrCat("inputs[", index, "]");
   const std::string inner = ErrorField(status);
-  absl::Status named(status.code(), absl::StrCat(field, ": ", status.message()));
-  status.ForEachPayload(
-      [&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
-  return WithField(std::move(named), inner.empty() ? field : absl::StrCat(field, ".", inner));
+  return WithField(WithMessage(status, absl::StrCat(field, ": ", status.message())),
+                   inner.empty() ? field : absl::StrCat(field, ".", inner));
 }
 
 // What a batcher calls a field of its task, the request calls an option.

@@ -131,6 +131,8 @@ void Describe(const ServedModel& model, const Properties& properties, inference:
   inference::ModelDynamicBatching& dynamic = *to.mutable_dynamic_batching();
   dynamic.set_max_queue_delay_microseconds(
       static_cast<uint64_t>(absl::ToInt64Microseconds(batching.max_queue_delay)));
+  dynamic.set_priority_levels(static_cast<uint64_t>(batching.priority_levels));
+  dynamic.set_default_priority_level(static_cast<uint64_t>(batching.default_priority));
   dynamic.mutable_default_queue_policy()->set_allow_timeout_override(true);
   dynamic.mutable_default_queue_policy()->set_max_queue_size(static_cast<uint32_t>(batching.max_queue_rows));
   to.mutable_model_transaction_policy()->set_decoupled(false);
@@ -151,6 +153,9 @@ void Describe(const ServedModel& model, inference::ModelStatistics& to) {
   Set(counters.calibrate(), *requests.mutable_compute_output());
   const RequestCounters::Failures failures = counters.failures();
   Set(failures.count, failures.total, *requests.mutable_fail());
+  // There is no cache. What is left unset is null in Node and Rust, and their programs do not expect it.
+  requests.mutable_cache_hit();
+  requests.mutable_cache_miss();
 
   const Batcher::Counters batches = model.batcher->counters();
   to.set_execution_count(static_cast<uint64_t>(batches.batches));
@@ -159,6 +164,8 @@ void Describe(const ServedModel& model, inference::ModelStatistics& to) {
     inference::InferBatchStatistics& of_size = *to.add_batch_stats();
     of_size.set_batch_size(i + 1);
     Set(batches.by_rows[i].batches, batches.by_rows[i].ran, *of_size.mutable_compute_infer());
+    of_size.mutable_compute_input();  // A request's, not a batch's.
+    of_size.mutable_compute_output();
   }
 }
 

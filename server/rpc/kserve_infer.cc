@@ -1,6 +1,7 @@
 #include "server/rpc/kserve_infer.h"
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,6 +41,25 @@ absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
   return call;
 }
 
+// The names of calserve.v1 for the fields that choose a model, as ModelInfer calls them.
+absl::Status OfChoice(absl::Status status) {
+  const std::string field = ErrorField(status);
+  if (field == "model") return WithField(std::move(status), "model_name");
+  if (field == "version_label" || field == "routing_key") {
+    return WithField(std::move(status), absl::StrCat("parameters.", field));
+  }
+  return status;
+}
+
+// Some clients put seconds there.
+absl::Status OfTimeout(absl::Status status, absl::Duration timeout) {
+  if (!absl::IsDeadlineExceeded(status) && ErrorReason(status) != "DEADLINE_UNREACHABLE") return status;
+  return WithField(
+      WithMessage(status, absl::StrCat(status.message(), "; the request's parameter 'timeout' is ",
+                                       absl::ToInt64Microseconds(timeout), " microseconds")),
+      "parameters.timeout");
+}
+
 // The predictor calls row 3 "inputs[3]"; over KServe v2 that would be another tensor.
 absl::Status OfRow(const absl::Status& status) {
   if (const std::string field = ErrorField(status); absl::StartsWith(field, "options.")) {
@@ -52,11 +72,9 @@ absl::Status OfRow(const absl::Status& status) {
   if (absl::StrContains(ErrorField(status), "].attributes")) {  // The same for all rows.
     return WithField(absl::Status(status.code(), rest.substr(end + 3)), "parameters");
   }
-  absl::Status named(status.code(), absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end), ": ",
-                                                 rest.substr(end + 3)));
-  status.ForEachPayload(
-      [&named](absl::string_view key, const absl::Cord& value) { named.SetPayload(key, value); });
-  return WithField(std::move(named), "inputs[0]");
+  return WithField(WithMessage(status, absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end),
+                                                    ": ", rest.substr(end + 3))),
+                   "inputs[0]");
 }
 
 }  // namespace
@@ -80,7 +98,7 @@ void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl
   const absl::StatusOr<RequestParameters> parameters = ReadParameters(request);
   if (!parameters.ok()) return unserved(parameters.status());
   absl::StatusOr<Predictor::Choice> choice = Choose(request, *parameters);
-  if (!choice.ok()) return unserved(choice.status());
+  if (!choice.ok()) return unserved(OfChoice(choice.status()));
   const ServedModel& model = *choice->snapshot.model;
   absl::StatusOr<Call> call = FromProto(request, *parameters, model);
   if (!call.ok()) {
@@ -90,15 +108,22 @@ void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl
   call->request.rpc = rpc;
   call->request.received = received;
   call->request.deadline = std::min(deadline, received + parameters->timeout);
+  const std::optional<absl::Duration> timeout =
+      received + parameters->timeout < deadline ? std::make_optional(parameters->timeout) : std::nullopt;
   call->request.cancel = std::move(cancel);
   response->set_id(request.id());
-  predictor_.Predict(std::move(call->request), *std::move(choice),
-                     [converted = std::move(call->converted), outputs = std::move(call->outputs), response,
-                      done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
-                       if (!prediction.ok()) return std::move(done)(OfRow(prediction.status()));
-                       WriteResponse(*prediction, outputs, *response);
-                       std::move(done)(absl::OkStatus());
-                     });
+  predictor_.Predict(
+      std::move(call->request), *std::move(choice),
+      [converted = std::move(call->converted), outputs = std::move(call->outputs), timeout, response,
+       done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
+        if (!prediction.ok()) {
+          absl::Status status = OfRow(prediction.status());
+          if (timeout.has_value()) status = OfTimeout(std::move(status), *timeout);
+          return std::move(done)(std::move(status));
+        }
+        WriteResponse(*prediction, outputs, *response);
+        std::move(done)(absl::OkStatus());
+      });
 }
 
 }  // namespace calserve::kserve

@@ -61,7 +61,7 @@ class InputReader {
   // Data is in the raw contents or in the typed contents, in the field of the data type.
   absl::Status CheckContents() const {
     RETURN_IF_ERROR(CheckNoSharedMemory(input_.name(), input_.parameters()));
-    if (raw() && input_.has_contents()) {
+    if (raw() && input_.contents().ByteSizeLong() > 0) {  // MLServer's clients send one that is empty.
       return Wrong("inputs[0].contents",
                    absl::StrCat("contents field must not be specified when using raw_input_contents for '",
                                 input_.name(), "' for model '", model_.name, "'"));

@@ -1,15 +1,26 @@
 #include "server/rpc/kserve_models.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
-#include "server/base/status_macros.h"
 #include "server/prediction/not_ready.h"
 
 namespace calserve::kserve {
+namespace {
+
+// The table's names for fields, as the requests about a model call them.
+absl::Status OfModelRequest(absl::Status status) {
+  const std::string field = ErrorField(status);
+  if (field == "model") return WithField(std::move(status), "name");
+  if (field == "model_version") return WithField(std::move(status), "version");
+  return status;
+}
+
+}  // namespace
 
 absl::StatusOr<VersionChoice> ReadVersion(const std::string& text) {
   VersionChoice choice;
@@ -29,8 +40,11 @@ absl::StatusOr<VersionChoice> ReadVersion(const std::string& text) {
 
 absl::StatusOr<Snapshot> FindModel(const ServingTable& table, const std::string& name,
                                    const std::string& version) {
-  ASSIGN_OR_RETURN(const VersionChoice choice, ReadVersion(version));
-  return table.Find(name, choice);
+  const absl::StatusOr<VersionChoice> choice = ReadVersion(version);
+  if (!choice.ok()) return OfModelRequest(choice.status());
+  absl::StatusOr<Snapshot> found = table.Find(name, *choice);
+  if (!found.ok()) return OfModelRequest(found.status());
+  return found;
 }
 
 bool KnowsModel(const ModelRepository* repository, const std::string& name, const std::string& version) {

@@ -4,6 +4,7 @@
 #include <bit>
 #include <string>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
@@ -54,7 +55,8 @@ void AppendRow(const Prediction& prediction, const RequestedOutput& requested, c
       if (prediction.logits.size() == 1) AppendFloats({0.0f}, raw);  // A single logit z means (0, z).
       return AppendFloats(prediction.logits, raw);
     case Output::kTicket:
-      return AppendElement(prediction.ticket, raw);
+      // Text: gateways that make JSON of an answer fail for elements that are none.
+      return AppendElement(absl::Base64Escape(prediction.ticket), raw);
     case Output::kPredictionId:
       return AppendElement(prediction.id, raw);
   }

@@ -213,7 +213,7 @@ class Calibrated(KserveTest):
 
     @staticmethod
     def line(ticket, label):
-        return json.dumps({"ticket": base64.b64encode(ticket).decode(), "label": label})
+        return json.dumps({"ticket": ticket.decode(), "label": label})
 
     def wait_for_labels(self, count):
         deadline = time.monotonic() + 30
@@ -221,6 +221,19 @@ class Calibrated(KserveTest):
             report = self.json("report", "--model", MODEL, "--window", "last_1000", "--calibrator-version", "0")
             if report["served"]["n"] == count or time.monotonic() > deadline:
                 return report["served"]
+
+    def test_every_element_of_bytes_is_text(self):
+        answer = self.infer(self.input(self.tensors[:3]))
+        for name in ("ticket", "prediction_id"):
+            for element in answer.as_numpy(name).ravel():
+                self.assertRegex(element.decode("ascii"), r"^[A-Za-z0-9+/=-]+$")
+
+    def test_a_ticket_counts_as_the_text_that_it_came_as_too(self):
+        ticket = self.infer(self.input(self.tensors[:1]), model=BINARY).as_numpy("ticket")[0][0]
+        twice = base64.b64encode(ticket).decode()  # what the command sends is then the text itself
+        for text, outcome in ((twice, "1 accepted, 0 duplicate"), (ticket.decode(), "0 accepted, 1 duplicate")):
+            out, _ = self.calserve("feedback", "--ticket", text, "--label", "footwear")
+            self.assertEqual(out, f"{outcome}, 0 rejected\n")
 
     def test_labels_for_tickets_count_like_any_other(self):
         self.assertEqual(self.feedback, f"{IMAGES} accepted, 0 duplicate, 0 rejected\n")

@@ -23,6 +23,7 @@ namespace calserve::integration {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::StartsWith;
 
 constexpr int kClasses = 4;
@@ -86,6 +87,7 @@ TEST_F(KserveTest, TheTimeoutParameterEndsTheWaitInTheQueue) {
   (*request.mutable_parameters())["timeout"].set_int64_param(50'000);
   const grpc::Status status = Infer(request);
   EXPECT_EQ(status.error_code(), grpc::StatusCode::DEADLINE_EXCEEDED) << status.error_message();
+  EXPECT_THAT(status.error_message(), EndsWith("; the request's parameter 'timeout' is 50000 microseconds"));
   // By the server, and while the model is still busy: the place in the queue is free again.
   EXPECT_EQ(server_->batcher_counters().expired, 1);
   EXPECT_EQ(server_->batcher_counters().queued_rows, 0);

@@ -29,6 +29,16 @@ TEST(ErrorInfoTest, ThatNoRetryHelpsIsAnInfiniteDelay) {
   EXPECT_EQ(ErrorRetryAfter(status), absl::InfiniteDuration());
 }
 
+TEST(ErrorInfoTest, AnotherSentenceKeepsTheRest) {
+  const absl::Status status =
+      WithMessage(WithField(WithReason(absl::NotFoundError("no such model"), "MODEL_NOT_FOUND"), "model"),
+                  "there is none");
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(status.message(), "there is none");
+  EXPECT_EQ(ErrorReason(status), "MODEL_NOT_FOUND");
+  EXPECT_EQ(ErrorField(status), "model");
+}
+
 TEST(ErrorInfoTest, LeavesOkAlone) {
   EXPECT_EQ(WithRetryAfter(WithField(WithReason(absl::OkStatus(), "R"), "f"), absl::Seconds(1)),
             absl::OkStatus());

@@ -9,6 +9,7 @@
 #include <variant>
 
 #include "absl/random/random.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "tests/unit/feedback/feedback_testing.h"
 
@@ -66,6 +67,17 @@ TEST_F(TicketsTest, WhatWasSealedComesBack) {
   EXPECT_EQ(found.confidence, content.confidence);
   EXPECT_EQ(found.logits_fp16, content.logits_fp16);
   EXPECT_EQ(found.attributes, content.attributes);
+}
+
+TEST_F(TicketsTest, ATicketMayComeBackInBase64) {
+  const auto sealer = Make();
+  const std::string text = absl::Base64Escape(sealer->Seal(MakePrediction(1)));
+  EXPECT_TRUE(Opens(*sealer, text));
+  for (size_t size = 0; size < text.size() - 4; ++size)
+    EXPECT_FALSE(Opens(*sealer, text.substr(0, size))) << size;
+  EXPECT_THAT(
+      Rejection(*sealer, "A ticket that is no base64, and long enough to be a ticket otherwise.").message,
+      HasSubstr("ticket format 65 is unknown"));
 }
 
 TEST_F(TicketsTest, TwoTicketsOfOneContentDiffer) {

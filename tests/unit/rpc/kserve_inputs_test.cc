@@ -65,6 +65,14 @@ TEST_F(KserveInputsTest, RawFloatsAreCutIntoRowsWithoutACopy) {
   }
 }
 
+TEST_F(KserveInputsTest, ContentsThatAreEmptyMayStandBesideRawOnes) {
+  Raw("FP32", {1, 1, 2, 3}, Floats({0, 1, 2, 3, 4, 5}));
+  request_.mutable_inputs(0)->mutable_contents();
+  EXPECT_TRUE(Read().ok()) << Read().status();
+  request_.mutable_inputs(0)->mutable_contents()->add_fp32_contents(0);
+  EXPECT_THAT(Refused(), HasSubstr("contents field must not be specified"));
+}
+
 TEST_F(KserveInputsTest, TypedFloatsAreReadWhereTheyAre) {
   auto& tensor = Tensor("FP32", {1, 1, 2, 3});
   for (const float value : {0, 1, 2, 3, 4, 5}) tensor.mutable_contents()->add_fp32_contents(value);

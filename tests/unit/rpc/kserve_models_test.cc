@@ -2,6 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/error_info.h"
 #include "tests/unit/rpc/kserve_fixtures.h"
 
 namespace calserve::kserve {
@@ -41,6 +42,12 @@ TEST_F(KserveModelsTest, WhatIsNotThereIsNotFound) {
   EXPECT_TRUE(absl::IsNotFound(FindModel(table_, "x", "").status()));
   EXPECT_TRUE(absl::IsNotFound(FindModel(table_, "m", "4").status()));
   EXPECT_TRUE(absl::IsNotFound(FindModel(table_, "m", "0").status())) << "0 is a version that nobody has";
+}
+
+TEST_F(KserveModelsTest, FieldsAreThoseOfTheRequest) {
+  EXPECT_EQ(ErrorField(FindModel(table_, "x", "").status()), "name");
+  EXPECT_EQ(ErrorField(FindModel(table_, "m", "4").status()), "version");
+  EXPECT_EQ(ErrorField(FindModel(table_, "m", "four").status()), "version");
 }
 
 }  // namespace
