@@ -22,6 +22,7 @@ if(CALSERVE_BUILD_SERVER)
   find_package(spdlog CONFIG REQUIRED)
   find_package(yaml-cpp REQUIRED)
   find_package(ZLIB REQUIRED)
+  pkg_check_modules(MINIZIP REQUIRED IMPORTED_TARGET minizip)
   pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3)
   pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET libsodium)
   # JWTs, with the JSON library that its interface is made of.

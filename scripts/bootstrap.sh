@@ -16,7 +16,7 @@ readonly CACHE="${XDG_CACHE_HOME:-${HOME:?}/.cache}/calserve"
 readonly BUILD_PACKAGES=(
   build-essential cmake ninja-build ccache pkg-config
   libgrpc++-dev protobuf-compiler-grpc libprotobuf-dev protobuf-compiler
-  libopencv-imgproc-dev libturbojpeg0-dev libspng-dev libwebp-dev zlib1g-dev
+  libopencv-imgproc-dev libturbojpeg0-dev libspng-dev libwebp-dev zlib1g-dev libminizip-dev
   libsqlite3-dev libsodium-dev librhonabwy-dev libjansson-dev libssl-dev openssl libjemalloc-dev libspdlog-dev libyaml-cpp-dev libcli11-dev nlohmann-json3-dev libeigen3-dev
   libnlopt-dev libcpp-httplib-dev prometheus-cpp-dev libjs-dygraphs
   libgtest-dev libgmock-dev libbenchmark-dev

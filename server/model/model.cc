@@ -13,6 +13,7 @@
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/logging/log.h"
+#include "server/model/archive_check.h"
 #include "server/model/file_digest.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_model.h"
@@ -85,6 +86,7 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
         options.path, " was compiled for a data type of its own: leave dtype out; was ", options.dtype));
   }
   ASSIGN_OR_RETURN(file.device, ChooseDevice(options.device));
+  RETURN_IF_ERROR(CheckArchive(options.path));
   ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
   return LoadTorchModel(options, file);
 }

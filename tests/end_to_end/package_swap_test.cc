@@ -121,6 +121,17 @@ std::vector<std::string> EntriesOf(const std::string& directory) {
   return names;
 }
 
+// The packages that the one server there has unpacked, in its folder.
+std::vector<std::string> Unpacked(const std::string& temporary) {
+  std::vector<std::string> packages;
+  for (const std::string& folder : EntriesOf(temporary)) {
+    for (std::string& entry : EntriesOf(temporary + "/" + folder)) {
+      if (entry != "lock") packages.push_back(std::move(entry));
+    }
+  }
+  return packages;
+}
+
 class PackageSwapTest : public ::testing::Test {
  protected:
   // Until it is READY and the one before is destroyed, which is when its folder is removed.
@@ -131,7 +142,7 @@ class PackageSwapTest : public ::testing::Test {
       const auto own = std::find_if(model.versions().begin(), model.versions().end(),
                                     [&](const auto& known) { return known.version() == version; });
       if (own == model.versions().end() || own->state() != v1::MODEL_STATE_READY) continue;
-      if (EntriesOf(temporary).size() <= 1) return true;
+      if (Unpacked(temporary).size() <= 1) return true;
     }
     return false;
   }
@@ -157,7 +168,7 @@ TEST_F(PackageSwapTest, AHundredSwapsOfPackagesUnderLoadFailNoCallAndKeepNothing
     repository.AddVersion(version);
     repository.RemoveVersion(version - 1);
     ASSERT_TRUE(WaitUntilAlone(api, version, temporary_.path()))
-        << version << ", unpacked: " << testing::PrintToString(EntriesOf(temporary_.path())) << "\n"
+        << version << ", unpacked: " << testing::PrintToString(Unpacked(temporary_.path())) << "\n"
         << server.log();
     const Mappings now = MappingsOf(server.pid(), temporary_.path());
     // Of what serves, of what is being closed, and of what was closed last, which is unmapped after it.

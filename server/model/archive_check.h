@@ -1,0 +1,18 @@
+#ifndef CALSERVE_SERVER_MODEL_ARCHIVE_CHECK_H_
+#define CALSERVE_SERVER_MODEL_ARCHIVE_CHECK_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+
+namespace calserve {
+
+// A model file is a zip archive, and LibTorch does not look at its checksums: a file with holes, as a
+// download of parts leaves until its last part is there, loads and answers wrongly, or ends the process.
+// Reads the whole file. INVALID_ARGUMENT naming the first part that is not as its checksum says; OK where
+// `path` is no archive at all, of which the loader says more.
+absl::Status CheckArchive(const std::string& path);
+
+}  // namespace calserve
+
+#endif  // CALSERVE_SERVER_MODEL_ARCHIVE_CHECK_H_

@@ -1,0 +1,63 @@
+#include "server/model/archive_check.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace calserve {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr const char* kModels[] = {
+    CALSERVE_SOURCE_DIR "/tests/fixtures/models/torchscript/nan_logits.pt",
+    CALSERVE_SOURCE_DIR "/examples/fashion_mnist/models/fashion_mnist/1/model.pt",
+    CALSERVE_SOURCE_DIR "/tests/fixtures/models/fashion_mnist_pt2/1/model.pt2",
+};
+
+std::string Read(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string FileOf(const std::string& content) {
+  const std::string path = ::testing::TempDir() + "/archive_check_test";
+  std::ofstream(path, std::ios::binary) << content;
+  return path;
+}
+
+TEST(ArchiveCheckTest, WhatPyTorchWroteIsWhole) {
+  for (const char* model : kModels) EXPECT_TRUE(CheckArchive(model).ok()) << CheckArchive(model);
+}
+
+// As a download in parts leaves it, whose last part came before the middle.
+TEST(ArchiveCheckTest, AHoleIsNamedByItsPart) {
+  for (const char* model : kModels) {
+    std::string content = Read(model);
+    const size_t hole = content.size() / 4;
+    content.replace(content.size() / 2, hole, hole, '\0');
+    const absl::Status status = CheckArchive(FileOf(content));
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << model;
+    EXPECT_THAT(std::string(status.message()), HasSubstr("is damaged, or not fully copied yet: its "));
+  }
+}
+
+TEST(ArchiveCheckTest, AByteOfTheWeightsIsEnough) {
+  std::string content = Read(kModels[1]);
+  content[content.size() / 2] = static_cast<char>(content[content.size() / 2] ^ 1);
+  EXPECT_THAT(std::string(CheckArchive(FileOf(content)).message()), HasSubstr("is not as its checksum says"));
+}
+
+TEST(ArchiveCheckTest, OfWhatIsNoArchiveTheLoaderSaysMore) {
+  const std::string content = Read(kModels[0]);
+  EXPECT_TRUE(CheckArchive(FileOf("a text")).ok());
+  EXPECT_TRUE(CheckArchive(FileOf(content.substr(0, content.size() / 2))).ok());
+  EXPECT_TRUE(CheckArchive("/nonexistent/model.pt").ok());
+}
+
+}  // namespace
+}  // namespace calserve
