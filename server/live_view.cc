@@ -113,7 +113,24 @@ ServerValues LiveView::Values() const {
   values.slices = Slices(served);
   values.refits = Refits(served);
   values.devices = Devices(served);
+  values.versions = Versions();
   return values;
+}
+
+std::vector<VersionStateValues> LiveView::Versions() const {
+  std::vector<VersionStateValues> states;
+  for (const ModelStatus& model : repository_.List()) {
+    bool wanted = !repository_.takes_calls();  // Else a directory that nobody asked for may lie there.
+    for (const VersionStatus& version : model.versions) {
+      const bool failed = version.failed && version.state == VersionState::kUnavailable;
+      states.push_back({model.name, version.version,
+                        std::string(failed ? "FAILED" : StateName(version.state)), version.failed,
+                        version.wanted});
+      wanted = wanted || version.wanted;
+    }
+    if (!model.reason.empty()) states.push_back({model.name, std::nullopt, "FAILED", true, wanted});
+  }
+  return states;
 }
 
 std::vector<CalibrationValues> LiveView::Calibration(const std::vector<Snapshot>& served) const {

@@ -10,6 +10,7 @@
 #include "server/base/mutex.h"
 #include "server/feedback/feedback_ingestor.h"
 #include "server/http/server_view.h"
+#include "server/model/model_repository.h"
 #include "server/monitoring/report_hub.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
@@ -23,10 +24,11 @@ class LiveView final : public ServerView {
  public:
   // What it looks at outlives it. `windows` are those of the monitor; of slices the first one is shown.
   // `slice_metrics`: all | alarm | none.
-  LiveView(const ServingTable& table, const Predictor& predictor, const FeedbackIngestor& ingestor,
-           const CalibrationMonitor& monitor, ReportHub& hub, const RefitController& refits,
-           std::vector<std::string> windows, std::string slice_metrics)
+  LiveView(const ServingTable& table, const ModelRepository& repository, const Predictor& predictor,
+           const FeedbackIngestor& ingestor, const CalibrationMonitor& monitor, ReportHub& hub,
+           const RefitController& refits, std::vector<std::string> windows, std::string slice_metrics)
       : table_(table),
+        repository_(repository),
         predictor_(predictor),
         ingestor_(ingestor),
         monitor_(monitor),
@@ -48,9 +50,11 @@ class LiveView final : public ServerView {
   std::vector<AlarmFigures> Alarms(const std::vector<Snapshot>& served) const;
   std::vector<SliceValues> Slices(const std::vector<Snapshot>& served) const;
   std::vector<RefitValues> Refits(const std::vector<Snapshot>& served) const;
+  std::vector<VersionStateValues> Versions() const;
   static std::vector<DeviceValues> Devices(const std::vector<Snapshot>& served);
 
   const ServingTable& table_;
+  const ModelRepository& repository_;
   const Predictor& predictor_;
   const FeedbackIngestor& ingestor_;
   const CalibrationMonitor& monitor_;

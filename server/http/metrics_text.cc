@@ -5,21 +5,21 @@
 
 #include <array>
 #include <charconv>
-#include <limits>
+#include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "server/http/metric_families.h"
+#include "server/http/version_metrics.h"
 
 namespace calserve {
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
-ClientMetric::Label Label(std::string name, std::string value) { return {std::move(name), std::move(value)}; }
+using Families = MetricFamilies;
+using Labels = MetricLabels;
 
 // The fewest digits that are this number alone.
 std::string Shortest(double value) {
@@ -43,19 +43,14 @@ std::array<std::pair<const char*, int64_t>, 5> OutcomesOf(const RefitValues& ref
            {"failed", refit.failed}}};
 }
 
-Labels With(Labels labels, const char* name, absl::string_view value) {
-  labels.push_back(Label(name, std::string(value)));
-  return labels;
-}
-
 // The metrics of one scrape, family by family.
 class Collector final : public prometheus::Collectable {
  public:
   Collector(const ServerValues& values, bool ready, const ProcessStats& process)
       : values_(values), ready_(ready), process_(process) {}
 
-  std::vector<MetricFamily> Collect() const override {
-    std::vector<MetricFamily> families;
+  Families Collect() const override {
+    Families families;
     AddRequests(families);
     AddDurations(families);
     AddBatching(families);
@@ -65,41 +60,13 @@ class Collector final : public prometheus::Collectable {
     AddSlices(families);
     AddRefits(families);
     AddDevices(families);
+    AddVersionStates(families, values_.versions);
     AddProcess(families);
     std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
     return families;
   }
 
  private:
-  using Families = std::vector<MetricFamily>;
-
-  static MetricFamily& Add(Families& families, MetricType type, const char* name, const char* help) {
-    return families.emplace_back(MetricFamily{name, help, type, {}});
-  }
-  static MetricFamily& AddCounter(Families& families, const char* name, const char* help) {
-    return Add(families, MetricType::Counter, name, help);
-  }
-  static MetricFamily& AddGauge(Families& families, const char* name, const char* help) {
-    return Add(families, MetricType::Gauge, name, help);
-  }
-
-  static void Put(MetricFamily& family, Labels labels, double value) {
-    ClientMetric& metric = family.metric.emplace_back();
-    metric.label = std::move(labels);
-    (family.type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-  }
-  static void Put(MetricFamily& family, Labels labels, const HistogramValues& values) {
-    ClientMetric& metric = family.metric.emplace_back();
-    metric.label = std::move(labels);
-    for (size_t i = 0; i < values.counts.size(); ++i) {
-      metric.histogram.sample_count += static_cast<uint64_t>(values.counts[i]);
-      metric.histogram.bucket.push_back(
-          {metric.histogram.sample_count,
-           i < values.bounds.size() ? values.bounds[i] : std::numeric_limits<double>::infinity()});
-    }
-    metric.histogram.sample_sum = values.sum;
-  }
-
   // A series of one figure for each model version.
   template <typename Figure>
   void PutEach(MetricFamily& family, Figure ModelValues::*figure) const {
@@ -147,7 +114,7 @@ class Collector final : public prometheus::Collectable {
       for (const auto& [part, seconds] : parts) Put(split, With(Of(model), "part", part), seconds);
     }
     const auto histogram = [&](const char* name, const char* help, HistogramValues ModelValues::*figure) {
-      PutEach(Add(families, MetricType::Histogram, name, help), figure);
+      PutEach(AddHistogram(families, name, help), figure);
     };
     histogram("calserve_request_duration_seconds",
               "From the handler's start until an answered request is with gRPC", &ModelValues::total);
@@ -165,8 +132,8 @@ class Collector final : public prometheus::Collectable {
   }
 
   void AddBatching(Families& families) const {
-    PutEach(Add(families, MetricType::Histogram, "calserve_batch_rows",
-                "Rows of the batches that were run; its count is the number of batches"),
+    PutEach(AddHistogram(families, "calserve_batch_rows",
+                         "Rows of the batches that were run; its count is the number of batches"),
             &ModelValues::batch_rows);
     PutEach(AddCounter(families, "calserve_batch_compute_seconds_total",
                        "Time of the forward passes of all batches; beside instances, how busy they were"),
@@ -205,11 +172,11 @@ class Collector final : public prometheus::Collectable {
         {}, static_cast<double>(feedback.label_conflict));
     Put(AddGauge(families, "calserve_feedback_queue_labels", "Labels waiting for the store's writer"), {},
         static_cast<double>(feedback.queued_labels));
-    Put(Add(families, MetricType::Histogram, "calserve_feedback_label_delay_seconds",
-            "From a prediction to the commit of its accepted label"),
+    Put(AddHistogram(families, "calserve_feedback_label_delay_seconds",
+                     "From a prediction to the commit of its accepted label"),
         {}, feedback.label_delay);
-    Put(Add(families, MetricType::Histogram, "calserve_store_commit_seconds",
-            "Transactions that append labels to the store, failed ones included"),
+    Put(AddHistogram(families, "calserve_store_commit_seconds",
+                     "Transactions that append labels to the store, failed ones included"),
         {}, feedback.commit);
   }
 
@@ -293,21 +260,23 @@ class Collector final : public prometheus::Collectable {
   }
 
   void AddAlarms(Families& families) const {
+    const auto of = [](const AlarmFigures& alarm) -> Labels {
+      return {Label("model", alarm.model), Label("version", absl::StrCat(alarm.version)),
+              Label("calibrator", absl::StrCat(alarm.calibrator))};
+    };
     MetricFamily& raised = AddGauge(families, "calserve_calibration_alarm_raised",
                                     "1 where the alarm of a version's active calibrator is raised, else 0");
+    for (const AlarmFigures& alarm : values_.alarms) Put(raised, of(alarm), alarm.raised ? 1 : 0);
     MetricFamily& evidence = AddGauge(
         families, "calserve_calibration_alarm_e_value",
         "Evidence since the alarm's start that the mean gap is beyond its tolerance, in a direction");
+    for (const AlarmFigures& alarm : values_.alarms) {
+      Put(evidence, With(of(alarm), "direction", "overconfident"), alarm.e_overconfident);
+      Put(evidence, With(of(alarm), "direction", "underconfident"), alarm.e_underconfident);
+    }
     MetricFamily& threshold = AddGauge(families, "calserve_calibration_alarm_threshold",
                                        "E-value that raises the alarm of a version's active calibrator");
-    for (const AlarmFigures& alarm : values_.alarms) {
-      const Labels of = {Label("model", alarm.model), Label("version", absl::StrCat(alarm.version)),
-                         Label("calibrator", absl::StrCat(alarm.calibrator))};
-      Put(raised, of, alarm.raised ? 1 : 0);
-      Put(evidence, With(of, "direction", "overconfident"), alarm.e_overconfident);
-      Put(evidence, With(of, "direction", "underconfident"), alarm.e_underconfident);
-      Put(threshold, of, alarm.threshold);
-    }
+    for (const AlarmFigures& alarm : values_.alarms) Put(threshold, of(alarm), alarm.threshold);
   }
 
   void AddSlices(Families& families) const {

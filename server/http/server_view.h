@@ -47,6 +47,15 @@ struct ModelValues {
   int instances = 0, busy_instances = 0;            // now
 };
 
+// A version as the repository of models has it, or a model as a whole.
+struct VersionStateValues {
+  std::string model;
+  std::optional<int64_t> version;  // unset: the model, whose directory is at fault
+  std::string state;               // READY | LOADING | UNLOADING | FAILED | UNAVAILABLE
+  bool failed = false;             // its newest files are at fault; a READY one serves as loaded before
+  bool wanted = false;             // not chosen to be left out, nor unloaded
+};
+
 // One window of labels of a version's active calibrator.
 struct CalibrationValues {
   std::string model;
@@ -112,6 +121,7 @@ struct FeedbackValues {
 
 struct ServerValues {
   std::vector<ModelValues> models;
+  std::vector<VersionStateValues> versions;     // of all models
   std::vector<RequestCount> unserved_requests;  // that never got to a model version
   int64_t queued_images = 0;                    // now, for a decoder
   FeedbackValues feedback;

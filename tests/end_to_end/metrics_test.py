@@ -26,6 +26,7 @@ PREDICTIONS = {"Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer", "Fi
 DURATION = "calserve_request_duration_seconds"
 SPLIT = "calserve_request_time_seconds_total"
 THREADS = "calserve_thread_cpu_seconds_total"
+STATE = "calserve_model_version_state"
 MODELS = (MODEL, BINARY, FAILING)
 MAX_QUEUED_IMAGES = 4
 
@@ -260,10 +261,62 @@ class Withdrawing(AdminTest):
         self.assertEqual(binary()[key("calserve_predictions_total", model=BINARY, version="1")], 1)
         others = {name for name in self.settled() if ("model", MODEL) in name[1]}
         self.client.unload_model(BINARY)
+        deadline = time.monotonic() + WAIT_S
+        while set(binary()) == {key(STATE, model=BINARY, version="1", state="UNLOADING", failed="false")}:
+            self.assertLess(time.monotonic(), deadline)
         self.assertEqual(binary(), {})
         self.assertEqual({name for name in self.settled() if ("model", MODEL) in name[1]}, others)
         self.client.load_model(BINARY)
         self.assertEqual(binary()[key("calserve_predictions_total", model=BINARY, version="1")], 0)
+
+
+class Rollout(AdminTest):
+    """Of a second version, which cannot be loaded at first."""
+    server_flags = ("--repository-control", "poll", "--repository-poll-interval", "100ms")
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        shutil.copytree(models / MODEL / "1", models / MODEL / "2")
+        (models / MODEL / "2" / "calibrator.json").write_text("{", encoding="utf-8")
+        return models
+
+    def wait_for_states(self, expected):
+        """{version: its state, and whether it is at fault} of MODEL."""
+        deadline = time.monotonic() + WAIT_S
+        while True:
+            labels = [dict(labels) for name, labels in self.scrape() if name == STATE]
+            states = {of["version"]: (of["state"], of["failed"]) for of in labels if of["model"] == MODEL}
+            if states == expected:
+                return
+            self.assertLess(time.monotonic(), deadline, states)
+            time.sleep(0.05)
+
+    def test_a_version_that_fails_is_shown_until_it_is_mended_or_removed(self):
+        model = self.scratch / "models" / MODEL
+        self.wait_for_states({"1": ("READY", "false"), "2": ("FAILED", "true")})
+        (model / "2" / "calibrator.json").unlink()
+        self.wait_for_states({"2": ("READY", "false")})  # The one before it is not wanted any more.
+        (model / "2" / "calibrator.json").write_text("{", encoding="utf-8")
+        self.wait_for_states({"2": ("READY", "true")})  # as it was loaded before
+        shutil.rmtree(model / "2")
+        self.wait_for_states({"1": ("READY", "false")})
+
+    def test_a_model_whose_directory_is_wrong_is_shown_without_a_version(self):
+        settings = self.scratch / "models" / MODEL / "model.yaml"
+        right = settings.read_text(encoding="utf-8")
+        self.addCleanup(settings.write_text, right, encoding="utf-8")
+        settings.write_text(right + "nonsense: 1\n", encoding="utf-8")
+        deadline = time.monotonic() + WAIT_S
+        broken = key(STATE, model=MODEL, version="", state="FAILED", failed="true")
+        while broken not in self.scrape():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        settings.write_text(right, encoding="utf-8")
+        while broken in self.scrape():
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
 
 
 class Calibration(AdminTest):

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <set>
 #include <sstream>
 #include <string>
@@ -266,6 +267,26 @@ TEST(MetricsTextTest, ShowsTheMemoryOfAcceleratorsWhereThereAreSome) {
         "free_bytes{device=\"cuda:0\"} 4096", "size_bytes{device=\"cuda:0\"} 8192"}) {
     EXPECT_THAT(Text(values), HasSubstr("\ncalserve_device_memory_" + line + "\n"));
   }
+}
+
+TEST(MetricsTextTest, ShowsTheStatesOfVersionsThatAreWantedOrLoaded) {
+  ServerValues values;
+  values.versions = {
+      {"shoes", 5, "FAILED", true, true},           {"shoes", 4, "READY", true, false},
+      {"shoes", 3, "UNLOADING", true, false},       {"shoes", 2, "UNAVAILABLE", false, false},
+      {"shoes", 1, "FAILED", true, false},          {"boats", 2, "LOADING", false, true},
+      {"boats", 1, "UNAVAILABLE", false, true},     {"pets", 1, "READY", false, true},
+      {"pets", std::nullopt, "FAILED", true, true}, {"birds", std::nullopt, "FAILED", true, false}};
+  const auto line = [](const char* model, const char* version, const char* state, const char* failed) {
+    return absl::StrCat("calserve_model_version_state{model=\"", model, "\",version=\"", version,
+                        "\",state=\"", state, "\",failed=\"", failed, "\"} 1\n");
+  };
+  EXPECT_EQ(Family(Text(values), "calserve_model_version_state"),
+            "# TYPE calserve_model_version_state gauge\n" + line("shoes", "5", "FAILED", "true") +
+                line("shoes", "4", "READY", "true") + line("shoes", "3", "UNLOADING", "false") +
+                line("boats", "2", "LOADING", "false") + line("boats", "1", "UNAVAILABLE", "false") +
+                line("pets", "1", "READY", "false") + line("pets", "", "FAILED", "true"));
+  EXPECT_THAT(Text(ServerValues()), Not(HasSubstr("calserve_model_version_state")));
 }
 
 // By promlint's rules: counters, and they alone, end in _total; a family has a help and comes once.
