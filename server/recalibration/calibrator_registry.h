@@ -54,8 +54,9 @@ class CalibratorRegistry {
   // none is shipped. INVALID_ARGUMENT where it is no calibrator for the target's classes; FAILED_PRECONDITION
   // where the active one is for another number of classes. Where the target has another digest than when it
   // was added last, the calibrator that was active then is not any more: what is shipped is, or plain
-  // softmax. Returns what is active now. OnActivate is not told: `install` (may be null) is, before another
-  // calibrator of any model can become active.
+  // softmax; where it is the digest before that one, what was active with it is. Returns what is active now.
+  // OnActivate is not told: `install` (may be null) is, before another calibrator of any model can become
+  // active.
   virtual absl::StatusOr<CalibratorVersion> AddModelVersion(const CalibrationTarget& target,
                                                             const std::string& json,
                                                             const OnActivate& install = nullptr) = 0;

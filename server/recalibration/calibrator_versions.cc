@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "calibration_io/calibrator_json.h"
 #include "server/base/status_macros.h"
 #include "server/logging/log.h"
@@ -51,6 +53,10 @@ absl::StatusOr<CalibratorVersion> Decode(const StoredCalibrator& stored) {
 // The checkpoint that keeps a model version's digest.
 std::string ContentName(const CalibrationTarget& target) {
   return absl::StrCat("model/", target.model, "/", target.model_version);
+}
+
+std::string ContentBeforeName(const CalibrationTarget& target) {
+  return absl::StrCat(ContentName(target), "/before");
 }
 
 absl::Status CheckClasses(const CalibrationTarget& target, const CalibratorSpec& spec) {
@@ -126,15 +132,22 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
   }
   ASSIGN_OR_RETURN(const bool changed, ContentChanged(target));
   // What a calibrator was fitted for is gone: plain softmax is honest, and a shipped one comes with the
-  // model.
+  // model. Weights that come back, as after a copy that was mended, have what they had.
   if (changed || (shipped.has_value() && !had_one)) {
-    const int64_t next = shipped.value_or(0);
-    if (changed && active.version != 0) {
-      LogWarning("other weights or class names than before: calibrator retired",
+    std::optional<int64_t> before;
+    if (changed) {
+      ASSIGN_OR_RETURN(before, ActiveBefore(target));
+    }
+    const int64_t next = before.value_or(shipped.value_or(0));
+    if (changed && active.version != next) {
+      LogWarning(before.has_value()
+                     ? "the weights and class names of before: their calibrator is active again"
+                     : "other weights or class names than before: calibrator retired",
                  {{"model", target.model},
                   {"version", target.model_version},
                   {"calibrator", active.version},
                   {"active", next}});
+      RETURN_IF_ERROR(RememberActive(target, active.version));
     }
     RETURN_IF_ERROR(
         store_.ActivateCalibrator(target.model, target.model_version, next, active.version, Now()));
@@ -171,6 +184,26 @@ absl::StatusOr<bool> CalibratorVersions::ContentChanged(const CalibrationTarget&
 absl::Status CalibratorVersions::RememberContent(const CalibrationTarget& target) {
   if (target.digest.empty()) return absl::OkStatus();
   return store_.SaveCheckpoint(ContentName(target), {.schema_version = 1, .state = target.digest}, {});
+}
+
+absl::StatusOr<std::optional<int64_t>> CalibratorVersions::ActiveBefore(const CalibrationTarget& target) {
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> before, store_.LoadCheckpoint(ContentBeforeName(target)));
+  if (!before.has_value()) return std::nullopt;
+  const std::pair<absl::string_view, absl::string_view> digest_and_version =
+      absl::StrSplit(before->state, absl::MaxSplits(' ', 1));
+  int64_t version = 0;
+  if (digest_and_version.first != target.digest || !absl::SimpleAtoi(digest_and_version.second, &version)) {
+    return std::nullopt;
+  }
+  return version;
+}
+
+absl::Status CalibratorVersions::RememberActive(const CalibrationTarget& target, int64_t active) {
+  ASSIGN_OR_RETURN(const std::optional<Checkpoint> content, store_.LoadCheckpoint(ContentName(target)));
+  return store_.SaveCheckpoint(
+      ContentBeforeName(target),
+      {.schema_version = 1, .state = absl::StrCat(content.has_value() ? content->state : "", " ", active)},
+      {});
 }
 
 absl::StatusOr<std::vector<CalibratorVersion>> CalibratorVersions::List(const std::string& model) {

@@ -104,6 +104,24 @@ TEST_F(CalibratorVersionsTest, OtherWeightsUnderTheSameNumberRetireTheCalibrator
   EXPECT_EQ(Restarted().AddModelVersion(target, "")->version, version);
 }
 
+TEST_F(CalibratorVersionsTest, WeightsThatComeBackHaveTheCalibratorThatTheyHad) {
+  CalibrationTarget first = kTarget, second = kTarget;
+  first.digest = "01d";
+  second.digest = "0ther";
+  ASSERT_TRUE(versions_.AddModelVersion(first, "").ok());
+  const int64_t of_first = AddFitted(2);
+  ASSERT_TRUE(Activate(of_first, 0).ok());
+  EXPECT_EQ(versions_.AddModelVersion(second, "")->version, 0);
+  EXPECT_EQ(Restarted().AddModelVersion(first, "")->version, of_first) << "as after a copy that was mended";
+  ASSERT_TRUE(versions_.AddModelVersion(first, "").ok());
+  EXPECT_EQ(versions_.AddModelVersion(second, "")->version, 0);
+  const int64_t of_second = AddFitted(3);
+  ASSERT_TRUE(Activate(of_second, 0).ok());
+  EXPECT_EQ(versions_.AddModelVersion(first, "")->version, of_first);
+  EXPECT_EQ(versions_.AddModelVersion(second, "")->version, of_second);
+  EXPECT_EQ(Active(), of_second);
+}
+
 TEST_F(CalibratorVersionsTest, OtherWeightsComeWithTheirOwnCalibrator) {
   CalibrationTarget target = kTarget;
   target.digest = "01d";
