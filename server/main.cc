@@ -42,6 +42,7 @@
 #include "server/main_signals.h"
 #include "server/model/model.h"
 #include "server/model/model_repository.h"
+#include "server/model/unpacking_folder.h"
 #include "server/monitoring/alarm_settings.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
@@ -213,8 +214,8 @@ int Serve(const ServerConfig& config) {
     if (deleted.ok() && *deleted > 0) LogInfo("retention", {{"deleted", *deleted}});
   });
 
-  LiveView view(table, predictor, **ingestor, **monitor, *hub, *refits, config.monitoring.windows,
-                config.slice_metrics);
+  LiveView view(table, *repository, predictor, **ingestor, **monitor, *hub, *refits,
+                config.monitoring.windows, config.slice_metrics);
   std::unique_ptr<Dashboard> dashboard;
   std::unique_ptr<AdminServer> admin;
   if (config.admin.enabled()) {
@@ -293,6 +294,8 @@ int main(int argc, char** argv) {
   }
   StartLogging(LogFormatFor(std::get<ServerConfig>(*config).log_format, terminal));
   (void)SetLogLevel(std::get<ServerConfig>(*config).log_level);  // One of the option's choices.
+  // Where it cannot be made, only a .pt2 fails to load, and says why.
+  const auto unpacking = UnpackingFolder::Create();
   if (!std::get<ServerConfig>(*config).check.empty()) {
     return AfterPrinting(CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr));
   }

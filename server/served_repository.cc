@@ -1,5 +1,7 @@
 #include "server/served_repository.h"
 
+#include <sys/stat.h>
+
 #include <map>
 #include <set>
 #include <string>
@@ -49,6 +51,18 @@ std::string DocumentOf(const ModelDirectory& directory) {
   return text;
 }
 
+// Which directory it is, whatever it holds; empty where it cannot be told.
+std::string PlaceOf(const std::string& directory) {
+  struct stat status;
+  if (stat(directory.c_str(), &status) != 0) return "";
+  return absl::StrCat(status.st_dev, " ", status.st_ino);
+}
+
+// Of all that a version is loaded from.
+std::string FingerprintOf(const ModelConfig& model, const ModelConfig::Version& version) {
+  return absl::StrCat(version.files, "\n\n", model.settings);
+}
+
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
@@ -67,19 +81,22 @@ class Connection {
     using Directories = std::map<std::string, ModelDirectory>;
     ASSIGN_OR_RETURN(Directories directories,
                      ReadModelRepository(config_.model_repository, config_.batching));
+    const std::string place = PlaceOf(config_.model_repository);
     if (directories.empty() && config_.repository.control == "none") {
       return absl::NotFoundError(absl::StrCat("no model in ", config_.model_repository, ": expected ",
                                               config_.model_repository, "/NAME/model.yaml"));
     }
+    if (directories.empty() && !place_.empty() && place_ != place) {
+      return absl::UnavailableError(
+          absl::StrCat(config_.model_repository,
+                       " is empty and another directory than it was, as where a volume is no longer ",
+                       "mounted: what is loaded stays"));
+    }
+    if (!directories.empty()) place_ = place;
     Listing listing;
     for (auto& [name, directory] : directories) {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) LogInfo("note", {{"model", name}, {"note", note}});
-      }
-      if (directory.problems.empty()) {
-        alarms_.Set(name, directory.config.alarm);
-        slices_.Set(name, directory.config.attributes);
-        refits_.Set(name, directory.config.refit);
       }
       listing[name] = Listed(std::move(directory));
     }
@@ -95,10 +112,14 @@ class Connection {
     listed.policy = model->policy;
     listed.routing = model->routing;
     for (const ModelConfig::Version& version : model->versions) {
-      listed.versions[version.version] = {absl::StrCat(version.files, "\n\n", model->settings),
-                                          version.problem};
+      listed.versions[version.version] = {FingerprintOf(*model, version), version.problem};
     }
     listed.load = [this, model](int64_t version) { return Load(*model, *model->Find(version)); };
+    listed.adopt = [this, model] {
+      alarms_.Set(model->name, model->alarm);
+      slices_.Set(model->name, model->attributes);
+      refits_.Set(model->name, model->refit);
+    };
     return listed;
   }
 
@@ -119,11 +140,22 @@ class Connection {
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));
     RETURN_IF_ERROR(WarmUpStatus(CheckWarmUpSamples(samples, *served)));
+    RETURN_IF_ERROR(CheckUnchanged(model, version));
     auto publish = [this, calibrator = std::move(calibrator)](std::shared_ptr<const ServedModel> loaded) {
       return Publish(std::move(loaded), calibrator);
     };
     return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish),
                                            device_lost_);
+  }
+
+  // Weights of one deployment are not served under the labels of another: what was listed is what was read.
+  absl::Status CheckUnchanged(const ModelConfig& model, const ModelConfig::Version& version) const {
+    const ModelConfig now = ReadModelDirectory(model.directory, config_.batching).config;
+    const ModelConfig::Version* const same = now.Find(version.version);
+    if (same != nullptr && FingerprintOf(now, *same) == FingerprintOf(model, version))
+      return absl::OkStatus();
+    return absl::UnavailableError(
+        "its files changed while it was loaded; it is loaded again once they are settled");
   }
 
   // Model and calibrator become visible together, and no activation comes between them.
@@ -157,6 +189,7 @@ class Connection {
   RefitSettings& refits_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
+  std::string place_;  // of the directory when it last had a model
 };
 
 void LogState(const std::string& model, const VersionStatus& status) {
@@ -215,6 +248,10 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
     table.SetRouting(model, routing);
   };
   hooks.told = LogState;
+  hooks.still_loading = [](const std::string& model, int64_t version, absl::Duration so_far) {
+    LogWarning("model still loading",
+               {{"model", model}, {"version", version}, {"seconds", absl::ToInt64Seconds(so_far)}});
+  };
   hooks.look_failed = [](const absl::Status& problem) {
     LogWarning("model repository", {{"error", problem.message()}});
   };

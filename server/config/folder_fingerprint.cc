@@ -20,6 +20,8 @@ namespace fs = std::filesystem;
 constexpr int kMaxDepth = 8;
 constexpr size_t kMaxFiles = 10'000;
 
+std::string TextOf(const timespec& time) { return absl::StrCat(time.tv_sec, ".", time.tv_nsec); }
+
 }  // namespace
 
 std::string FolderFingerprint(const std::string& folder) {
@@ -34,8 +36,9 @@ std::string FolderFingerprint(const std::string& folder) {
     if (next.depth() >= kMaxDepth) next.disable_recursion_pending();
     struct stat status;
     if (stat(next->path().c_str(), &status) != 0) continue;
+    // The time of the inode's last change, too: tar and rsync set the other one as it was.
     lines.push_back(absl::StrCat(next->path().lexically_relative(folder).string(), " ", status.st_size, " ",
-                                 status.st_mtim.tv_sec, ".", status.st_mtim.tv_nsec, " ", status.st_ino));
+                                 TextOf(status.st_mtim), " ", TextOf(status.st_ctim), " ", status.st_ino));
     if (lines.size() == kMaxFiles) break;
   }
   if (error) lines.push_back(error.message());

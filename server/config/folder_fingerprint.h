@@ -5,7 +5,7 @@
 
 namespace calserve {
 
-// What tells that something below a folder changed: path, size, time of change and inode of every file, as
+// What tells that something below a folder changed: path, size, times of change and inode of every file, as
 // text. No file is read. Empty where there is no such folder; symbolic links are followed, names that start
 // with a dot are left out.
 std::string FolderFingerprint(const std::string& folder);

@@ -48,6 +48,16 @@ bool IsDirectory(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
+// Not OK where it cannot be said: a file system that is away for a moment is not one without this directory.
+absl::StatusOr<bool> IsDirectoryForSure(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::status(path, error);
+  if (status.type() != fs::file_type::none || error == std::errc::too_many_symbolic_link_levels) {
+    return fs::is_directory(status);
+  }
+  return absl::UnavailableError(absl::StrCat("cannot look at ", path.string(), ": ", error.message()));
+}
+
 // Of a version's folder where neither is a regular file: what those are that are there.
 absl::Status WhyNoModel(const fs::path& folder, const std::vector<fs::path>& files) {
   std::vector<absl::string_view> wrong;
@@ -109,7 +119,9 @@ void ReadVersions(ModelConfig* config, std::vector<absl::Status>* problems) {
   if (!entries.ok()) return problems->push_back(entries.status());
   for (const fs::directory_entry& entry : *entries) {
     const std::string folder = entry.path().filename().string();
-    if (!IsDirectory(entry.path()) || folder == kWarmup) continue;
+    const absl::StatusOr<bool> is_directory = IsDirectoryForSure(entry.path());
+    if (!is_directory.ok()) return problems->push_back(is_directory.status());
+    if (!*is_directory || folder == kWarmup) continue;
     const std::optional<int64_t> number = VersionOf(folder);
     if (!number) {
       config->notes.push_back(absl::StrCat(entry.path().string(), " is ignored: ", kVersionRule));
@@ -145,8 +157,9 @@ bool IsModelName(absl::string_view name) {
 }
 
 // A folder that neither has the name nor the file of a model, as lost+found, only lies there.
-bool IsModelDirectory(const fs::path& path) {
-  return IsDirectory(path) && (IsModelName(path.filename().string()) || IsFile(path / "model.yaml"));
+absl::StatusOr<bool> IsModelDirectory(const fs::path& path) {
+  ASSIGN_OR_RETURN(const bool is_directory, IsDirectoryForSure(path));
+  return is_directory && (IsModelName(path.filename().string()) || IsFile(path / "model.yaml"));
 }
 
 }  // namespace
@@ -186,7 +199,8 @@ absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const 
   ASSIGN_OR_RETURN(const std::vector<fs::directory_entry> entries, List(directory));
   std::map<std::string, ModelDirectory> models;
   for (const fs::directory_entry& entry : entries) {
-    if (!IsModelDirectory(entry.path())) continue;
+    ASSIGN_OR_RETURN(const bool is_model, IsModelDirectory(entry.path()));
+    if (!is_model) continue;
     ModelDirectory model = ReadModelDirectory(entry.path().string(), defaults);
     models.emplace(model.config.name, std::move(model));
   }
@@ -205,7 +219,8 @@ absl::StatusOr<std::map<std::string, ModelConfig>> ScanModelRepository(const std
   ASSIGN_OR_RETURN(const std::vector<fs::directory_entry> entries, List(directory));
   std::map<std::string, ModelConfig> models;
   for (const fs::directory_entry& entry : entries) {
-    if (!IsModelDirectory(entry.path())) continue;
+    ASSIGN_OR_RETURN(const bool is_model, IsModelDirectory(entry.path()));
+    if (!is_model) continue;
     ASSIGN_OR_RETURN(ModelConfig model, ReadModelConfig(entry.path().string(), defaults));
     models.emplace(model.name, std::move(model));
   }

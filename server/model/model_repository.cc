@@ -3,10 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
-#include <exception>
 #include <map>
 #include <optional>
-#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -18,7 +16,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
-#include "server/base/thread_priority.h"
+#include "server/model/loading_thread.h"
 #include "server/model/model_versions.h"
 
 namespace calserve {
@@ -26,30 +24,20 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr int kLoadingNice = 19;
 // How often retired versions are asked whether their last request is answered.
 constexpr absl::Duration kIdleCheck = absl::Milliseconds(20);
 // How long the next load of a model waits for that: a device may have room for one version more, not for two.
 constexpr absl::Duration kLetGo = absl::Seconds(1);
 
-absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const VersionLoader& load,
-                                                                    int64_t version,
-                                                                    bool lowest_priority) try {
-  absl::StatusOr<std::unique_ptr<LoadedVersion>> loaded = absl::InternalError("not loaded");
-  std::jthread([&] {
-    if (lowest_priority) LowerOwnPriority(kLoadingNice);
-    try {
-      loaded = load(version);
-    } catch (const std::exception& e) {
-      loaded = absl::InternalError(absl::StrCat("loading failed: ", e.what()));
-    }
-  }).join();
-  return loaded;
-} catch (const std::system_error& e) {
-  return absl::ResourceExhaustedError(absl::StrCat("no thread to load on: ", e.what()));
-}
-
 constexpr size_t kMaxCalls = 64;  // to load or unload, waiting
+constexpr int kMaxLooks = 3;      // of a load by call at files that change
+
+bool Changed(const Listing& before, const Listing& now, const std::string& model) {
+  const Listing settled = Settle(before, now);
+  const auto listed = settled.find(model);
+  return listed == settled.end() || !listed->second.settled ||
+         absl::c_any_of(listed->second.versions, [](const auto& version) { return !version.second.settled; });
+}
 
 absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
 
@@ -218,6 +206,7 @@ void Repository::Serve() {
     }
     if (options_.control == "poll") LookIfDue();
     more_to_do = LoadNextOfAny();
+    Tell();  // Who retires is said before it is gone.
     DestroyIdle();
     Tell();
   }
@@ -258,9 +247,11 @@ bool Repository::LoadNext(const std::string& name) {
   if (!LetGo(model)) return false;
   const VersionLoader load = model.Begin(*version);
   Tell();
-  model.Finish(*version, LoadOnThreadThatEnds(load, *version, /*lowest_priority=*/serving_));
+  const auto still_loading = [&](absl::Duration so_far) { hooks_.still_loading(name, *version, so_far); };
+  model.Finish(*version, LoadOnThreadThatEnds(load, *version, {serving_, still_loading}));
   // Labels and traffic follow before anything else takes time.
   model.Advance();
+  Tell();
   return true;
 }
 
@@ -318,18 +309,24 @@ absl::Status Repository::Handle(const Call& call) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(seen_, hooks_.list());
-  for (const auto& [name, listed] : seen_) {
-    if (name == call.model || !Of(name).active()) Of(name).Show(listed);
+  for (int looks = 1;; ++looks) {
+    for (const auto& [name, listed] : seen_) {
+      if (name == call.model || !Of(name).active()) Of(name).Show(listed);
+    }
+    if (seen_.count(call.model) == 0) {
+      const std::string known =
+          absl::StrJoin(seen_, ", ", [](std::string* out, const auto& listed) { out->append(listed.first); });
+      return absl::NotFoundError(absl::StrCat("unknown model '", call.model,
+                                              "'; the repository has: ", known.empty() ? "no model" : known));
+    }
+    Of(call.model).Activate(/*retry=*/true);
+    LoadAll(call.model, /*until_failure=*/false);
+    // What changed meanwhile is looked at again: nobody else will.
+    ASSIGN_OR_RETURN(Listing now, hooks_.list());
+    const bool changed = Changed(seen_, now, call.model);
+    seen_ = std::move(now);
+    if (!changed || looks == kMaxLooks) return Of(call.model).Complete();
   }
-  if (seen_.count(call.model) == 0) {
-    const std::string known =
-        absl::StrJoin(seen_, ", ", [](std::string* out, const auto& listed) { out->append(listed.first); });
-    return absl::NotFoundError(absl::StrCat("unknown model '", call.model,
-                                            "'; the repository has: ", known.empty() ? "no model" : known));
-  }
-  Of(call.model).Activate(/*retry=*/true);
-  LoadAll(call.model, /*until_failure=*/false);
-  return Of(call.model).Complete();
 }
 
 void Repository::LookIfDue() {

@@ -54,6 +54,8 @@ struct RepositoryHooks {
   std::function<void(const std::string& model, const VersionRouting& routing)> route;
   // The state, the reason or the labels of a version changed; to be logged.
   std::function<void(const std::string& model, const VersionStatus& status)> told;
+  // A load takes long, and holds up all others; to be logged.
+  std::function<void(const std::string& model, int64_t version, absl::Duration so_far)> still_loading;
   // The directory, or that of one model, cannot be read, or something else is wrong with it than before; to
   // be logged.
   std::function<void(const absl::Status& problem)> look_failed;

@@ -23,7 +23,9 @@ void ModelVersions::Show(ListedModel listed) {
                      absl::StrCat("model '", name_, "' stays as it is: ", listed.problem.message())));
   }
   problem_ = listed.problem;
-  if (problem_.ok()) listed_ = std::move(listed);
+  if (!problem_.ok()) return;
+  listed_ = std::move(listed);
+  listed_.adopt();
 }
 
 void ModelVersions::Activate(bool retry) {

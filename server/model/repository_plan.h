@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_MODEL_REPOSITORY_PLAN_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -29,6 +30,7 @@ struct ListedModel {
   VersionRouting routing;
   std::map<int64_t, ListedVersion> versions;
   VersionLoader load;
+  std::function<void()> adopt = [] {};  // settings that hold without a load; called once it is acted upon
   bool settled = true;
 };
 using Listing = std::map<std::string, ListedModel>;

@@ -4,10 +4,15 @@
 #include <signal.h>
 
 #include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <optional>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "tests/end_to_end/model_variants.h"
 #include "tests/end_to_end/scenario.h"
@@ -53,6 +58,13 @@ class RepositoryTest : public ::testing::Test {
   }
   // The logit that WriteDemoVariant shifts.
   static float ShiftedLogit(const v1::PredictResponse& response) { return response.predictions(0).logits(0); }
+
+  // An input of the demo model as a file.
+  static std::string Npy(const std::string& values) {
+    const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28, 28), }";
+    const std::string padded = header + std::string(128 - 10 - header.size() - 1, ' ') + "\n";
+    return std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + padded + values;
+  }
 
   v1::Model Model() {
     const auto reply = api_->GetModel(kModel);
@@ -118,15 +130,91 @@ TEST_F(RepositoryTest, AVersionThatFailsLeavesTheOldOneServingAndItsReasonIsList
   EXPECT_EQ(Predict(Request())->model_version(), 1);
 }
 
+// As a download in parts leaves it, whose last part came before the middle.
+TEST_F(RepositoryTest, AFileWithAHoleIsNotServedUntilItIsWhole) {
+  Poll();
+  WriteDemoVariant(scratch_ / "whole.pt", 20);
+  std::ifstream file(scratch_ / "whole.pt", std::ios::binary);
+  const std::string whole{std::istreambuf_iterator<char>(file), {}};
+  std::string with_hole = whole;
+  with_hole.replace(whole.size() / 2, 10'000, 10'000, '\0');
+  repository_.WriteFile(2, "model.pt", with_hole);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_FAILED));
+  EXPECT_THAT(Version(2).reason(), HasSubstr("is damaged, or not fully copied yet"));
+  EXPECT_EQ(Predict(Request())->model_version(), 1);
+  repository_.WriteFile(2, "model.pt", whole);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+  EXPECT_EQ(Predict(Request())->model_version(), 2);
+}
+
+// The weights that were read are not served under labels that came meanwhile, nor under those of before.
+TEST_F(RepositoryTest, WhatChangesWhileItIsLoadedIsLoadedAgain) {
+  Poll();
+  std::string last = Model().labels(0), first = Model().labels(1);
+  const auto answer = Predict(Request());
+  ASSERT_TRUE(answer.ok()) << answer.status;
+  // Many samples make the load long. Should it be over before the labels change, another version is tried.
+  constexpr int kSamples = 256, kMostVersions = 20;
+  bool seen = false;
+  for (int64_t version = 2; !seen && version < kMostVersions; ++version) {
+    std::string samples;
+    for (int i = 0; i < kSamples; ++i) {
+      absl::StrAppend(&samples, i == 0 ? "" : ", ", R"({"file": ")", i, R"(.npy", "logits": [)",
+                      absl::StrJoin(answer->predictions(0).logits(), ", "),
+                      R"(], "tolerance": {"absolute": 0.1}})");
+      repository_.WriteFile(version, absl::StrCat("warmup/", i, ".npy"),
+                            Npy(Request().inputs(0).tensor().data()));
+    }
+    repository_.WriteFile(version, "warmup/expected.json",
+                          absl::StrCat(R"({"format": 1, "samples": [)", samples, "]}"));
+    WriteDemoVariant(scratch_ / "model.pt", 0);
+    std::filesystem::rename(scratch_ / "model.pt",
+                            absl::StrCat(repository_.model_path(), "/", version, "/model.pt"));
+    const std::string loading = absl::StrCat("version=", version, " state=LOADING");
+    ASSERT_TRUE(server_->WaitForLine(loading, kTimeout).has_value()) << server_->log();
+    repository_.SwapFirstLabels();
+    std::swap(first, last);
+    ASSERT_TRUE(WaitFor(version, v1::MODEL_STATE_READY));
+    // It has to be of both at once, whichever came first.
+    for (const absl::Time end = absl::Now() + kTimeout; Model().labels(0) != last && absl::Now() < end;) {
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    EXPECT_EQ(Model().labels(0), last);
+    seen = absl::StrContains(server_->log(), "changed while it was loaded");
+  }
+  EXPECT_TRUE(seen) << server_->log();
+}
+
+TEST_F(RepositoryTest, AVolumeThatIsNoLongerMountedUnloadsNothing) {
+  Poll();
+  const std::string away = scratch_ / "away";
+  std::filesystem::rename(repository_.path(), away);
+  std::filesystem::create_directory(repository_.path());
+  EXPECT_TRUE(server_->WaitForLine("no longer mounted", kTimeout).has_value()) << server_->log();
+  absl::SleepFor(absl::Milliseconds(300));  // six more looks
+  EXPECT_TRUE(Predict(Request()).ok()) << Predict(Request()).status;
+  std::filesystem::remove(repository_.path());
+  std::filesystem::rename(away, repository_.path());
+  repository_.AddVersion(2, 20);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY));
+}
+
+TEST_F(RepositoryTest, AModelThatIsRemovedIsWithdrawnAndTheLogSaysSo) {
+  Poll();
+  std::filesystem::remove_all(repository_.model_path());
+  EXPECT_TRUE(server_->WaitForLine("state=UNLOADING", kTimeout).has_value()) << server_->log();
+  for (const absl::Time end = absl::Now() + kTimeout; Predict(Request()).ok() && absl::Now() < end;) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_EQ(Predict(Request()).status.reason, "MODEL_NOT_FOUND");
+}
+
 TEST_F(RepositoryTest, AVersionThatDisagreesWithItsSamplesIsNotServed) {
   Poll();
   const auto first = Predict(Request());
   ASSERT_TRUE(first.ok()) << first.status;
   const v1::Tensor tensor = Request().inputs(0).tensor();
-  const std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28, 28), }";
-  const std::string padded = header + std::string(128 - 10 - header.size() - 1, ' ') + "\n";
-  const std::string npy =
-      std::string("\x93NUMPY\x01\x00", 8) + std::string("\x76\x00", 2) + padded + tensor.data();
+  const std::string npy = Npy(tensor.data());
   const auto expected = [&](float shift) {
     std::string logits;
     for (int i = 0; i < 10; ++i) {

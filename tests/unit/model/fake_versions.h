@@ -31,6 +31,7 @@ class FakeVersions {
       MutexLock lock(&mu_);
       log_.push_back(absl::StrCat(model, " ", status.version, " ", StateName(status.state)));
     };
+    hooks.still_loading = [](const std::string&, int64_t, absl::Duration) {};
     hooks.look_failed = [this](const absl::Status& problem) {
       MutexLock lock(&mu_);
       log_.push_back(absl::StrCat("look failed: ", problem.message()));

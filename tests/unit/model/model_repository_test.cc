@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
 #include <future>
 #include <thread>
@@ -335,6 +336,39 @@ TEST_F(ModelRepositoryTest, AModelIsLoadedAndUnloadedByCall) {
   EXPECT_EQ(Load("boats").code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(Load("boats").message()), HasSubstr("pets"));
   EXPECT_EQ(Unload("boats").code(), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ModelRepositoryTest, ALoadByCallTakesInWhatChangesMeanwhile) {
+  StartOrDie("explicit");
+  fake_.HoldLoads(true);
+  std::future<absl::Status> load = std::async(std::launch::async, [this] { return Load(); });
+  ASSERT_TRUE(Eventually([&] { return State(1) == "LOADING"; }));
+  fake_.Write("pets", 1, "b");
+  fake_.HoldLoads(false);
+  EXPECT_TRUE(load.get().ok());
+  EXPECT_EQ(fake_.Serving("pets"), "1b");
+}
+
+TEST_F(ModelRepositoryTest, SettingsOfALoadedModelHoldFromItsNextLoadByCall) {
+  std::atomic<int> adopted = 0;
+  fake_.Change("pets", [&](ListedModel& model) { model.adopt = [&adopted] { ++adopted; }; });
+  fake_.Write("boats", 1);
+  StartOrDie("explicit");
+  EXPECT_TRUE(Load().ok());
+  const int before = adopted;
+  EXPECT_GT(before, 0);
+  EXPECT_TRUE(Load("boats").ok());
+  EXPECT_EQ(adopted, before);
+  EXPECT_TRUE(Load().ok());
+  EXPECT_GT(adopted, before);
+}
+
+TEST_F(ModelRepositoryTest, WhatIsWithdrawnIsSaid) {
+  StartOrDie("poll");
+  fake_.Write("pets", 2);
+  ASSERT_TRUE(Eventually([&] { return fake_.Serving("pets") == "2a"; }));
+  EXPECT_TRUE(Eventually([&] { return fake_.alive() == 1; }));
+  EXPECT_THAT(fake_.log(), Contains("pets 1 UNLOADING"));
 }
 
 TEST_F(ModelRepositoryTest, ALoadOfSeveralVersionsLetsGoOfTheOldOnesOneByOne) {
