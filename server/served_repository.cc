@@ -152,10 +152,10 @@ class Connection {
   absl::Status CheckUnchanged(const ModelConfig& model, const ModelConfig::Version& version) const {
     const ModelConfig now = ReadModelDirectory(model.directory, config_.batching).config;
     const ModelConfig::Version* const same = now.Find(version.version);
-    if (same != nullptr && FingerprintOf(now, *same) == FingerprintOf(model, version))
+    if (same != nullptr && same->read_files == version.read_files && now.settings == model.settings) {
       return absl::OkStatus();
-    return absl::UnavailableError(
-        "its files changed while it was loaded; it is loaded again once they are settled");
+    }
+    return absl::UnavailableError("its files changed while it was loaded");
   }
 
   // Model and calibrator become visible together, and no activation comes between them.

@@ -24,6 +24,14 @@ std::string TextOf(const timespec& time) { return absl::StrCat(time.tv_sec, ".",
 
 }  // namespace
 
+std::string FileFingerprint(const std::string& file) {
+  struct stat status;
+  if (stat(file.c_str(), &status) != 0) return "";
+  // The time of the inode's last change, too: tar and rsync set the other one as it was.
+  return absl::StrCat(status.st_size, " ", TextOf(status.st_mtim), " ", TextOf(status.st_ctim), " ",
+                      status.st_ino);
+}
+
 std::string FolderFingerprint(const std::string& folder) {
   std::vector<std::string> lines;
   std::error_code error;
@@ -34,11 +42,9 @@ std::string FolderFingerprint(const std::string& folder) {
       continue;
     }
     if (next.depth() >= kMaxDepth) next.disable_recursion_pending();
-    struct stat status;
-    if (stat(next->path().c_str(), &status) != 0) continue;
-    // The time of the inode's last change, too: tar and rsync set the other one as it was.
-    lines.push_back(absl::StrCat(next->path().lexically_relative(folder).string(), " ", status.st_size, " ",
-                                 TextOf(status.st_mtim), " ", TextOf(status.st_ctim), " ", status.st_ino));
+    const std::string file = FileFingerprint(next->path().string());
+    if (file.empty()) continue;
+    lines.push_back(absl::StrCat(next->path().lexically_relative(folder).string(), " ", file));
     if (lines.size() == kMaxFiles) break;
   }
   if (error) lines.push_back(error.message());

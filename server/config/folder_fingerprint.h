@@ -9,6 +9,8 @@ namespace calserve {
 // text. No file is read. Empty where there is no such folder; symbolic links are followed, names that start
 // with a dot are left out.
 std::string FolderFingerprint(const std::string& folder);
+// The same of one file; empty where it is not there.
+std::string FileFingerprint(const std::string& file);
 
 }  // namespace calserve
 

@@ -1,6 +1,7 @@
 #include "server/config/model_config.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <filesystem>
 #include <optional>
 #include <system_error>
@@ -48,13 +49,22 @@ bool IsDirectory(const fs::path& path) {
   return fs::is_directory(path, error);
 }
 
-// Not OK where it cannot be said: a file system that is away for a moment is not one without this directory.
+// What a file system that is away says, and what passes otherwise.
+bool MayPass(const std::error_code& error) {
+  constexpr int kPassing[] = {EIO,          ESTALE,      ENOTCONN, ETIMEDOUT, EHOSTDOWN,
+                              EHOSTUNREACH, ENETUNREACH, ENOMEM,   ENFILE,    EMFILE};
+  return absl::c_linear_search(kPassing, error.value());
+}
+
+// Not OK where it cannot be said: a file system that is away for a moment is not one without this directory,
+// nor is a directory that may be listed and not looked into. A link to where nobody may look is none.
 absl::StatusOr<bool> IsDirectoryForSure(const fs::path& path) {
-  std::error_code error;
+  std::error_code error, of_link;
   const fs::file_status status = fs::status(path, error);
-  if (status.type() != fs::file_type::none || error == std::errc::too_many_symbolic_link_levels) {
-    return fs::is_directory(status);
-  }
+  if (status.type() != fs::file_type::none) return fs::is_directory(status);
+  const bool unreadable = fs::symlink_status(path, of_link).type() == fs::file_type::none &&
+                          of_link == std::errc::permission_denied;
+  if (!unreadable && !MayPass(error)) return false;
   return absl::UnavailableError(absl::StrCat("cannot look at ", path.string(), ": ", error.message()));
 }
 
@@ -98,6 +108,9 @@ ModelConfig::Version ReadVersion(const fs::path& folder, int64_t number) {
   for (const fs::path& samples : {folder / kWarmup, folder.parent_path() / kWarmup}) {
     if (version.warmup_path.empty() && IsDirectory(samples)) version.warmup_path = samples.string();
   }
+  version.read_files =
+      absl::StrCat(FileFingerprint(version.model_path), "\n", FileFingerprint(version.calibrator_path), "\n",
+                   FolderFingerprint(version.warmup_path));
   return version;
 }
 
@@ -199,9 +212,15 @@ absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const 
   ASSIGN_OR_RETURN(const std::vector<fs::directory_entry> entries, List(directory));
   std::map<std::string, ModelDirectory> models;
   for (const fs::directory_entry& entry : entries) {
-    ASSIGN_OR_RETURN(const bool is_model, IsModelDirectory(entry.path()));
-    if (!is_model) continue;
-    ModelDirectory model = ReadModelDirectory(entry.path().string(), defaults);
+    const absl::StatusOr<bool> is_model = IsModelDirectory(entry.path());
+    if (is_model.ok() && !*is_model) continue;
+    ModelDirectory model;
+    if (is_model.ok()) {
+      model = ReadModelDirectory(entry.path().string(), defaults);
+    } else {
+      model.config.name = entry.path().filename().string();
+      model.problems = {is_model.status()};
+    }
     models.emplace(model.config.name, std::move(model));
   }
   return models;

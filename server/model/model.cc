@@ -17,6 +17,7 @@
 #include "server/model/file_digest.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_model.h"
+#include "server/model/unpacking_folder.h"
 
 namespace calserve {
 namespace {
@@ -86,6 +87,7 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
         options.path, " was compiled for a data type of its own: leave dtype out; was ", options.dtype));
   }
   ASSIGN_OR_RETURN(file.device, ChooseDevice(options.device));
+  if (file.format == "aotinductor") RETURN_IF_ERROR(MakeUnpackingFolderAgain());
   RETURN_IF_ERROR(CheckArchive(options.path));
   ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
   return LoadTorchModel(options, file);

@@ -32,11 +32,13 @@ constexpr absl::Duration kLetGo = absl::Seconds(1);
 constexpr size_t kMaxCalls = 64;  // to load or unload, waiting
 constexpr int kMaxLooks = 3;      // of a load by call at files that change
 
+// A model that is gone by now is no other one to load.
 bool Changed(const Listing& before, const Listing& now, const std::string& model) {
+  if (now.count(model) == 0) return false;
   const Listing settled = Settle(before, now);
-  const auto listed = settled.find(model);
-  return listed == settled.end() || !listed->second.settled ||
-         absl::c_any_of(listed->second.versions, [](const auto& version) { return !version.second.settled; });
+  const ListedModel& listed = settled.at(model);
+  return !listed.settled ||
+         absl::c_any_of(listed.versions, [](const auto& version) { return !version.second.settled; });
 }
 
 absl::Status ShuttingDown() { return absl::UnavailableError("the server is shutting down"); }
@@ -244,6 +246,7 @@ bool Repository::LoadNext(const std::string& name) {
   ModelVersions& model = Of(name);
   const std::optional<int64_t> version = model.Advance();
   if (!version.has_value()) return false;
+  Tell();  // Who retires is said before it is gone.
   if (!LetGo(model)) return false;
   const VersionLoader load = model.Begin(*version);
   Tell();
@@ -319,13 +322,13 @@ absl::Status Repository::Handle(const Call& call) {
       return absl::NotFoundError(absl::StrCat("unknown model '", call.model,
                                               "'; the repository has: ", known.empty() ? "no model" : known));
     }
-    Of(call.model).Activate(/*retry=*/true);
+    Of(call.model).Activate(/*retry=*/looks == 1);
     LoadAll(call.model, /*until_failure=*/false);
     // What changed meanwhile is looked at again: nobody else will.
-    ASSIGN_OR_RETURN(Listing now, hooks_.list());
-    const bool changed = Changed(seen_, now, call.model);
-    seen_ = std::move(now);
-    if (!changed || looks == kMaxLooks) return Of(call.model).Complete();
+    absl::StatusOr<Listing> now = hooks_.list();
+    if (!now.ok() || looks == kMaxLooks || !Changed(seen_, *now, call.model))
+      return Of(call.model).Complete();
+    seen_ = *std::move(now);
   }
 }
 

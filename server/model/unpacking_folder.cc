@@ -12,8 +12,10 @@
 #include <system_error>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/mutex.h"
 
 namespace calserve {
 namespace {
@@ -21,24 +23,33 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPrefix[] = "calserve-unpacked-";
-constexpr char kLock[] = "lock";
+
+// The folder of this process, and the descriptor that has it locked.
+struct Held {
+  Mutex mu;
+  std::string path ABSL_GUARDED_BY(mu);
+  int lock ABSL_GUARDED_BY(mu) = -1;
+};
+Held& held() {
+  static Held* const held = new Held;
+  return *held;
+}
 
 std::string TemporaryDirectory() {
   const char* const named = std::getenv("TMPDIR");
   return named == nullptr || *named == '\0' ? "/tmp" : named;
 }
 
-// -1 where another process has it, or it cannot be had.
-int OpenAndLock(const fs::path& file, int flags) {
-  const int lock = open(file.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (lock >= 0 && flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
+// -1 where it is not a directory of this user, or another process has it locked.
+int OpenAndLock(const fs::path& folder) {
+  const int lock = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  struct stat status;
+  if (lock >= 0 && fstat(lock, &status) == 0 && status.st_uid == geteuid() &&
+      flock(lock, LOCK_EX | LOCK_NB) == 0) {
+    return lock;
+  }
   if (lock >= 0) close(lock);
   return -1;
-}
-
-bool IsOurs(const fs::path& folder) {
-  struct stat status;
-  return lstat(folder.c_str(), &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
 }
 
 void RemoveAll(const fs::path& folder) {
@@ -49,13 +60,17 @@ void RemoveAll(const fs::path& folder) {
 void RemoveThoseOfTheGone(const std::string& directory) {
   std::error_code error;
   for (fs::directory_iterator next(directory, error), end; !error && next != end; next.increment(error)) {
-    const fs::path folder = next->path();
-    if (!absl::StartsWith(folder.filename().string(), kPrefix) || !IsOurs(folder)) continue;
-    const int lock = OpenAndLock(folder / kLock, O_RDWR);
+    if (!absl::StartsWith(next->path().filename().string(), kPrefix)) continue;
+    const int lock = OpenAndLock(next->path());
     if (lock < 0) continue;
-    RemoveAll(folder);
+    RemoveAll(next->path());
     close(lock);
   }
+}
+
+absl::Status CannotMake(const std::string& directory) {
+  return absl::FailedPreconditionError(
+      absl::StrCat("cannot make a folder in ", directory, " (TMPDIR): ", std::strerror(errno)));
 }
 
 }  // namespace
@@ -65,30 +80,45 @@ absl::StatusOr<UnpackingFolder> UnpackingFolder::Create() {
   RemoveThoseOfTheGone(directory);
   // Under another name until it is locked: nobody takes it for one of the gone.
   std::string unlocked = absl::StrCat(directory, "/calserve-unlocked-XXXXXX");
-  if (mkdtemp(unlocked.data()) == nullptr) {
-    return absl::FailedPreconditionError(
-        absl::StrCat("cannot make a folder in ", directory, " (TMPDIR): ", std::strerror(errno)));
-  }
+  if (mkdtemp(unlocked.data()) == nullptr) return CannotMake(directory);
   const std::string path = absl::StrCat(directory, "/", kPrefix, unlocked.substr(unlocked.size() - 6));
-  const int lock = OpenAndLock(fs::path(unlocked) / kLock, O_RDWR | O_CREAT);
+  const int lock = OpenAndLock(unlocked);
   if (lock < 0 || rename(unlocked.c_str(), path.c_str()) != 0 ||
       setenv("TMPDIR", path.c_str(), /*overwrite=*/1) != 0) {
-    const absl::Status status = absl::FailedPreconditionError(
-        absl::StrCat("cannot use a folder in ", directory, " (TMPDIR): ", std::strerror(errno)));
+    const absl::Status status = CannotMake(directory);
     RemoveAll(unlocked);
     if (lock >= 0) close(lock);
     return status;
   }
-  return UnpackingFolder(path, lock);
+  MutexLock holding(&held().mu);
+  if (held().lock >= 0) close(held().lock);
+  held().path = path;
+  held().lock = lock;
+  return UnpackingFolder(path);
 }
 
-UnpackingFolder::UnpackingFolder(UnpackingFolder&& other) noexcept
-    : path_(std::exchange(other.path_, "")), lock_(std::exchange(other.lock_, -1)) {}
+UnpackingFolder::UnpackingFolder(std::string path) : path_(std::move(path)) {}
+
+UnpackingFolder::UnpackingFolder(UnpackingFolder&& other) noexcept : path_(std::exchange(other.path_, "")) {}
 
 UnpackingFolder::~UnpackingFolder() {
   if (path_.empty()) return;
   RemoveAll(path_);
-  close(lock_);
+  MutexLock holding(&held().mu);
+  if (held().path != path_) return;
+  close(held().lock);
+  held().path.clear();
+  held().lock = -1;
+}
+
+absl::Status MakeUnpackingFolderAgain() {
+  MutexLock holding(&held().mu);
+  if (held().path.empty() || mkdir(held().path.c_str(), 0700) != 0) {
+    return held().path.empty() || errno == EEXIST ? absl::OkStatus() : CannotMake(held().path);
+  }
+  close(held().lock);
+  held().lock = OpenAndLock(held().path);
+  return absl::OkStatus();
 }
 
 }  // namespace calserve

@@ -2,19 +2,19 @@
 #define CALSERVE_SERVER_MODEL_UNPACKING_FOLDER_H_
 
 #include <string>
-#include <utility>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 
 namespace calserve {
 
 // LibTorch unpacks a .pt2 below $TMPDIR, else /tmp, and leaves it there where the load fails or the process
-// is killed. So each process has a folder of its own there, calserve-unpacked-XXXXXX, which goes with it, and
-// removes those of processes that are gone: whose `lock` nobody holds.
+// is killed. So each process has a folder of its own there, calserve-unpacked-XXXXXX, locked as long as the
+// process lives. It goes with it, or the next process that makes one removes what nobody has locked.
 class UnpackingFolder final {
  public:
-  // Makes the folder and sets TMPDIR to it: call before any thread starts. Not OK, naming the directory,
-  // where it cannot be made; then TMPDIR is as it was.
+  // Makes the folder and sets TMPDIR to it: call before any thread starts, once. Not OK, naming the
+  // directory, where it cannot be made; then TMPDIR is as it was.
   static absl::StatusOr<UnpackingFolder> Create();
   UnpackingFolder(UnpackingFolder&& other) noexcept;
   UnpackingFolder& operator=(UnpackingFolder&&) = delete;
@@ -24,11 +24,14 @@ class UnpackingFolder final {
   const std::string& path() const { return path_; }
 
  private:
-  UnpackingFolder(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  explicit UnpackingFolder(std::string path);
 
   std::string path_;  // empty: moved away
-  int lock_ = -1;     // an open file that is locked as long as the process lives
 };
+
+// Makes the folder of this process again where something that cleans /tmp has removed it; does nothing where
+// there was none. Thread-safe.
+absl::Status MakeUnpackingFolderAgain();
 
 }  // namespace calserve
 

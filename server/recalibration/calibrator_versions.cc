@@ -147,7 +147,7 @@ absl::StatusOr<CalibratorVersion> CalibratorVersions::AddModelVersion(const Cali
                   {"version", target.model_version},
                   {"calibrator", active.version},
                   {"active", next}});
-      RETURN_IF_ERROR(RememberActive(target, active.version));
+      RETURN_IF_ERROR(RememberActive(target, active.version, next));
     }
     RETURN_IF_ERROR(
         store_.ActivateCalibrator(target.model, target.model_version, next, active.version, Now()));
@@ -189,21 +189,25 @@ absl::Status CalibratorVersions::RememberContent(const CalibrationTarget& target
 absl::StatusOr<std::optional<int64_t>> CalibratorVersions::ActiveBefore(const CalibrationTarget& target) {
   ASSIGN_OR_RETURN(const std::optional<Checkpoint> before, store_.LoadCheckpoint(ContentBeforeName(target)));
   if (!before.has_value()) return std::nullopt;
-  const std::pair<absl::string_view, absl::string_view> digest_and_version =
-      absl::StrSplit(before->state, absl::MaxSplits(' ', 1));
-  int64_t version = 0;
-  if (digest_and_version.first != target.digest || !absl::SimpleAtoi(digest_and_version.second, &version)) {
-    return std::nullopt;
+  for (const absl::string_view line : absl::StrSplit(before->state, '\n')) {
+    const std::pair<absl::string_view, absl::string_view> digest_and_version =
+        absl::StrSplit(line, absl::MaxSplits(' ', 1));
+    int64_t version = 0;
+    if (digest_and_version.first == target.digest && absl::SimpleAtoi(digest_and_version.second, &version)) {
+      return version;
+    }
   }
-  return version;
+  return std::nullopt;
 }
 
-absl::Status CalibratorVersions::RememberActive(const CalibrationTarget& target, int64_t active) {
+absl::Status CalibratorVersions::RememberActive(const CalibrationTarget& target, int64_t active,
+                                                int64_t next) {
   ASSIGN_OR_RETURN(const std::optional<Checkpoint> content, store_.LoadCheckpoint(ContentName(target)));
-  return store_.SaveCheckpoint(
-      ContentBeforeName(target),
-      {.schema_version = 1, .state = absl::StrCat(content.has_value() ? content->state : "", " ", active)},
-      {});
+  return store_.SaveCheckpoint(ContentBeforeName(target),
+                               {.schema_version = 1,
+                                .state = absl::StrCat(content.has_value() ? content->state : "", " ", active,
+                                                      "\n", target.digest, " ", next)},
+                               {});
 }
 
 absl::StatusOr<std::vector<CalibratorVersion>> CalibratorVersions::List(const std::string& model) {

@@ -81,9 +81,12 @@ class CalibratorVersions final {
   // Whether the model version had other content when it was added last.
   absl::StatusOr<bool> ContentChanged(const CalibrationTarget& target);
   absl::Status RememberContent(const CalibrationTarget& target);
-  // What was active when this content was replaced, where it is that before the present one.
+  // What was active when this content was replaced, where it is that before the present one, or what is to be
+  // for this one, where its activation was begun.
   absl::StatusOr<std::optional<int64_t>> ActiveBefore(const CalibrationTarget& target);
-  absl::Status RememberActive(const CalibrationTarget& target, int64_t active);
+  // Of the content that is replaced and of the one that takes its place, before either changes in the store:
+  // a process that ends in between finds the same again.
+  absl::Status RememberActive(const CalibrationTarget& target, int64_t active, int64_t next);
   absl::StatusOr<CalibratorVersion> ActivateLocked(const std::string& model, int64_t model_version,
                                                    int64_t version, int64_t expected_active)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(activation_mu_);

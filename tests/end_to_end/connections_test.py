@@ -52,7 +52,7 @@ class AskedMoreOftenThanItAllows(Asked):
 
 class Watched(KserveTest):
     """A client that no longer runs, with a connection that its kernel keeps."""
-    server_flags = ["--grpc-keepalive-time", "1s", "--grpc-keepalive-timeout", "1s", "--log-level", "debug"]
+    server_flags = ["--grpc-keepalive-time", "1s", "--grpc-keepalive-timeout", "5s", "--log-level", "debug"]
 
     def test_a_client_that_is_gone_is_let_go(self):
         log = self.scratch / "server.log"

@@ -125,9 +125,7 @@ std::vector<std::string> EntriesOf(const std::string& directory) {
 std::vector<std::string> Unpacked(const std::string& temporary) {
   std::vector<std::string> packages;
   for (const std::string& folder : EntriesOf(temporary)) {
-    for (std::string& entry : EntriesOf(temporary + "/" + folder)) {
-      if (entry != "lock") packages.push_back(std::move(entry));
-    }
+    for (std::string& entry : EntriesOf(temporary + "/" + folder)) packages.push_back(std::move(entry));
   }
   return packages;
 }

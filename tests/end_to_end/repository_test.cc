@@ -9,6 +9,7 @@
 #include <iterator>
 #include <map>
 #include <optional>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -183,6 +184,18 @@ TEST_F(RepositoryTest, WhatChangesWhileItIsLoadedIsLoadedAgain) {
     seen = absl::StrContains(server_->log(), "changed while it was loaded");
   }
   EXPECT_TRUE(seen) << server_->log();
+}
+
+TEST_F(RepositoryTest, AFileThatGrowsBesideTheModelDoesNotMatter) {
+  const std::jthread writer([&](const std::stop_token& stop) {
+    std::ofstream log(repository_.model_path() + "/1/train.log");
+    while (!stop.stop_requested()) {
+      log << "epoch" << std::endl;
+      absl::SleepFor(absl::Milliseconds(1));
+    }
+  });
+  ASSERT_NO_FATAL_FAILURE(Start({}));
+  EXPECT_TRUE(Predict(Request()).ok());
 }
 
 TEST_F(RepositoryTest, AVolumeThatIsNoLongerMountedUnloadsNothing) {

@@ -449,6 +449,7 @@ TEST_F(ModelConfigTest, ARepositoryHasItsModelsByName) {
   repository_.Write("README.md", "");
   repository_.Write(".cache/x", "");
   repository_.Write("lost+found/x", "");
+  std::filesystem::create_symlink(std::string(300, 'x'), repository_.path() + "/links_to_what_cannot_be");
   repository_.Write("a/model.yaml", kImageModel);
   repository_.Write("a/labels.txt", "x\ny\n");
   repository_.Write("a/3/model.pt", "");

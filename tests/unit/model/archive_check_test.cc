@@ -1,10 +1,12 @@
 #include "server/model/archive_check.h"
 
-#include <filesystem>
+#include <unistd.h>
+
 #include <fstream>
 #include <iterator>
 #include <string>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -25,7 +27,7 @@ std::string Read(const std::string& path) {
 }
 
 std::string FileOf(const std::string& content) {
-  const std::string path = ::testing::TempDir() + "/archive_check_test";
+  const std::string path = absl::StrCat(::testing::TempDir(), "/archive_check_test.", getpid());
   std::ofstream(path, std::ios::binary) << content;
   return path;
 }

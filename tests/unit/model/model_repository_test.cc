@@ -371,6 +371,21 @@ TEST_F(ModelRepositoryTest, WhatIsWithdrawnIsSaid) {
   EXPECT_THAT(fake_.log(), Contains("pets 1 UNLOADING"));
 }
 
+TEST_F(ModelRepositoryTest, WhatIsWithdrawnForALoadIsSaidToo) {
+  const auto want = [this](const std::vector<int64_t>& versions, const std::string& files) {
+    fake_.Change("pets", [&](ListedModel& model) {
+      model.policy = {.kind = VersionPolicy::Kind::kListed, .listed = versions};
+      model.versions[2].fingerprint = files;
+    });
+  };
+  want({1, 2}, "a");
+  StartOrDie("poll");
+  ASSERT_TRUE(Eventually([&] { return fake_.Serving("pets") == "1a 2a"; }));
+  want({2}, "b");
+  ASSERT_TRUE(Eventually([&] { return fake_.Serving("pets") == "2b" && fake_.alive() == 1; }));
+  EXPECT_THAT(fake_.log(), Contains("pets 1 UNLOADING"));
+}
+
 TEST_F(ModelRepositoryTest, ALoadOfSeveralVersionsLetsGoOfTheOldOnesOneByOne) {
   const auto want = [this](const std::vector<int64_t>& versions) {
     fake_.Change("pets", [&](ListedModel& model) {

@@ -1,11 +1,13 @@
 #include "server/model/unpacking_folder.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <optional>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -19,6 +21,7 @@ namespace fs = std::filesystem;
 class UnpackingFolderTest : public ::testing::Test {
  protected:
   void SetUp() override {
+    if (const char* const named = getenv("TMPDIR"); named != nullptr) before_ = named;
     std::string made = ::testing::TempDir() + "/unpacking_folder_test-XXXXXX";
     ASSERT_NE(mkdtemp(made.data()), nullptr);
     directory_ = made;
@@ -27,6 +30,7 @@ class UnpackingFolderTest : public ::testing::Test {
   ~UnpackingFolderTest() override {
     fs::remove_all(directory_);
     unsetenv("TMPDIR");
+    if (before_.has_value()) setenv("TMPDIR", before_->c_str(), 1);
   }
 
   // As a process that was killed leaves it.
@@ -34,11 +38,11 @@ class UnpackingFolderTest : public ::testing::Test {
     const fs::path folder = directory_ / name;
     fs::create_directories(folder / "aotinductor_1/data");
     std::ofstream(folder / "aotinductor_1/data/model.so") << "code";
-    std::ofstream(folder / "lock");
     return folder;
   }
 
   fs::path directory_;
+  std::optional<std::string> before_;
 };
 
 TEST_F(UnpackingFolderTest, IsWhereTmpdirPointsAndGoesWithItsOwner) {
@@ -57,24 +61,36 @@ TEST_F(UnpackingFolderTest, IsWhereTmpdirPointsAndGoesWithItsOwner) {
 
 TEST_F(UnpackingFolderTest, WhatAKilledProcessLeftIsRemovedAndNothingElse) {
   const fs::path left = Left("calserve-unpacked-abcdef"), of_another = Left("aotinductor_2");
-  const fs::path without_lock = directory_ / "calserve-unpacked-nolock";
-  fs::create_directories(without_lock);
+  const fs::path not_locked_yet = directory_ / "calserve-unlocked-abcdef";
+  fs::create_directories(not_locked_yet);
   fs::create_directory_symlink(of_another, directory_ / "calserve-unpacked-linked");
   const auto folder = UnpackingFolder::Create();
   ASSERT_TRUE(folder.ok()) << folder.status();
   EXPECT_FALSE(fs::exists(left));
   EXPECT_TRUE(fs::exists(of_another / "aotinductor_1/data/model.so"));
-  EXPECT_TRUE(fs::exists(without_lock)) << "perhaps somebody is making it";
+  EXPECT_TRUE(fs::exists(not_locked_yet)) << "perhaps somebody is making it";
 }
 
 TEST_F(UnpackingFolderTest, ThatOfAProcessThatLivesStays) {
-  const auto first = UnpackingFolder::Create();
-  ASSERT_TRUE(first.ok()) << first.status();
-  setenv("TMPDIR", directory_.c_str(), 1);
-  const auto second = UnpackingFolder::Create();
-  ASSERT_TRUE(second.ok()) << second.status();
-  EXPECT_NE(first->path(), second->path());
-  EXPECT_TRUE(fs::exists(first->path()));
+  const fs::path of_another = Left("calserve-unpacked-abcdef");
+  const int lock = open(of_another.c_str(), O_RDONLY | O_DIRECTORY);
+  ASSERT_EQ(flock(lock, LOCK_EX), 0);
+  ASSERT_TRUE(UnpackingFolder::Create().ok());
+  EXPECT_TRUE(fs::exists(of_another));
+  close(lock);
+}
+
+TEST_F(UnpackingFolderTest, IsMadeAgainWhereItWasRemovedAndLockedAgain) {
+  EXPECT_TRUE(MakeUnpackingFolderAgain().ok()) << "there was none";
+  const auto folder = UnpackingFolder::Create();
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  EXPECT_TRUE(MakeUnpackingFolderAgain().ok()) << "it is there";
+  fs::remove_all(folder->path());
+  EXPECT_TRUE(MakeUnpackingFolderAgain().ok());
+  EXPECT_TRUE(fs::exists(folder->path()));
+  const int lock = open(folder->path().c_str(), O_RDONLY | O_DIRECTORY);
+  EXPECT_NE(flock(lock, LOCK_EX | LOCK_NB), 0) << "nobody else may remove it";
+  close(lock);
 }
 
 TEST_F(UnpackingFolderTest, ADirectoryThatIsNotThereIsNamedAndTmpdirStays) {

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/recalibration/content_digest.h"
+#include "tests/unit/feedback/forwarding_store.h"
 #include "tests/unit/feedback/memory_store.h"
 #include "tests/unit/recalibration/recalibration_testing.h"
 
@@ -120,6 +121,44 @@ TEST_F(CalibratorVersionsTest, WeightsThatComeBackHaveTheCalibratorThatTheyHad) 
   EXPECT_EQ(versions_.AddModelVersion(first, "")->version, of_first);
   EXPECT_EQ(versions_.AddModelVersion(second, "")->version, of_second);
   EXPECT_EQ(Active(), of_second);
+}
+
+// Fails at one of the writes that a change of content makes.
+class FailingStore final : public ForwardingStore {
+ public:
+  FailingStore(Store& to, int writes_before) : ForwardingStore(to), left_(writes_before) {}
+  absl::Status ActivateCalibrator(const std::string& model, int64_t model_version, int64_t version,
+                                  int64_t expected_active, absl::Time now) override {
+    if (left_-- == 0) return absl::UnavailableError("disk full");
+    return ForwardingStore::ActivateCalibrator(model, model_version, version, expected_active, now);
+  }
+  absl::Status SaveCheckpoint(const std::string& name, const Checkpoint& checkpoint,
+                              absl::Span<const CheckpointPart> parts) override {
+    if (left_-- == 0) return absl::UnavailableError("disk full");
+    return ForwardingStore::SaveCheckpoint(name, checkpoint, parts);
+  }
+
+ private:
+  int left_;
+};
+
+TEST_F(CalibratorVersionsTest, AChangeThatBreaksOffGivesNoWeightsTheCalibratorOfOthers) {
+  CalibrationTarget first = kTarget, second = kTarget;
+  first.digest = "01d";
+  second.digest = "0ther";
+  ASSERT_TRUE(versions_.AddModelVersion(first, "").ok());
+  const int64_t of_first = AddFitted(2);
+  ASSERT_TRUE(Activate(of_first, 0).ok());
+  ASSERT_TRUE(versions_.AddModelVersion(second, "").ok());
+  const int64_t of_second = AddFitted(3);
+  ASSERT_TRUE(Activate(of_second, 0).ok());
+  for (int writes = 0; writes < 3; ++writes) {
+    FailingStore failing(store_, writes);
+    CalibratorVersions broken_off(failing, clock_, [](const CalibratorVersion&) {});
+    EXPECT_TRUE(absl::IsUnavailable(broken_off.AddModelVersion(first, "").status())) << writes;
+    EXPECT_EQ(Restarted().AddModelVersion(first, "")->version, of_first) << writes;
+    EXPECT_EQ(Restarted().AddModelVersion(second, "")->version, of_second) << writes;
+  }
 }
 
 TEST_F(CalibratorVersionsTest, OtherWeightsComeWithTheirOwnCalibrator) {
