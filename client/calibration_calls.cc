@@ -24,7 +24,7 @@ struct WatchCall {
 class GrpcWatch final : public CalibrationWatch {
  public:
   GrpcWatch(std::shared_ptr<Connection> connection, const WatchRequest& request)
-      : connection_(std::move(connection)), request_(ToProto(request)), stub_(connection_->channel()) {}
+      : connection_(std::move(connection)), request_(ToProto(request)), stub_(connection_->watch_channel()) {}
 
   ~GrpcWatch() override {
     Cancel();

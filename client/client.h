@@ -29,9 +29,10 @@ struct ClientOptions {
   absl::Duration timeout = absl::Seconds(30);
   RetryOptions retry;
   int max_message_bytes = 64 << 20;  // of an answer
-  // A server that is silent for so long while a call runs is asked whether it is there; silent for as long
-  // again, it is gone, and the call ends with UNAVAILABLE. From 1 s to 1 h; a calserve-server is asked at
-  // most every 5 s without minding (grpc.min_ping_interval).
+  // A server that is silent for so long while a watch runs is asked whether it is there; silent for as long
+  // again, and at least 10 s, it is gone, and the watch is opened again or ends with UNAVAILABLE. Other calls
+  // end by their deadline. From 1 s to 1 h; a calserve-server is asked at most every 5 s without minding
+  // (grpc.min_ping_interval).
   absl::Duration keepalive_time = absl::Seconds(20);
 
   bool tls = false;              // else plain text
@@ -44,8 +45,8 @@ struct ClientOptions {
   bool send_token_in_plain_text = false;
 };
 
-// A client of one calserve server, over one gRPC connection. Thread-safe; copies share the
-// connection, and streams keep it alive.
+// A client of one calserve server, over one gRPC connection, and a second one for watches. Thread-safe;
+// copies share the connections, and streams keep them alive.
 //
 // Every call has a deadline and is retried as RetryOptions says, never past that deadline. All of them may
 // safely be sent twice. Errors keep the server's code and sentence; client/errors.h tells its reason and

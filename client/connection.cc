@@ -5,6 +5,7 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -36,7 +37,8 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const ClientOptions& optio
   return grpc::SslCredentials({files.ca, files.key, files.certificate});
 }
 
-std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const ChannelFiles& files) {
+// What a channel of ours is made with.
+grpc::ChannelArguments Arguments(const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   // Our own retries follow RetryOptions; gRPC's would count on top of them.
@@ -48,12 +50,22 @@ std::shared_ptr<grpc::Channel> CreateChannel(const ClientOptions& options, const
   // In spite of its name this is how long an attempt may take: for a server that is far away, or slow to say
   // anything.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
-  const int keepalive_ms = static_cast<int>(absl::ToInt64Milliseconds(options.keepalive_time));
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_ms);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_ms);
-  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a silent stream is asked for, too
   if (IsThisMachine(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(options.target, Credentials(options, files), arguments);
+  return arguments;
+}
+
+// Pings are for the calls without a deadline alone: behind megabytes of an upload that a slow network has
+// still to carry, a ping is late, and its connection would be given up though nothing is wrong.
+grpc::ChannelArguments WatchArguments(const ClientOptions& options) {
+  // A caller who asks for the next report seldom lets nobody read the answer but gRPC's own thread, every
+  // 5 s.
+  constexpr absl::Duration kMinTimeout = absl::Seconds(10);
+  const auto ms = [](absl::Duration time) { return static_cast<int>(absl::ToInt64Milliseconds(time)); };
+  grpc::ChannelArguments arguments = Arguments(options);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, ms(options.keepalive_time));
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ms(std::max(options.keepalive_time, kMinTimeout)));
+  arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a silent stream is asked for, too
+  return arguments;
 }
 
 }  // namespace
@@ -89,7 +101,15 @@ Connection::Connection(const ClientOptions& options, const ChannelFiles& files,
   // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
   static const bool kept = (grpc_init(), true);
   static_cast<void>(kept);
-  channel_ = CreateChannel(options, files);
+  channel_ = grpc::CreateCustomChannel(options.target, Credentials(options, files), Arguments(options));
+}
+
+std::shared_ptr<grpc::Channel> Connection::watch_channel() const {
+  std::call_once(watch_once_, [this] {
+    watch_channel_ =
+        grpc::CreateCustomChannel(options_.target, Credentials(options_, files_), WatchArguments(options_));
+  });
+  return watch_channel_;
 }
 
 void Connection::AddToken(grpc::ClientContext* context) const {

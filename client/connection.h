@@ -32,6 +32,9 @@ class Connection {
 
   const ClientOptions& options() const { return options_; }
   const std::shared_ptr<grpc::Channel>& channel() const { return channel_; }
+  // Of the calls that have no deadline: a connection of its own, on which the server is asked whether it is
+  // there. Made when it is first asked for.
+  std::shared_ptr<grpc::Channel> watch_channel() const;
 
   // Makes one call, again where it may help, within options().timeout from now on.
   absl::Status Call(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
@@ -54,6 +57,8 @@ class Connection {
   const ClientOptions options_;
   const ChannelFiles files_;
   std::shared_ptr<grpc::Channel> channel_;
+  mutable std::once_flag watch_once_;
+  mutable std::shared_ptr<grpc::Channel> watch_channel_;
   const std::unique_ptr<TokenSource> token_;
   mutable std::mutex explained_mu_;  // of the two below
   mutable std::string explanation_;

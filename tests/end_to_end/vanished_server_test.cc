@@ -5,6 +5,7 @@
 #include <signal.h>
 
 #include <memory>
+#include <thread>
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
@@ -45,10 +46,40 @@ TEST_F(VanishedServerTest, AWatchSaysSoInsteadOfWaitingForEver) {
 TEST_F(VanishedServerTest, AWatchGoesOnWhereTheServerIsThereAgain) {
   const auto watch = Connect({.max_attempts = 10}).WatchCalibration({.model = "fashion_mnist"});
   ASSERT_TRUE(watch->Next().ok()) << server_.log();
+  std::jthread later([&] {
+    absl::SleepFor(absl::Seconds(14));
+    server_.Signal(SIGCONT);
+  });
   server_.Signal(SIGSTOP);
-  absl::SleepFor(absl::Seconds(4));
-  server_.Signal(SIGCONT);
   EXPECT_TRUE(watch->Next().ok()) << "what a watch begins with, for this one was opened again: no label came";
+}
+
+TEST_F(VanishedServerTest, AWatchOutlivesAShortSilence) {
+  const auto watch = Connect({.max_attempts = 1}).WatchCalibration({.model = "fashion_mnist"});
+  ASSERT_TRUE(watch->Next().ok()) << server_.log();
+  std::jthread later([&] {
+    absl::SleepFor(absl::Seconds(6));
+    server_.Signal(SIGCONT);
+    absl::SleepFor(absl::Seconds(2));
+    watch->Cancel();
+  });
+  server_.Signal(SIGSTOP);
+  const auto reports = watch->Next();
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  EXPECT_FALSE(reports->has_value());
+}
+
+// As an upload over a slow network: its answers come late, and nothing is wrong.
+TEST_F(VanishedServerTest, ACallWithADeadlineWaitsForASlowServer) {
+  const client::Client client = Connect({.max_attempts = 1});
+  ASSERT_TRUE(client.ListModels().ok()) << server_.log();
+  std::jthread later([&] {
+    absl::SleepFor(absl::Seconds(15));
+    server_.Signal(SIGCONT);
+  });
+  server_.Signal(SIGSTOP);
+  const absl::Status status = client.ListModels().status();
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 }  // namespace
