@@ -1,6 +1,6 @@
 // The two streaming calls of CalibrationService: watching, and fitting.
 
-#include <condition_variable>
+#include <algorithm>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -24,7 +24,10 @@ struct WatchCall {
 class GrpcWatch final : public CalibrationWatch {
  public:
   GrpcWatch(std::shared_ptr<Connection> connection, const WatchRequest& request)
-      : connection_(std::move(connection)), request_(ToProto(request)), stub_(connection_->watch_channel()) {}
+      : connection_(std::move(connection)),
+        channel_(connection_->watch_channel()),
+        request_(ToProto(request)),
+        stub_(channel_) {}
 
   ~GrpcWatch() override {
     Cancel();
@@ -56,7 +59,6 @@ class GrpcWatch final : public CalibrationWatch {
     std::lock_guard lock(mu_);
     cancelled_ = true;
     if (call_ != nullptr) call_->context.TryCancel();
-    changed_.notify_all();
   }
 
  private:
@@ -80,18 +82,26 @@ class GrpcWatch final : public CalibrationWatch {
     return !cancelled_;
   }
 
+  // Until Cancel at most. In slices, for what lets the channel connect anew cannot be woken.
   void Pause(absl::Duration delay) {
-    std::unique_lock lock(mu_);
-    changed_.wait_for(lock, absl::ToChronoNanoseconds(delay), [this] { return cancelled_; });
+    const absl::Time end = absl::Now() + delay;
+    for (absl::Time now; !cancelled() && (now = absl::Now()) < end;) {
+      Connection::WaitOn(*channel_, std::min(end - now, absl::Milliseconds(20)));
+    }
+  }
+
+  bool cancelled() {
+    std::lock_guard lock(mu_);
+    return cancelled_;
   }
 
   const std::shared_ptr<Connection> connection_;
+  const std::shared_ptr<grpc::Channel> channel_;
   const v1::WatchCalibrationRequest request_;
   v1::CalibrationService::Stub stub_;
   int failures_ = 0;  // in a row; of the thread that calls Next
 
   std::mutex mu_;
-  std::condition_variable changed_;
   std::unique_ptr<WatchCall> call_;  // replaced under mu_, by the thread that calls Next
   bool cancelled_ = false;           // guarded by mu_
 };

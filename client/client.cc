@@ -345,7 +345,7 @@ absl::Status Client::WaitUntilServing(absl::Duration timeout) const {
                                                                absl::FormatDuration(timeout)))
                          : health.status();
     }
-    absl::SleepFor(absl::Milliseconds(20));
+    connection_->Wait(absl::Milliseconds(20));
   }
 }
 

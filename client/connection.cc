@@ -46,7 +46,7 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   // A new try soon, so that a client that waits for a starting server is not held up by the channel's own
   // backoff.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1000);
   // In spite of its name this is how long an attempt may take: for a server that is far away, or slow to say
   // anything.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
@@ -131,7 +131,15 @@ absl::Status Connection::CallUntil(absl::Time deadline,
     const std::optional<absl::Duration> delay =
         NextRetryDelay(options_.retry, status, attempts, absl::Now(), deadline, RandomFraction());
     if (!delay.has_value()) return Explain(status);
-    absl::SleepFor(*delay);
+    Wait(*delay);
+  }
+}
+
+void Connection::WaitOn(grpc::Channel& channel, absl::Duration time) {
+  const absl::Time end = absl::Now() + time;
+  while (absl::Now() < end) {
+    const grpc_connectivity_state state = channel.GetState(/*try_to_connect=*/true);
+    channel.WaitForStateChange(state, absl::ToChronoTime(end));
   }
 }
 

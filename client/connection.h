@@ -42,6 +42,11 @@ class Connection {
   absl::Status CallUntil(absl::Time deadline,
                          const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
 
+  // Waits, and lets the channel connect anew meanwhile: gRPC's synchronous calls alone drive it, and a wait
+  // in which nobody does would hold its handshakes up.
+  void Wait(absl::Duration time) const { WaitOn(*channel_, time); }
+  static void WaitOn(grpc::Channel& channel, absl::Duration time);
+
   // Gives a call that is made by other means than the two above its token.
   void AddToken(grpc::ClientContext* context) const;
 

@@ -54,6 +54,8 @@ class ResumingStream {
     std::function<absl::Status(const Response&)> failure_of;
     std::function<void(int64_t sequence, absl::StatusOr<Response> answer)> on_answer;
     std::function<double()> random;  // [0, 1), for jitter
+    // Waits so long, and lets connections be made meanwhile.
+    std::function<void(absl::Duration)> wait;
   };
 
   ResumingStream(const StreamLimits& limits, const RetryOptions& retry, Hooks hooks)
@@ -112,11 +114,22 @@ class ResumingStream {
       if (RunCall(*transport)) failures = 0;
       const std::optional<absl::Duration> delay = AfterCall(transport->Finish(), ++failures);
       if (!delay.has_value()) break;
-      std::unique_lock lock(mu_);
-      const absl::Time resume = absl::Now() + *delay;
-      while (!cancelled_ && absl::Now() < resume) WaitUntil(lock, resume);
+      Pause(*delay);
     }
     AnswerRest();
+  }
+
+  // Until the destructor runs at most. In slices, for the hook cannot be woken.
+  void Pause(absl::Duration delay) {
+    const absl::Time end = absl::Now() + delay;
+    for (absl::Time now; !cancelled() && (now = absl::Now()) < end;) {
+      hooks_.wait(std::min(end - now, absl::Milliseconds(20)));
+    }
+  }
+
+  bool cancelled() {
+    std::lock_guard lock(mu_);
+    return cancelled_;
   }
 
   // A call, not started, once there is something to send; null when nothing will be.

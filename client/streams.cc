@@ -68,6 +68,7 @@ class GrpcPredictStream final : public PredictStream {
 
   static Stream::Hooks MakeHooks(std::shared_ptr<Connection> connection, OnAnswer on_answer) {
     Stream::Hooks hooks;
+    hooks.wait = [connection](absl::Duration time) { connection->Wait(time); };
     hooks.open = [connection = std::move(connection)] {
       return std::make_unique<GrpcTransport<Stub, v1::StreamPredictRequest, v1::StreamPredictResponse>>(
           connection, &Stub::StreamPredict);
@@ -108,6 +109,7 @@ class GrpcFeedbackStream final : public FeedbackStream {
 
   static Stream::Hooks MakeHooks(std::shared_ptr<Connection> connection, OnAnswer on_answer) {
     Stream::Hooks hooks;
+    hooks.wait = [connection](absl::Duration time) { connection->Wait(time); };
     hooks.open = [connection = std::move(connection)] {
       return std::make_unique<GrpcTransport<Stub, v1::StreamFeedbackRequest, v1::StreamFeedbackResponse>>(
           connection, &Stub::StreamFeedback);

@@ -6,6 +6,7 @@
 
 #include <memory>
 #include <thread>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
@@ -80,6 +81,39 @@ TEST_F(VanishedServerTest, ACallWithADeadlineWaitsForASlowServer) {
   server_.Signal(SIGSTOP);
   const absl::Status status = client.ListModels().status();
   EXPECT_TRUE(status.ok()) << status;
+}
+
+// Nobody listens for 8 s, then a server does again: whoever waits for his next attempt has a connection soon.
+TEST_F(VanishedServerTest, ACallAStreamAndAWatchComeBackSoonAfterAnOutage) {
+  const client::Client client = Connect({.max_attempts = 1000, .max_backoff = absl::Milliseconds(500)});
+  const auto watch = client.WatchCalibration({.model = "fashion_mnist"});
+  ASSERT_TRUE(watch->Next().ok()) << server_.log();
+  server_.Signal(SIGKILL);
+  ASSERT_TRUE(server_.WaitForExit(absl::Seconds(10)).has_value());
+
+  absl::Time called, streamed, watched;
+  std::vector<std::jthread> waiting;
+  waiting.emplace_back([&] {
+    EXPECT_TRUE(client.ListModels().ok());
+    called = absl::Now();
+  });
+  waiting.emplace_back([&] {
+    // Any answer will do; the model has no such inputs.
+    const auto stream = client.OpenPredictStream({}, [](int64_t, const auto&) {});
+    EXPECT_TRUE(stream->Send(1, {.model = "fashion_mnist"}).ok());
+    EXPECT_TRUE(stream->Finish().ok());
+    streamed = absl::Now();
+  });
+  waiting.emplace_back([&] {
+    EXPECT_TRUE(watch->Next().ok());
+    watched = absl::Now();
+  });
+  absl::SleepFor(absl::Seconds(8));
+  ServerProcess again({.data_dir = dir_ / "data", .listen = server_.address()});
+  ASSERT_TRUE(again.WaitUntilServing()) << again.log();
+  const absl::Time back = absl::Now();
+  waiting.clear();
+  for (const absl::Time time : {called, streamed, watched}) EXPECT_LT(time - back, absl::Seconds(3));
 }
 
 }  // namespace

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
+
 namespace calserve::client {
 namespace {
 
@@ -131,6 +133,10 @@ class ResumingStreamTest : public ::testing::Test {
       }
     };
     hooks.random = [] { return 0.5; };
+    hooks.wait = [this](absl::Duration time) {
+      waited_ = waited_ + 1;
+      absl::SleepFor(time);
+    };
     stream_ = std::make_unique<Stream>(limits_, retry_, std::move(hooks));
   }
   absl::Status Send(int value) { return stream_->Send(100 + value, {0, value}); }
@@ -143,6 +149,7 @@ class ResumingStreamTest : public ::testing::Test {
   PuppetServer server_;
   StreamLimits limits_;
   RetryOptions retry_;
+  std::atomic<int> waited_ = 0;  // so often in a pause between two calls
   std::mutex mu_;
   std::vector<std::pair<int64_t, int>> answered_;
   std::vector<absl::StatusCode> errors_;
@@ -180,6 +187,26 @@ TEST_F(ResumingStreamTest, RetriesTheCallAsOftenAsAllowed) {
   ASSERT_TRUE(Send(1).ok());
   EXPECT_TRUE(stream_->Finish().ok());
   EXPECT_EQ(server_.calls(), retry_.max_attempts);
+}
+
+TEST_F(ResumingStreamTest, LetsConnectionsBeMadeBetweenCalls) {
+  server_.fail_calls = 1;
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  EXPECT_TRUE(stream_->Finish().ok());
+  EXPECT_GE(waited_, 1);
+}
+
+TEST_F(ResumingStreamTest, DestructionDoesNotWaitForThePauseBetweenCalls) {
+  server_.fail_calls = 1;
+  retry_.initial_backoff = retry_.max_backoff = absl::Seconds(20);
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  while (waited_ == 0) absl::SleepFor(absl::Milliseconds(1));
+  const absl::Time start = absl::Now();
+  stream_.reset();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  EXPECT_THAT(errors_, ElementsAre(absl::StatusCode::kCancelled));
 }
 
 TEST_F(ResumingStreamTest, FailsEveryRequestWhenTheRetriesAreUsedUp) {
