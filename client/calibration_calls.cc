@@ -159,15 +159,17 @@ class FitAttempt {
   FitAttempt(v1::CalibrationService::Stub& stub, const FitRequest& request, grpc::ClientContext* context)
       : request_(request), context_(context), stream_(stub.FitCalibrator(context)) {}
 
-  grpc::Status Run(v1::Calibrator* calibrator) {
+  // Sets `*cancelled` when on_progress wants no more.
+  grpc::Status Run(v1::Calibrator* calibrator, bool* cancelled) {
     std::thread writer([this] { Upload(); });
     v1::FitCalibratorResponse response;
     while (stream_->Read(&response)) {
       if (response.has_calibrator()) *calibrator = response.calibrator();
       if (!response.has_progress() || request_.on_progress == nullptr) continue;
       const v1::FitProgress& progress = response.progress();
-      if (!request_.on_progress({progress.stage(), progress.fraction(), progress.rows()}))
-        context_->TryCancel();
+      if (request_.on_progress({progress.stage(), progress.fraction(), progress.rows()})) continue;
+      *cancelled = true;
+      context_->TryCancel();
     }
     writer.join();
     return stream_->Finish();
@@ -214,11 +216,12 @@ absl::StatusOr<CalibratorInfo> Client::FitCalibrator(const FitRequest& request) 
   if (absl::Status status = CheckUpload(request); !status.ok()) return status;
   v1::CalibrationService::Stub stub(connection_->channel());
   v1::Calibrator calibrator;
-  const absl::Status status =
-      connection_->CallUntil(absl::Now() + request.timeout, [&](grpc::ClientContext* context) {
-        calibrator.Clear();
-        return FitAttempt(stub, request, context).Run(&calibrator);
-      });
+  bool cancelled = false;
+  const auto attempt = [&](grpc::ClientContext* context) {
+    calibrator.Clear();
+    return FitAttempt(stub, request, context).Run(&calibrator, &cancelled);
+  };
+  const absl::Status status = connection_->CallUntil(absl::Now() + request.timeout, attempt, &cancelled);
   if (!status.ok()) return status;
   if (calibrator.method().empty())
     return absl::InternalError("the server ended the fit without a calibrator");

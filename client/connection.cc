@@ -121,13 +121,17 @@ absl::Status Connection::Call(const std::function<grpc::Status(grpc::ClientConte
 }
 
 absl::Status Connection::CallUntil(absl::Time deadline,
-                                   const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const {
+                                   const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
+                                   const bool* cancelled) const {
   for (int attempts = 1;; ++attempts) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     AddToken(&context);
-    const absl::Status status = ToStatus(attempt(&context));
-    if (status.ok()) return status;
+    const grpc::Status answer = attempt(&context);
+    if (answer.ok()) return absl::OkStatus();
+    if (cancelled != nullptr && *cancelled)
+      return absl::CancelledError("the call was cancelled by its caller");
+    const absl::Status status = ToStatus(answer);
     const std::optional<absl::Duration> delay =
         NextRetryDelay(options_.retry, status, attempts, absl::Now(), deadline, RandomFraction());
     if (!delay.has_value()) return Explain(status);
@@ -165,12 +169,14 @@ absl::Status Connection::ToStatus(const grpc::Status& from) const {
     AddErrorDetails(from.error_details(), &status);
     return status;
   }
-  // Our server gives details with every error; a bare UNAVAILABLE is the transport's, and so is a deadline
-  // that passed before there was a connection.
+  // Our server gives details with every error; a bare CANCELLED or UNAVAILABLE is the transport's, and so is
+  // a deadline that passed before there was a connection.
+  if (absl::IsCancelled(status))
+    status = absl::UnavailableError("the server ended the call, as when it stops");
   const bool no_connection = channel_->GetState(/*try_to_connect=*/false) != GRPC_CHANNEL_READY;
   if (absl::IsUnavailable(status) || (absl::IsDeadlineExceeded(status) && no_connection)) {
-    status = absl::Status(status.code(),
-                          absl::StrCat("cannot reach ", options_.target, ": ", from.error_message()));
+    status =
+        absl::Status(status.code(), absl::StrCat("cannot reach ", options_.target, ": ", status.message()));
     MarkUnreachable(&status);
   }
   return status;

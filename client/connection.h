@@ -38,9 +38,11 @@ class Connection {
 
   // Makes one call, again where it may help, within options().timeout from now on.
   absl::Status Call(const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
-  // The same with a deadline of the caller's.
+  // The same with a deadline of the caller's. `cancelled`: where an attempt sets it when it cancels its own
+  // call, which is CANCELLED and not made again.
   absl::Status CallUntil(absl::Time deadline,
-                         const std::function<grpc::Status(grpc::ClientContext*)>& attempt) const;
+                         const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
+                         const bool* cancelled = nullptr) const;
 
   // Waits, and lets the channel connect anew meanwhile: gRPC's synchronous calls alone drive it, and a wait
   // in which nobody does would hold its handshakes up.
@@ -51,7 +53,8 @@ class Connection {
   void AddToken(grpc::ClientContext* context) const;
 
   // The server's code, sentence and details; an error that no server gave says that the target cannot be
-  // reached.
+  // reached. Of a call that the client did not cancel: a CANCELLED without details is what gRPC gives those
+  // that come while it shuts down, and is UNAVAILABLE.
   absl::Status ToStatus(const grpc::Status& status) const;
 
   // A last error, for a caller: one that says that the target cannot be reached also says why, where that can
