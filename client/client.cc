@@ -316,15 +316,15 @@ absl::StatusOr<ModelInfo> Client::GetModel(const std::string& model) const {
   return FromProto(response->model());
 }
 
-absl::StatusOr<Health> Client::CheckHealth(const std::string& service) const {
-  if (service.size() > 127) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a service name must have at most 127 bytes; has ", service.size()));
-  }
-  grpc::GenericStub stub(connection_->channel());
+namespace {
+
+// The error is not explained.
+absl::StatusOr<Health> CheckHealthUntil(const Connection& connection, const std::string& service,
+                                        absl::Time deadline) {
+  grpc::GenericStub stub(connection.channel());
   const grpc::ByteBuffer request = EncodeHealthRequest(service);
   grpc::ByteBuffer response;
-  const absl::Status status = connection_->Call([&](grpc::ClientContext* context) {
+  const absl::Status status = connection.TryUntil(deadline, [&](grpc::ClientContext* context) {
     std::promise<grpc::Status> done;
     response.Clear();
     stub.UnaryCall(context, "/grpc.health.v1.Health/Check", {}, &request, &response,
@@ -335,17 +335,35 @@ absl::StatusOr<Health> Client::CheckHealth(const std::string& service) const {
   return DecodeHealthResponse(response);
 }
 
+}  // namespace
+
+absl::StatusOr<Health> Client::CheckHealth(const std::string& service) const {
+  if (service.size() > 127) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("a service name must have at most 127 bytes; has ", service.size()));
+  }
+  const auto health = CheckHealthUntil(*connection_, service, absl::Now() + options().timeout);
+  if (!health.ok()) return connection_->Explain(health.status());
+  return health;
+}
+
 absl::Status Client::WaitUntilServing(absl::Duration timeout) const {
   const absl::Time deadline = absl::Now() + timeout;
+  absl::Status last;
   while (true) {
-    const absl::StatusOr<Health> health = CheckHealth();
+    const auto health =
+        CheckHealthUntil(*connection_, "", std::min(deadline, absl::Now() + options().timeout));
     if (health.ok() && *health == Health::kServing) return absl::OkStatus();
-    if (absl::Now() >= deadline) {
-      return health.ok() ? absl::UnavailableError(absl::StrCat(options().target, " is not serving after ",
-                                                               absl::FormatDuration(timeout)))
-                         : health.status();
+    const bool over = absl::Now() >= deadline;
+    // The last check may have had no time left to get an answer: the one before tells more.
+    if (health.ok()) {
+      last = absl::UnavailableError(
+          absl::StrCat(options().target, " is not serving after ", absl::FormatDuration(timeout)));
+    } else if (last.ok() || !over || !absl::IsDeadlineExceeded(health.status())) {
+      last = health.status();
     }
-    connection_->Wait(absl::Milliseconds(20));
+    if (over) return connection_->Explain(last);
+    connection_->Wait(std::min(absl::Milliseconds(20), deadline - absl::Now()));
   }
 }
 

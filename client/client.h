@@ -110,7 +110,8 @@ class Client final {
 
   // grpc.health.v1: of the whole server, or of one service ("calserve.v1.PredictionService").
   absl::StatusOr<Health> CheckHealth(const std::string& service = "") const;
-  // Asks until the server serves, for at most `timeout`; then the last answer is the error.
+  // Asks until the server serves, for at most `timeout`; then the last answer is the error. Finding out why
+  // there is no connection takes up to 2 s more, as after a call.
   absl::Status WaitUntilServing(absl::Duration timeout) const;
 
  private:

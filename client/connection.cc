@@ -123,6 +123,12 @@ absl::Status Connection::Call(const std::function<grpc::Status(grpc::ClientConte
 absl::Status Connection::CallUntil(absl::Time deadline,
                                    const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
                                    const bool* cancelled) const {
+  return Explain(TryUntil(deadline, attempt, cancelled));
+}
+
+absl::Status Connection::TryUntil(absl::Time deadline,
+                                  const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
+                                  const bool* cancelled) const {
   for (int attempts = 1;; ++attempts) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
@@ -134,7 +140,7 @@ absl::Status Connection::CallUntil(absl::Time deadline,
     const absl::Status status = ToStatus(answer);
     const std::optional<absl::Duration> delay =
         NextRetryDelay(options_.retry, status, attempts, absl::Now(), deadline, RandomFraction());
-    if (!delay.has_value()) return Explain(status);
+    if (!delay.has_value()) return status;
     Wait(*delay);
   }
 }

@@ -43,6 +43,9 @@ class Connection {
   absl::Status CallUntil(absl::Time deadline,
                          const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
                          const bool* cancelled = nullptr) const;
+  // The same without an explanation of the error, which takes longer than the deadline.
+  absl::Status TryUntil(absl::Time deadline, const std::function<grpc::Status(grpc::ClientContext*)>& attempt,
+                        const bool* cancelled = nullptr) const;
 
   // Waits, and lets the channel connect anew meanwhile: gRPC's synchronous calls alone drive it, and a wait
   // in which nobody does would hold its handshakes up.

@@ -3,7 +3,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/errors.h"
 
@@ -20,6 +24,28 @@ Client Nowhere() {
   options.retry.initial_backoff = absl::Milliseconds(10);
   return *Client::Connect(options);
 }
+
+// Its kernel takes connections, and nobody answers on them.
+class SilentServer {
+ public:
+  SilentServer() : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    EXPECT_EQ(bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
+    EXPECT_EQ(listen(fd_, 16), 0);
+    EXPECT_EQ(getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~SilentServer() { close(fd_); }
+
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+ private:
+  const int fd_;
+  int port_ = 0;
+};
 
 TEST(ClientTest, RefusesOptionsOutOfRange) {
   EXPECT_THAT(Client::Connect({.target = ""}).status().message(), HasSubstr("target"));
@@ -64,6 +90,16 @@ TEST(ClientTest, NobodyThereIsUnreachable) {
     EXPECT_TRUE(IsUnreachable(status)) << status;
     EXPECT_THAT(status.message(), HasSubstr("cannot reach 127.0.0.1:1"));
   }
+}
+
+TEST(ClientTest, WaitingForAServerThatSaysNothingEndsInTime) {
+  const SilentServer silent;
+  const Client client = *Client::Connect({.target = silent.address()});  // whose calls take up to 30 s
+  const absl::Time start = absl::Now();
+  const absl::Status status = client.WaitUntilServing(absl::Milliseconds(300));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(300));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));  // 2 s of them to find out why
 }
 
 TEST(ClientTest, AStreamToNobodyAnswersEveryRequestWithTheError) {
