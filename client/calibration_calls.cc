@@ -49,7 +49,11 @@ class GrpcWatch final : public CalibrationWatch {
       const std::optional<absl::Duration> delay =
           NextRetryDelay(connection_->options().retry, status, ++failures_, absl::Now(),
                          absl::InfiniteFuture(), RandomFraction());
-      if (!delay.has_value()) return connection_->Explain(status);
+      if (!delay.has_value()) {
+        status = connection_->Explain(std::move(status));
+        if (cancelled()) break;  // meanwhile
+        return status;
+      }
       Pause(*delay);
     }
     return std::optional<std::vector<WindowReport>>();

@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "client/errors.h"
@@ -100,6 +102,21 @@ TEST(ClientTest, WaitingForAServerThatSaysNothingEndsInTime) {
   EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
   EXPECT_GE(absl::Now() - start, absl::Milliseconds(300));
   EXPECT_LT(absl::Now() - start, absl::Seconds(5));  // 2 s of them to find out why
+}
+
+TEST(ClientTest, AWatchThatIsCancelledWhileItsErrorIsExplainedHasNoError) {
+  const SilentServer silent;
+  ClientOptions options;
+  options.target = silent.address();
+  options.retry.max_attempts = 1;
+  const auto watch = Client::Connect(options)->WatchCalibration({});
+  std::jthread cancel([&] {
+    absl::SleepFor(absl::Seconds(6));  // it gives up to connect after 5 s, and finds out why for 2 s
+    watch->Cancel();
+  });
+  const auto reports = watch->Next();
+  ASSERT_TRUE(reports.ok()) << reports.status();
+  EXPECT_FALSE(reports->has_value());
 }
 
 TEST(ClientTest, AStreamToNobodyAnswersEveryRequestWithTheError) {
