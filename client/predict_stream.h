@@ -13,8 +13,10 @@ namespace calserve::client {
 
 // Of a stream of requests and answers.
 struct StreamLimits {
-  int max_in_flight = 64;                      // sent and not yet answered; Send waits beyond it
-  absl::Duration timeout = absl::Seconds(30);  // of one request, from Send to its answer, retries included
+  int max_in_flight = 64;  // sent and not yet answered; Send waits beyond it
+  // Of one request, from Send to its answer, retries included; the stream fails with DEADLINE_EXCEEDED then.
+  // Finish waits as long again for the stream to end once everything is answered.
+  absl::Duration timeout = absl::Seconds(30);
 };
 
 // Predictions for throughput. Every Send is answered exactly once, through `on_answer`, in the order in which

@@ -42,8 +42,8 @@ class StreamTransport {
 // PredictStream; the messages must have a `sequence`, which this class numbers itself and gives back as the
 // caller's. Knows no gRPC.
 //
-// Two threads: the runner opens, reads, answers and decides about retries; for each call a writer writes what
-// is due.
+// Three threads: the runner opens, reads, answers and decides about retries; for each call a writer writes
+// what is due; the watchdog cancels a call that leaves a request unanswered for too long.
 template <typename Request, typename Response>
 class ResumingStream {
  public:
@@ -59,7 +59,11 @@ class ResumingStream {
   };
 
   ResumingStream(const StreamLimits& limits, const RetryOptions& retry, Hooks hooks)
-      : limits_(limits), retry_(retry), hooks_(std::move(hooks)), runner_([this] { Run(); }) {}
+      : limits_(limits),
+        retry_(retry),
+        hooks_(std::move(hooks)),
+        runner_([this] { Run(); }),
+        watchdog_([this] { Watch(); }) {}
 
   ~ResumingStream() {
     {
@@ -69,12 +73,14 @@ class ResumingStream {
     }
     changed_.notify_all();
     runner_.join();
+    watchdog_.join();
   }
 
   absl::Status Send(int64_t sequence, Request request) {
     std::unique_lock lock(mu_);
-    while (error_.ok() && !closed_ && static_cast<int>(in_flight_.size()) >= limits_.max_in_flight)
-      Wait(lock);
+    while (error_.ok() && !closed_ && static_cast<int>(in_flight_.size()) >= limits_.max_in_flight) {
+      changed_.wait(lock);
+    }
     if (!error_.ok()) return error_;
     if (closed_) return absl::FailedPreconditionError("nothing can be sent on a stream after Finish");
     const int64_t id = next_id_++;
@@ -89,9 +95,10 @@ class ResumingStream {
 
   absl::Status Finish() {
     std::unique_lock lock(mu_);
+    if (!closed_) last_change_ = absl::Now();
     closed_ = true;
     changed_.notify_all();
-    while (!ended_) Wait(lock);
+    while (!ended_) changed_.wait(lock);
     return error_;
   }
 
@@ -174,8 +181,12 @@ class ResumingStream {
       }
       const auto next = std::min_element(to_write_.begin(), to_write_.end(),
                                          [](const Due& a, const Due& b) { return a.time < b.time; });
-      if (next == to_write_.end() || next->time > absl::Now()) {
-        WaitUntil(lock, next == to_write_.end() ? absl::InfiniteFuture() : next->time);
+      if (next == to_write_.end()) {
+        changed_.wait(lock);
+        continue;
+      }
+      if (const absl::Duration early = next->time - absl::Now(); early > absl::ZeroDuration()) {
+        changed_.wait_for(lock, absl::ToChronoNanoseconds(early));
         continue;
       }
       const auto item = in_flight_.find(next->id);
@@ -204,10 +215,13 @@ class ResumingStream {
       }
     }
     const int64_t sequence = item.sequence;
+    answering_ = found->first;
     lock.unlock();
     hooks_.on_answer(sequence, std::move(response));
     lock.lock();
+    answering_ = 0;
     in_flight_.erase(found);  // Only now, so that Finish returns after the last on_answer.
+    last_change_ = absl::Now();
     changed_.notify_all();
   }
 
@@ -246,28 +260,39 @@ class ResumingStream {
     }
     ended_ = true;
     changed_.notify_all();
+    ended_changed_.notify_all();
+  }
+
+  // The watchdog. Is not told of what is sent: that is due later than in limits_.timeout.
+  void Watch() {
+    std::unique_lock lock(mu_);
+    while (!ended_) {
+      const absl::Time now = absl::Now(), deadline = CallDeadline();
+      if (now >= deadline && transport_ != nullptr && !timed_out_) {
+        timed_out_ = true;
+        transport_->Cancel();
+      }
+      // A deadline that has passed: until the call has ended.
+      const absl::Duration pause =
+          now >= deadline ? absl::Milliseconds(10) : std::min(deadline - now, limits_.timeout);
+      // Bounded, as the clock of deadlines may be set.
+      ended_changed_.wait_for(lock, absl::ToChronoNanoseconds(std::min(pause, absl::Seconds(1))));
+    }
   }
 
   // The helpers below need mu_ held.
 
-  // Ids and so deadlines grow.
+  // Ids and so deadlines grow. What is being answered has none.
   absl::Time OldestDeadline() const {
-    return in_flight_.empty() ? absl::InfiniteFuture() : in_flight_.begin()->second.deadline;
+    for (const auto& [id, item] : in_flight_) {
+      if (id != answering_) return item.deadline;
+    }
+    return absl::InfiniteFuture();
   }
 
-  // Waits for a change. Whoever waits, caller or writer, ends a call that has left a request unanswered too
-  // long.
-  void Wait(std::unique_lock<std::mutex>& lock) { WaitUntil(lock, absl::InfiniteFuture()); }
-  void WaitUntil(std::unique_lock<std::mutex>& lock, absl::Time time) {
-    const absl::Time deadline = OldestDeadline();
-    if (transport_ != nullptr && !timed_out_ && absl::Now() >= deadline) {
-      timed_out_ = true;
-      transport_->Cancel();
-    }
-    if (!timed_out_) time = std::min(time, deadline);
-    // Bounded: a deadline may come to be while this waits.
-    changed_.wait_for(lock, absl::ToChronoNanoseconds(std::clamp(time - absl::Now(), absl::Milliseconds(1),
-                                                                 absl::Milliseconds(500))));
+  // Until when a call may go on: with everything answered the server has only to end it.
+  absl::Time CallDeadline() const {
+    return closed_ && in_flight_.empty() ? last_change_ + limits_.timeout : OldestDeadline();
   }
 
   const StreamLimits limits_;
@@ -276,19 +301,22 @@ class ResumingStream {
 
   std::mutex mu_;
   std::condition_variable changed_;
+  std::condition_variable ended_changed_;  // of ended_ alone, for the watchdog
   // Guarded by mu_:
   std::map<int64_t, Item> in_flight_;  // by our id
   std::vector<Due> to_write_;          // of in_flight_, not written in this call or to be written again
   int64_t next_id_ = 1;
+  int64_t answering_ = 0;           // whose on_answer runs; 0: none
+  absl::Time last_change_;          // when the last answer was given, or Finish called
   Transport* transport_ = nullptr;  // of the call under way
   bool call_over_ = false;          // nothing more can be read from it
-  bool timed_out_ = false;          // it was cancelled for a request that was not answered in time
+  bool timed_out_ = false;          // the watchdog has cancelled it
   bool closed_ = false;             // Finish was called
   bool cancelled_ = false;          // the destructor runs
   bool ended_ = false;              // the runner has answered everything
   absl::Status error_;              // why the stream failed
 
-  std::thread runner_;  // Last: starts when everything above is there.
+  std::thread runner_, watchdog_;  // Last: start when everything above is there.
 };
 
 }  // namespace calserve::client

@@ -31,14 +31,17 @@ class PuppetServer {
   int break_after = -1;  // the first call that is not failed breaks after so many answers
   int refuse_first = 0;  // so many answers are "full"
   bool silent = false;   // nothing is answered
+  bool blocked = false;  // a call does not start until it is cancelled
+  bool endless = false;  // a call does not end when all was written
   absl::Status broken = absl::UnavailableError("broken");
 
   class Call final : public StreamTransport<Request, Response> {
    public:
     explicit Call(PuppetServer* server) : server_(*server) {}
     void Start() override {
-      std::lock_guard lock(server_.mu_);
+      std::unique_lock lock(server_.mu_);
       ++server_.calls_;
+      if (server_.blocked) server_.changed_.wait(lock, [&] { return ended_; });
       if (server_.fail_calls > 0) {
         --server_.fail_calls;
         End(server_.broken);
@@ -56,7 +59,7 @@ class PuppetServer {
     }
     void WritesDone() override {
       std::lock_guard lock(server_.mu_);
-      End(absl::OkStatus());
+      if (!server_.endless) End(absl::OkStatus());
     }
     bool Read(Response* response) override {
       std::unique_lock lock(server_.mu_);
@@ -125,6 +128,7 @@ class ResumingStreamTest : public ::testing::Test {
       return response.value == -1 ? absl::ResourceExhaustedError("full") : absl::OkStatus();
     };
     hooks.on_answer = [this](int64_t sequence, absl::StatusOr<Response> answer) {
+      absl::SleepFor(answer_time_);
       std::lock_guard lock(mu_);
       if (answer.ok()) {
         answered_.push_back({sequence, answer->value});
@@ -149,6 +153,20 @@ class ResumingStreamTest : public ::testing::Test {
   PuppetServer server_;
   StreamLimits limits_;
   RetryOptions retry_;
+  // Whether every error came within a few seconds, without a Send or a Finish that waits.
+  bool FailsByItself(size_t errors) {
+    const absl::Time end = absl::Now() + absl::Seconds(5);
+    while (absl::Now() < end) {
+      {
+        std::lock_guard lock(mu_);
+        if (errors_.size() == errors) return true;
+      }
+      absl::SleepFor(absl::Milliseconds(5));
+    }
+    return false;
+  }
+
+  absl::Duration answer_time_;   // that on_answer takes
   std::atomic<int> waited_ = 0;  // so often in a pause between two calls
   std::mutex mu_;
   std::vector<std::pair<int64_t, int>> answered_;
@@ -255,6 +273,42 @@ TEST_F(ResumingStreamTest, ARequestThatIsNeverAnsweredEndsTheStreamAtItsDeadline
   ASSERT_TRUE(Send(1).ok());
   EXPECT_TRUE(absl::IsDeadlineExceeded(stream_->Finish()));
   EXPECT_THAT(errors_, ElementsAre(absl::StatusCode::kDeadlineExceeded));
+}
+
+TEST_F(ResumingStreamTest, TheDeadlineHoldsWhileNobodyWaits) {
+  server_.silent = true;
+  limits_.timeout = absl::Milliseconds(30);
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  EXPECT_TRUE(FailsByItself(1));
+  EXPECT_THAT(errors_, ElementsAre(absl::StatusCode::kDeadlineExceeded));
+}
+
+TEST_F(ResumingStreamTest, TheDeadlineHoldsForACallThatDoesNotStart) {
+  server_.blocked = true;
+  limits_.timeout = absl::Milliseconds(30);
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  EXPECT_TRUE(FailsByItself(1));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(stream_->Finish()));
+}
+
+TEST_F(ResumingStreamTest, AnAnswerThatItsReceiverTakesLongOverIsInTime) {
+  answer_time_ = absl::Milliseconds(100);
+  limits_.timeout = absl::Milliseconds(60);
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  EXPECT_TRUE(stream_->Finish().ok());
+  EXPECT_THAT(answered_, ElementsAre(std::pair(101, 1)));
+}
+
+TEST_F(ResumingStreamTest, FinishDoesNotWaitForEverForAServerThatHasAnsweredEverything) {
+  server_.endless = true;
+  limits_.timeout = absl::Milliseconds(50);
+  Open();
+  ASSERT_TRUE(Send(1).ok());
+  EXPECT_TRUE(stream_->Finish().ok());
+  EXPECT_THAT(answered_, ElementsAre(std::pair(101, 1)));
 }
 
 TEST_F(ResumingStreamTest, SendWaitsWhileTooManyAreInFlight) {
