@@ -22,7 +22,8 @@ class FeedbackStream {
   using OnAnswer = std::function<void(int64_t sequence, absl::StatusOr<std::vector<FeedbackResult>> results)>;
 
   virtual ~FeedbackStream() = default;
-  // 1 to 10,000 items. Waits while max_in_flight batches are unanswered.
+  // 1 to 10,000 items; INVALID_ARGUMENT else, and the stream goes on without the batch. Waits while
+  // max_in_flight batches are unanswered.
   virtual absl::Status Send(int64_t sequence, absl::Span<const Feedback> items,
                             const std::string& source = "") = 0;
   virtual absl::Status Finish() = 0;

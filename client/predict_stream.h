@@ -11,11 +11,11 @@
 
 namespace calserve::client {
 
-// Of a stream of requests and answers.
+// Of a stream of requests and answers. Out of range, every Send and Finish is INVALID_ARGUMENT.
 struct StreamLimits {
-  int max_in_flight = 64;  // sent and not yet answered; Send waits beyond it
-  // Of one request, from Send to its answer, retries included; the stream fails with DEADLINE_EXCEEDED then.
-  // Finish waits as long again for the stream to end once everything is answered.
+  int max_in_flight = 64;  // sent and not yet answered, >= 1; Send waits beyond it
+  // > 0. Of one request, from Send to its answer, retries included; the stream fails with DEADLINE_EXCEEDED
+  // then. Finish waits as long again for the stream to end once everything is answered.
   absl::Duration timeout = absl::Seconds(30);
 };
 

@@ -38,6 +38,19 @@ class StreamTransport {
   virtual void Cancel() = 0;
 };
 
+// INVALID_ARGUMENT with the field and its value.
+inline absl::Status CheckStreamLimits(const StreamLimits& limits) {
+  if (limits.max_in_flight < 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("StreamLimits.max_in_flight must be >= 1; was ", limits.max_in_flight));
+  }
+  if (limits.timeout <= absl::ZeroDuration()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("StreamLimits.timeout must be > 0; was ", absl::FormatDuration(limits.timeout)));
+  }
+  return absl::OkStatus();
+}
+
 // Requests and answers over a stream that may break and be opened again. The rules are those of
 // PredictStream; the messages must have a `sequence`, which this class numbers itself and gives back as the
 // caller's. Knows no gRPC.
@@ -276,7 +289,8 @@ class ResumingStream {
       const absl::Duration pause =
           now >= deadline ? absl::Milliseconds(10) : std::min(deadline - now, limits_.timeout);
       // Bounded, as the clock of deadlines may be set.
-      ended_changed_.wait_for(lock, absl::ToChronoNanoseconds(std::min(pause, absl::Seconds(1))));
+      ended_changed_.wait_for(
+          lock, absl::ToChronoNanoseconds(std::clamp(pause, absl::Milliseconds(1), absl::Seconds(1))));
     }
   }
 
@@ -314,7 +328,8 @@ class ResumingStream {
   bool closed_ = false;             // Finish was called
   bool cancelled_ = false;          // the destructor runs
   bool ended_ = false;              // the runner has answered everything
-  absl::Status error_;              // why the stream failed
+  // Why the stream failed.
+  absl::Status error_ = CheckStreamLimits(limits_);
 
   std::thread runner_, watchdog_;  // Last: start when everything above is there.
 };

@@ -5,6 +5,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "calserve/v1/feedback.grpc.pb.h"
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "client/client.h"
@@ -88,6 +89,8 @@ class GrpcPredictStream final : public PredictStream {
   Stream stream_;
 };
 
+constexpr size_t kMaxFeedbackItems = 10'000;
+
 class GrpcFeedbackStream final : public FeedbackStream {
  public:
   GrpcFeedbackStream(const std::shared_ptr<Connection>& connection, const StreamLimits& limits,
@@ -96,6 +99,11 @@ class GrpcFeedbackStream final : public FeedbackStream {
         stream_(limits, connection->options().retry, MakeHooks(connection, std::move(on_answer))) {}
 
   absl::Status Send(int64_t sequence, absl::Span<const Feedback> items, const std::string& source) override {
+    // The server would end the whole stream.
+    if (items.empty() || items.size() > kMaxFeedbackItems) {
+      return absl::InvalidArgumentError(absl::StrCat("items of a batch of feedback must be 1 to ",
+                                                     kMaxFeedbackItems, "; were ", items.size()));
+    }
     v1::StreamFeedbackRequest message;
     for (const Feedback& item : items) *message.add_items() = ToProto(item);
     message.set_source(source);

@@ -133,6 +133,16 @@ TEST(ClientTest, AStreamToNobodyAnswersEveryRequestWithTheError) {
   EXPECT_FALSE(stream->Send(8, {}).ok());
 }
 
+TEST(ClientTest, AStreamRefusesABatchThatTheServerWouldEndItFor) {
+  const auto stream = Nowhere().OpenFeedbackStream({}, [](int64_t, const auto&) { FAIL(); });
+  for (const size_t items : {0, 10'001}) {
+    const absl::Status status = stream->Send(1, std::vector<Feedback>(items));
+    EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+    EXPECT_THAT(status.message(), HasSubstr("must be 1 to 10000; were " + std::to_string(items)));
+  }
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
 TEST(ClientTest, AWatchIsCancelledWhileItWaits) {
   const auto watch = Nowhere().WatchCalibration({});
   watch->Cancel();

@@ -10,6 +10,7 @@ namespace {
 
 using ::testing::Each;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 using ::testing::SizeIs;
 using ::testing::UnorderedElementsAre;
 
@@ -320,6 +321,22 @@ TEST_F(ResumingStreamTest, SendWaitsWhileTooManyAreInFlight) {
   ASSERT_TRUE(Send(2).ok());
   EXPECT_TRUE(absl::IsDeadlineExceeded(Send(3)));  // waited until the first two had failed
   EXPECT_THAT(server_.taken(), SizeIs(2));
+}
+
+TEST_F(ResumingStreamTest, RefusesLimitsOutOfRange) {
+  for (const StreamLimits limits : {StreamLimits{.max_in_flight = 0}, StreamLimits{.max_in_flight = -1},
+                                    StreamLimits{.timeout = absl::ZeroDuration()}}) {
+    limits_ = limits;
+    Open();
+    const absl::Status sent = Send(1);
+    EXPECT_TRUE(absl::IsInvalidArgument(sent)) << sent;
+    EXPECT_THAT(sent.message(), HasSubstr(limits.max_in_flight < 1 ? "StreamLimits.max_in_flight must be >= 1"
+                                                                   : "StreamLimits.timeout must be > 0"));
+    EXPECT_EQ(stream_->Finish(), sent);
+    stream_ = nullptr;
+  }
+  EXPECT_EQ(server_.calls(), 0);
+  EXPECT_TRUE(errors_.empty());
 }
 
 TEST_F(ResumingStreamTest, DestructionAnswersWhatIsLeft) {
