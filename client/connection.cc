@@ -6,6 +6,7 @@
 #include <grpcpp/support/channel_arguments.h>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -38,7 +39,8 @@ std::shared_ptr<grpc::ChannelCredentials> Credentials(const ClientOptions& optio
 }
 
 // What a channel of ours is made with.
-grpc::ChannelArguments Arguments(const ClientOptions& options) {
+grpc::ChannelArguments Arguments(const ClientOptions& options, int keepalive_time_ms,
+                                 int keepalive_timeout_ms) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   // Our own retries follow RetryOptions; gRPC's would count on top of them.
@@ -50,8 +52,17 @@ grpc::ChannelArguments Arguments(const ClientOptions& options) {
   // In spite of its name this is how long an attempt may take: for a server that is far away, or slow to say
   // anything.
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, keepalive_time_ms);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, keepalive_timeout_ms);
   if (IsThisMachine(options.target)) arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return arguments;
+}
+
+// The kernel breaks a connection on which nothing has been acknowledged for 30 s (TCP_USER_TIMEOUT), not its
+// 15 minutes: later calls get another. gRPC sets that where there is a keepalive; this one never pings.
+grpc::ChannelArguments CallArguments(const ClientOptions& options) {
+  return Arguments(options, /*keepalive_time_ms=*/std::numeric_limits<int>::max() - 1,
+                   /*keepalive_timeout_ms=*/30'000);
 }
 
 // Pings are for the calls without a deadline alone: behind megabytes of an upload that a slow network has
@@ -61,9 +72,8 @@ grpc::ChannelArguments WatchArguments(const ClientOptions& options) {
   // 5 s.
   constexpr absl::Duration kMinTimeout = absl::Seconds(10);
   const auto ms = [](absl::Duration time) { return static_cast<int>(absl::ToInt64Milliseconds(time)); };
-  grpc::ChannelArguments arguments = Arguments(options);
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, ms(options.keepalive_time));
-  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, ms(std::max(options.keepalive_time, kMinTimeout)));
+  grpc::ChannelArguments arguments =
+      Arguments(options, ms(options.keepalive_time), ms(std::max(options.keepalive_time, kMinTimeout)));
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);  // a silent stream is asked for, too
   return arguments;
 }
@@ -101,7 +111,7 @@ Connection::Connection(const ClientOptions& options, const ChannelFiles& files,
   // wait on what is closed ("epoll_wait error: Bad file descriptor"). So it is kept until the process ends.
   static const bool kept = (grpc_init(), true);
   static_cast<void>(kept);
-  channel_ = grpc::CreateCustomChannel(options.target, Credentials(options, files), Arguments(options));
+  channel_ = grpc::CreateCustomChannel(options.target, Credentials(options, files), CallArguments(options));
 }
 
 std::shared_ptr<grpc::Channel> Connection::watch_channel() const {

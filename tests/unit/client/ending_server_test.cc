@@ -3,8 +3,12 @@
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 
 #include <atomic>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "calserve/v1/calibration.grpc.pb.h"
@@ -26,6 +30,7 @@ class EndingServer final : public v1::ModelService::Service, public v1::Calibrat
   }
   ~EndingServer() override { server_->Shutdown(std::chrono::system_clock::now()); }
 
+  int port() const { return port_; }
   std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
 
   std::atomic<int> ended = 0;  // so many calls get a bare CANCELLED
@@ -83,6 +88,30 @@ TEST_F(EndingServerTest, AFitThatItsCallerCancelsStaysCancelled) {
   const absl::Status status = Connect(3).FitCalibrator(request).status();
   EXPECT_TRUE(absl::IsCancelled(status)) << status;
   EXPECT_EQ(server_.calls, 1);
+}
+
+// The TCP_USER_TIMEOUTs, in ms, of this process's connections to a port.
+std::vector<int> UserTimeouts(int port) {
+  std::vector<int> timeouts;
+  for (int fd = 0; fd < 1024; ++fd) {
+    sockaddr_in peer{};
+    socklen_t size = sizeof peer;
+    if (getpeername(fd, reinterpret_cast<sockaddr*>(&peer), &size) != 0 || ntohs(peer.sin_port) != port) {
+      continue;
+    }
+    int timeout = 0;
+    size = sizeof timeout;
+    EXPECT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &timeout, &size), 0);
+    timeouts.push_back(timeout);
+  }
+  return timeouts;
+}
+
+// Without pings, what tells that a connection leads nowhere any more.
+TEST_F(EndingServerTest, TheKernelBreaksAConnectionOnWhichNothingIsAcknowledged) {
+  const Client client = Connect(1);
+  ASSERT_TRUE(client.ListModels().ok());
+  EXPECT_THAT(UserTimeouts(server_.port()), ::testing::ElementsAre(30'000));
 }
 
 }  // namespace
