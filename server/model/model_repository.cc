@@ -32,6 +32,13 @@ constexpr absl::Duration kLetGo = absl::Seconds(1);
 constexpr size_t kMaxCalls = 64;  // to load or unload, waiting
 constexpr int kMaxLooks = 3;      // of a load by call at files that change
 
+absl::Status UnknownModel(const std::string& name, const Listing& listing) {
+  const std::string known =
+      absl::StrJoin(listing, ", ", [](std::string* out, const auto& listed) { out->append(listed.first); });
+  return absl::NotFoundError(
+      absl::StrCat("unknown model '", name, "'; the repository has: ", known.empty() ? "no model" : known));
+}
+
 // A model that is gone by now is no other one to load.
 bool Changed(const Listing& before, const Listing& now, const std::string& model) {
   if (now.count(model) == 0) return false;
@@ -316,12 +323,7 @@ absl::Status Repository::Handle(const Call& call) {
     for (const auto& [name, listed] : seen_) {
       if (name == call.model || !Of(name).active()) Of(name).Show(listed);
     }
-    if (seen_.count(call.model) == 0) {
-      const std::string known =
-          absl::StrJoin(seen_, ", ", [](std::string* out, const auto& listed) { out->append(listed.first); });
-      return absl::NotFoundError(absl::StrCat("unknown model '", call.model,
-                                              "'; the repository has: ", known.empty() ? "no model" : known));
-    }
+    if (seen_.count(call.model) == 0) return UnknownModel(call.model, seen_);
     Of(call.model).Activate(/*retry=*/looks == 1);
     LoadAll(call.model, /*until_failure=*/false);
     // What changed meanwhile is looked at again: nobody else will.
