@@ -1,5 +1,6 @@
 // A request that breaks a rule is told which, and in which field; the model is not asked.
 #include <functional>
+#include <limits>
 
 #include "tests/unit/prediction/predictor_fixture.h"
 
@@ -124,6 +125,17 @@ TEST_F(PredictorLimitsTest, WhatIsJustWithinTheRulesIsAnswered) {
   request.routing_key.assign(256, 'k');
   request.inputs[1].attributes = {{"camera", std::string(64, 'v')}, {"hour", ""}};
   EXPECT_TRUE(Predict(std::move(request)).ok());
+}
+
+TEST_F(PredictorLimitsTest, ALargeTensorThatCannotBeLetInIsNotReadThrough) {
+  constexpr int kColumns = 16'384;  // 64 KiB
+  Publish({.classes = kColumns, .columns = kColumns});
+  std::vector<float> values(kColumns);
+  values.back() = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(std::string(Predict(Request({Tensor(values)})).status().message()),
+              HasSubstr("every element must be finite; element 16383 is nan"));
+  batcher_->Refuse(WithReason(absl::ResourceExhaustedError("too late"), "DEADLINE_UNREACHABLE"));
+  EXPECT_EQ(ErrorReason(Predict(Request({Tensor(values)})).status()), "DEADLINE_UNREACHABLE");
 }
 
 TEST_F(PredictorLimitsTest, ARefusedRequestIsCountedForItsModelVersion) {
