@@ -216,10 +216,13 @@ TEST_F(RepositoryTest, AModelThatIsRemovedIsWithdrawnAndTheLogSaysSo) {
   Poll();
   std::filesystem::remove_all(repository_.model_path());
   EXPECT_TRUE(server_->WaitForLine("state=UNLOADING", kTimeout).has_value()) << server_->log();
-  for (const absl::Time end = absl::Now() + kTimeout; Predict(Request()).ok() && absl::Now() < end;) {
+  // Until its last version is gone it is not ready.
+  std::string reason;
+  for (const absl::Time end = absl::Now() + kTimeout; reason != "MODEL_NOT_FOUND" && absl::Now() < end;) {
+    reason = Predict(Request()).status.reason;
     absl::SleepFor(absl::Milliseconds(10));
   }
-  EXPECT_EQ(Predict(Request()).status.reason, "MODEL_NOT_FOUND");
+  EXPECT_EQ(reason, "MODEL_NOT_FOUND");
 }
 
 TEST_F(RepositoryTest, AVersionThatDisagreesWithItsSamplesIsNotServed) {
