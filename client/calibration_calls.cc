@@ -1,6 +1,5 @@
 // The two streaming calls of CalibrationService: watching, and fitting.
 
-#include <algorithm>
 #include <mutex>
 #include <thread>
 #include <utility>
@@ -54,7 +53,9 @@ class GrpcWatch final : public CalibrationWatch {
         if (cancelled()) break;  // meanwhile
         return status;
       }
-      Pause(*delay);
+      WaitInSlices(
+          *delay, [this] { return cancelled(); },
+          [this](absl::Duration time) { Connection::WaitOn(*channel_, time); });
     }
     return std::optional<std::vector<WindowReport>>();
   }
@@ -84,14 +85,6 @@ class GrpcWatch final : public CalibrationWatch {
     std::lock_guard lock(mu_);
     call_ = nullptr;
     return !cancelled_;
-  }
-
-  // Until Cancel at most. In slices, for what lets the channel connect anew cannot be woken.
-  void Pause(absl::Duration delay) {
-    const absl::Time end = absl::Now() + delay;
-    for (absl::Time now; !cancelled() && (now = absl::Now()) < end;) {
-      Connection::WaitOn(*channel_, std::min(end - now, absl::Milliseconds(20)));
-    }
   }
 
   bool cancelled() {

@@ -134,17 +134,10 @@ class ResumingStream {
       if (RunCall(*transport)) failures = 0;
       const std::optional<absl::Duration> delay = AfterCall(transport->Finish(), ++failures);
       if (!delay.has_value()) break;
-      Pause(*delay);
+      WaitInSlices(
+          *delay, [this] { return cancelled(); }, hooks_.wait);
     }
     AnswerRest();
-  }
-
-  // Until the destructor runs at most. In slices, for the hook cannot be woken.
-  void Pause(absl::Duration delay) {
-    const absl::Time end = absl::Now() + delay;
-    for (absl::Time now; !cancelled() && (now = absl::Now()) < end;) {
-      hooks_.wait(std::min(end - now, absl::Milliseconds(20)));
-    }
   }
 
   bool cancelled() {

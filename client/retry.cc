@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "client/errors.h"
 
 namespace calserve::client {
@@ -40,6 +41,13 @@ std::optional<absl::Duration> NextRetryDelay(const RetryOptions& options, const 
   const absl::Duration delay = std::max(backoff, RetryAfter(error).value_or(absl::ZeroDuration()));
   if (now + delay >= deadline) return std::nullopt;
   return delay;
+}
+
+void WaitInSlices(absl::Duration delay, const std::function<bool()>& stopped,
+                  const std::function<void(absl::Duration)>& wait) {
+  constexpr absl::Duration kSlice = absl::Milliseconds(20);
+  const absl::Time end = absl::Now() + delay;
+  for (absl::Time now; !stopped() && (now = absl::Now()) < end;) wait(std::min(end - now, kSlice));
 }
 
 }  // namespace calserve::client

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_CLIENT_RETRY_H_
 #define CALSERVE_CLIENT_RETRY_H_
 
+#include <functional>
 #include <optional>
 
 #include "absl/status/status.h"
@@ -28,6 +29,11 @@ absl::Status CheckRetryOptions(const RetryOptions& options);
 std::optional<absl::Duration> NextRetryDelay(const RetryOptions& options, const absl::Status& error,
                                              int attempts, absl::Time now, absl::Time deadline,
                                              double random);
+
+// Waits for `delay`, or until `stopped`, by `wait`, which lets the channel connect meanwhile: in slices, for
+// it cannot be woken.
+void WaitInSlices(absl::Duration delay, const std::function<bool()>& stopped,
+                  const std::function<void(absl::Duration)>& wait);
 
 }  // namespace calserve::client
 
