@@ -58,11 +58,6 @@ std::string PlaceOf(const std::string& directory) {
   return absl::StrCat(status.st_dev, " ", status.st_ino);
 }
 
-// Of all that a version is loaded from.
-std::string FingerprintOf(const ModelConfig& model, const ModelConfig::Version& version) {
-  return absl::StrCat(version.files, "\n\n", model.settings);
-}
-
 class Connection {
  public:
   Connection(const ServerConfig& config, CalibratorRegistry& registry, ClassNames& class_names,
@@ -112,7 +107,8 @@ class Connection {
     listed.policy = model->policy;
     listed.routing = model->routing;
     for (const ModelConfig::Version& version : model->versions) {
-      listed.versions[version.version] = {FingerprintOf(*model, version), version.problem};
+      listed.versions[version.version] = {absl::StrCat(version.files, "\n\n", model->settings),
+                                          version.problem};
     }
     listed.load = [this, model](int64_t version) { return Load(*model, *model->Find(version)); };
     listed.adopt = [this, model] {

@@ -108,9 +108,10 @@ ModelConfig::Version ReadVersion(const fs::path& folder, int64_t number) {
   for (const fs::path& samples : {folder / kWarmup, folder.parent_path() / kWarmup}) {
     if (version.warmup_path.empty() && IsDirectory(samples)) version.warmup_path = samples.string();
   }
+  // The model's warm-up samples are among its settings.
   version.read_files =
       absl::StrCat(FileFingerprint(version.model_path), "\n", FileFingerprint(version.calibrator_path), "\n",
-                   FolderFingerprint(version.warmup_path));
+                   FolderFingerprint((folder / kWarmup).string()));
   return version;
 }
 
@@ -213,13 +214,14 @@ absl::StatusOr<std::map<std::string, ModelDirectory>> ReadModelRepository(const 
   std::map<std::string, ModelDirectory> models;
   for (const fs::directory_entry& entry : entries) {
     const absl::StatusOr<bool> is_model = IsModelDirectory(entry.path());
-    if (is_model.ok() && !*is_model) continue;
     ModelDirectory model;
-    if (is_model.ok()) {
-      model = ReadModelDirectory(entry.path().string(), defaults);
-    } else {
+    if (!is_model.ok()) {
       model.config.name = entry.path().filename().string();
       model.problems = {is_model.status()};
+    } else if (*is_model) {
+      model = ReadModelDirectory(entry.path().string(), defaults);
+    } else {
+      continue;
     }
     models.emplace(model.config.name, std::move(model));
   }

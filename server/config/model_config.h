@@ -30,7 +30,7 @@ struct ModelConfig {
     std::string calibrator_path;  // calibrator.json; empty where none is shipped
     std::string warmup_path;  // the folder of warm-up samples, its own or the model's; empty where none is
     std::string files;        // FolderFingerprint: differs when a reload is due
-    std::string read_files;   // of those of them that a load reads
+    std::string read_files;   // of those of them that a load reads, beside the settings
     absl::Status problem;     // why it cannot be loaded; the paths are empty then
   };
 
