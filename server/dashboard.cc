@@ -86,11 +86,6 @@ RequestTotals TotalsOf(const ServedModel& model) {
   return totals;
 }
 
-std::string StateText(const VersionStatus& status) {
-  return status.state == VersionState::kUnavailable && status.failed ? "FAILED"
-                                                                     : std::string(StateName(status.state));
-}
-
 FitFigures FiguresOf(const CalibrationMetrics& metrics) {
   return {metrics.ece, metrics.nll, metrics.accuracy};
 }

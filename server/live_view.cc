@@ -122,10 +122,7 @@ std::vector<VersionStateValues> LiveView::Versions() const {
   for (const ModelStatus& model : repository_.List()) {
     bool wanted = !repository_.takes_calls();  // Else a directory that nobody asked for may lie there.
     for (const VersionStatus& version : model.versions) {
-      const bool failed = version.failed && version.state == VersionState::kUnavailable;
-      states.push_back({model.name, version.version,
-                        std::string(failed ? "FAILED" : StateName(version.state)), version.failed,
-                        version.wanted});
+      states.push_back({model.name, version.version, StateText(version), version.failed, version.wanted});
       wanted = wanted || version.wanted;
     }
     if (!model.reason.empty()) states.push_back({model.name, std::nullopt, "FAILED", true, wanted});

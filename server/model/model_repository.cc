@@ -215,7 +215,6 @@ void Repository::Serve() {
     }
     if (options_.control == "poll") LookIfDue();
     more_to_do = LoadNextOfAny();
-    Tell();  // Who retires is said before it is gone.
     DestroyIdle();
     Tell();
   }
@@ -253,7 +252,6 @@ bool Repository::LoadNext(const std::string& name) {
   ModelVersions& model = Of(name);
   const std::optional<int64_t> version = model.Advance();
   if (!version.has_value()) return false;
-  Tell();  // Who retires is said before it is gone.
   if (!LetGo(model)) return false;
   const VersionLoader load = model.Begin(*version);
   Tell();
@@ -261,11 +259,11 @@ bool Repository::LoadNext(const std::string& name) {
   model.Finish(*version, LoadOnThreadThatEnds(load, *version, {serving_, still_loading}));
   // Labels and traffic follow before anything else takes time.
   model.Advance();
-  Tell();
   return true;
 }
 
 bool Repository::LetGo(ModelVersions& model) {
+  Tell();  // Who retires is said before it is gone.
   const absl::Time end = absl::Now() + kLetGo;
   while (true) {
     model.DestroyIdle();
@@ -360,6 +358,7 @@ void Repository::Look() {
 }
 
 void Repository::DestroyIdle() {
+  Tell();  // Who retires is said before it is gone.
   for (auto& [name, model] : models_) model.DestroyIdle();
   std::erase_if(models_, [this](const auto& entry) {
     const auto& [name, model] = entry;
@@ -393,6 +392,11 @@ absl::string_view StateName(VersionState state) {
       return "UNLOADING";
   }
   return "";
+}
+
+std::string StateText(const VersionStatus& status) {
+  const bool failed = status.state == VersionState::kUnavailable && status.failed;
+  return std::string(failed ? "FAILED" : StateName(status.state));
 }
 
 std::unique_ptr<ModelRepository> ModelRepository::Start(const RepositoryOptions& options,

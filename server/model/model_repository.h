@@ -36,6 +36,8 @@ struct VersionStatus {
   std::vector<std::string> labels;  // that point to it now, sorted
   friend bool operator==(const VersionStatus&, const VersionStatus&) = default;
 };
+// The name of its state, or "FAILED" where a fault keeps it from being loaded.
+std::string StateText(const VersionStatus& status);
 
 struct ModelStatus {
   std::string name;
