@@ -248,11 +248,8 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   // What cannot be let in is not read through first: that is an eighth of what a refused request of 600 KB
   // costs the cores that the others are computed on.
   if (TensorBytes(job->request) >= kLargeTensors) {
-    job->queued = clock_.Now();
-    if (absl::Status status = model.batcher->CheckInTime(job->Task(job->queued), absl::ZeroDuration());
-        !status.ok()) {
-      return job->Finish(OfOptions(std::move(status)), clock_);
-    }
+    const absl::Status in_time = model.batcher->CheckInTime(job->Task(clock_.Now()), absl::ZeroDuration());
+    if (!in_time.ok()) return job->Finish(OfOptions(in_time), clock_);
   }
 
   std::vector<int> images;

@@ -80,11 +80,7 @@ class Failing(command_test.LiveServerTest):
 
     @classmethod
     def models(cls):
-        models = cls.scratch / "models"
-        shutil.copytree(OPTIONS.models, models)
-        shutil.copytree(models / MODEL / "1", models / MODEL / "2")
-        (models / MODEL / "2" / "calibrator.json").write_text("{", encoding="utf-8")
-        return models
+        return cls.models_with_a_broken_version()
 
     def test_models_says_which_file_keeps_a_version_from_being_ready(self):
         table, _, reasons = self.calserve("models")[0].partition("\n\n")

@@ -64,6 +64,15 @@ class LiveServerTest(unittest.TestCase):
         return OPTIONS.models
 
     @classmethod
+    def models_with_a_broken_version(cls):
+        """A copy of the models; version 2 of MODEL is the first one's with a calibrator that is none."""
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models, models)
+        shutil.copytree(models / MODEL / "1", models / MODEL / "2")
+        (models / MODEL / "2" / "calibrator.json").write_text("{", encoding="utf-8")
+        return models
+
+    @classmethod
     def start_server(cls):
         log = cls.scratch / "server.log"
         command = [OPTIONS.server, "--model-repository", cls.models(), "--listen", "127.0.0.1:0",

@@ -276,11 +276,7 @@ class Rollout(AdminTest):
 
     @classmethod
     def models(cls):
-        models = cls.scratch / "models"
-        shutil.copytree(OPTIONS.models, models)
-        shutil.copytree(models / MODEL / "1", models / MODEL / "2")
-        (models / MODEL / "2" / "calibrator.json").write_text("{", encoding="utf-8")
-        return models
+        return cls.models_with_a_broken_version()
 
     def wait_for_states(self, expected):
         """{version: its state, and whether it is at fault} of MODEL."""

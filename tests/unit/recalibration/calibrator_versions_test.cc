@@ -20,6 +20,12 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 
+CalibrationTarget WithDigest(const std::string& digest) {
+  CalibrationTarget target = kTarget;
+  target.digest = digest;
+  return target;
+}
+
 CalibratorSpec Temperature(double temperature) {
   return {CalibrationMethod::kTemperature, 4, {{"temperature", {temperature}}}};
 }
@@ -106,9 +112,7 @@ TEST_F(CalibratorVersionsTest, OtherWeightsUnderTheSameNumberRetireTheCalibrator
 }
 
 TEST_F(CalibratorVersionsTest, WeightsThatComeBackHaveTheCalibratorThatTheyHad) {
-  CalibrationTarget first = kTarget, second = kTarget;
-  first.digest = "01d";
-  second.digest = "0ther";
+  const CalibrationTarget first = WithDigest("01d"), second = WithDigest("0ther");
   ASSERT_TRUE(versions_.AddModelVersion(first, "").ok());
   const int64_t of_first = AddFitted(2);
   ASSERT_TRUE(Activate(of_first, 0).ok());
@@ -143,9 +147,7 @@ class FailingStore final : public ForwardingStore {
 };
 
 TEST_F(CalibratorVersionsTest, AChangeThatBreaksOffGivesNoWeightsTheCalibratorOfOthers) {
-  CalibrationTarget first = kTarget, second = kTarget;
-  first.digest = "01d";
-  second.digest = "0ther";
+  const CalibrationTarget first = WithDigest("01d"), second = WithDigest("0ther");
   ASSERT_TRUE(versions_.AddModelVersion(first, "").ok());
   const int64_t of_first = AddFitted(2);
   ASSERT_TRUE(Activate(of_first, 0).ok());
