@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -23,15 +24,18 @@
 namespace calserve {
 namespace {
 
+namespace fs = std::filesystem;
+
 class Check {
  public:
   Check(const ServerConfig& config, std::ostream& out, std::ostream& problems)
       : config_(config), out_(out), problems_(problems) {}
 
   int Run() {
-    std::error_code error;  // of no account: what is there and cannot be read is said by whoever reads it
-    if (std::filesystem::exists(std::filesystem::symlink_status(config_.check + "/model.yaml", error))) {
+    if (IsModel(config_.check)) {
       CheckModel(ReadModelDirectory(config_.check, config_.batching));
+    } else if (const auto [model, version] = SplitVersion(config_.check); version > 0) {
+      CheckModel(ReadModelDirectory(model, config_.batching), version);
     } else {
       CheckRepository();
     }
@@ -41,6 +45,18 @@ class Check {
   }
 
  private:
+  static bool IsModel(const std::string& directory) {
+    std::error_code error;  // of no account: what is there and cannot be read is said by whoever reads it
+    return fs::exists(fs::symlink_status(directory + "/model.yaml", error));
+  }
+  // Of the folder of a version: its model's directory and its number, which is 0 of any other folder.
+  static std::pair<std::string, int64_t> SplitVersion(const std::string& directory) {
+    fs::path folder = fs::absolute(directory).lexically_normal();
+    if (!folder.has_filename()) folder = folder.parent_path();  // of "models/NAME/3/"
+    const std::string model = folder.parent_path().string();
+    return {model, IsModel(model) ? VersionOfFolder(folder.filename().string()).value_or(0) : 0};
+  }
+
   void Say(absl::string_view problem) {
     problems_ << problem << "\n";
     ++said_;
@@ -61,16 +77,21 @@ class Check {
     for (const auto& [name, directory] : *models) CheckModel(directory);
   }
 
-  void CheckModel(const ModelDirectory& directory) {
+  // `only`: of this version, else of all.
+  void CheckModel(const ModelDirectory& directory, std::optional<int64_t> only = std::nullopt) {
     const ModelConfig& model = directory.config;
     ++models_;
     for (const std::string& note : model.notes) out_ << "note: " << note << "\n";
     for (const absl::Status& problem : directory.problems) SayUnlessOk(problem);
-    for (const int64_t wanted : model.Wanted()) {
+    if (only.has_value() && model.Find(*only) == nullptr) {
+      Say(absl::StrCat("there is no folder ", model.directory, "/", *only));
+    }
+    for (const int64_t wanted : only.has_value() ? std::set<int64_t>() : model.Wanted()) {
       if (model.Find(wanted) != nullptr) continue;
       Say(absl::StrCat(model.directory, "/model.yaml asks for version ", wanted, ", which has no folder"));
     }
     for (const ModelConfig::Version& version : model.versions) {
+      if (only.value_or(version.version) != version.version) continue;
       SayUnlessOk(version.problem);
       if (!version.problem.ok()) continue;
       CheckCalibrator(model, version);

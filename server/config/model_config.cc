@@ -29,16 +29,6 @@ constexpr char kWarmup[] = "warmup";
 constexpr char kVersionRule[] =
     "a version is a whole number from 1 to 9223372036854775807, without a leading zero";
 
-// As kVersionRule has it.
-std::optional<int64_t> VersionOf(const std::string& folder) {
-  int64_t version = 0;
-  if (folder.empty() || folder[0] == '0' || !absl::c_all_of(folder, absl::ascii_isdigit) ||
-      !absl::SimpleAtoi(folder, &version)) {
-    return std::nullopt;
-  }
-  return version;
-}
-
 bool IsFile(const fs::path& path) {
   std::error_code error;
   return fs::is_regular_file(path, error);
@@ -136,7 +126,7 @@ void ReadVersions(ModelConfig* config, std::vector<absl::Status>* problems) {
     const absl::StatusOr<bool> is_directory = IsDirectoryForSure(entry.path());
     if (!is_directory.ok()) return problems->push_back(is_directory.status());
     if (!*is_directory || folder == kWarmup) continue;
-    const std::optional<int64_t> number = VersionOf(folder);
+    const std::optional<int64_t> number = VersionOfFolder(folder);
     if (!number) {
       config->notes.push_back(absl::StrCat(entry.path().string(), " is ignored: ", kVersionRule));
       continue;
@@ -177,6 +167,15 @@ absl::StatusOr<bool> IsModelDirectory(const fs::path& path) {
 }
 
 }  // namespace
+
+std::optional<int64_t> VersionOfFolder(const std::string& folder) {
+  int64_t version = 0;
+  if (folder.empty() || folder[0] == '0' || !absl::c_all_of(folder, absl::ascii_isdigit) ||
+      !absl::SimpleAtoi(folder, &version)) {
+    return std::nullopt;
+  }
+  return version;
+}
 
 const ModelConfig::Version* ModelConfig::Find(int64_t version) const {
   const auto found = absl::c_find_if(versions, [&](const Version& v) { return v.version == version; });

@@ -61,6 +61,10 @@ struct ModelConfig {
   std::set<int64_t> Wanted() const;
 };
 
+// The version that a folder of this name in a model directory is; none where it is not a whole number from 1,
+// without a leading zero.
+std::optional<int64_t> VersionOfFolder(const std::string& folder);
+
 // What a directory holds: as much as could be read, and what is wrong with all of it: nothing, or no version
 // of it may be loaded. What is wrong with one version is in Version::problem.
 struct ModelDirectory {

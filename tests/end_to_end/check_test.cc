@@ -52,10 +52,21 @@ TEST_F(CheckTest, AModelOrARepositoryThatIsRightIsZero) {
 }
 
 TEST_F(CheckTest, ADirectoryThatIsNeitherIsSaid) {
-  EXPECT_EQ(Check(Model("/1")), 3);
+  fs::create_directories(scratch_ / "1");
+  EXPECT_EQ(Check(scratch_ / "1"), 3);
   EXPECT_THAT(said_, HasSubstr("neither a model (it has no model.yaml) nor a repository"));
   EXPECT_EQ(Check(scratch_ / "nowhere"), 3);
   EXPECT_THAT(said_, HasSubstr("nowhere"));
+}
+
+TEST_F(CheckTest, OfTheFolderOfAVersionOnlyThatVersion) {
+  Write("/2/notes.txt", "");
+  EXPECT_EQ(Check(Model("/1")), 0) << said_;
+  EXPECT_EQ(Check(Model("/1/")), 0) << said_;
+  EXPECT_EQ(Check(Model("/2")), 3);
+  EXPECT_THAT(said_, HasSubstr("/2 holds neither"));
+  EXPECT_EQ(Check(Model("/3")), 3);
+  EXPECT_THAT(said_, HasSubstr("there is no folder " + Model("/3")));
 }
 
 TEST_F(CheckTest, EveryWrongFileIsNamedAtOnce) {
