@@ -57,6 +57,7 @@
 #include "server/rpc/polling_threads.h"
 #include "server/security.h"
 #include "server/served_repository.h"
+#include "server/trial.h"
 #include "text/standard_streams.h"
 
 namespace calserve {
@@ -275,6 +276,7 @@ int main(int argc, char** argv) {
   using namespace calserve;
   KeepStandardStreams();
   signal(SIGPIPE, SIG_IGN);
+  signal(SIGCHLD, SIG_DFL);  // Whoever starts this may ignore it: then nobody could wait for a trial.
 #ifdef NDEBUG
   // Debian's Abseil looks at the order of every lock, gRPC's too, under one that all threads share: for the
   // builds that are tested, not served.
@@ -294,6 +296,7 @@ int main(int argc, char** argv) {
   }
   StartLogging(LogFormatFor(std::get<ServerConfig>(*config).log_format, terminal));
   (void)SetLogLevel(std::get<ServerConfig>(*config).log_level);  // One of the option's choices.
+  if (std::get<ServerConfig>(*config).trial) BecomeTrial();
   const auto unpacking = UnpackingFolder::Create();
   if (!unpacking.ok()) {
     LogWarning("compiled models have no folder of their own to be unpacked in",

@@ -19,6 +19,7 @@
 #include "server/logging/log.h"
 #include "server/model/torch_device.h"
 #include "server/prediction/warm_up_check.h"
+#include "server/trial.h"
 
 namespace calserve {
 namespace {
@@ -110,7 +111,9 @@ class Connection {
       listed.versions[version.version] = {absl::StrCat(version.files, "\n\n", model->settings),
                                           version.problem};
     }
-    listed.load = [this, model](int64_t version) { return Load(*model, *model->Find(version)); };
+    listed.load = [this, model](int64_t version, const LoadMoment& moment) {
+      return Load(*model, *model->Find(version), moment);
+    };
     listed.adopt = [this, model] {
       alarms_.Set(model->name, model->alarm);
       slices_.Set(model->name, model->attributes);
@@ -120,7 +123,8 @@ class Connection {
   }
 
   absl::StatusOr<std::unique_ptr<LoadedVersion>> Load(const ModelConfig& model,
-                                                      const ModelConfig::Version& version) const {
+                                                      const ModelConfig::Version& version,
+                                                      const LoadMoment& moment) const {
     std::vector<WarmUpSample> samples;
     if (!version.warmup_path.empty()) {
       std::vector<absl::Status> problems;
@@ -132,6 +136,10 @@ class Connection {
       ASSIGN_OR_RETURN(const CalibratorDocument shipped,
                        ReadCalibratorFile(version.calibrator_path, static_cast<int>(model.labels.size())));
       calibrator = CalibratorToJson(shipped);
+    }
+    const std::string& trial = config_.repository.trial;
+    if (trial == "always" || (trial == "serving" && moment.serving)) {
+      RETURN_IF_ERROR(TryVersion(config_, absl::StrCat(model.directory, "/", version.version), moment.stop));
     }
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));

@@ -67,16 +67,16 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   CLI::Option* const config_option =
       app.add_option("--config", config_file, "YAML file with options")->type_name("FILE");
   CLI::Option* const check_option =
-      app.add_option(
-             "--check", check,
-             "say everything that is wrong with a model directory or a repository: load every version, "
-             "run its warm-up samples, then exit (0 or 3)")
+      app.add_option("--check", check,
+                     "say everything that is wrong with a model directory, one version's folder in it, or a "
+                     "repository: load every version, run its warm-up samples, then exit (0 or 3)")
           ->type_name("DIRECTORY");
   CLI::Option* const token_option =
       app.add_option("--new-token", new_token,
                      "print a new random token and its line for access.tokens_file, then exit: "
                      "grafana=read, app=predict,feedback")
           ->type_name("NAME=ROLE,...");
+  app.add_flag("--trial", line.trial)->group("");  // Not for people: see server/trial.h.
   app.add_flag("--validate-only", line.validate_only,
                "check the configuration and the repository's model.yaml files, then exit")
       ->disable_flag_override();

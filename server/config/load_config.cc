@@ -163,6 +163,8 @@ absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const
   if (line.new_token) return PrintNewToken(*line.new_token);
 
   ServerConfig config;
+  config.arguments.assign(argv, argv + argc);
+  config.trial = line.trial;
   if (line.check) {
     if (line.check->empty()) return absl::InvalidArgumentError("--check needs a DIRECTORY; it was empty");
     config.check = *line.check;

@@ -111,6 +111,13 @@ constexpr Option kOptions[] = {
     {"repository.load", OptionKind::kList, "", "names",
      [](ServerConfig& c) -> Field { return &c.repository.load; },
      "models loaded at start, with explicit; others are loaded by call"},
+    {"repository.trial", OptionKind::kChoice, "never serving always", "",
+     [](ServerConfig& c) -> Field { return &c.repository.trial; },
+     "which versions are loaded in a process of their own first, so that one that ends it, or never loads, "
+     "takes nothing down: serving: those that come while the server serves"},
+    {"repository.trial_timeout", OptionKind::kDuration, "1s 1d", "",
+     [](ServerConfig& c) -> Field { return &c.repository.trial_timeout; },
+     "what such a trial may take, at the lowest priority; beyond it the version has failed"},
 
     {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },

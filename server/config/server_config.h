@@ -2,6 +2,7 @@
 #define CALSERVE_SERVER_CONFIG_SERVER_CONFIG_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/time/time.h"
 #include "server/access/access_control.h"
@@ -23,7 +24,9 @@ namespace calserve {
 // Everything that can be set, as the rooms take it. LoadConfig fills it and has checked it; option_table.cc
 // says how each value is named in the file, the environment and the flags.
 struct ServerConfig {
-  std::string check;  // --check: the directory to check instead of serving; empty: serve
+  std::vector<std::string> arguments;  // that the program was started with, its name the first
+  std::string check;                   // --check: the directory to check instead of serving; empty: serve
+  bool trial = false;                  // --trial: that check is a server's trial of a version
   std::string model_repository;
   RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error

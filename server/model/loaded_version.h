@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <stop_token>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -26,8 +27,15 @@ class LoadedVersion {
   virtual void Stop() = 0;
 };
 
+// When a version is loaded.
+struct LoadMoment {
+  bool serving = false;  // The server serves already.
+  std::stop_token stop;  // It is to stop: what can be given up is.
+};
+
 // Reads the files, loads, warms and checks. Touches nothing that serves.
-using VersionLoader = std::function<absl::StatusOr<std::unique_ptr<LoadedVersion>>(int64_t version)>;
+using VersionLoader =
+    std::function<absl::StatusOr<std::unique_ptr<LoadedVersion>>(int64_t version, const LoadMoment& moment)>;
 
 }  // namespace calserve
 

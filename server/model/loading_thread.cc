@@ -45,9 +45,9 @@ absl::StatusOr<std::unique_ptr<LoadedVersion>> LoadOnThreadThatEnds(const Versio
   Done done;
   const absl::Time begun = absl::Now();
   std::jthread thread([&] {
-    if (options.lowest_priority) LowerOwnPriority(kLoadingNice);
+    if (options.moment.serving) LowerOwnPriority(kLoadingNice);
     try {
-      loaded = load(version);
+      loaded = load(version, options.moment);
     } catch (const std::exception& e) {
       loaded = absl::InternalError(absl::StrCat("loading failed: ", e.what()));
     }

@@ -12,7 +12,7 @@
 namespace calserve {
 
 struct LoadingOptions {
-  bool lowest_priority = false;
+  LoadMoment moment;  // while serving, at the lowest priority
   // After each `remind_every`, for as long as the load takes; on the thread that waits.
   std::function<void(absl::Duration so_far)> still_loading = [](absl::Duration) {};
   absl::Duration remind_every = absl::Minutes(1);

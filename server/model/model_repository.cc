@@ -5,6 +5,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <utility>
 
@@ -107,6 +108,8 @@ class Repository final : public ModelRepository {
   const RepositoryOptions options_;
   const RepositoryHooks hooks_;
 
+  std::stop_source stop_;
+
   // Of the repository's thread, and of Stop once that has ended.
   std::map<std::string, ModelVersions> models_;
   Listing seen_;  // by the look before
@@ -156,6 +159,7 @@ void Repository::Enqueue(Call call) {
 }
 
 void Repository::StopLoading() {
+  stop_.request_stop();
   std::deque<Call> calls;
   {
     MutexLock lock(&mu_);
@@ -256,7 +260,8 @@ bool Repository::LoadNext(const std::string& name) {
   const VersionLoader load = model.Begin(*version);
   Tell();
   const auto still_loading = [&](absl::Duration so_far) { hooks_.still_loading(name, *version, so_far); };
-  model.Finish(*version, LoadOnThreadThatEnds(load, *version, {serving_, still_loading}));
+  model.Finish(*version,
+               LoadOnThreadThatEnds(load, *version, {{serving_, stop_.get_token()}, still_loading}));
   // Labels and traffic follow before anything else takes time.
   model.Advance();
   return true;

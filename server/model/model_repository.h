@@ -21,6 +21,8 @@ struct RepositoryOptions {
   std::string control = "none";                     // none | poll | explicit
   absl::Duration poll_interval = absl::Seconds(5);  // between two looks at the directory, with poll
   std::vector<std::string> load;                    // models loaded at start, with explicit
+  std::string trial = "serving";                    // never | serving | always: see server/trial.h
+  absl::Duration trial_timeout = absl::Minutes(30);
 };
 
 enum class VersionState { kUnavailable, kLoading, kReady, kUnloading };

@@ -110,9 +110,10 @@ def make_repository(directory):
             f"{'attributes: {camera: any}' if name == BINARY else ''}\n", encoding="utf-8")
 
 
-def main():
+def main(*more):
+    """`more`: options that the test has beside those of all."""
     parser = argparse.ArgumentParser()
-    for option in ("--command", "--server"):
+    for option in ("--command", "--server", *more):
         parser.add_argument(option, required=True)
     parser.add_argument("--models", required=True, type=pathlib.Path)
     rest = parser.parse_known_args(namespace=OPTIONS)[1]

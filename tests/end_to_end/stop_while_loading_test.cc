@@ -108,8 +108,8 @@ TEST_F(StopWhileLoadingTest, UntilThenACallThatNamesTheVersionIsToldToAskAgain) 
 }
 
 TEST_F(StopWhileLoadingTest, ADrainDoesNotWaitLongerThanItsTimeoutAndLosesNoLabel) {
-  Start(
-      {"--repository-control", "poll", "--repository-poll-interval", "50ms", "--grpc-drain-timeout", "50ms"});
+  Start({"--repository-control", "poll", "--repository-poll-interval", "50ms", "--grpc-drain-timeout", "50ms",
+         "--repository-trial", "never"});
   ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
   HoldLoads();
   fs::copy(Version(1), scratch_ / "2", fs::copy_options::recursive);

@@ -87,7 +87,7 @@ GENERATED = r"(calserve|google/rpc|inference)/.*\.pb\.h"
 
 # Of libc and the kernel; C++'s own have no ".h".
 SYSTEM = (r"[a-z_0-9]+|(sys|arpa|netinet|linux|net)/[a-z_]+\.h|"
-          r"(cpuid|dlfcn|errno|fcntl|ifaddrs|limits|math|netdb|poll|pthread|pwd|sched|semaphore|signal|stdint|stdlib|string|"
+          r"(cpuid|dlfcn|errno|fcntl|ifaddrs|limits|math|netdb|poll|pthread|pwd|sched|semaphore|signal|spawn|stdint|stdlib|string|"
           r"termios|time|unistd)\.h")
 
 # CMake's names of what a target may link.

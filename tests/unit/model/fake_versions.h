@@ -185,7 +185,7 @@ class FakeVersions {
     for (auto& [name, model] : listing) {
       // As the files are now, whatever they are when it is loaded.
       const ListedModel listed = model;
-      model.load = [this, name = name, listed](int64_t version) {
+      model.load = [this, name = name, listed](int64_t version, const LoadMoment&) {
         return Load(name, version, listed.versions.at(version).fingerprint);
       };
     }

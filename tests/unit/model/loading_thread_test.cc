@@ -15,7 +15,7 @@ using ::testing::HasSubstr;
 
 TEST(LoadingThreadTest, LoadsOnAThreadOfItsOwnAndGivesWhatItGave) {
   std::thread::id where;
-  const VersionLoader load = [&](int64_t version) -> Loaded {
+  const VersionLoader load = [&](int64_t version, const LoadMoment&) -> Loaded {
     where = std::this_thread::get_id();
     return absl::NotFoundError(version == 7 ? "seven" : "another");
   };
@@ -25,7 +25,9 @@ TEST(LoadingThreadTest, LoadsOnAThreadOfItsOwnAndGivesWhatItGave) {
 }
 
 TEST(LoadingThreadTest, WhatTheLoaderThrowsIsAnError) {
-  const VersionLoader load = [](int64_t) -> Loaded { throw std::runtime_error("no such operator"); };
+  const VersionLoader load = [](int64_t, const LoadMoment&) -> Loaded {
+    throw std::runtime_error("no such operator");
+  };
   const absl::Status status = LoadOnThreadThatEnds(load, 1, {}).status();
   EXPECT_TRUE(absl::IsInternal(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("no such operator"));
@@ -43,7 +45,7 @@ TEST(LoadingThreadTest, ALoadThatTakesLongIsSaidAgainAndAgain) {
     ++reminders;
     reminded.SignalAll();
   };
-  const VersionLoader load = [&](int64_t) -> Loaded {
+  const VersionLoader load = [&](int64_t, const LoadMoment&) -> Loaded {
     MutexLock lock(&mu);
     while (reminders < 3) reminded.Wait(&mu);
     return absl::UnavailableError("after three");
