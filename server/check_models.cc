@@ -32,10 +32,10 @@ class Check {
       : config_(config), out_(out), problems_(problems) {}
 
   int Run() {
-    if (IsModel(config_.check)) {
-      CheckModel(ReadModelDirectory(config_.check, config_.batching));
-    } else if (const auto [model, version] = SplitVersion(config_.check); version > 0) {
+    if (const auto [model, version] = SplitVersion(config_.check); version > 0) {
       CheckModel(ReadModelDirectory(model, config_.batching), version);
+    } else if (IsModel(config_.check)) {
+      CheckModel(ReadModelDirectory(config_.check, config_.batching));
     } else {
       CheckRepository();
     }
@@ -51,9 +51,9 @@ class Check {
   }
   // Of the folder of a version: its model's directory and its number, which is 0 of any other folder.
   static std::pair<std::string, int64_t> SplitVersion(const std::string& directory) {
-    fs::path folder = fs::absolute(directory).lexically_normal();
+    fs::path folder(directory);
     if (!folder.has_filename()) folder = folder.parent_path();  // of "models/NAME/3/"
-    const std::string model = folder.parent_path().string();
+    const std::string model = folder.has_parent_path() ? folder.parent_path().string() : ".";
     return {model, IsModel(model) ? VersionOfFolder(folder.filename().string()).value_or(0) : 0};
   }
 

@@ -296,12 +296,12 @@ int main(int argc, char** argv) {
   }
   StartLogging(LogFormatFor(std::get<ServerConfig>(*config).log_format, terminal));
   (void)SetLogLevel(std::get<ServerConfig>(*config).log_level);  // One of the option's choices.
-  if (std::get<ServerConfig>(*config).trial) BecomeTrial();
   const auto unpacking = UnpackingFolder::Create();
   if (!unpacking.ok()) {
     LogWarning("compiled models have no folder of their own to be unpacked in",
                {{"error", unpacking.status().message()}});
   }
+  if (std::get<ServerConfig>(*config).trial != 0) return RunTrial(std::get<ServerConfig>(*config));
   if (!std::get<ServerConfig>(*config).check.empty()) {
     return AfterPrinting(CheckModels(std::get<ServerConfig>(*config), std::cout, std::cerr));
   }

@@ -41,6 +41,9 @@ absl::Status Summary(const std::vector<absl::Status>& problems) {
   return absl::Status(problems.front().code(), text);
 }
 
+// How often the files of a version that has its trial are looked at.
+constexpr absl::Duration kLook = absl::Seconds(1);
+
 // Everything but the versions' files.
 std::string DocumentOf(const ModelDirectory& directory) {
   const ModelConfig& model = directory.config;
@@ -139,7 +142,16 @@ class Connection {
     }
     const std::string& trial = config_.repository.trial;
     if (trial == "always" || (trial == "serving" && moment.serving)) {
-      RETURN_IF_ERROR(TryVersion(config_, absl::StrCat(model.directory, "/", version.version), moment.stop));
+      // Whoever removes or replaces a version that does not come back waits for it no longer.
+      absl::Time next_look = absl::Now() + kLook;
+      const auto still_wanted = [&]() -> absl::Status {
+        if (moment.stop.stop_requested()) return absl::UnavailableError("the server is shutting down");
+        if (absl::Now() < next_look) return absl::OkStatus();
+        next_look = absl::Now() + kLook;
+        return CheckUnchanged(model, version);
+      };
+      RETURN_IF_ERROR(TryVersion(config_, model, version.version, still_wanted));
+      RETURN_IF_ERROR(CheckUnchanged(model, version));  // What was tried is what is loaded.
     }
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));

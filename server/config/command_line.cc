@@ -76,7 +76,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
                      "print a new random token and its line for access.tokens_file, then exit: "
                      "grafana=read, app=predict,feedback")
           ->type_name("NAME=ROLE,...");
-  app.add_flag("--trial", line.trial)->group("");  // Not for people: see server/trial.h.
+  app.add_option("--trial", line.trial)->group("");  // Not for people: see server/trial.h.
   app.add_flag("--validate-only", line.validate_only,
                "check the configuration and the repository's model.yaml files, then exit")
       ->disable_flag_override();

@@ -14,7 +14,7 @@ struct CommandLine {
   std::map<std::string, std::string> values;  // by Option::name
   std::optional<std::string> config_file;     // --config
   std::optional<std::string> check;           // --check
-  bool trial = false;                         // --trial
+  int trial = 0;                              // --trial
   std::optional<std::string> new_token;       // --new-token
   bool validate_only = false;
   bool print_config = false;

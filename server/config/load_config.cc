@@ -165,6 +165,9 @@ absl::StatusOr<std::variant<ServerConfig, EarlyExit>> LoadConfig(int argc, const
   ServerConfig config;
   config.arguments.assign(argv, argv + argc);
   config.trial = line.trial;
+  if (line.trial != 0 && !line.check) {
+    return absl::InvalidArgumentError("--trial is what a server calls itself with, beside --check");
+  }
   if (line.check) {
     if (line.check->empty()) return absl::InvalidArgumentError("--check needs a DIRECTORY; it was empty");
     config.check = *line.check;

@@ -117,7 +117,7 @@ constexpr Option kOptions[] = {
      "takes nothing down: serving: those that come while the server serves"},
     {"repository.trial_timeout", OptionKind::kDuration, "1s 1d", "",
      [](ServerConfig& c) -> Field { return &c.repository.trial_timeout; },
-     "what such a trial may take, at the lowest priority; beyond it the version has failed"},
+     "what such a trial may take, while serving at the lowest priority; beyond it the version has failed"},
 
     {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },

@@ -26,7 +26,7 @@ namespace calserve {
 struct ServerConfig {
   std::vector<std::string> arguments;  // that the program was started with, its name the first
   std::string check;                   // --check: the directory to check instead of serving; empty: serve
-  bool trial = false;                  // --trial: that check is a server's trial of a version
+  int trial = 0;  // --trial: that check is the trial of a version by the server of this process id
   std::string model_repository;
   RepositoryOptions repository;
   std::string log_level = "info";                   // debug | info | warn | error

@@ -108,7 +108,7 @@ class Repository final : public ModelRepository {
   const RepositoryOptions options_;
   const RepositoryHooks hooks_;
 
-  std::stop_source stop_;
+  std::stop_source stop_;  // Of loads; requested before stopping_ is set.
 
   // Of the repository's thread, and of Stop once that has ended.
   std::map<std::string, ModelVersions> models_;
@@ -260,8 +260,13 @@ bool Repository::LoadNext(const std::string& name) {
   const VersionLoader load = model.Begin(*version);
   Tell();
   const auto still_loading = [&](absl::Duration so_far) { hooks_.still_loading(name, *version, so_far); };
-  model.Finish(*version,
-               LoadOnThreadThatEnds(load, *version, {{serving_, stop_.get_token()}, still_loading}));
+  absl::StatusOr<std::unique_ptr<LoadedVersion>> loaded =
+      LoadOnThreadThatEnds(load, *version, {{serving_, stop_.get_token()}, still_loading});
+  if (!loaded.ok() && stop_.stop_requested()) {
+    model.GiveUp();
+    return false;
+  }
+  model.Finish(*version, std::move(loaded));
   // Labels and traffic follow before anything else takes time.
   model.Advance();
   return true;

@@ -21,8 +21,9 @@ struct RepositoryOptions {
   std::string control = "none";                     // none | poll | explicit
   absl::Duration poll_interval = absl::Seconds(5);  // between two looks at the directory, with poll
   std::vector<std::string> load;                    // models loaded at start, with explicit
-  std::string trial = "serving";                    // never | serving | always: see server/trial.h
-  absl::Duration trial_timeout = absl::Minutes(30);
+  // For the loader. never | serving | always: which versions another process loads first.
+  std::string trial = "serving";
+  absl::Duration trial_timeout = absl::Minutes(30);  // at the lowest priority a second of work may take one
 };
 
 enum class VersionState { kUnavailable, kLoading, kReady, kUnloading };
@@ -98,10 +99,11 @@ class ModelRepository {
   virtual void Load(const std::string& model, Done done) = 0;
   virtual void Unload(const std::string& model, Done done) = 0;
 
-  // Answers every Load and Unload that is not done, and all that come later, UNAVAILABLE, and begins no other
-  // load; versions serve on. Never waits. At the beginning of a drain.
+  // Answers every Load and Unload that is not done, and all that come later, UNAVAILABLE, asks the load under
+  // way to stop (LoadMoment) and begins no other; versions serve on. Never waits. At the beginning of a
+  // drain.
   virtual void StopLoading() = 0;
-  // StopLoading, waits for the load under way (LibTorch cannot be asked to give up), then stops every
+  // StopLoading, waits for the load under way (LibTorch itself cannot be asked to give up), then stops every
   // version: what is queued there is answered UNAVAILABLE. At shutdown, when no new request comes. False
   // where the load takes longer than `timeout`: no version is stopped then, and nothing that it uses may go.
   virtual bool Stop(absl::Duration timeout) = 0;

@@ -36,6 +36,9 @@ class ModelVersions final {
   // Publishes what was loaded, or remembers why it was not.
   void Finish(int64_t version, absl::StatusOr<std::unique_ptr<LoadedVersion>> loaded);
 
+  // Instead: the load was given up, which is nobody's fault.
+  void GiveUp() { loading_.reset(); }
+
   // Destroys what was retired and is idle.
   void DestroyIdle();
   // Ends the threads of every version.

@@ -111,6 +111,8 @@ UnpackingFolder::~UnpackingFolder() {
   held().lock = -1;
 }
 
+void RemoveUnpackedOfTheGone() { RemoveThoseOfTheGone(TemporaryDirectory()); }
+
 absl::Status MakeUnpackingFolderAgain() {
   MutexLock holding(&held().mu);
   if (held().path.empty() || mkdir(held().path.c_str(), 0700) != 0) {

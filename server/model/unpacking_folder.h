@@ -29,6 +29,9 @@ class UnpackingFolder final {
   std::string path_;  // empty: moved away
 };
 
+// Removes what processes that are gone have left where this one unpacks. Thread-safe.
+void RemoveUnpackedOfTheGone();
+
 // Makes the folder of this process again where something that cleans /tmp has removed it; does nothing where
 // there was none. Thread-safe.
 absl::Status MakeUnpackingFolderAgain();

@@ -13,6 +13,6 @@ __attribute__((constructor)) void BeLoaded() {
 #elif defined(HANGS)
   while (true) pause();
 #elif defined(EXITS)
-  _exit(7);
+  _exit(EXITS);
 #endif
 }

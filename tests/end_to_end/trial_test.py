@@ -3,6 +3,7 @@ process of its own finds out. With Triton's own client.
 
     trial_test.py --packages DIRECTORY --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
+import concurrent.futures
 import os
 import pathlib
 import shutil
@@ -30,10 +31,18 @@ def write_package(path, fault):
             faulty.writestr(entry.filename, content)
 
 
+def read(path):
+    """Of a process; empty once that is gone."""
+    try:
+        return pathlib.Path(path).read_text(encoding="utf-8")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def children(pid):
     """Processes that it has started and that run."""
-    tasks = pathlib.Path(f"/proc/{pid}/task")
-    return {int(child) for task in tasks.iterdir() for child in (task / "children").read_text().split()}
+    tasks = list(pathlib.Path(f"/proc/{pid}/task").iterdir())
+    return {int(child) for task in tasks for child in read(task / "children").split()}
 
 
 class Trial(KserveTest):
@@ -86,31 +95,85 @@ class Trial(KserveTest):
         while True:
             self.assertLess(time.monotonic(), end, self.log())
             for child in children(self.server.pid):
-                if "fashion_mnist.wrapper" in pathlib.Path(f"/proc/{child}/maps").read_text(encoding="utf-8"):
+                if "fashion_mnist.wrapper" in read(f"/proc/{child}/maps"):
                     return child
             time.sleep(0.02)
 
 
 class Polled(Trial):
-    server_flags = ["--repository-poll-interval", "100ms", "--repository-trial-timeout", "10s"]
+    server_flags = ["--repository-poll-interval", "100ms"]
 
-    def test_what_takes_its_process_down_leaves_the_old_version_serving(self):
+    def test_what_ends_its_process_leaves_the_old_version_serving(self):
         self.deploy(2, "crashes")
-        reason = self.wait_for(2, "UNAVAILABLE", "signal")
+        reason = self.wait_for(2, "UNAVAILABLE", "trial")
         self.assertIn("was ended by signal 11 (Segmentation fault)", reason)
         self.assertIn(MARK, reason)
+        # Also with what --check itself ends with.
+        for version, status in enumerate((0, 2, 3, 7), start=3):
+            self.deploy(version, f"exits_{status}")
+            reason = self.wait_for(version, "UNAVAILABLE", "trial")
+            self.assertIn(f"was ended, with exit status {status}", reason)
         self.assertEqual(self.answering(), "1")
-        self.deploy(3, "exits")
-        self.assertIn("exit status 7", self.wait_for(3, "UNAVAILABLE", "exit status"))
-        self.deploy(4, "hangs")
-        self.assertIn("had not ended after 10s (repository.trial_timeout)", self.wait_for(4, "UNAVAILABLE", "trial"))
+        self.deploy(7)
+        self.wait_for(7, "READY")
+        self.assertEqual(self.answering(), "7")
+        self.assertNotIn("without a trial", self.log())
+        self.assertEqual(children(self.server.pid), set())
+
+
+class Late(Trial):
+    server_flags = ["--repository-poll-interval", "100ms", "--repository-trial-timeout", "5s"]
+
+    def test_what_never_comes_back_leaves_it_too(self):
+        self.deploy(2, "hangs")
+        reason = self.wait_for(2, "UNAVAILABLE", "trial")
+        self.assertIn("had not ended after 5s (repository.trial_timeout)", reason)
         self.assertEqual(children(self.server.pid), set())
         self.assertEqual(self.answering(), "1")
-        # One that is whole is served, and is what the other process found it to be.
-        self.deploy(5)
-        self.wait_for(5, "READY")
-        self.assertEqual(self.answering(), "5")
-        self.assertEqual(self.log().count("without a trial"), 0)
+
+
+class Removed(Trial):
+    server_flags = ["--repository-poll-interval", "100ms"]
+
+    def test_what_is_removed_is_tried_no_longer(self):
+        self.deploy(2, "hangs")
+        self.trial()
+        shutil.rmtree(self.scratch / "models" / MODEL / "2")
+        self.deploy(3)
+        self.wait_for(3, "READY")
+        self.assertEqual(children(self.server.pid), set())
+
+
+class Replaced(Trial):
+    control = "explicit"
+    server_flags = ["--repository-load", MODEL]
+
+    def test_what_was_not_tried_is_not_loaded(self):
+        folder = self.scratch / "models" / MODEL / "2"
+        self.deploy(2, "hangs")
+        with concurrent.futures.ThreadPoolExecutor() as executor:
+            load = executor.submit(self.client.load_model, MODEL)
+            self.trial()
+            folder.rename(self.scratch / "hangs")
+            self.deploy(2, "crashes")
+            with self.assertRaisesRegex(InferenceServerException, "signal 11"):
+                load.result(WAIT_S)
+        self.assertEqual(self.answering(), "1")
+
+
+class ChangedOptions(Trial):
+    @classmethod
+    def start_server(cls):
+        cls.config = cls.scratch / "config.yaml"
+        cls.config.write_text("repository: {poll_interval: 100ms}\n", encoding="utf-8")
+        cls.server_flags = ["--config", cls.config]
+        super().start_server()
+
+    def test_where_there_can_be_no_trial_the_log_says_so(self):
+        self.config.write_text("repository: {poll_interval: soon}\n", encoding="utf-8")
+        self.deploy(2)
+        self.wait_for(2, "READY")
+        self.assertRegex(self.log(), r'loaded without a trial model=fashion_mnist version=2 reason="exit status 2: .*soon')
 
 
 class Called(Trial):
@@ -141,11 +204,11 @@ class Killed(Trial):
     def test_a_trial_goes_with_its_server(self):
         self.deploy(2, "hangs")
         child = self.trial()
-        self.assertEqual(pathlib.Path(f"/proc/{child}/oom_score_adj").read_text(), "1000\n", "is ended before the server")
+        self.assertEqual(read(f"/proc/{child}/oom_score_adj"), "1000\n", "is ended before the server")
         self.assertEqual(os.getpriority(os.PRIO_PROCESS, child), 19)
         self.server.send_signal(signal.SIGKILL)
         end = time.monotonic() + WAIT_S
-        while pathlib.Path(f"/proc/{child}/maps").exists() and pathlib.Path(f"/proc/{child}/maps").read_text():
+        while read(f"/proc/{child}/maps"):  # which a zombie has none of
             self.assertLess(time.monotonic(), end)
             time.sleep(0.02)
 
@@ -171,7 +234,7 @@ class Untried(Trial):
 
     def test_without_a_trial_the_server_ends(self):
         """That the packages do harm, and that the trials above prevented it."""
-        self.deploy(2, "exits")
+        self.deploy(2, "exits_7")
         self.assertEqual(self.server.wait(WAIT_S), 7)
 
 

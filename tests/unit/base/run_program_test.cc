@@ -6,10 +6,11 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <fstream>
-#include <stop_token>
+#include <functional>
 #include <string>
-#include <thread>
 
 #include "absl/strings/numbers.h"
 #include "absl/time/clock.h"
@@ -24,8 +25,10 @@ using How = ProgramEnd::How;
 
 constexpr absl::Duration kLong = absl::Minutes(2);
 
+bool Never() { return false; }
+
 ProgramEnd Shell(const std::string& script, absl::Duration timeout = kLong,
-                 const std::stop_token& stop = std::stop_token()) {
+                 const std::function<bool()>& stop = Never) {
   const absl::StatusOr<ProgramEnd> end = RunProgram("/bin/sh", {"sh", "-c", script}, timeout, stop);
   EXPECT_TRUE(end.ok()) << end.status();
   return end.value_or(ProgramEnd{.code = -1});
@@ -39,9 +42,10 @@ bool Runs(pid_t pid) {
 }
 
 TEST(RunProgramTest, SaysHowItEndedAndWhatItSaidLast) {
-  const ProgramEnd exited = Shell("echo to nobody; echo that was it >&2; exit 7");
+  const ProgramEnd exited = Shell("echo this; echo that was it >&2; exit 7");
   EXPECT_EQ(exited.how, How::kExited);
   EXPECT_EQ(exited.code, 7);
+  EXPECT_EQ(exited.output, "this\n");
   EXPECT_EQ(exited.last_words, "that was it\n");
   const ProgramEnd killed = Shell("kill -SEGV $$");
   EXPECT_EQ(killed.how, How::kKilled);
@@ -55,51 +59,66 @@ TEST(RunProgramTest, KeepsTheEndOfMuch) {
   EXPECT_THAT(words, EndsWith("end\n"));
 }
 
-TEST(RunProgramTest, IsKilledWithWhatItStartedWhenItsTimeIsUp) {
-  const ProgramEnd late = Shell("sleep 300 & echo $! >&2; wait", absl::Milliseconds(200));
+TEST(RunProgramTest, IsKilledWhenItsTimeIsUp) {
+  const ProgramEnd late = Shell("sleep 300", absl::Milliseconds(100));
   EXPECT_EQ(late.how, How::kTimedOut);
   EXPECT_EQ(late.code, SIGKILL);
+}
+
+TEST(RunProgramTest, EndsWithWhatItStarted) {
+  const ProgramEnd end = Shell("sleep 300 >&2 & echo $!; exit 3");
+  EXPECT_EQ(end.how, How::kExited);
+  EXPECT_EQ(end.code, 3);
   pid_t child = 0;
-  ASSERT_TRUE(absl::SimpleAtoi(late.last_words, &child)) << late.last_words;
-  const absl::Time end = absl::Now() + kLong;
-  while (Runs(child) && absl::Now() < end) absl::SleepFor(absl::Milliseconds(5));
+  ASSERT_TRUE(absl::SimpleAtoi(end.output, &child)) << end.output;
+  const absl::Time give_up = absl::Now() + kLong;
+  while (Runs(child) && absl::Now() < give_up) absl::SleepFor(absl::Milliseconds(5));
   EXPECT_FALSE(Runs(child));
 }
 
-TEST(RunProgramTest, WaitsForNoneThatItLeavesBehind) {
-  const ProgramEnd end = Shell("sleep 300 >&2 & exit 3");
-  EXPECT_EQ(end.how, How::kExited);
-  EXPECT_EQ(end.code, 3);
-}
-
 TEST(RunProgramTest, IsStopped) {
-  std::stop_source stop;
-  std::jthread later([&] {
-    absl::SleepFor(absl::Milliseconds(50));
-    stop.request_stop();
-  });
-  EXPECT_EQ(Shell("sleep 300", kLong, stop.get_token()).how, How::kStopped);
-  EXPECT_EQ(Shell("sleep 300", kLong, stop.get_token()).how, How::kStopped) << "at once";
+  int asked = 0;
+  EXPECT_EQ(Shell("sleep 300", kLong, [&] { return ++asked == 5; }).how, How::kStopped);
+  EXPECT_EQ(asked, 5);
 }
 
-TEST(RunProgramTest, HasNoneOfTheOpenFilesNorTheSignalMask) {
+TEST(RunProgramTest, IsTheFirstToBeEndedWhereMemoryIsShort) {
+  const ProgramEnd end =
+      Shell("until [ $(cat /proc/$$/oom_score_adj) = 1000 ]; do :; done", absl::Seconds(20));
+  EXPECT_EQ(end.how, How::kExited);
+}
+
+TEST(RunProgramTest, RunsWhereThereIsNoWorkingDirectoryAnyMore) {
+  std::string gone = ::testing::TempDir() + "run_program_XXXXXX";
+  ASSERT_NE(mkdtemp(gone.data()), nullptr);
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(gone);
+  std::filesystem::remove(gone);
+  const ProgramEnd end = Shell("pwd");
+  std::filesystem::current_path(before);
+  EXPECT_EQ(end.output, "/\n");
+}
+
+TEST(RunProgramTest, HasNoneOfTheOpenFilesNorTheSignalsThatAreHeldOff) {
   const int inherited = open("/dev/zero", O_RDONLY);  // without O_CLOEXEC
   ASSERT_GT(inherited, STDERR_FILENO);
-  sigset_t terminate, before;
-  sigemptyset(&terminate);
-  sigaddset(&terminate, SIGTERM);
-  pthread_sigmask(SIG_BLOCK, &terminate, &before);
-  const ProgramEnd end = Shell("ls -l /proc/$$/fd >&2; kill $$; sleep 300");
+  sigset_t held_off, before;
+  sigemptyset(&held_off);
+  sigaddset(&held_off, SIGPIPE);
+  pthread_sigmask(SIG_BLOCK, &held_off, &before);
+  const auto handler = signal(SIGPIPE, SIG_IGN);
+  const ProgramEnd end = Shell("ls -l /proc/$$/fd >&2; kill -PIPE $$; exit 1");
+  signal(SIGPIPE, handler);
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   close(inherited);
   EXPECT_THAT(end.last_words, HasSubstr("/dev/null"));
   EXPECT_THAT(end.last_words, Not(HasSubstr("/dev/zero")));
   EXPECT_EQ(end.how, How::kKilled);
-  EXPECT_EQ(end.code, SIGTERM);
+  EXPECT_EQ(end.code, SIGPIPE);
 }
 
 TEST(RunProgramTest, OneThatIsNotThereIsAnError) {
-  const absl::Status status = RunProgram("/no/such/program", {"program"}, kLong, std::stop_token()).status();
+  const absl::Status status = RunProgram("/no/such/program", {"program"}, kLong, Never).status();
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
   EXPECT_THAT(std::string(status.message()), HasSubstr("/no/such/program: No such file"));
 }

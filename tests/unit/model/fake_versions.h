@@ -82,6 +82,11 @@ class FakeVersions {
     held_ = hold;
     changed_.SignalAll();
   }
+  // Loads take until they are asked to stop.
+  void HoldLoadsUntilStopped() {
+    MutexLock lock(&mu_);
+    until_stopped_ = true;
+  }
   // Requests have this version from now on, or no longer.
   void SetBusy(int64_t version, bool busy) {
     MutexLock lock(&mu_);
@@ -185,18 +190,22 @@ class FakeVersions {
     for (auto& [name, model] : listing) {
       // As the files are now, whatever they are when it is loaded.
       const ListedModel listed = model;
-      model.load = [this, name = name, listed](int64_t version, const LoadMoment&) {
-        return Load(name, version, listed.versions.at(version).fingerprint);
+      model.load = [this, name = name, listed](int64_t version, const LoadMoment& moment) {
+        return Load(name, version, listed.versions.at(version).fingerprint, moment);
       };
     }
     return listing;
   }
   absl::StatusOr<std::unique_ptr<LoadedVersion>> Load(const std::string& model, int64_t version,
-                                                      const std::string& files) {
+                                                      const std::string& files, const LoadMoment& moment) {
     {
       MutexLock lock(&mu_);
       priorities_.push_back(getpriority(PRIO_PROCESS, static_cast<id_t>(gettid())));
       while (held_) changed_.Wait(&mu_);
+      while (until_stopped_) {
+        if (moment.stop.stop_requested()) return absl::UnavailableError("given up");
+        changed_.WaitFor(&mu_, absl::Milliseconds(1));
+      }
       if (const auto reason = spoiled_.find(files); reason != spoiled_.end()) {
         return absl::InvalidArgumentError(reason->second);
       }
@@ -222,7 +231,7 @@ class FakeVersions {
   std::string directory_problem_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> spoiled_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::string> busy_with_ ABSL_GUARDED_BY(mu_);
-  bool held_ ABSL_GUARDED_BY(mu_) = false;
+  bool held_ ABSL_GUARDED_BY(mu_) = false, until_stopped_ ABSL_GUARDED_BY(mu_) = false;
   bool no_threads_ ABSL_GUARDED_BY(mu_) = false;
   std::set<int64_t> busy_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, std::map<int64_t, std::string>> published_ ABSL_GUARDED_BY(mu_);

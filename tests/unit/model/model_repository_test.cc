@@ -265,6 +265,16 @@ TEST_F(ModelRepositoryTest, AStopDoesNotWaitForALoadLongerThanItIsTold) {
   EXPECT_GE(fake_.stopped(), 1);
 }
 
+TEST_F(ModelRepositoryTest, AStopEndsALoadThatCanBeGivenUp) {
+  StartOrDie("poll");
+  fake_.HoldLoadsUntilStopped();
+  fake_.Write("pets", 2);
+  ASSERT_TRUE(Eventually([&] { return State(2) == "LOADING"; }));
+  EXPECT_TRUE(repository_->Stop(kTimeout));
+  EXPECT_FALSE(Version(2).failed) << Version(2).reason;
+  EXPECT_THAT(fake_.log(), Not(Contains(HasSubstr("given up"))));
+}
+
 TEST_F(ModelRepositoryTest, AStopDuringTheStartBeginsNoOtherLoad) {
   fake_.Write("cars", 7);
   fake_.HoldLoads(true);
