@@ -189,10 +189,12 @@ std::set<int64_t> ModelConfig::Wanted() const {
 }
 
 ModelDirectory ReadModelDirectory(const std::string& directory, const BatchingOptions& defaults) {
-  const fs::path path = fs::path(directory).lexically_normal();
+  const fs::path path(directory);
   ModelDirectory read;
   ModelConfig& config = read.config;
-  config.name = (path.has_filename() ? path : path.parent_path()).filename().string();
+  // Of "models/pets/." too. For the files this would not do: "link/.." is wherever the link leads to.
+  const fs::path named = path.lexically_normal();
+  config.name = (named.has_filename() ? named : named.parent_path()).filename().string();
   config.directory = directory;
   config.batching = defaults;
   if (!IsModelName(config.name)) {

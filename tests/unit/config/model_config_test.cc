@@ -459,6 +459,15 @@ TEST_F(ModelConfigTest, ARepositoryHasItsModelsByName) {
   EXPECT_EQ(models->at("a").versions[0].version, 3);
 }
 
+TEST_F(ModelConfigTest, APathIsFollowedAsTheSystemFollowsIt) {
+  const TempDir elsewhere;
+  std::filesystem::create_directory_symlink(directory(), elsewhere.path() + "/link");
+  // ".." of the link is what holds the model, not what holds the link.
+  const auto models = ScanModelRepository(elsewhere.path() + "/link/..", BatchingOptions());
+  ASSERT_TRUE(models.ok()) << models.status();
+  EXPECT_THAT(*models, ElementsAre(Key("pets")));
+}
+
 TEST_F(ModelConfigTest, ARepositoryThatIsWrongNamesThePath) {
   const auto error = [](const std::string& path) {
     return std::string(ScanModelRepository(path, {}).status().message());
