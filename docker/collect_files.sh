@@ -94,6 +94,8 @@ copy_base() {
   printf 'calserve:x:%d:%d:calserve:/data:/sbin/nologin\n' "$OWNER" "$OWNER" >"$base/etc/passwd"
   printf 'calserve:x:%d:\n' "$OWNER" >"$base/etc/group"
   printf 'hosts: files dns\n' >"$base/etc/nsswitch.conf"
+  # By this NVIDIA's container runtime knows where Debian's loader looks for the driver's libraries.
+  printf '12\n' >"$base/etc/debian_version"
   mkdir -p "$ROOT/data/data"
 }
 

@@ -13,11 +13,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "calibration_io/calibrator_json.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/exit_codes.h"
 #include "server/config/model_config.h"
 #include "server/config/warm_up_file.h"
+#include "server/model/model.h"
+#include "server/model/torch_device.h"
 #include "server/prediction/warm_up_check.h"
 #include "server/served_repository.h"
 
@@ -41,6 +44,7 @@ class Check {
     }
     out_ << (said_ == 0 ? "ok" : absl::StrCat(said_, said_ == 1 ? " problem" : " problems")) << ": "
          << models_ << " models, " << versions_ << " versions checked\n";
+    if (device_lost_) return kExitDevice;
     return said_ == 0 ? kExitOk : kExitModel;
   }
 
@@ -65,6 +69,11 @@ class Check {
     if (!status.ok()) Say(status.message());
   }
 
+  void SayFault(absl::string_view folder, const absl::Status& status) {
+    device_lost_ = device_lost_ || ErrorReason(status) == kDeviceLost;
+    Say(absl::StrCat(folder, ": ", status.message()));
+  }
+
   void CheckRepository() {
     const absl::StatusOr<std::map<std::string, ModelDirectory>> models =
         ReadModelRepository(config_.check, config_.batching);
@@ -73,6 +82,9 @@ class Check {
       Say(absl::StrCat(config_.check,
                        " is neither a model (it has no model.yaml) nor a repository: expected ",
                        config_.check, "/NAME/model.yaml"));
+    }
+    for (const auto& [name, directory] : *models) {
+      if (directory.config.device != "cpu") (void)ResolveDevice("cuda");  // Before any of them runs.
     }
     for (const auto& [name, directory] : *models) CheckModel(directory);
   }
@@ -115,10 +127,10 @@ class Check {
     for (const absl::Status& problem : unreadable) SayUnlessOk(problem);
     const absl::StatusOr<std::shared_ptr<ServedModel>> served =
         LoadServedModel(LoadingOptions(config_, model, version));
-    if (!served.ok()) return Say(absl::StrCat(folder, ": ", served.status().message()));
-    for (const std::string& disagreement : CheckWarmUpSamples(samples, **served)) {
-      Say(absl::StrCat(folder, ": ", disagreement));
-    }
+    if (!served.ok()) return SayFault(folder, served.status());
+    const absl::StatusOr<std::vector<std::string>> disagreements = CheckWarmUpSamples(samples, **served);
+    if (!disagreements.ok()) return SayFault(folder, disagreements.status());
+    for (const std::string& disagreement : *disagreements) Say(absl::StrCat(folder, ": ", disagreement));
     out_ << folder << ": " << (*served)->model->format() << " on " << (*served)->model->device() << ", "
          << (*served)->classes() << " classes, "
          << (samples.empty() ? "no warm-up samples" : absl::StrCat(samples.size(), " warm-up samples"))
@@ -130,6 +142,7 @@ class Check {
   std::ostream& out_;
   std::ostream& problems_;
   int said_ = 0, models_ = 0, versions_ = 0;
+  bool device_lost_ = false;  // No later version can be checked on it.
 };
 
 }  // namespace

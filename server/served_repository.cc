@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "calibration_io/calibrator_json.h"
+#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/instance_count.h"
@@ -24,8 +25,11 @@
 namespace calserve {
 namespace {
 
+// Looks for a GPU for whatever may want one: nothing has run yet (torch_device.h).
 bool RunsOnCpu(const ModelConfig& model) {
-  return model.device == "cpu" || (model.device == "auto" && !ResolveDevice("cuda").ok());
+  if (model.device == "cpu") return true;
+  const bool gpu = ResolveDevice("cuda").ok();
+  return model.device == "auto" && !gpu;
 }
 
 int InstancesOf(const ModelConfig& model) {
@@ -154,14 +158,27 @@ class Connection {
       RETURN_IF_ERROR(CheckUnchanged(model, version));  // What was tried is what is loaded.
     }
     const ServedModelOptions options = LoadingOptions(config_, model, version);
-    ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, LoadServedModel(options));
-    RETURN_IF_ERROR(WarmUpStatus(CheckWarmUpSamples(samples, *served)));
+    ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, Loaded(options, samples));
     RETURN_IF_ERROR(CheckUnchanged(model, version));
     auto publish = [this, calibrator = std::move(calibrator)](std::shared_ptr<const ServedModel> loaded) {
       return Publish(std::move(loaded), calibrator);
     };
     return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish),
                                            device_lost_);
+  }
+
+  // Checked against its samples. A device that is lost while a version is loaded is lost to all of them.
+  absl::StatusOr<std::shared_ptr<ServedModel>> Loaded(const ServedModelOptions& options,
+                                                      const std::vector<WarmUpSample>& samples) const {
+    absl::StatusOr<std::shared_ptr<ServedModel>> served = LoadServedModel(options);
+    absl::Status status = served.status();
+    if (status.ok()) {
+      const auto disagreements = CheckWarmUpSamples(samples, **served);
+      status = disagreements.ok() ? WarmUpStatus(*disagreements) : disagreements.status();
+    }
+    if (ErrorReason(status) == kDeviceLost && device_lost_ != nullptr) device_lost_(status);
+    if (!status.ok()) return status;
+    return served;
   }
 
   // Weights of one deployment are not served under the labels of another: what was listed is what was read.

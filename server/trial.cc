@@ -90,6 +90,7 @@ absl::Status TryVersion(const ServerConfig& config, const ModelConfig& model, in
                                 end->code == SIGKILL ? ": was there memory for it?" : ""),
                    *end);
     case ProgramEnd::How::kExited:
+      if (begun && end->code == kExitDevice) return Fault("lost the device", *end);
       if (begun) return Fault(absl::StrCat("was ended, with exit status ", end->code), *end);
       // By other options, where the file of --config has changed, or another library.
       return no_trial(absl::StrCat("exit status ", end->code, ": ", LastLine(end->last_words)));
@@ -106,7 +107,8 @@ int RunTrial(const ServerConfig& config) {
   std::cout << kBegun << std::endl;
   std::ostream nowhere(nullptr);
   const int code = CheckModels(config, nowhere, std::cerr);
-  std::cout << kEnded << std::endl;
+  // On a GPU what would be a crash is an error, and yet the end of its process, which would be the server's.
+  if (code != kExitDevice) std::cout << kEnded << std::endl;
   return code;
 }
 

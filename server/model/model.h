@@ -19,7 +19,8 @@ struct ModelOptions {
   std::string path;                  // the .pt2 or .pt file
   std::vector<int64_t> input_shape;  // of one input, without batch dimension; FLOAT32
   int classes = 0;              // lines of labels.txt; the model gives so many logits, or 1 where it is 2
-  std::string device = "auto";  // cpu | cuda | cuda:N | auto (cuda where there is one, else cpu, and logged)
+  std::string device = "auto";  // cpu | cuda | cuda:N | auto (cuda where there is one, else cpu, and logged;
+                                // a .pt2 where it was compiled for)
   int instances = 1;            // concurrent forward passes; one copy of the weights
   int intra_op_threads = 0;     // LibTorch's in one forward pass; 0: as SetIntraOpThreads says
   int max_batch_size = 32;      // rows of one forward pass
@@ -73,6 +74,9 @@ class Model {
   virtual const std::string& digest() const = 0;  // SHA-256 of the model file, hex
   // What whoever runs the server should know of how it is run; empty where that is as usual.
   virtual std::string note() const { return {}; }
+  // The numbers of rows that each thread of an instance runs before it serves. Loading has warmed them, on
+  // threads that are gone; a device's libraries keep plans for each shape by thread (cuDNN).
+  virtual std::vector<int> sizes_of_each_thread() const { return {1}; }
 };
 
 // Loads, checks the output's shape against `classes`, runs every instance at every bucket, or at 1, 2, 4, …

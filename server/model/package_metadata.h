@@ -9,6 +9,9 @@
 
 namespace calserve {
 
+// The name that torch._inductor.aoti_compile_and_package gives a model in its package.
+inline constexpr char kModelInPackage[] = "model";
+
 // What an AOTInductor package says of itself: AOTI_DEVICE_KEY "cpu", AOTI_MACHINE "x86_64", AOTI_CPU_ISA
 // "AVX2" or "AVX512 AVX512_VNNI" (every word is needed).
 using PackageMetadata = std::unordered_map<std::string, std::string>;

@@ -1,11 +1,15 @@
 #include "server/model/torch_device.h"
 
+#include <ATen/Context.h>
 #include <ATen/DeviceAccelerator.h>
+#include <ATen/Functions.h>
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
+#include <map>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -16,6 +20,7 @@
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/model/model.h"
+#include "server/model/torch_program.h"
 
 namespace calserve {
 namespace {
@@ -39,12 +44,36 @@ absl::StatusOr<int> OpenCuda() {
   }
   const int devices = at::accelerator::deviceCount();
   if (devices == 0) return absl::FailedPreconditionError("the driver reports no device");
+  // Else convolutions keep 10 bits of their operands: TF32 is on for those by default. bf16 and fp16 are
+  // there for who wants less.
+  for (const at::Float32Op op : {at::Float32Op::CONV, at::Float32Op::RNN, at::Float32Op::MATMUL}) {
+    at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, op, at::Float32Precision::IEEE);
+  }
   return devices;
 }
 
 const absl::StatusOr<int>& CudaDevices() {
   static const auto* const devices = new absl::StatusOr<int>(OpenCuda());
   return *devices;
+}
+
+// Whether LibTorch can compute there: a GPU that is older than its kernels, or somebody else's alone, counts
+// as a device too.
+absl::Status Compute(int index) try {
+  const c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
+  const float two = at::ones({1}, at::TensorOptions().device(device)).add(1).item<float>();
+  return two == 2 ? absl::OkStatus() : absl::InternalError(absl::StrCat("it makes ", two, " of 1 + 1"));
+} catch (const std::exception& e) {
+  return absl::FailedPreconditionError(CauseOf(e));
+}
+
+// The same, asked once.
+absl::Status CanCompute(int index) {
+  static Mutex* const mu = new Mutex;
+  static auto* const asked = new std::map<int, absl::Status>;
+  MutexLock lock(mu);
+  const auto found = asked->find(index);
+  return found != asked->end() ? found->second : asked->emplace(index, Compute(index)).first->second;
 }
 
 // The number of "cuda:N", 0 for "cuda", -1 for anything else.
@@ -73,6 +102,10 @@ absl::StatusOr<std::string> ResolveDevice(const std::string& asked) {
     return absl::FailedPreconditionError(absl::StrCat("device \"", asked,
                                                       "\" is not there: this machine has ", *devices,
                                                       ", cuda:0 to cuda:", *devices - 1));
+  }
+  if (const absl::Status computes = CanCompute(index); !computes.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("device ", asked, " cannot be computed on: ", computes.message()));
   }
   return absl::StrCat("cuda:", index);
 }

@@ -8,10 +8,11 @@
 namespace calserve {
 
 // Turns cpu | cuda | cuda:N into LibTorch's name of the device: "cpu", "cuda:0". INVALID_ARGUMENT for
-// anything else; FAILED_PRECONDITION, saying why, for a GPU that is not there. Thread-safe.
+// anything else; FAILED_PRECONDITION, saying why, for a GPU that is not there, or that LibTorch cannot
+// compute on. Thread-safe.
 //
-// CUDA is opened here, at run time, and LibTorch looks for it only once in a process: one that has used
-// LibTorch on the CPU alone may have to be restarted before a GPU can be had.
+// CUDA is opened here, at run time, and LibTorch looks for it only once in a process. A compiled model that
+// has run on the CPU makes it look: call this before anything runs wherever a model may want a GPU.
 absl::StatusOr<std::string> ResolveDevice(const std::string& asked);
 
 // From here on LibTorch computes with `threads` intra-op threads on the calling thread. OpenMP's count

@@ -1,8 +1,10 @@
 #include "server/model/torch_model.h"
 
+#include <ATen/DeviceAccelerator.h>
 #include <ATen/Functions.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/core/StreamGuard.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,6 +19,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
+#include "server/model/package_metadata.h"
 #include "server/model/torch_device.h"
 #include "server/model/torch_program.h"
 #include "server/model/torch_slot.h"
@@ -59,6 +62,7 @@ class TorchModel final : public Model {
  public:
   // Throws what LibTorch throws.
   TorchModel(const ModelOptions& options, ModelFile file, std::unique_ptr<TorchProgram> program);
+  ~TorchModel() override;
 
   // Runs every instance at every size, which decides columns(). INVALID_ARGUMENT if the model cannot run or
   // gives another shape.
@@ -80,6 +84,9 @@ class TorchModel final : public Model {
   const std::string& device() const override { return file_.device; }
   const std::string& digest() const override { return file_.digest; }
   std::string note() const override { return program_->note(); }
+  std::vector<int> sizes_of_each_thread() const override {
+    return device_.is_cpu() && options_.batch_buckets.empty() ? std::vector<int>{1} : WarmUpSizes(options_);
+  }
 
  private:
   // What an instance has of its own.
@@ -102,7 +109,7 @@ class TorchModel final : public Model {
   const ModelOptions options_;
   const ModelFile file_;
   const c10::Device device_;
-  const std::unique_ptr<TorchProgram> program_;
+  std::unique_ptr<TorchProgram> program_;
   std::vector<Instance> instances_;
   int columns_ = 0;
 };
@@ -118,6 +125,18 @@ TorchModel::TorchModel(const ModelOptions& options, ModelFile file, std::unique_
     }
   }
   AskDevice(device_);  // What was made on other streams is there before an instance's own use it.
+}
+
+TorchModel::~TorchModel() {
+  instances_.clear();
+  program_.reset();
+  if (device_.is_cpu()) return;
+  try {
+    // LibTorch keeps what is freed for tensors of the same stream: a package's weights, another process, as
+    // that of a trial, or another model's stream could not have it.
+    at::accelerator::emptyCache();
+  } catch (const std::exception&) {  // The device is lost; whoever uses it next says so.
+  }
 }
 
 absl::Status TorchModel::Start(int instance, int slot, int rows) try {
@@ -154,7 +173,7 @@ int TorchModel::PaddedRows(int rows) const {
 at::Tensor TorchModel::Forward(Instance& instance, int slot, int rows) {
   UseIntraOpThreads(EffectiveIntraOpThreads(options_));
   const at::Tensor batch = instance.slots[slot].Upload(instance.streams, PaddedRows(rows), rows);
-  const c10::StreamGuard computing(instance.streams.compute);
+  const c10::StreamGuard computing(instance.streams.compute());
   return program_->Forward(batch);
 }
 
@@ -179,7 +198,7 @@ absl::Status TorchModel::Warm(Instance& instance, const std::vector<int>& batch_
         const at::Tensor output = Forward(instance, static_cast<int>(slot), rows);
         RETURN_IF_ERROR(CheckShape(output.sizes(), PaddedRows(rows)));
         columns_ = static_cast<int>(output.size(1));
-        const c10::StreamGuard computing(instance.streams.compute);
+        const c10::StreamGuard computing(instance.streams.compute());
         output.to(at::kCPU);  // Waits for the device.
       } catch (const std::exception& e) {
         const absl::Status failed = FailedPass(CauseOf(e), file_.device, [this] { AskDevice(device_); });
@@ -234,6 +253,13 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
 }
 
 }  // namespace
+
+std::string PackageDevice(const std::string& path) try {
+  return torch::inductor::AOTIModelPackageLoader::load_metadata_from_package(
+      path, kModelInPackage)["AOTI_DEVICE_KEY"];
+} catch (const std::exception&) {  // Whoever loads it says what is wrong.
+  return "";
+}
 
 absl::StatusOr<std::unique_ptr<Model>> LoadTorchModel(const ModelOptions& options, const ModelFile& file) {
   // Each thread that LibTorch computes on keeps its own OpenMP team, and once there are more OpenMP threads

@@ -16,6 +16,9 @@ struct ModelFile {
   std::string device;  // resolved: "cpu", "cuda:0"
 };
 
+// What an AOTInductor package was compiled for, "cpu" or "cuda"; empty where it does not say.
+std::string PackageDevice(const std::string& path);
+
 // LoadModel without the checks that need no LibTorch. Not thread-safe: one at a time in a process, since
 // constructing AOTInductor loaders at once is not safe.
 absl::StatusOr<std::unique_ptr<Model>> LoadTorchModel(const ModelOptions& options, const ModelFile& file);

@@ -31,7 +31,6 @@ namespace {
 
 using torch::inductor::AOTIModelPackageLoader;
 
-constexpr char kModelInPackage[] = "model";  // The name that torch._inductor.aoti_compile_and_package gives.
 constexpr size_t kLongestCause = 600;
 
 // The last line of the kind "RuntimeError: three is not my number" and what follows it; all of it without
@@ -53,6 +52,16 @@ at::Tensor Run(torch::jit::Module& module, const at::Tensor& batch) {
   const c10::IValue output = module.forward({batch});
   TORCH_CHECK(output.isTensor(), "forward must return one tensor; it returned ", output.tagKind());
   return output.toTensor();
+}
+
+// Its floating-point parameters and buffers: Module::to would make indices, counts and masks numbers of that
+// type too, which then index nothing.
+void Convert(torch::jit::Module& module, c10::ScalarType dtype) {
+  const auto convert = [dtype](at::Tensor tensor) {
+    if (tensor.is_floating_point()) tensor.set_data(tensor.to(dtype));
+  };
+  for (const at::Tensor& parameter : module.parameters()) convert(parameter);
+  for (const at::Tensor& buffer : module.buffers()) convert(buffer);
 }
 
 // Numbers from 0 to 1 without a pattern, the same every time: also a logarithm or a root of them is finite.
@@ -157,7 +166,7 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string&
   torch::jit::getProfilingMode() = false;
   torch::jit::Module module = torch::jit::load(path, device);
   module.eval();
-  if (dtype != at::kFloat) module.to(dtype);
+  if (dtype != at::kFloat) Convert(module, dtype);
   torch::jit::Module frozen = torch::jit::freeze(module);
   // On a GPU it would undo channels-last for nothing.
   if (!device.is_cpu()) return std::make_unique<TorchScriptProgram>(std::move(frozen), "");

@@ -8,21 +8,62 @@
 #include <algorithm>
 #include <exception>
 
+#include "absl/algorithm/container.h"
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/error_info.h"
+#include "server/base/mutex.h"
 #include "server/model/model.h"
 #include "server/model/torch_program.h"
 
 namespace calserve {
 namespace {
 
-c10::Stream NewStream(c10::Device device) {
-  return c10::impl::VirtualGuardImpl(device.type()).getNewStream(device);
+// Streams that nothing uses any more, of all devices.
+class FreeStreams {
+ public:
+  std::optional<c10::Stream> Take(c10::Device device) {
+    MutexLock lock(&mu_);
+    const auto found = absl::c_find_if(free_, [&](const c10::Stream& s) { return s.device() == device; });
+    if (found == free_.end()) return std::nullopt;
+    const c10::Stream stream = *found;
+    free_.erase(found);
+    return stream;
+  }
+  void Return(c10::Stream stream) {
+    MutexLock lock(&mu_);
+    free_.push_back(stream);
+  }
+
+ private:
+  Mutex mu_;
+  std::vector<c10::Stream> free_ ABSL_GUARDED_BY(mu_);
+};
+
+std::shared_ptr<const c10::Stream> TakeStream(c10::Device device) {
+  static FreeStreams* const free = new FreeStreams;
+  std::optional<c10::Stream> stream = free->Take(device);
+  if (!stream.has_value()) stream = c10::impl::VirtualGuardImpl(device.type()).getNewStream(device);
+  return {new c10::Stream(*stream), [](const c10::Stream* gone) {
+            free->Return(*gone);
+            delete gone;
+          }};
+}
+
+// Event::synchronize would take a core for as long as the device computes: the interface makes CUDA's events
+// without cudaEventBlockingSync. Throws if the device has failed.
+void AwaitEvent(const c10::Event& event) {
+  constexpr absl::Duration kSpin = absl::Microseconds(50), kSleep = absl::Microseconds(50);
+  for (const absl::Time spin_until = absl::Now() + kSpin; !event.query();) {
+    if (absl::Now() > spin_until) absl::SleepFor(kSleep);
+  }
 }
 
 }  // namespace
 
-DeviceStreams::DeviceStreams(c10::Device device) : copy(NewStream(device)), compute(NewStream(device)) {}
+DeviceStreams::DeviceStreams(c10::Device device) : copy_(TakeStream(device)), compute_(TakeStream(device)) {}
 
 DeviceSlot::DeviceSlot(c10::Device device, c10::ScalarType dtype, const std::vector<int64_t>& shape)
     : device_(device), dtype_(dtype) {
@@ -46,12 +87,12 @@ at::Tensor DeviceSlot::Upload(const DeviceStreams& streams, int rows, int used) 
   if (device_.is_cpu()) return on_host.to(dtype_);
   const at::Tensor on_device = device_rows_.narrow(0, 0, rows);
   {
-    const c10::StreamGuard copying(streams.copy);
+    const c10::StreamGuard copying(streams.copy());
     on_device.copy_(on_host, /*non_blocking=*/true);
-    copied_->record(streams.copy);
+    copied_->record(streams.copy());
   }
-  const c10::StreamGuard computing(streams.compute);
-  copied_->block(streams.compute);
+  const c10::StreamGuard computing(streams.compute());
+  copied_->block(streams.compute());
   return on_device.to(dtype_);
 }
 
@@ -60,18 +101,18 @@ void DeviceSlot::Download(const DeviceStreams& streams, const at::Tensor& output
     logits_ = output.to(at::kFloat).contiguous();
     return;
   }
-  const c10::StreamGuard computing(streams.compute);
+  const c10::StreamGuard computing(streams.compute());
   if (logits_.defined() && logits_.size(0) < output.size(0)) logits_.reset();
   if (!logits_.defined()) {
     logits_ = at::empty({host_rows_.size(0), output.size(1)},
                         at::TensorOptions().dtype(at::kFloat).pinned_memory(true));
   }
   logits_.narrow(0, 0, output.size(0)).copy_(output.to(at::kFloat), /*non_blocking=*/true);
-  done_->record(streams.compute);
+  done_->record(streams.compute());
 }
 
 void DeviceSlot::Await(absl::Span<float> logits) {
-  if (done_.has_value()) done_->synchronize();
+  if (done_.has_value()) AwaitEvent(*done_);
   std::copy_n(logits_.const_data_ptr<float>(), logits.size(), logits.begin());
 }
 

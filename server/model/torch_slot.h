@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,10 +20,16 @@
 namespace calserve {
 
 // The two streams of an instance: one batch is copied to the device on `copy` while the one before computes
-// on `compute`. The CPU's do nothing.
-struct DeviceStreams {
+// on `compute`. The CPU's do nothing. Those of instances that are gone are given again: LibTorch has 32 of a
+// device and gives them in turn, so that after so many two instances would share one.
+class DeviceStreams final {
+ public:
   explicit DeviceStreams(c10::Device device);
-  c10::Stream copy, compute;
+  const c10::Stream& copy() const { return *copy_; }
+  const c10::Stream& compute() const { return *compute_; }
+
+ private:
+  std::shared_ptr<const c10::Stream> copy_, compute_;
 };
 
 // One batch on its way through a device: its rows on the host (pinned), on the device, its logits on the host

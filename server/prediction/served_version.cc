@@ -31,12 +31,10 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
 namespace {
 
 // LoadModel has warmed every instance at every size, on threads that are gone. What a thread of its own costs
-// beyond that it costs at its first forward pass, whatever its rows
-// (docs/adr/2026-11-25-repository-of-versions.md). Where the device wants fixed shapes it may keep something
-// for each of them by thread: all of them are run.
+// beyond that on the CPU it costs at its first forward pass, whatever its rows
+// (docs/adr/2026-11-25-repository-of-versions.md).
 absl::Status PrepareThread(Model& model, int instance) {
-  const std::vector<int>& buckets = model.options().batch_buckets;
-  for (const int rows : buckets.empty() ? std::vector<int>{1} : buckets) {
+  for (const int rows : model.sizes_of_each_thread()) {
     std::vector<float> logits(static_cast<size_t>(rows) * model.columns());
     for (int slot = 0; slot < model.slots(); ++slot) {
       RETURN_IF_ERROR(model.Start(instance, slot, rows));

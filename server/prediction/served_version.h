@@ -34,8 +34,8 @@ struct ServedModelOptions {
 // once for each batch that finds it so. Must not wait.
 using DeviceLostHook = std::function<void(const absl::Status& status)>;
 
-// How a batcher runs `model`, which outlives it. Before an instance's thread takes work it runs every batch
-// bucket of the model, or one row where there are none, in every slot. `device_lost` may be null.
+// How a batcher runs `model`, which outlives it. Before an instance's thread takes work it runs every one of
+// sizes_of_each_thread, in every slot. `device_lost` may be null.
 BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& device_lost);
 
 // Loads and warms the model; its batcher is not started. Errors as LoadModel's.

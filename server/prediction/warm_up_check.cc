@@ -10,6 +10,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 
 namespace calserve {
 namespace {
@@ -79,17 +81,17 @@ class Check {
   Check(const std::vector<WarmUpSample>& samples, const ServedModel& model)
       : samples_(samples), model_(model), inputs_(samples.size()), wrong_(samples.size(), false) {}
 
-  std::vector<std::string> Run() {
+  absl::StatusOr<std::vector<std::string>> Run() {
     for (size_t i = 0; i < samples_.size(); ++i) {
       inputs_[i].resize(static_cast<size_t>(model_.input_size));
       if (absl::Status status = WriteInput(samples_[i], model_, absl::MakeSpan(inputs_[i])); !status.ok()) {
         Say(i, status.message());
       }
     }
-    for (size_t i = 0; i < samples_.size(); ++i) RunBatch(i, i + 1, "");
+    for (size_t i = 0; i < samples_.size(); ++i) RETURN_IF_ERROR(RunBatch(i, i + 1, ""));
     const size_t batch = static_cast<size_t>(model_.max_batch_size);
     for (size_t begin = 0; samples_.size() > 1 && begin < samples_.size(); begin += batch) {
-      RunBatch(begin, std::min(begin + batch, samples_.size()), ", in a batch");
+      RETURN_IF_ERROR(RunBatch(begin, std::min(begin + batch, samples_.size()), ", in a batch"));
     }
     return std::move(sentences_);
   }
@@ -100,8 +102,10 @@ class Check {
     sentences_.push_back(absl::StrCat("warm-up sample ", samples_[sample].file, ": ", what));
   }
 
-  void RunBatch(size_t begin, size_t end, absl::string_view how) {
-    if (std::find(wrong_.begin() + begin, wrong_.begin() + end, true) != wrong_.begin() + end) return;
+  // Not OK where nothing will run any more.
+  absl::Status RunBatch(size_t begin, size_t end, absl::string_view how) {
+    if (std::find(wrong_.begin() + begin, wrong_.begin() + end, true) != wrong_.begin() + end)
+      return absl::OkStatus();
     const int instance = next_instance_++ % model_.model->options().instances;
     const int rows = static_cast<int>(end - begin);
     const int columns = model_.model->columns();
@@ -109,7 +113,9 @@ class Check {
     for (size_t i = begin; i < end; ++i) row = std::copy(inputs_[i].begin(), inputs_[i].end(), row);
     std::vector<float> logits(static_cast<size_t>(rows) * columns);
     if (absl::Status status = model_.model->Run(instance, rows, absl::MakeSpan(logits)); !status.ok()) {
-      return Say(begin, absl::StrCat(status.message(), how));
+      if (ErrorReason(status) == kDeviceLost) return status;
+      Say(begin, absl::StrCat(status.message(), how));
+      return absl::OkStatus();
     }
     for (size_t i = begin; i < end; ++i) {
       const auto got = absl::MakeConstSpan(logits).subspan((i - begin) * columns, columns);
@@ -118,6 +124,7 @@ class Check {
         if (!what.empty()) Say(i, absl::StrCat(what, how));
       }
     }
+    return absl::OkStatus();
   }
 
   const std::vector<WarmUpSample>& samples_;
@@ -130,8 +137,8 @@ class Check {
 
 }  // namespace
 
-std::vector<std::string> CheckWarmUpSamples(const std::vector<WarmUpSample>& samples,
-                                            const ServedModel& model) {
+absl::StatusOr<std::vector<std::string>> CheckWarmUpSamples(const std::vector<WarmUpSample>& samples,
+                                                            const ServedModel& model) {
   return Check(samples, model).Run();
 }
 

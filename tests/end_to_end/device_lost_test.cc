@@ -4,6 +4,8 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <filesystem>
+#include <fstream>
 #include <optional>
 #include <string>
 #include <thread>
@@ -22,11 +24,13 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+namespace fs = std::filesystem;
 
 class DeviceLostTest : public ::testing::Test {
  protected:
-  void Start(const std::vector<std::string>& flags) {
-    server_.emplace(ServerFlags{.data_dir = data_dir_.path(),
+  void Start(const std::vector<std::string>& flags, const std::string& models = DemoModels()) {
+    server_.emplace(ServerFlags{.model_repository = models,
+                                .data_dir = data_dir_.path(),
                                 .admin_listen = "127.0.0.1:0",
                                 .more = flags,
                                 .program = BuiltProgram("tests/end_to_end/lost_device_server")});
@@ -119,6 +123,54 @@ TEST_F(DeviceLostTest, ADrainDoesNotWaitForADeviceThatHangsAndLosesNoLabel) {
 
   Start({});
   WaitForLabels(*api_, 0, 1);
+}
+
+// A version whose warm-up sample loses the device.
+class VersionThatLosesTheDevice : public DeviceLostTest {
+ protected:
+  VersionThatLosesTheDevice() { fs::copy(DemoModels(), scratch_ / "models", fs::copy_options::recursive); }
+
+  void StartPolling(const std::string& trial) {
+    Start({"--repository-control", "poll", "--repository-poll-interval", "50ms", "--repository-trial", trial},
+          scratch_ / "models");
+  }
+  void Deploy() {
+    const fs::path version = scratch_ / "2";
+    fs::copy(DemoModels() + "/fashion_mnist/1", version, fs::copy_options::recursive);
+    fs::create_directory(version / "warmup");
+    std::ofstream(version / "warmup/loses.npy", std::ios::binary) << Npy(666);
+    std::ofstream(version / "warmup/expected.json")
+        << R"({"format": 1, "samples": [{"file": "loses.npy", "top_classes": ["Coat"]}]})";
+    fs::rename(version, scratch_ / "models/fashion_mnist/2");
+  }
+  // An input that begins with `first`, as NumPy writes it.
+  static std::string Npy(float first) {
+    std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 28, 28), }";
+    header.resize(128 - 10 - 1, ' ');
+    std::vector<float> values(kImageSide * kImageSide);
+    values[0] = first;
+    return std::string("\x93NUMPY\x01\0\x76\0", 10) + header + "\n" +
+           std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  }
+
+  TempDir scratch_;
+};
+
+TEST_F(VersionThatLosesTheDevice, LosesItInItsTrialOnly) {
+  StartPolling("serving");
+  Deploy();
+  ASSERT_TRUE(server_->WaitForLine("version=2 state=UNAVAILABLE", absl::Seconds(30)).has_value())
+      << server_->log();
+  EXPECT_THAT(server_->log(),
+              HasSubstr("its trial, a process of its own that loads it first, lost the device"));
+  ExpectReady();
+  EXPECT_TRUE(api_->Predict(Request(1)).ok());
+}
+
+TEST_F(VersionThatLosesTheDevice, EndsTheServerThatLoadsItWithoutATrial) {
+  StartPolling("never");
+  Deploy();
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 6) << server_->log();
 }
 
 TEST_F(DeviceLostTest, OrStaysForWhatIsLeftAndIsNotReady) {

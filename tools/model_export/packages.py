@@ -16,6 +16,8 @@ from model_export import ExportError
 
 # The least that every x86-64 server of the last ten years has, which is also what the packages' metadata then say.
 PORTABLE_ISA = {"cpp.march": "x86-64-v3", "cpp.simdlen": 256}
+# Weights from LibTorch's allocator, as those of a TorchScript model: else what that holds back they cannot have.
+SHARED_DEVICE_MEMORY = {"aot_inductor.weight_use_caching_allocator": True}
 EXAMPLE_ROWS = 8  # neither 0 nor 1, which torch.export takes for constants
 
 
@@ -31,6 +33,17 @@ def check_device(device):
     index, count = int(device.partition(":")[2] or 0), torch.cuda.device_count()
     if index >= count:
         raise ExportError(f"--device {device} is not there: this machine has {count} GPUs, from cuda:0 to cuda:{count - 1}")
+
+
+def check_toolkit():
+    """That AOTInductor finds CUDA's headers, which the wheels alone do not show it."""
+    from torch.utils import cpp_extension
+
+    if cpp_extension.CUDA_HOME is None:
+        raise ExportError(
+            "AOTInductor compiles for a GPU with CUDA's toolkit, which is not found: set CUDA_HOME to where it is (the"
+            " wheels have one in site-packages/nvidia/cu13), or use --format torchscript"
+        )
 
 
 def portable_compiler(folder):
@@ -55,6 +68,8 @@ def compile_package(model, path, input_shape, max_batch_size, name="model", port
     if not shutil.which("g++"):
         raise ExportError("AOTInductor compiles with g++, which is not there: install it, or use --format torchscript")
     device = next(model.parameters(), torch.zeros(0)).device
+    if device.type == "cuda":
+        check_toolkit()
     rows = min(EXAMPLE_ROWS, max_batch_size)
     dynamic = {0: torch.export.Dim("batch", min=1, max=max_batch_size)} if max_batch_size > 1 else None
     with tempfile.TemporaryDirectory() as scratch, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=scratch):
@@ -66,6 +81,7 @@ def compile_package(model, path, input_shape, max_batch_size, name="model", port
             inductor_configs={
                 "cpp.cxx": (None, portable_compiler(compiled.parent)),
                 **(PORTABLE_ISA if portable else {}),
+                **(SHARED_DEVICE_MEMORY if device.type == "cuda" else {}),
                 "cpp.dynamic_threads": dynamic_threads,
                 "aot_inductor.enable_line_tables": False,
                 "aot_inductor.precompile_headers": False,

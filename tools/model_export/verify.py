@@ -17,7 +17,8 @@ def load(path, device):
     """What can be run of a file, by its name in a message: TorchScript also frozen, as the server runs it."""
     with failing_as(f"{path.name} cannot be loaded again"):
         if path.suffix == ".pt2":
-            return {path.name: torch._inductor.aoti_load_package(str(path))}
+            index = (torch.device(device).index or 0) if torch.device(device).type == "cuda" else -1
+            return {path.name: torch._inductor.aoti_load_package(str(path), device_index=index)}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             loaded = torch.jit.load(str(path), map_location=device).eval()

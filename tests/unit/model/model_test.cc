@@ -27,7 +27,6 @@ using ::testing::Pointwise;
 
 constexpr int kPixels = 28 * 28;
 constexpr int kClasses = 10;
-constexpr float kTolerance = 1e-4f;  // The logits reach 53 in size; both formats come within 1.1e-5.
 
 struct Golden {
   std::vector<std::vector<float>> inputs, logits;
@@ -65,6 +64,9 @@ class TorchModelTest : public ::testing::TestWithParam<std::tuple<const char*, c
 
   std::string format() const { return std::get<0>(GetParam()); }
   std::string device_name() const { return std::get<1>(GetParam()); }
+  // The logits reach 53 in size; both formats come within 1.1e-5 on a CPU. A GPU's libraries take another
+  // order of sums for another number of rows.
+  float tolerance() const { return device_name() == "cpu" ? 1e-4f : 1e-3f; }
 
   ModelOptions Options() const {
     ModelOptions options = OptionsFor(format() == "torchscript" ? DemoTorchScript() : DemoPackage());
@@ -116,13 +118,13 @@ class TorchModelTest : public ::testing::TestWithParam<std::tuple<const char*, c
 
 TEST_P(TorchModelTest, MatchesGoldenLogits) {
   Load();
-  EXPECT_THAT(Run(0, 0, 16), Pointwise(FloatNear(kTolerance), Expected(0, 16)));
+  EXPECT_THAT(Run(0, 0, 16), Pointwise(FloatNear(tolerance()), Expected(0, 16)));
 }
 
 TEST_P(TorchModelTest, EveryBatchSizeGivesTheSameLogits) {
   Load();
   for (int rows = 1; rows <= 32; ++rows) {
-    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(kTolerance), Expected(rows, rows)))
+    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(tolerance()), Expected(rows, rows)))
         << rows << " rows";
   }
 }
@@ -136,7 +138,8 @@ TEST_P(TorchModelTest, TheRowsOfABatchAreTheSameRowsAlone) {
     for (int row = 0; row < rows; ++row) {
       const std::vector<float>& expected = alone[row % alone.size()];
       for (int k = 0; k < kClasses; ++k) {
-        EXPECT_NEAR(batch[row * kClasses + k], expected[k], 1e-5f * std::max(1.0f, std::abs(expected[k])));
+        EXPECT_NEAR(batch[row * kClasses + k], expected[k],
+                    tolerance() / 10 * std::max(1.0f, std::abs(expected[k])));
       }
     }
   }
@@ -165,7 +168,7 @@ TEST_P(TorchModelTest, TwoBatchesOfAnInstanceAreUnderWayAtOnce) {
     for (int slot : {0, 1}) {
       std::vector<float> logits((8 - slot) * kClasses);
       ASSERT_TRUE(model_->Finish(0, slot, 8 - slot, absl::MakeSpan(logits)).ok());
-      EXPECT_THAT(logits, Pointwise(FloatNear(kTolerance), Expected(3 * i + slot, 8 - slot)));
+      EXPECT_THAT(logits, Pointwise(FloatNear(tolerance()), Expected(3 * i + slot, 8 - slot)));
     }
   }
 }
@@ -193,7 +196,7 @@ TEST_P(TorchModelTest, PaddedRowsChangeNothing) {
   model_ = LoadModel(options).value();
   Run(0, 5, 32);  // What the staging buffer holds afterwards is padded over.
   for (int rows : {1, 3, 4, 5, 31, 32}) {
-    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(kTolerance), Expected(rows, rows))) << rows;
+    EXPECT_THAT(Run(0, rows, rows), Pointwise(FloatNear(tolerance()), Expected(rows, rows))) << rows;
   }
 }
 
@@ -204,7 +207,7 @@ TEST_P(TorchModelTest, InstancesRunAtOnceWithoutMixing) {
     threads.emplace_back([this, instance] {
       for (int i = 0; i < 50; ++i) {
         const int rows = 1 + (i + instance) % 8;
-        EXPECT_THAT(Run(instance, i, rows), Pointwise(FloatNear(kTolerance), Expected(i, rows)));
+        EXPECT_THAT(Run(instance, i, rows), Pointwise(FloatNear(tolerance()), Expected(i, rows)));
       }
     });
   }

@@ -185,6 +185,18 @@ TEST(TorchScriptTest, TheModelComputesInItsDataType) {
   EXPECT_THAT(std::string(LoadModel(options).status().message()), HasSubstr("fp32 | bf16 | fp16"));
 }
 
+TEST(TorchScriptTest, NumbersThatAreNoFloatsStayWhatTheyAre) {
+  torch::jit::Module module("test_model");
+  module.register_parameter("weight", torch::ones({2, 1024}), /*is_buffer=*/false);
+  module.register_buffer("order", torch::arange(1, -1, -1));  // as an index; of a Swin transformer, say
+  module.define("def forward(self, x):\n    return torch.matmul(x, self.weight[self.order].t())\n");
+  const std::string path = ::testing::TempDir() + "/order.pt";
+  module.save(path);
+  ModelOptions options = OptionsOf(path);
+  options.dtype = "bf16";
+  EXPECT_TRUE(LoadModel(options).ok()) << LoadModel(options).status();
+}
+
 TEST(FailedPassTest, IsOursWhileTheDeviceAnswersAndTheDevicesOnceItDoesNot) {
   const absl::Status ours = FailedPass("out of memory", "cuda:0", [] {});
   EXPECT_EQ(ours, absl::InternalError("out of memory"));

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "server/base/error_info.h"
+
 namespace calserve {
 namespace {
 
@@ -31,7 +33,7 @@ class EchoModel final : public Model {
     if (rows > 1) {
       for (float& logit : logits) logit += batch_error_;
     }
-    return fails ? absl::InternalError("the forward pass failed") : absl::OkStatus();
+    return error;
   }
   int columns() const override { return columns_; }
   const ModelOptions& options() const override { return options_; }
@@ -40,7 +42,7 @@ class EchoModel final : public Model {
   const std::string& digest() const override { return text_; }
 
   std::vector<std::pair<int, int>> batches;  // instance, rows
-  bool fails = false;
+  absl::Status error;                        // of each forward pass
 
  private:
   const int columns_;
@@ -68,7 +70,9 @@ class WarmUpCheckTest : public ::testing::Test {
     return {"input.npy", std::move(input), std::move(logits), std::move(top_classes), 0.01, 0.1};
   }
   std::vector<std::string> Check(const std::vector<WarmUpSample>& samples) {
-    return CheckWarmUpSamples(samples, model_);
+    const auto disagreements = CheckWarmUpSamples(samples, model_);
+    EXPECT_TRUE(disagreements.ok()) << disagreements.status();
+    return disagreements.value_or(std::vector<std::string>());
   }
 
   ServedModel model_;
@@ -129,8 +133,15 @@ TEST_F(WarmUpCheckTest, AnInputThatCannotBeUsedIsNamed) {
   EXPECT_THAT(Check({photo}), ElementsAre(AllOf(HasSubstr("input.npy"), HasSubstr("JPEG"))));
 }
 
+TEST_F(WarmUpCheckTest, ALostDeviceIsNoDisagreement) {
+  echo_->error = WithReason(absl::UnavailableError("it does not answer"), kDeviceLost);
+  const absl::Status status = CheckWarmUpSamples({Sample({1, 2, 3}, {1, 2, 3})}, model_).status();
+  EXPECT_TRUE(absl::IsUnavailable(status)) << status;
+  EXPECT_EQ(ErrorReason(status), kDeviceLost);
+}
+
 TEST_F(WarmUpCheckTest, AForwardPassThatFailsIsSaid) {
-  echo_->fails = true;
+  echo_->error = absl::InternalError("the forward pass failed");
   EXPECT_THAT(Check({Sample({1, 2, 3}, {1, 2, 3})}), ElementsAre(HasSubstr("the forward pass failed")));
 }
 
