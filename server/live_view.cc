@@ -114,6 +114,9 @@ ServerValues LiveView::Values() const {
   values.refits = Refits(served);
   values.devices = Devices(served);
   values.versions = Versions();
+  const MonitorState monitored = monitor_.state();
+  values.monitored_keys = monitored.keys;
+  values.dropped_keys = monitored.dropped_keys;
   return values;
 }
 

@@ -22,6 +22,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "server/base/accepting.h"
 #include "server/base/clock.h"
 #include "server/base/periodic.h"
 #include "server/check_models.h"
@@ -215,6 +216,14 @@ int Serve(const ServerConfig& config) {
     if (deleted.ok() && *deleted > 0) LogInfo("retention", {{"deleted", *deleted}});
   });
 
+  const Periodic drops(absl::Minutes(1), [&monitor, told = int64_t{0}](const std::stop_token&) mutable {
+    const MonitorState state = (*monitor)->state();
+    if (state.dropped_keys == told) return;
+    LogWarning("windows and alarms made room for others: too few monitoring.max_keys",
+               {{"dropped", state.dropped_keys - told}, {"held", state.keys}});
+    told = state.dropped_keys;
+  });
+
   LiveView view(table, *repository, predictor, **ingestor, **monitor, *hub, *refits,
                 config.monitoring.windows, config.slice_metrics);
   std::unique_ptr<Dashboard> dashboard;
@@ -276,6 +285,7 @@ int main(int argc, char** argv) {
   using namespace calserve;
   KeepStandardStreams();
   signal(SIGPIPE, SIG_IGN);
+  RaiseOpenFileLimit();
   signal(SIGCHLD, SIG_DFL);  // Whoever starts this may ignore it: then nobody could wait for a trial.
 #ifdef NDEBUG
   // Debian's Abseil looks at the order of every lock, gRPC's too, under one that all threads share: for the

@@ -346,6 +346,12 @@ class Collector final : public prometheus::Collectable {
         {}, ready_ ? 1 : 0);
     Put(AddGauge(families, "calserve_build_info", "Always 1; the version of the server is a label"),
         {Label("version", CALSERVE_VERSION)}, 1);
+    Put(AddGauge(families, "calserve_monitored_keys",
+                 "Calibrator versions of model versions with windows; monitoring.max_keys bounds them"),
+        {}, static_cast<double>(values_.monitored_keys));
+    Put(AddCounter(families, "calserve_monitored_keys_dropped_total",
+                   "Of those, the ones whose windows and alarm made room for others"),
+        {}, static_cast<double>(values_.dropped_keys));
     Put(AddCounter(families, "calserve_audit_failures_total",
                    "Lines that could not be written to the audit file; actions are refused meanwhile"),
         {}, static_cast<double>(values_.audit_failures));
@@ -365,6 +371,9 @@ class Collector final : public prometheus::Collectable {
         static_cast<double>(process_.open_fds));
     Put(AddGauge(families, "process_max_fds", "File descriptors that may be open"), {},
         static_cast<double>(process_.max_fds));
+    Put(AddCounter(families, "calserve_connections_turned_away_total",
+                   "Connections closed at once because no file descriptor was left for them"),
+        {}, static_cast<double>(process_.connections_turned_away));
     Put(AddGauge(families, "process_start_time_seconds", "Start of the process since 1970"), {},
         process_.start_time_seconds);
   }

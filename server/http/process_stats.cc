@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 
+#include "server/base/accepting.h"
 #include "server/http/thread_times.h"
 
 namespace calserve {
@@ -69,6 +70,7 @@ ProcessStats ReadProcessStats() {
   stats.open_fds = CountOpenFds();
   rlimit fds{};
   if (getrlimit(RLIMIT_NOFILE, &fds) == 0) stats.max_fds = static_cast<int64_t>(fds.rlim_cur);
+  stats.connections_turned_away = ConnectionsTurnedAway();
   static const double start_time = StartTimeSeconds();
   stats.start_time_seconds = start_time;
   return stats;

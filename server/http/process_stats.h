@@ -15,7 +15,8 @@ struct ProcessStats {
   int64_t virtual_bytes = 0;
   int64_t open_fds = 0;
   int64_t max_fds = 0;
-  double start_time_seconds = 0;  // since 1970
+  int64_t connections_turned_away = 0;  // since the start, for want of a file
+  double start_time_seconds = 0;        // since 1970
 };
 
 ProcessStats ReadProcessStats();

@@ -130,6 +130,8 @@ struct ServerValues {
   std::vector<SliceValues> slices;
   std::vector<RefitValues> refits;    // of served versions with a policy
   std::vector<DeviceValues> devices;  // each once
+  int64_t monitored_keys = 0;         // with windows, now
+  int64_t dropped_keys = 0;           // that made room for others
   int64_t audit_failures = 0;         // lines of the audit log that could not be written
 };
 

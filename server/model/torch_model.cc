@@ -11,6 +11,7 @@
 #include <cmath>
 #include <exception>
 #include <functional>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -247,6 +248,10 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
   RETURN_IF_ERROR(model->CheckAndWarm());
   return model;
+} catch (const std::system_error& e) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("there is no thread to prepare the model on: ", e.what(),
+                   "; the limits are those of ulimit -u and of the container's pids"));
 } catch (const std::exception& e) {
   return absl::InternalError(
       absl::StrCat("LibTorch cannot prepare the model for ", file.device, ": ", CauseOf(e)));

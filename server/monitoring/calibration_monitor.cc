@@ -375,6 +375,7 @@ MonitorState Monitor::state() const {
   state.catching_up = catching_up();
   state.keys = fold.keys();
   state.slices = fold.slices();
+  state.dropped_keys = fold.dropped_keys();
   state.window_bytes = fold.bytes();
   state.skipped = folded_->skipped();
   state.restored = restored_;

@@ -26,8 +26,9 @@ namespace calserve {
 struct MonitorState {
   int64_t position = 0;
   bool catching_up = false;
-  int keys = 0;    // whole ones
-  int slices = 0;  // of all of them
+  int keys = 0;              // whole ones
+  int slices = 0;            // of all of them
+  int64_t dropped_keys = 0;  // that made room for others, since the start
   int64_t window_bytes = 0;
   int64_t skipped = 0;    // rows with a value out of range, since the start: counted in no window
   absl::Status restored;  // OK, or why the checkpoint was discarded and the log is folded from its first row

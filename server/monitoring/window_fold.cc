@@ -149,6 +149,7 @@ void WindowFold::MakeRoom() {
   }
   keys_.erase(oldest, end);
   --whole_keys_;
+  ++dropped_keys_;
 }
 
 WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_micros) {

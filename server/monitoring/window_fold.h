@@ -30,7 +30,7 @@ struct WindowFoldConfig {
   std::vector<WindowSpec> windows;
   int bins = kDefaultBins;
   int64_t window_max_labels = 1'000'000;  // of one key
-  int max_keys = 24;                      // whole ones, whatever slices they have
+  int max_keys = 256;                     // whole ones, whatever slices they have
   // Of one slice: at least what a last-N window needs, at most window_max_labels.
   int64_t slice_max_labels = 10'000;
   // Asked when a key is new, and at Restore; where they are not known the defaults hold, or those of before.
@@ -75,6 +75,8 @@ class WindowFold final {
   int64_t LabelPosition(const MonitorKey& key) const;
   int64_t last_time_micros() const { return last_time_micros_; }
   int keys() const { return whole_keys_; }
+  // That made room since this fold was created, for others.
+  int64_t dropped_keys() const { return dropped_keys_; }
   int slices() const { return static_cast<int>(keys_.size()) - whole_keys_; }
   int64_t bytes() const;
   // Of the model, also of calibrators that are not held any more.
@@ -141,6 +143,7 @@ class WindowFold final {
   std::map<std::string, SliceTable> tables_;     // of every model that had a label
   Keys keys_;                                    // a whole key comes just before its slices
   int whole_keys_ = 0;
+  int64_t dropped_keys_ = 0;
   LatchedAlarms latched_;
   Keys::iterator last_;           // most rows are of the key of the row before
   std::vector<int64_t> numbers_;  // scratch

@@ -19,6 +19,7 @@
 #include "server/base/uuid.h"
 #include "server/batching/batch_policy.h"
 #include "server/feedback/half_float.h"
+#include "server/prediction/answer_size.h"
 #include "server/prediction/attribute_check.h"
 #include "server/prediction/tensor_check.h"
 
@@ -64,7 +65,7 @@ absl::Status CheckRequest(const PredictionRequest& request, const ServedModel& m
                                                 ", the number of classes; was ", request.top_k)),
         "options.top_k");
   }
-  return absl::OkStatus();
+  return CheckAnswerSize(request, model);
 }
 
 // The `k` most probable classes.

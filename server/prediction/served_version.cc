@@ -15,6 +15,9 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
   served->version = options.model.version;
   served->binary = options.binary;
   served->labels = options.labels;
+  for (const std::string& label : served->labels) {
+    served->label_bytes += static_cast<int64_t>(label.size());
+  }
   served->attribute_keys = options.attribute_keys;
   served->input_shape = options.model.input_shape;
   served->input_size = 1;

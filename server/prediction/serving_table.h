@@ -31,6 +31,7 @@ struct ServedModel {
   int64_t version = 0;
   bool binary = false;              // task: binary, else multiclass
   std::vector<std::string> labels;  // K class names
+  int64_t label_bytes = 0;          // of all of them
   // Keys of the attributes that its predictions may carry.
   std::vector<std::string> attribute_keys;
   std::string digest;                // VersionDigest: of the model file and the class names

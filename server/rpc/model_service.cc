@@ -1,8 +1,10 @@
 #include "server/rpc/model_service.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/message_call.h"
 #include "server/rpc/page.h"
@@ -10,6 +12,9 @@
 namespace calserve {
 
 namespace {
+
+// A page ends before it is larger, unless one model is: gRPC's clients take 4 MiB at a time.
+constexpr size_t kMostPageBytes = 1 << 20;
 
 v1::ModelState ToProto(const VersionStatus& status) {
   switch (status.state) {
@@ -96,12 +101,19 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
   std::map<std::string, v1::Model> models = Models();
   const absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
   if (page.ok()) {
-    size_t index = 0;
+    call->response().set_next_page_token(page->next_token);
+    size_t index = 0, size = 0;
     for (auto& [name, model] : models) {
-      if (index >= page->begin && index < page->end) *call->response().add_models() = std::move(model);
+      if (index >= page->begin && index < page->end) {
+        size += model.ByteSizeLong();
+        if (size > kMostPageBytes && index > page->begin) {
+          call->response().set_next_page_token(absl::StrCat(index));
+          break;
+        }
+        *call->response().add_models() = std::move(model);
+      }
       ++index;
     }
-    call->response().set_next_page_token(page->next_token);
   }
   call->Reply(page.status());
   return call;

@@ -6,9 +6,12 @@ away to find another replica. With NVIDIA Triton's own client.
 import json
 import queue
 import re
+import resource
 import signal
+import socket
 import subprocess
 import time
+import urllib.request
 
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
@@ -48,6 +51,32 @@ class AskedMoreOftenThanItAllows(Asked):
 
     def test_the_stream_is_cut(self):
         self.assertIn("Too many pings", str(self.silent_stream(8)))
+
+
+class OutOfFiles(KserveTest):
+    """More connections than there are files for them, once."""
+    admin_listen = "127.0.0.1:0"
+
+    def test_the_server_listens_on(self):
+        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, (100, 100))
+        host, port = self.address.rsplit(":", 1)
+        sockets = [socket.create_connection((host, int(port)), WAIT_S) for _ in range(200)]
+        self.assertEqual(sockets[-1].recv(1), b"", "turned away")
+        for connection in sockets:
+            connection.close()
+        with triton.InferenceServerClient(self.address) as client:
+            deadline = time.monotonic() + WAIT_S
+            while not self.is_live(client):
+                self.assertLess(time.monotonic(), deadline)
+        with urllib.request.urlopen(f"http://{self.admin_address}/metrics", timeout=WAIT_S) as answer:
+            self.assertRegex(answer.read().decode(), r"\ncalserve_connections_turned_away_total [1-9]")
+
+    @staticmethod
+    def is_live(client):
+        try:
+            return client.is_server_live()
+        except InferenceServerException:
+            return False
 
 
 class Watched(KserveTest):

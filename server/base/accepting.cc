@@ -1,0 +1,108 @@
+#include "server/base/accepting.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+
+#include "absl/base/thread_annotations.h"
+#include "server/base/mutex.h"
+
+namespace calserve {
+namespace {
+
+using Accept4 = int(int, sockaddr*, socklen_t*, int);
+
+std::atomic<int64_t> turned_away{0};
+
+Accept4* Accept4OfLibc() {
+  auto* const accept4_of_libc = reinterpret_cast<Accept4*>(dlsym(RTLD_NEXT, "accept4"));
+  if (accept4_of_libc != nullptr) return accept4_of_libc;
+  std::fputs("calserve: no library defines accept4\n", stderr);
+  std::abort();
+}
+
+// The file that is given up for a connection that is to be turned away.
+class Spare {
+ public:
+  // False where there is none to be turned away, or no file for it.
+  bool TurnAway(int listener, Accept4* accept4_of_libc) ABSL_LOCKS_EXCLUDED(mu_) {
+    MutexLock lock(&mu_);
+    if (file_ >= 0) close(file_);
+    const int connection = accept4_of_libc(listener, nullptr, nullptr, SOCK_CLOEXEC);
+    if (connection >= 0) close(connection);
+    file_ = OpenOne();
+    return connection >= 0;
+  }
+
+ private:
+  static int OpenOne() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
+  Mutex mu_;
+  int file_ ABSL_GUARDED_BY(mu_) = OpenOne();
+};
+
+// See accept(2), "Error handling".
+bool IsOfTheConnection(int error) {
+  switch (error) {
+    case ECONNABORTED:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case ENONET:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case EPERM:  // of a firewall
+    case EPROTO:
+      return true;
+    default:
+      return false;
+  }
+}
+
+int Accept(int listener, sockaddr* address, socklen_t* length, int flags, Accept4* accept4_of_libc) {
+  static Spare* const spare = new Spare;
+  constexpr int kPassedOver = 64;  // at a time; EOPNOTSUPP may be the listener's own
+  for (int passed = 0; passed < kPassedOver;) {
+    const int connection = accept4_of_libc(listener, address, length, flags);
+    if (connection >= 0) return connection;
+    if (errno == EMFILE || errno == ENFILE) {
+      if (!spare->TurnAway(listener, accept4_of_libc)) break;
+      turned_away.fetch_add(1, std::memory_order_relaxed);
+    } else if (IsOfTheConnection(errno)) {
+      ++passed;
+    } else if (errno == ENOBUFS || errno == ENOMEM) {
+      break;
+    } else {
+      return -1;
+    }
+  }
+  errno = EAGAIN;  // The next connection wakes whoever listens.
+  return -1;
+}
+
+}  // namespace
+
+int64_t ConnectionsTurnedAway() { return turned_away.load(std::memory_order_relaxed); }
+
+void RaiseOpenFileLimit() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace calserve
+
+// Found before libc's by a program that links this, and by every library that it loads.
+extern "C" int accept4(int listener, sockaddr* address, socklen_t* length, int flags) {
+  static auto* const accept4_of_libc = calserve::Accept4OfLibc();
+  return calserve::Accept(listener, address, length, flags, accept4_of_libc);
+}
