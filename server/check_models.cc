@@ -84,7 +84,8 @@ class Check {
                        config_.check, "/NAME/model.yaml"));
     }
     for (const auto& [name, directory] : *models) {
-      if (directory.config.device != "cpu") (void)ResolveDevice("cuda");  // Before any of them runs.
+      const std::string& device = directory.config.device;
+      (void)ResolveDevice(device == "auto" ? "cuda" : device);  // Before any of them runs.
     }
     for (const auto& [name, directory] : *models) CheckModel(directory);
   }

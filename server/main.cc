@@ -174,7 +174,10 @@ int Serve(const ServerConfig& config) {
     LogInfo("stopped");
     return kExitOk;
   }
-  if (const absl::Status status = loaded.get(); !status.ok()) return Fail(kExitModel, status);
+  if (const absl::Status status = loaded.get(); !status.ok()) {
+    const bool restart_may_help = signals.device_lost() && config.device_error_policy == "exit";
+    return Fail(restart_may_help ? kExitDevice : kExitModel, status);
+  }
   table.SetWhyNotPublished([&repository](const std::string& name, const VersionChoice& choice) {
     return WhyNotReady(repository->List(), name, choice, repository->takes_calls());
   });

@@ -28,7 +28,7 @@ namespace {
 // Looks for a GPU for whatever may want one: nothing has run yet (torch_device.h).
 bool RunsOnCpu(const ModelConfig& model) {
   if (model.device == "cpu") return true;
-  const bool gpu = ResolveDevice("cuda").ok();
+  const bool gpu = ResolveDevice(model.device == "auto" ? "cuda" : model.device).ok();
   return model.device == "auto" && !gpu;
 }
 

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
@@ -19,6 +20,9 @@ namespace {
 
 using Accept4 = int(int, sockaddr*, socklen_t*, int);
 
+// A connection takes some 20 KB: beyond this memory would be the limit.
+constexpr rlim_t kMostOpenFiles = 65'536;
+
 std::atomic<int64_t> turned_away{0};
 
 Accept4* Accept4OfLibc() {
@@ -31,21 +35,41 @@ Accept4* Accept4OfLibc() {
 // The file that is given up for a connection that is to be turned away.
 class Spare {
  public:
+  // Never destroyed; the first call opens the file.
+  static Spare& Instance() {
+    static Spare* const spare = new Spare;
+    return *spare;
+  }
+
   // False where there is none to be turned away, or no file for it.
   bool TurnAway(int listener, Accept4* accept4_of_libc) ABSL_LOCKS_EXCLUDED(mu_) {
     MutexLock lock(&mu_);
     if (file_ >= 0) close(file_);
     const int connection = accept4_of_libc(listener, nullptr, nullptr, SOCK_CLOEXEC);
     if (connection >= 0) close(connection);
-    file_ = OpenOne();
+    Open();
     return connection >= 0;
+  }
+  // Another thread may have been given the file that was given up: there is one again now.
+  void Refill() ABSL_LOCKS_EXCLUDED(mu_) {
+    if (!missing_.load(std::memory_order_relaxed)) return;
+    MutexLock lock(&mu_);
+    if (file_ < 0) Open();
   }
 
  private:
-  static int OpenOne() { return open("/dev/null", O_RDONLY | O_CLOEXEC); }
+  Spare() {
+    MutexLock lock(&mu_);
+    Open();
+  }
+  void Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    file_ = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    missing_.store(file_ < 0, std::memory_order_relaxed);
+  }
 
   Mutex mu_;
-  int file_ ABSL_GUARDED_BY(mu_) = OpenOne();
+  int file_ ABSL_GUARDED_BY(mu_) = -1;
+  std::atomic<bool> missing_{false};
 };
 
 // See accept(2), "Error handling".
@@ -68,19 +92,21 @@ bool IsOfTheConnection(int error) {
 }
 
 int Accept(int listener, sockaddr* address, socklen_t* length, int flags, Accept4* accept4_of_libc) {
-  static Spare* const spare = new Spare;
-  constexpr int kPassedOver = 64;  // at a time; EOPNOTSUPP may be the listener's own
-  for (int passed = 0; passed < kPassedOver;) {
+  Spare& spare = Spare::Instance();
+  constexpr int kAtATime =
+      256;  // turned away or passed over; the listener's own error may be among the latter
+  for (int i = 0; i < kAtATime; ++i) {
     const int connection = accept4_of_libc(listener, address, length, flags);
-    if (connection >= 0) return connection;
+    if (connection >= 0) {
+      spare.Refill();
+      return connection;
+    }
     if (errno == EMFILE || errno == ENFILE) {
-      if (!spare->TurnAway(listener, accept4_of_libc)) break;
+      if (!spare.TurnAway(listener, accept4_of_libc)) break;
       turned_away.fetch_add(1, std::memory_order_relaxed);
-    } else if (IsOfTheConnection(errno)) {
-      ++passed;
     } else if (errno == ENOBUFS || errno == ENOMEM) {
       break;
-    } else {
+    } else if (!IsOfTheConnection(errno)) {
       return -1;
     }
   }
@@ -93,9 +119,10 @@ int Accept(int listener, sockaddr* address, socklen_t* length, int flags, Accept
 int64_t ConnectionsTurnedAway() { return turned_away.load(std::memory_order_relaxed); }
 
 void RaiseOpenFileLimit() {
+  Spare::Instance();
   rlimit limit = {};
   if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
+  limit.rlim_cur = std::max(limit.rlim_cur, std::min(limit.rlim_max, kMostOpenFiles));
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 

@@ -14,8 +14,8 @@ namespace calserve {
 // How many were turned away so far. Thread-safe.
 int64_t ConnectionsTurnedAway();
 
-// As many open files as this process may ask for: what it is started with, 1,024 often, is made for programs
-// that use select(2).
+// As many open files as this process may ask for, 65,536 at most: what it is started with, 1,024 often, is
+// made for programs that use select(2). To be called early: it takes the file that is kept.
 void RaiseOpenFileLimit();
 
 }  // namespace calserve

@@ -76,7 +76,9 @@ class Model {
   virtual std::string note() const { return {}; }
   // The numbers of rows that each thread of an instance runs before it serves. Loading has warmed them, on
   // threads that are gone; a device's libraries keep plans for each shape by thread (cuDNN).
-  virtual std::vector<int> sizes_of_each_thread() const { return {1}; }
+  virtual std::vector<int> sizes_of_each_thread() const {
+    return options().batch_buckets.empty() ? std::vector<int>{1} : options().batch_buckets;
+  }
 };
 
 // Loads, checks the output's shape against `classes`, runs every instance at every bucket, or at 1, 2, 4, …

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <atomic>
 #include <exception>
-#include <map>
+#include <set>
 #include <thread>
 
 #include "absl/status/status.h"
@@ -46,9 +46,8 @@ absl::StatusOr<int> OpenCuda() {
   if (devices == 0) return absl::FailedPreconditionError("the driver reports no device");
   // Else convolutions keep 10 bits of their operands: TF32 is on for those by default. bf16 and fp16 are
   // there for who wants less.
-  for (const at::Float32Op op : {at::Float32Op::CONV, at::Float32Op::RNN, at::Float32Op::MATMUL}) {
-    at::globalContext().setFloat32Precision(at::Float32Backend::CUDA, op, at::Float32Precision::IEEE);
-  }
+  at::globalContext().setAllowTF32CuDNN(false);
+  at::globalContext().setAllowTF32CuBLAS(false);
   return devices;
 }
 
@@ -67,13 +66,18 @@ absl::Status Compute(int index) try {
   return absl::FailedPreconditionError(CauseOf(e));
 }
 
-// The same, asked once.
+// The same, asked until it can: one that is another process's now may be free later.
 absl::Status CanCompute(int index) {
   static Mutex* const mu = new Mutex;
-  static auto* const asked = new std::map<int, absl::Status>;
+  static auto* const can = new std::set<int>;
+  {
+    MutexLock lock(mu);
+    if (can->contains(index)) return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(Compute(index));
   MutexLock lock(mu);
-  const auto found = asked->find(index);
-  return found != asked->end() ? found->second : asked->emplace(index, Compute(index)).first->second;
+  can->insert(index);
+  return absl::OkStatus();
 }
 
 // The number of "cuda:N", 0 for "cuda", -1 for anything else.

@@ -86,7 +86,7 @@ class TorchModel final : public Model {
   const std::string& digest() const override { return file_.digest; }
   std::string note() const override { return program_->note(); }
   std::vector<int> sizes_of_each_thread() const override {
-    return device_.is_cpu() && options_.batch_buckets.empty() ? std::vector<int>{1} : WarmUpSizes(options_);
+    return device_.is_cpu() ? Model::sizes_of_each_thread() : WarmUpSizes(options_);
   }
 
  private:
@@ -244,17 +244,16 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
           ? LoadAotInductor(options.path, device, options.instances * SlotsOf(options, device))
           : LoadTorchScript(options.path, device, ScalarType(options.dtype),
                             BatchShape(options, std::min(2, options.max_batch_size)));
-  RETURN_IF_ERROR(program.status());
+  if (!program.ok()) {
+    const absl::Status lost = FailedPass("", file.device, [&device] { AskDevice(device); });
+    return absl::IsUnavailable(lost) ? lost : program.status();
+  }
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
   RETURN_IF_ERROR(model->CheckAndWarm());
   return model;
-} catch (const std::system_error& e) {
-  return absl::ResourceExhaustedError(
-      absl::StrCat("there is no thread to prepare the model on: ", e.what(),
-                   "; the limits are those of ulimit -u and of the container's pids"));
 } catch (const std::exception& e) {
-  return absl::InternalError(
-      absl::StrCat("LibTorch cannot prepare the model for ", file.device, ": ", CauseOf(e)));
+  return FailedPass(absl::StrCat("LibTorch cannot prepare the model for ", file.device, ": ", CauseOf(e)),
+                    file.device, [&file] { AskDevice(c10::Device(file.device)); });
 }
 
 }  // namespace
@@ -266,13 +265,18 @@ std::string PackageDevice(const std::string& path) try {
   return "";
 }
 
-absl::StatusOr<std::unique_ptr<Model>> LoadTorchModel(const ModelOptions& options, const ModelFile& file) {
+absl::StatusOr<std::unique_ptr<Model>> LoadTorchModel(const ModelOptions& options,
+                                                      const ModelFile& file) try {
   // Each thread that LibTorch computes on keeps its own OpenMP team, and once there are more OpenMP threads
   // than cores every team waits in the kernel instead of spinning: the demo model's batch 1 took 0.9 ms
   // instead of 0.15 on two cores. So loading computes on a thread that ends, and its team with it.
   absl::StatusOr<std::unique_ptr<Model>> model;
   std::jthread([&] { model = LoadOnThisThread(options, file); }).join();
   return model;
+} catch (const std::system_error& e) {
+  return absl::ResourceExhaustedError(
+      absl::StrCat("there is no thread to load the model on: ", e.what(),
+                   "; the limits are those of ulimit -u and of the container's pids"));
 }
 
 }  // namespace calserve

@@ -6,6 +6,7 @@
 #include <c10/core/InferenceMode.h>
 #include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -169,7 +170,10 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string&
   if (dtype != at::kFloat) Convert(module, dtype);
   torch::jit::Module frozen = torch::jit::freeze(module);
   // On a GPU it would undo channels-last for nothing.
-  if (!device.is_cpu()) return std::make_unique<TorchScriptProgram>(std::move(frozen), "");
+  if (!device.is_cpu()) {
+    ForbidTf32(frozen);
+    return std::make_unique<TorchScriptProgram>(std::move(frozen), "");
+  }
   return RewriteForCpu(std::move(frozen), torch::jit::freeze(module), ProbeBatch(batch_shape, dtype));
 } catch (const std::exception& e) {
   return NotAModel(path, "a TorchScript model, as torch.jit.save writes it", e);
@@ -185,6 +189,17 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string&
 } catch (const std::exception& e) {
   return NotAModel(path,
                    "an AOTInductor package, as tools/export_model.py writes it, that can be loaded here", e);
+}
+
+void ForbidTf32(torch::jit::Module& module) {
+  constexpr size_t kAllowTf32 = 12;  // of aten::_convolution's inputs
+  torch::jit::Graph& graph = *module.get_method("forward").graph();
+  const auto convolution = c10::Symbol::fromQualString("aten::_convolution");
+  for (torch::jit::Node* const node : torch::jit::findAllNodes(graph, convolution, /*recurse=*/true)) {
+    if (node->inputs().size() <= kAllowTf32) continue;
+    const torch::jit::WithInsertPoint before(node);
+    node->replaceInput(kAllowTf32, graph.insertConstant(false));
+  }
 }
 
 std::string CauseOf(const std::exception& e) {

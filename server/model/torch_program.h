@@ -12,6 +12,10 @@
 
 #include "absl/status/statusor.h"
 
+namespace torch::jit {
+struct Module;
+}
+
 namespace calserve {
 
 // A model file as a function from a batch to its logits. One copy of the weights, whatever the number of
@@ -39,6 +43,11 @@ absl::StatusOr<std::unique_ptr<TorchProgram>> LoadTorchScript(const std::string&
 // program lives (under TMPDIR, which must not be mounted noexec).
 absl::StatusOr<std::unique_ptr<TorchProgram>> LoadAotInductor(const std::string& path, c10::Device device,
                                                               int runs);
+
+// Has every convolution of a traced module computed in full float32 on a GPU: tracing writes down whether
+// TF32 was allowed then, 10 bits of each operand, and what is asked for now does not matter. Before it first
+// runs.
+void ForbidTf32(torch::jit::Module& module);
 
 // What LibTorch says is wrong, on one line, without its backtrace and without TorchScript's.
 std::string CauseOf(const std::exception& e);

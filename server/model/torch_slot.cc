@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/error_info.h"
+#include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
 #include "server/model/model.h"
 #include "server/model/torch_program.h"
@@ -56,8 +57,9 @@ std::shared_ptr<const c10::Stream> TakeStream(c10::Device device) {
 // without cudaEventBlockingSync. Throws if the device has failed.
 void AwaitEvent(const c10::Event& event) {
   constexpr absl::Duration kSpin = absl::Microseconds(50), kSleep = absl::Microseconds(50);
-  for (const absl::Time spin_until = absl::Now() + kSpin; !event.query();) {
-    if (absl::Now() > spin_until) absl::SleepFor(kSleep);
+  const MonotonicClock& clock = MonotonicClock::System();
+  for (const absl::Time spin_until = clock.Now() + kSpin; !event.query();) {
+    if (clock.Now() > spin_until) absl::SleepFor(kSleep);
   }
 }
 

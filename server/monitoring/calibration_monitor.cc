@@ -291,6 +291,10 @@ void Monitor::RememberThresholds(const MonitorKey& key, absl::Span<const SetThre
 
 void Monitor::CheckpointIfDue() {
   if (SteadyNow() < next_checkpoint_) return;
+  {
+    MutexLock lock(&mu_);
+    folded_->Age(absl::ToUnixMicros(clock_.Now()));
+  }
   SaveCheckpoint().IgnoreError();  // state() has it; tried again when the next is due.
   next_checkpoint_ = SteadyNow() + options_.checkpoint_interval;
 }

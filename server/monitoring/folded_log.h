@@ -51,6 +51,9 @@ class FoldedLog final {
   int64_t position() const { return position_; }
   int64_t skipped() const { return skipped_; }  // rows with a value out of range
 
+  // See WindowFold.
+  void Age(int64_t now_micros) { fold_->Age(now_micros); }
+
   // Of window `index`, named `name`; but for catching_up.
   WindowReport Report(const MonitorKey& key, int index, const std::string& name, int64_t now_micros);
   KeyRevision Revision(const MonitorKey& key) const;

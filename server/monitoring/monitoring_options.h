@@ -20,7 +20,8 @@ struct MonitoringOptions {
   // Of one key's ring, 32 or 40 bytes each: a full one must fit a checkpoint (kMaxCheckpointPartBytes).
   int64_t window_max_labels = 1'000'000;
   // (model, version, calibrator version) held; the one longest without a label goes first, and is not seen to
-  // drift where more than these have labels. Memory comes with the labels: 24 full ones are 768 MB, or 960.
+  // drift where more than these have labels. A full one is 32 MB, or 40; one that gets no labels keeps what
+  // its last-N windows need, at most 0.4 MB by default.
   int max_keys = 256;
   // Of one slice's ring, at most 40 bytes each, or what the longest last-N window needs. A key has at most 8
   // times 33 slices: 84 MB where all of them are full.

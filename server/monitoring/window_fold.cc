@@ -12,10 +12,23 @@
 
 namespace calserve {
 
+namespace {
+
+// How long ago, in labels for each key held, a label was that nobody will miss.
+constexpr int64_t kRecentLabels = 100;
+
+// Fingerprints once had how many keys are held, which changes no window of those that are.
+std::string WithoutMaxKeys(absl::string_view fingerprint) {
+  const size_t begin = fingerprint.find(" max_keys="), end = fingerprint.find(" windows=");
+  if (begin == absl::string_view::npos || end == absl::string_view::npos) return std::string(fingerprint);
+  return absl::StrCat(fingerprint.substr(0, begin), fingerprint.substr(end));
+}
+
+}  // namespace
+
 std::string WindowFoldConfig::Fingerprint() const {
-  std::string text =
-      absl::StrCat("bins=", bins, " window_max_labels=", window_max_labels,
-                   " slice_max_labels=", slice_max_labels, " max_keys=", max_keys, " windows=");
+  std::string text = absl::StrCat("bins=", bins, " window_max_labels=", window_max_labels,
+                                  " slice_max_labels=", slice_max_labels, " windows=");
   for (const WindowSpec& window : windows) absl::StrAppend(&text, window.name, ",");
   return text;
 }
@@ -98,7 +111,9 @@ absl::Status WindowFold::Fold(const MonitorKey& key, int64_t position, const Win
   it->second.alarm.Push(label.served.confidence, label.served.correct, {position, label.time_micros});
   last_ = it;
   last_time_micros_ = std::max(last_time_micros_, label.time_micros);
-  if (added && keys() > config_.max_keys) MakeRoom();
+  if (added && keys() > config_.max_keys) {
+    if (position - MakeRoom() <= kRecentLabels * config_.max_keys) ++dropped_keys_;
+  }
   if (attributes.empty() || it->second.table->empty()) return absl::OkStatus();
   return FoldSlices(it, position, label, attributes);
 }
@@ -134,7 +149,7 @@ absl::StatusOr<WindowFold::KeyState*> WindowFold::FindOrAddSlice(Keys::iterator 
   return slice;
 }
 
-void WindowFold::MakeRoom() {
+int64_t WindowFold::MakeRoom() {
   auto oldest = keys_.end();
   for (auto it = keys_.begin(); it != keys_.end(); ++it) {
     const bool older = oldest == keys_.end() || it->second.label_position < oldest->second.label_position;
@@ -147,15 +162,25 @@ void WindowFold::MakeRoom() {
       latched_.Keep(it->first, it->second.label_position, alarm);
     }
   }
+  const int64_t last_label = oldest->second.label_position;
   keys_.erase(oldest, end);
   --whole_keys_;
-  ++dropped_keys_;
+  return last_label;
 }
 
 WindowMetrics WindowFold::Report(const MonitorKey& key, int index, int64_t now_micros) {
   const auto it = keys_.find(key);
   RollingWindows& windows = it == keys_.end() ? *empty_ : *it->second.windows;
   return windows.Report(index, std::max(now_micros, last_time_micros_));
+}
+
+void WindowFold::Age(int64_t now_micros) {
+  for (auto& [key, state] : keys_) {
+    for (size_t i = 0; i < config_.windows.size(); ++i) {
+      if (config_.windows[i].kind != WindowSpec::Kind::kLastDuration) continue;
+      state.windows->Report(static_cast<int>(i), std::max(now_micros, last_time_micros_));
+    }
+  }
 }
 
 AlarmStatus WindowFold::Alarm(const MonitorKey& key) const {
@@ -260,7 +285,7 @@ absl::Status WindowFold::Restore(absl::string_view head,
                                  absl::FunctionRef<absl::StatusOr<std::string>(const HeldKey&)> windows_of) {
   FoldReader reader(head);
   ASSIGN_OR_RETURN(const absl::string_view fingerprint, reader.Text());
-  if (fingerprint != config_.Fingerprint()) {
+  if (WithoutMaxKeys(fingerprint) != config_.Fingerprint()) {
     return absl::FailedPreconditionError(absl::StrCat("the windows were configured otherwise: then ",
                                                       fingerprint, "; now ", config_.Fingerprint()));
   }
@@ -291,6 +316,7 @@ absl::Status WindowFold::Restore(absl::string_view head,
   last_ = keys_.end();
   last_time_micros_ = last_time_micros;
   Link();
+  while (whole_keys_ > config_.max_keys) MakeRoom();
   return absl::OkStatus();
 }
 

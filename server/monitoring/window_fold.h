@@ -66,6 +66,9 @@ class WindowFold final {
   // Windows as the key's, without labels.
   absl::StatusOr<std::unique_ptr<RollingWindows>> NewWindows(const MonitorKey& key) const;
 
+  // Lets go of the labels that no last-T window has at `now_micros`, of keys that get no label too.
+  void Age(int64_t now_micros);
+
   // As of the key's last label; of one without labels where neither the key nor a latched alarm is held.
   AlarmStatus Alarm(const MonitorKey& key) const;
   // Takes the alarm of the key back, after the last row folded; false where none is raised.
@@ -75,7 +78,8 @@ class WindowFold final {
   int64_t LabelPosition(const MonitorKey& key) const;
   int64_t last_time_micros() const { return last_time_micros_; }
   int keys() const { return whole_keys_; }
-  // That made room since this fold was created, for others.
+  // That made room for others, since this fold was created, although a label of theirs was among the last few
+  // (a hundred for each key held): more are in use than are held.
   int64_t dropped_keys() const { return dropped_keys_; }
   int slices() const { return static_cast<int>(keys_.size()) - whole_keys_; }
   int64_t bytes() const;
@@ -132,7 +136,8 @@ class WindowFold final {
   absl::Status FoldSlices(Keys::iterator whole, int64_t position, const WindowLabel& label,
                           const Attributes& attributes);
   absl::StatusOr<KeyState*> FindOrAddSlice(Keys::iterator whole, int64_t number);
-  void MakeRoom();
+  // For another key; returns where the last label was of the one that goes.
+  int64_t MakeRoom();
   void WriteTables(FoldWriter& writer) const;
   absl::StatusOr<std::map<std::string, SliceTable>> ReadTables(FoldReader& reader) const;
   absl::StatusOr<Keys> ReadKeys(FoldReader& reader) const;  // of the model's tables, without windows

@@ -4,6 +4,7 @@ away to find another replica. With NVIDIA Triton's own client.
     connections_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
 import json
+import os
 import queue
 import re
 import resource
@@ -58,7 +59,8 @@ class OutOfFiles(KserveTest):
     admin_listen = "127.0.0.1:0"
 
     def test_the_server_listens_on(self):
-        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, (100, 100))
+        files = len(os.listdir(f"/proc/{self.server.pid}/fd")) + 50
+        resource.prlimit(self.server.pid, resource.RLIMIT_NOFILE, (files, files))
         host, port = self.address.rsplit(":", 1)
         sockets = [socket.create_connection((host, int(port)), WAIT_S) for _ in range(200)]
         self.assertEqual(sockets[-1].recv(1), b"", "turned away")

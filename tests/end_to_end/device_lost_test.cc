@@ -167,6 +167,15 @@ TEST_F(VersionThatLosesTheDevice, LosesItInItsTrialOnly) {
   EXPECT_TRUE(api_->Predict(Request(1)).ok());
 }
 
+TEST_F(VersionThatLosesTheDevice, EndsTheStartOfAServerThatARestartMayHelp) {
+  Deploy();
+  const std::string models = scratch_ / "models";
+  server_.emplace(ServerFlags{.model_repository = models,
+                              .data_dir = data_dir_.path(),
+                              .program = BuiltProgram("tests/end_to_end/lost_device_server")});
+  EXPECT_EQ(server_->WaitForExit(absl::Seconds(30)), 6) << server_->log();
+}
+
 TEST_F(VersionThatLosesTheDevice, EndsTheServerThatLoadsItWithoutATrial) {
   StartPolling("never");
   Deploy();

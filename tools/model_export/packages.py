@@ -113,7 +113,8 @@ def save_torchscript(model, path, input_shape):
     """Traces with a dynamic batch and leaves out the debug records, which name files of this machine."""
     model.eval()
     device = next(model.parameters(), torch.zeros(0)).device
-    traced = torch.jit.trace(model, torch.zeros(2, *input_shape, device=device))
+    with torch.backends.cudnn.flags(allow_tf32=False):  # which is written into each convolution
+        traced = torch.jit.trace(model, torch.zeros(2, *input_shape, device=device))
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".with_debug")
     traced.save(str(whole))

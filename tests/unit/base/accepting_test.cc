@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 
@@ -86,7 +87,7 @@ TEST_F(AcceptingTest, TheLimitIsRaisedAsFarAsItMay) {
   RaiseOpenFileLimit();
   rlimit now = {};
   getrlimit(RLIMIT_NOFILE, &now);
-  EXPECT_EQ(now.rlim_cur, before_.rlim_max);
+  EXPECT_EQ(now.rlim_cur, std::max<rlim_t>(before_.rlim_cur - 1, std::min<rlim_t>(before_.rlim_max, 65'536)));
 }
 
 }  // namespace

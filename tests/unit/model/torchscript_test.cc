@@ -1,5 +1,6 @@
 // TorchScript models that are made here, for what no committed file can show.
 #include <torch/csrc/jit/api/module.h>
+#include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/serialization/import.h>
 #include <torch/torch.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
 #include "server/model/model.h"
+#include "server/model/torch_program.h"
 #include "server/model/torch_slot.h"
 
 namespace calserve {
@@ -195,6 +197,29 @@ TEST(TorchScriptTest, NumbersThatAreNoFloatsStayWhatTheyAre) {
   ModelOptions options = OptionsOf(path);
   options.dtype = "bf16";
   EXPECT_TRUE(LoadModel(options).ok()) << LoadModel(options).status();
+}
+
+TEST(TorchScriptTest, ATracedConvolutionHasFullFloat32) {
+  torch::jit::Module module("test_model");
+  module.define(R"(
+    def forward(self, x):
+        w = torch.ones([1, 1, 1])
+        if bool(x.sum() > 0):  # in a block of its own
+            x = torch._convolution(x, w, None, [1], [0], [1], False, [0], 1, False, False, True, True)
+        return torch._convolution(x, w, None, [1], [0], [1], False, [0], 1, False, False, True, True)
+  )");
+  ForbidTf32(module);
+  const auto convolutions = torch::jit::findAllNodes(*module.get_method("forward").graph(),
+                                                     c10::Symbol::fromQualString("aten::_convolution"),
+                                                     /*recurse=*/true);
+  ASSERT_EQ(convolutions.size(), 2u);
+  for (const torch::jit::Node* const node : convolutions) {
+    const auto allowed = torch::jit::toIValue(node->input(12));
+    ASSERT_TRUE(allowed.has_value());
+    EXPECT_FALSE(allowed->toBool());
+  }
+  // And it still runs.
+  EXPECT_EQ(module.forward({torch::ones({1, 1, 4})}).toTensor().sum().item<float>(), 4);
 }
 
 TEST(FailedPassTest, IsOursWhileTheDeviceAnswersAndTheDevicesOnceItDoesNot) {

@@ -85,6 +85,47 @@ TEST(WindowFoldTest, KeyLongestWithoutALabelMakesRoom) {
   EXPECT_EQ(fold->LabelPosition(Key(3)), 4);
 }
 
+TEST(WindowFoldTest, WhoMakesRoomWhileInUseIsCounted) {
+  const auto fold = NewFold(2);
+  FoldAll(*fold, {1, 2, 3, 1, 2, 3});  // In turns: each makes room for the next.
+  EXPECT_EQ(fold->dropped_keys(), 4);
+  const auto quiet = NewFold(2);
+  std::vector<int64_t> versions(300, 2);
+  versions.front() = 1;
+  versions.push_back(3);
+  FoldAll(*quiet, versions);  // Nobody misses the first.
+  EXPECT_EQ(quiet->keys(), 2);
+  EXPECT_EQ(quiet->dropped_keys(), 0);
+}
+
+TEST(WindowFoldTest, StateGoesOnWhereMoreKeysAreHeldAndWhereFewer) {
+  const auto fold = NewFold(2);
+  FoldAll(*fold, std::vector<int64_t>(200, 1));
+  ASSERT_TRUE(fold->Fold(Key(2), 201, Label(201)).ok());
+  const AlarmStatus raised = fold->Alarm(Key(1));
+  ASSERT_TRUE(raised.raised.has_value());
+  const auto more = NewFold(3);
+  ASSERT_TRUE(Restore(*more, Serialize(*fold)).ok());
+  EXPECT_EQ(more->keys(), 2);
+  EXPECT_EQ(more->Report(Key(1), 0, 0).served.n, 10);
+  const auto fewer = NewFold(1);
+  ASSERT_TRUE(Restore(*fewer, Serialize(*fold)).ok());
+  EXPECT_EQ(fewer->keys(), 1);
+  EXPECT_EQ(fewer->LabelPosition(Key(2)), 201);
+  EXPECT_EQ(fewer->Alarm(Key(1)), raised) << "its windows are gone, its alarm is not";
+}
+
+TEST(WindowFoldTest, KeysThatGetNoLabelLetGoOfWhatIsOld) {
+  const auto fold = NewFold();
+  FoldAll(*fold, std::vector<int64_t>(500, 1));
+  const int64_t before = fold->bytes();
+  fold->Age(0);
+  EXPECT_EQ(fold->bytes(), before) << "an hour has not passed";
+  fold->Age(1'000'000 * int64_t{3600 + 501});
+  EXPECT_LT(fold->bytes(), before);
+  EXPECT_EQ(fold->Report(Key(1), 0, 0).served.n, 10) << "the last ten stay";
+}
+
 TEST(WindowFoldTest, ARaisedAlarmOutlivesTheWindowsOfItsKeyAndGoesOnWithTheNextLabel) {
   const auto fold = NewFold(1);
   FoldAll(*fold, std::vector<int64_t>(200, 1));
@@ -175,7 +216,9 @@ TEST(WindowFoldTest, RestoredStateGoesOnToTheBit) {
 TEST(WindowFoldTest, StateOfAnotherConfigurationIsRefused) {
   const auto fold = NewFold(2);
   FoldAll(*fold, {1, 2});
-  const auto other = NewFold(3);
+  WindowFoldConfig config = Config(2);
+  config.window_max_labels = 999;
+  const auto other = *WindowFold::Create(config);
   EXPECT_THAT(Restore(*other, Serialize(*fold)),
               StatusIs(absl::StatusCode::kFailedPrecondition, HasSubstr("configured otherwise")));
   EXPECT_EQ(other->keys(), 0);
