@@ -144,19 +144,7 @@ class Connection {
                        ReadCalibratorFile(version.calibrator_path, static_cast<int>(model.labels.size())));
       calibrator = CalibratorToJson(shipped);
     }
-    const std::string& trial = config_.repository.trial;
-    if (trial == "always" || (trial == "serving" && moment.serving)) {
-      // Whoever removes or replaces a version that does not come back waits for it no longer.
-      absl::Time next_look = absl::Now() + kLook;
-      const auto still_wanted = [&]() -> absl::Status {
-        if (moment.stop.stop_requested()) return absl::UnavailableError("the server is shutting down");
-        if (absl::Now() < next_look) return absl::OkStatus();
-        next_look = absl::Now() + kLook;
-        return CheckUnchanged(model, version);
-      };
-      RETURN_IF_ERROR(TryVersion(config_, model, version.version, still_wanted));
-      RETURN_IF_ERROR(CheckUnchanged(model, version));  // What was tried is what is loaded.
-    }
+    RETURN_IF_ERROR(Try(model, version, moment));
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, Loaded(options, samples));
     RETURN_IF_ERROR(CheckUnchanged(model, version));
@@ -165,6 +153,23 @@ class Connection {
     };
     return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish),
                                            device_lost_);
+  }
+
+  // Its trial, where it has one.
+  absl::Status Try(const ModelConfig& model, const ModelConfig::Version& version,
+                   const LoadMoment& moment) const {
+    const std::string& trial = config_.repository.trial;
+    if (trial == "never" || (trial == "serving" && !moment.serving)) return absl::OkStatus();
+    // Whoever removes or replaces a version that does not come back waits for it no longer.
+    absl::Time next_look = absl::Now() + kLook;
+    const auto still_wanted = [&]() -> absl::Status {
+      if (moment.stop.stop_requested()) return absl::UnavailableError("the server is shutting down");
+      if (absl::Now() < next_look) return absl::OkStatus();
+      next_look = absl::Now() + kLook;
+      return CheckUnchanged(model, version);
+    };
+    RETURN_IF_ERROR(TryVersion(config_, model, version.version, still_wanted));
+    return CheckUnchanged(model, version);  // What was tried is what is loaded.
   }
 
   // Checked against its samples. A device that is lost while a version is loaded is lost to all of them.

@@ -245,7 +245,8 @@ absl::StatusOr<std::unique_ptr<Model>> LoadOnThisThread(const ModelOptions& opti
           : LoadTorchScript(options.path, device, ScalarType(options.dtype),
                             BatchShape(options, std::min(2, options.max_batch_size)));
   if (!program.ok()) {
-    const absl::Status lost = FailedPass("", file.device, [&device] { AskDevice(device); });
+    const absl::Status lost =
+        FailedPass(std::string(program.status().message()), file.device, [&device] { AskDevice(device); });
     return absl::IsUnavailable(lost) ? lost : program.status();
   }
   auto model = std::make_unique<TorchModel>(options, file, *std::move(program));
