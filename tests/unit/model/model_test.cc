@@ -17,6 +17,7 @@
 #include "nlohmann/json.hpp"
 #include "server/model/device_memory.h"
 #include "server/model/torch_device.h"
+#include "server/model/torch_model.h"
 #include "tests/unit/model/model_fixtures.h"
 
 namespace calserve {
@@ -260,6 +261,16 @@ INSTANTIATE_TEST_SUITE_P(FormatsAndDevices, TorchModelTest,
                          [](const auto& info) {
                            return std::string(std::get<0>(info.param)) + "_" + std::get<1>(info.param);
                          });
+
+// "auto" takes it there, also where there is a GPU.
+TEST(PackageDeviceTest, IsWhatItWasCompiledFor) {
+  EXPECT_EQ(PackageDevice(DemoPackage()), "cpu");
+  EXPECT_EQ(PackageDevice(DemoTorchScript()), "") << "no package";
+  EXPECT_EQ(PackageDevice("nowhere.pt2"), "");
+  ModelOptions options = OptionsFor(DemoPackage());
+  options.device = "auto";
+  EXPECT_EQ(LoadModel(options).value()->device(), "cpu");
+}
 
 TEST(BinaryModelTest, OneLogitAndTwoLogitsAreTheSameClassifier) {
   const auto load = [](const char* file) { return LoadModel(OptionsFor(ModelFixture(file), 2)).value(); };
