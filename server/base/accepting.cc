@@ -1,6 +1,5 @@
 #include "server/base/accepting.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -9,11 +8,10 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 
 #include "absl/base/thread_annotations.h"
 #include "server/base/mutex.h"
+#include "server/base/next_symbol.h"
 
 namespace calserve {
 namespace {
@@ -24,13 +22,6 @@ using Accept4 = int(int, sockaddr*, socklen_t*, int);
 constexpr rlim_t kMostOpenFiles = 65'536;
 
 std::atomic<int64_t> turned_away{0};
-
-Accept4* Accept4OfLibc() {
-  auto* const accept4_of_libc = reinterpret_cast<Accept4*>(dlsym(RTLD_NEXT, "accept4"));
-  if (accept4_of_libc != nullptr) return accept4_of_libc;
-  std::fputs("calserve: no library defines accept4\n", stderr);
-  std::abort();
-}
 
 // The file that is given up for a connection that is to be turned away.
 class Spare {
@@ -93,8 +84,8 @@ bool IsOfTheConnection(int error) {
 
 int Accept(int listener, sockaddr* address, socklen_t* length, int flags, Accept4* accept4_of_libc) {
   Spare& spare = Spare::Instance();
-  constexpr int kAtATime =
-      256;  // turned away or passed over; the listener's own error may be among the latter
+  // Turned away or passed over; of the latter an error may be the listener's own.
+  constexpr int kAtATime = 256;
   for (int i = 0; i < kAtATime; ++i) {
     const int connection = accept4_of_libc(listener, address, length, flags);
     if (connection >= 0) {
@@ -130,6 +121,6 @@ void RaiseOpenFileLimit() {
 
 // Found before libc's by a program that links this, and by every library that it loads.
 extern "C" int accept4(int listener, sockaddr* address, socklen_t* length, int flags) {
-  static auto* const accept4_of_libc = calserve::Accept4OfLibc();
+  static auto* const accept4_of_libc = calserve::NextFunction<calserve::Accept4>("accept4");
   return calserve::Accept(listener, address, length, flags, accept4_of_libc);
 }

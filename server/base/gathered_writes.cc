@@ -1,6 +1,5 @@
 #include "server/base/gathered_writes.h"
 
-#include <dlfcn.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -8,8 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
+
+#include "server/base/next_symbol.h"
 
 namespace calserve {
 namespace {
@@ -45,13 +44,6 @@ void Flush(int fd) {
 
 using Sendmsg = ssize_t(int, const msghdr*, int);
 
-Sendmsg* SendmsgOfLibc() {
-  auto* const sendmsg_of_libc = reinterpret_cast<Sendmsg*>(dlsym(RTLD_NEXT, "sendmsg"));
-  if (sendmsg_of_libc != nullptr) return sendmsg_of_libc;
-  std::fputs("calserve: no library defines sendmsg\n", stderr);
-  std::abort();
-}
-
 }  // namespace
 
 GatheredWrites::GatheredWrites() { gathering = {.on = true}; }
@@ -69,7 +61,7 @@ int GatheredWrites::writes() const { return gathering.writes; }
 
 // Found before libc's by a program that links this, and by every library that it loads.
 extern "C" ssize_t sendmsg(int fd, const msghdr* message, int flags) {
-  static auto* const sendmsg_of_libc = calserve::SendmsgOfLibc();
+  static auto* const sendmsg_of_libc = calserve::NextFunction<calserve::Sendmsg>("sendmsg");
   const bool held = calserve::gathering.on && calserve::gathering.Take(fd);
   return sendmsg_of_libc(fd, message, held ? flags | MSG_MORE : flags);
 }
