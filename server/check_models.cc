@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -20,7 +19,6 @@
 #include "server/config/model_config.h"
 #include "server/config/warm_up_file.h"
 #include "server/model/model.h"
-#include "server/model/torch_device.h"
 #include "server/prediction/warm_up_check.h"
 #include "server/served_repository.h"
 
@@ -83,10 +81,7 @@ class Check {
                        " is neither a model (it has no model.yaml) nor a repository: expected ",
                        config_.check, "/NAME/model.yaml"));
     }
-    for (const auto& [name, directory] : *models) {
-      const std::string& device = directory.config.device;
-      (void)ResolveDevice(device == "auto" ? "cuda" : device);  // Before any of them runs.
-    }
+    for (const auto& [name, directory] : *models) (void)RunsOnCpu(directory.config);  // Finds their devices.
     for (const auto& [name, directory] : *models) CheckModel(directory);
   }
 
@@ -99,8 +94,8 @@ class Check {
     if (only.has_value() && model.Find(*only) == nullptr) {
       Say(absl::StrCat("there is no folder ", model.directory, "/", *only));
     }
-    for (const int64_t wanted : only.has_value() ? std::set<int64_t>() : model.Wanted()) {
-      if (model.Find(wanted) != nullptr) continue;
+    for (const int64_t wanted : model.Wanted()) {
+      if (only.has_value() || model.Find(wanted) != nullptr) continue;
       Say(absl::StrCat(model.directory, "/model.yaml asks for version ", wanted, ", which has no folder"));
     }
     for (const ModelConfig::Version& version : model.versions) {

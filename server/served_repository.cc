@@ -23,14 +23,14 @@
 #include "server/trial.h"
 
 namespace calserve {
-namespace {
 
-// Looks for a GPU for whatever may want one: nothing has run yet (torch_device.h).
 bool RunsOnCpu(const ModelConfig& model) {
   if (model.device == "cpu") return true;
   const bool gpu = ResolveDevice(model.device == "auto" ? "cuda" : model.device).ok();
   return model.device == "auto" && !gpu;
 }
+
+namespace {
 
 int InstancesOf(const ModelConfig& model) {
   return ChooseInstances(model.batching.instances, RunsOnCpu(model), AvailableCores());

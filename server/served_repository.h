@@ -23,6 +23,10 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
                                   SliceSettings& slices, RefitSettings& refits, DeviceLostHook device_lost);
 
+// Whether the CPU is what it is configured for, or what is left for it. Looks for a GPU for whatever may want
+// one: to be asked of every model before any of them runs (torch_device.h).
+bool RunsOnCpu(const ModelConfig& model);
+
 // LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
 // directory holds now; a model that comes later shares them too.
 int IntraOpThreadsOf(const ServerConfig& config);
