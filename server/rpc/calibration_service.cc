@@ -132,8 +132,9 @@ grpc::ServerUnaryReactor* CalibrationService::ListCalibrators(grpc::CallbackServ
           std::erase_if(
               all, [&](const CalibratorVersion& c) { return c.model_version != request.model_version(); });
         }
-        ASSIGN_OR_RETURN(const Page page, PageOf(all.size(), request.page_size(), request.page_token()));
-        for (size_t i = page.begin; i < page.end; ++i) *response.add_calibrators() = ToProto(all[i]);
+        ASSIGN_OR_RETURN(Page page, PageOf(all.size(), request.page_size(), request.page_token()));
+        FillPage<v1::Calibrator>(
+            page, [&](size_t item) { return ToProto(all[item]); }, *response.mutable_calibrators());
         response.set_next_page_token(page.next_token);
         return absl::OkStatus();
       });

@@ -13,9 +13,6 @@ namespace calserve {
 
 namespace {
 
-// A page ends before it is larger, unless one model is: gRPC's clients take 4 MiB at a time.
-constexpr size_t kMostPageBytes = 1 << 20;
-
 v1::ModelState ToProto(const VersionStatus& status) {
   switch (status.state) {
     case VersionState::kLoading:
@@ -98,22 +95,13 @@ grpc::ServerUnaryReactor* ModelService::ListModels(grpc::CallbackServerContext* 
   auto* call = new Call(calls_, gate_.Authorize(*context, method::kListModels), answer);
   if (!call->Read(bytes)) return call;
   const auto* const request = &call->request();
-  std::map<std::string, v1::Model> models = Models();
-  const absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
+  std::vector<v1::Model> models;
+  for (auto& [name, model] : Models()) models.push_back(std::move(model));
+  absl::StatusOr<Page> page = PageOf(models.size(), request->page_size(), request->page_token());
   if (page.ok()) {
+    FillPage<v1::Model>(
+        *page, [&](size_t item) { return std::move(models[item]); }, *call->response().mutable_models());
     call->response().set_next_page_token(page->next_token);
-    size_t index = 0, size = 0;
-    for (auto& [name, model] : models) {
-      if (index >= page->begin && index < page->end) {
-        size += model.ByteSizeLong();
-        if (size > kMostPageBytes && index > page->begin) {
-          call->response().set_next_page_token(absl::StrCat(index));
-          break;
-        }
-        *call->response().add_models() = std::move(model);
-      }
-      ++index;
-    }
   }
   call->Reply(page.status());
   return call;

@@ -1,10 +1,15 @@
 #ifndef CALSERVE_SERVER_RPC_PAGE_H_
 #define CALSERVE_SERVER_RPC_PAGE_H_
 
+#include <google/protobuf/repeated_field.h>
+
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -37,6 +42,27 @@ inline absl::StatusOr<Page> PageOf(size_t items, int32_t page_size, const std::s
   page.end = std::min<size_t>(items, begin + (page_size == 0 ? 100 : page_size));
   if (page.end < items) page.next_token = absl::StrCat(page.end);
   return page;
+}
+
+// gRPC's clients take 4 MiB at a time unless they are told otherwise.
+inline constexpr size_t kMaxPageBytes = 1 << 20;
+
+// Adds the page's items, in their order, and ends the page before the one with which they would take more
+// than kMaxPageBytes; the first is always there.
+template <typename Message>
+void FillPage(Page& page, absl::FunctionRef<Message(size_t item)> item_at,
+              google::protobuf::RepeatedPtrField<Message>& to) {
+  size_t bytes = 0;
+  for (size_t item = page.begin; item < page.end; ++item) {
+    Message message = item_at(item);
+    bytes += message.ByteSizeLong();
+    if (bytes > kMaxPageBytes && item > page.begin) {
+      page.end = item;
+      page.next_token = absl::StrCat(item);
+      return;
+    }
+    to.Add(std::move(message));
+  }
 }
 
 }  // namespace calserve

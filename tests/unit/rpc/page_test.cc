@@ -1,7 +1,11 @@
 #include "server/rpc/page.h"
 
 #include <gmock/gmock.h>
+#include <google/protobuf/wrappers.pb.h>
 #include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
 
 namespace calserve {
 namespace {
@@ -41,6 +45,30 @@ TEST(PageTest, APageIsOf100ItemsUnlessAnotherSizeIsAskedFor) {
   ExpectPage(PageOf(2000, 0, ""), 0, 100, "100");
   ExpectPage(PageOf(2000, 0, "100"), 100, 200, "200");
   ExpectPage(PageOf(2000, 1000, ""), 0, 1000, "1000");
+}
+
+TEST(PageTest, APageEndsBeforeItIsTooLarge) {
+  const std::vector<int> percent = {40, 59, 2, 500, 20, 79, 2};
+  const auto item_at = [&](size_t item) {
+    google::protobuf::BytesValue value;
+    value.set_value(std::string(kMaxPageBytes / 100 * percent[item], 'x'));
+    return value;
+  };
+  const auto page_after = [&](const std::string& token, size_t begin, size_t end, const std::string& next) {
+    absl::StatusOr<Page> page = PageOf(percent.size(), 6, token);
+    ASSERT_TRUE(page.ok()) << page.status();
+    google::protobuf::RepeatedPtrField<google::protobuf::BytesValue> items;
+    FillPage<google::protobuf::BytesValue>(*page, item_at, items);
+    ExpectPage(page, begin, end, next);
+    ASSERT_EQ(items.size(), static_cast<int>(end - begin));
+    for (size_t item = begin; item < end; ++item)
+      EXPECT_EQ(items[static_cast<int>(item - begin)].value(), item_at(item).value());
+  };
+  page_after("", 0, 2, "2");
+  page_after("2", 2, 3, "3");
+  page_after("3", 3, 4, "4");  // larger than a page by itself
+  page_after("4", 4, 6, "6");
+  page_after("6", 6, 7, "");
 }
 
 TEST(PageTest, APageSizeOutOfRangeNamesItsField) {
