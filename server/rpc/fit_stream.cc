@@ -200,11 +200,13 @@ class FitStream final : public ByteStream {
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!started_ || writing_ || finished_) return;  // call_ is set before the start.
     if (pending_.has_value()) {
-      writing_ = true;
-      (void)SerializeMessage(*pending_, response_);  // Small, whatever the fit.
+      const absl::Status written = SerializeMessage(*pending_, response_);
       pending_.reset();
-      StartWrite(&response_);
-    } else if (ended_.has_value() && work_ == Work::kNone) {
+      writing_ = written.ok();
+      if (writing_) return StartWrite(&response_);
+      if (!ended_.has_value() || ended_->ok()) ended_ = written;
+    }
+    if (ended_.has_value() && work_ == Work::kNone) {
       finished_ = true;
       if (call_ == nullptr) {
         admission_.Refuse(*ended_);

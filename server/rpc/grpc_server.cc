@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "server/base/unsent_bytes.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/bounded_inflation.h"
 #include "server/rpc/calibration_service.h"
@@ -93,6 +94,7 @@ class GrpcServerImpl final : public GrpcServer {
     builder.SetMaxReceiveMessageSize(options_.max_message_bytes);
     LimitInflation(static_cast<size_t>(options_.max_message_bytes));
     builder.SetMaxSendMessageSize(-1);
+    LimitUnsentBytes(options_.max_unsent_bytes);
     builder.RegisterService(&prediction_);
     builder.RegisterService(&feedback_);
     builder.RegisterService(&calibration_);

@@ -4,6 +4,7 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -26,10 +27,10 @@
 namespace calserve {
 
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
-// they finish. At most `window` requests are between read and written: a client that does not read its
-// answers is not read from either. An error from Handle ends the stream, as does a message that cannot be
-// read: what was not answered by then is to be sent again. A request beyond its caller's rate is refused
-// instead of handled. Deletes itself.
+// they finish. At most `window` requests are between read and written, fewer where answers are large: a
+// client that does not read its answers is not read from either. An error from Handle ends the stream, as
+// does a message that cannot be read: what was not answered by then is to be sent again. A request beyond its
+// caller's rate is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public ByteStream {
  public:
@@ -37,7 +38,7 @@ class StreamPipe : public ByteStream {
   enum class Order { kOfRequests, kAsFinished };
 
   // `admission`: of AccessGate::Authorize.
-  StreamPipe(CallTracker& calls, Admission admission, Order order, int window)
+  StreamPipe(CallTracker& calls, Admission admission, Order order, size_t window)
       : order_(order),
         window_(window),
         cancel_(std::make_shared<CancelFlag>()),
@@ -130,6 +131,10 @@ class StreamPipe : public ByteStream {
     std::optional<grpc::ByteBuffer> response;
   };
 
+  // What answers may take that are not written, if all are as large as the largest so far; one may take more.
+  static constexpr size_t kMostUnwritten = 16 << 20;
+  static constexpr size_t kWindowOfUnknown = 8;  // before there was an answer
+
   absl::Status OfMessage(const absl::Status& status) const {
     absl::Status named(status.code(),
                        absl::StrCat("message ", messages_, " of the stream: ", status.message()));
@@ -147,6 +152,7 @@ class StreamPipe : public ByteStream {
     grpc::ByteBuffer bytes;
     const absl::Status status = response.ok() ? SerializeMessage(*response, bytes) : response.status();
     MutexLock lock(&mu_);
+    largest_ = std::max(largest_, bytes.Length());
     slot->response.emplace().Swap(&bytes);
     if (!status.ok()) {
       if (!failed_) error_ = status;
@@ -156,9 +162,14 @@ class StreamPipe : public ByteStream {
   }
 
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (reading_ || no_more_reads_ || static_cast<int>(slots_.size()) >= window_) return;
+    if (reading_ || no_more_reads_ || slots_.size() >= Window()) return;
     reading_ = true;
     StartRead(&incoming_);
+  }
+
+  size_t Window() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (largest_ == 0) return std::min(kWindowOfUnknown, window_);
+    return std::clamp<size_t>(kMostUnwritten / largest_, 1, window_);
   }
 
   // Writes what is due, and finishes once nothing can follow.
@@ -208,7 +219,7 @@ class StreamPipe : public ByteStream {
   }
 
   const Order order_;
-  const int window_;
+  const size_t window_;
   const std::shared_ptr<CancelFlag> cancel_;
   Admission admission_;
   std::unique_ptr<CallTracker::Call> call_;
@@ -218,6 +229,7 @@ class StreamPipe : public ByteStream {
   grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mu_);
   std::deque<std::unique_ptr<Slot>> slots_
       ABSL_GUARDED_BY(mu_);                  // read and not yet written, in the order of reading
+  size_t largest_ ABSL_GUARDED_BY(mu_) = 0;  // answer so far, bytes
   absl::Status error_ ABSL_GUARDED_BY(mu_);  // what the stream ends with
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool started_ ABSL_GUARDED_BY(mu_) = false;

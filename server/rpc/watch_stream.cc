@@ -122,18 +122,24 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
 
   void WriteIfDue() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!started_ || writing_ || finished_) return;
-    if (ended_) {
-      finished_ = true;
-      if (call_ == nullptr) {
-        admission_.Refuse(status_);
-      } else {
-        admission_.End(status_);
-      }
-      Finish(ToGrpcStatus(status_));
-      return;
+    if (!ended_ && ready_ && subscriber_ != nullptr) {
+      ready_ = false;
+      const absl::Status written = SerializeMessage(Reports(), response_);
+      writing_ = written.ok();
+      if (writing_) return StartWrite(&response_);
+      EndWith(written);
     }
-    if (!ready_ || subscriber_ == nullptr) return;
-    ready_ = false;
+    if (!ended_) return;
+    finished_ = true;
+    if (call_ == nullptr) {
+      admission_.Refuse(status_);
+    } else {
+      admission_.End(status_);
+    }
+    Finish(ToGrpcStatus(status_));
+  }
+
+  v1::WatchCalibrationResponse Reports() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     v1::WatchCalibrationResponse response;
     for (WindowReport& report : subscriber_->Take()) {
       mask_.AddIntervals(report);
@@ -141,9 +147,7 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
       out = ToProto(report, ServingOf(report.key, backends_.table));
       mask_.Trim(out);
     }
-    writing_ = true;
-    (void)SerializeMessage(response, response_);  // Far from what Protobuf cannot.
-    StartWrite(&response_);
+    return response;
   }
 
   const CalibrationBackends backends_;

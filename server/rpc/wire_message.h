@@ -6,6 +6,8 @@
 #include <grpcpp/support/byte_buffer.h>
 #include <grpcpp/support/server_callback.h>
 
+#include <cstddef>
+
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
@@ -40,14 +42,11 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message) {
                     "MESSAGE_UNREADABLE");
 }
 
-// INTERNAL for one that is too large for Protobuf.
-template <typename Message>
-absl::Status SerializeMessage(const Message& message, grpc::ByteBuffer& bytes) {
-  bool own = false;
-  bytes.Clear();  // gRPC asserts it.
-  if (grpc::SerializationTraits<Message>::Serialize(message, &bytes, &own).ok()) return absl::OkStatus();
-  return absl::InternalError("the answer is too large");
-}
+// INTERNAL for one that is too large for Protobuf; RESOURCE_EXHAUSTED for one of kCountedBytes and more where
+// clients have left too much unread (base/unsent_bytes.h), which `bytes` is part of until it is sent or
+// dropped.
+inline constexpr size_t kCountedBytes = 4 << 10;
+absl::Status SerializeMessage(const google::protobuf::MessageLite& message, grpc::ByteBuffer& bytes);
 
 }  // namespace calserve
 
