@@ -40,6 +40,8 @@ absl::StatusOr<Response> CallUnary(const Connection& connection, Stub& stub,
   return response;
 }
 
+constexpr size_t kMostListed = 10'000;  // items, and a page more
+
 constexpr char kLevelPrefix[] = "LOG_LEVEL_";
 
 // LOG_LEVEL_INFO -> "info".
@@ -163,7 +165,6 @@ absl::StatusOr<WindowReport> Client::GetCalibrationReport(const ReportRequest& r
 
 absl::StatusOr<std::vector<CalibratorInfo>> Client::ListCalibrators(const std::string& model,
                                                                     int64_t model_version) const {
-  constexpr size_t kMax = 10'000;
   v1::CalibrationService::Stub stub(connection_->channel());
   v1::ListCalibratorsRequest request;
   request.set_model(model);
@@ -175,7 +176,7 @@ absl::StatusOr<std::vector<CalibratorInfo>> Client::ListCalibrators(const std::s
     if (!response.ok()) return response.status();
     for (const v1::Calibrator& calibrator : response->calibrators()) out.push_back(FromProto(calibrator));
     request.set_page_token(response->next_page_token());
-  } while (!request.page_token().empty() && out.size() < kMax);
+  } while (!request.page_token().empty() && out.size() < kMostListed);
   return out;
 }
 
@@ -281,7 +282,7 @@ absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {
     if (!response.ok()) return response.status();
     for (const v1::Model& model : response->models()) out.push_back(FromProto(model));
     request.set_page_token(response->next_page_token());
-  } while (!request.page_token().empty());
+  } while (!request.page_token().empty() && out.size() < kMostListed);
   return out;
 }
 

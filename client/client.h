@@ -100,6 +100,7 @@ class Client final {
   // model_version 0: the model's default version.
   absl::StatusOr<RefitStatus> GetRefitStatus(const std::string& model, int64_t model_version = 0) const;
 
+  // By name, at most 10,000.
   absl::StatusOr<std::vector<ModelInfo>> ListModels() const;
 
   // How much the server logs: "debug", "info", "warn" or "error".

@@ -122,6 +122,10 @@ constexpr Option kOptions[] = {
     {"grpc.max_message_bytes", OptionKind::kBytes, "1KiB 1GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_message_bytes; },
      "largest message received, inflated where it is compressed; beyond it RESOURCE_EXHAUSTED"},
+    {"grpc.max_received_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
+     [](ServerConfig& c) -> Field { return &c.grpc.max_received_bytes; },
+     "messages of 4 KiB and more whose calls are not answered yet, of all calls; beyond it "
+     "RESOURCE_EXHAUSTED"},
     {"grpc.max_unsent_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_unsent_bytes; },
      "answers of 4 KiB and more that clients have not read yet, of all calls; beyond it RESOURCE_EXHAUSTED"},

@@ -374,9 +374,12 @@ class Collector final : public prometheus::Collectable {
     Put(AddCounter(families, "calserve_connections_turned_away_total",
                    "Connections closed at once because no file descriptor was left for them"),
         {}, static_cast<double>(process_.connections_turned_away));
-    Put(AddGauge(families, "calserve_unsent_answer_bytes",
+    Put(AddGauge(families, "calserve_received_bytes",
+                 "Messages of 4 KiB and more whose calls are not answered yet"),
+        {}, static_cast<double>(process_.received_bytes));
+    Put(AddGauge(families, "calserve_unsent_bytes",
                  "Answers of 4 KiB and more that clients have not read yet"),
-        {}, static_cast<double>(process_.unsent_answer_bytes));
+        {}, static_cast<double>(process_.unsent_bytes));
     Put(AddGauge(families, "process_start_time_seconds", "Start of the process since 1970"), {},
         process_.start_time_seconds);
   }

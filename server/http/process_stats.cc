@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "server/base/accepting.h"
-#include "server/base/unsent_bytes.h"
+#include "server/base/byte_budget.h"
 #include "server/http/thread_times.h"
 
 namespace calserve {
@@ -72,7 +72,8 @@ ProcessStats ReadProcessStats() {
   rlimit fds{};
   if (getrlimit(RLIMIT_NOFILE, &fds) == 0) stats.max_fds = static_cast<int64_t>(fds.rlim_cur);
   stats.connections_turned_away = ConnectionsTurnedAway();
-  stats.unsent_answer_bytes = UnsentBytes();
+  stats.received_bytes = ReceivedBytes().taken();
+  stats.unsent_bytes = UnsentBytes().taken();
   static const double start_time = StartTimeSeconds();
   stats.start_time_seconds = start_time;
   return stats;

@@ -27,6 +27,7 @@ bool ReportsChanged(const TakenReports& taken, const MonitorKey& key, const KeyR
 
 namespace {
 
+constexpr size_t kMostWindows = 100;  // of one subscription: each is a report in every answer
 constexpr absl::Duration kMinInterval = absl::Milliseconds(10);
 constexpr absl::Duration kMaxInterval = absl::Hours(1);
 // Between two looks at the subscribers.
@@ -139,8 +140,10 @@ absl::StatusOr<std::unique_ptr<ReportHub::Subscriber>> Hub::Subscribe(Subscripti
     return absl::InvalidArgumentError(absl::StrCat("min_interval must be 10 ms to 1 h; was ",
                                                    absl::FormatDuration(subscription.min_interval)));
   }
-  if (subscription.windows.empty())
-    return absl::InvalidArgumentError("a subscription must name at least one window");
+  if (subscription.windows.empty() || subscription.windows.size() > kMostWindows) {
+    return absl::InvalidArgumentError(absl::StrCat("a subscription must name 1 to ", kMostWindows,
+                                                   " windows; names ", subscription.windows.size()));
+  }
   std::vector<bool> ages;
   for (const std::string& window : subscription.windows) {
     RETURN_IF_ERROR(monitor_.Report(MonitorKey(), window).status());

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "calserve/v1/calibration.grpc.pb.h"
+#include "server/base/byte_budget.h"
 #include "server/base/worker_pool.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
@@ -27,6 +28,7 @@ struct CalibrationBackends {
   ReportHub& hub;
   CallTracker& calls;
   RecalibrationOptions limits;
+  ByteBudget& labelled_sets;          // what logits take that are uploaded or fitted
   RefitController* refits = nullptr;  // null: nothing is refitted by itself
 };
 

@@ -43,7 +43,8 @@ class FitStream final : public ByteStream {
     if (cancel_->cancelled() || context_.IsCancelled())
       return End(absl::CancelledError("cancelled by the client"));
     if (!ok) return target_.has_value() ? OnEndOfUpload() : OnSpecification(false);
-    if (absl::Status read = ParseMessage(incoming_, request_); !read.ok()) return End(std::move(read));
+    held_ = ByteBudget::Share();
+    if (absl::Status read = ParseMessage(incoming_, request_, held_); !read.ok()) return End(std::move(read));
     if (!target_.has_value()) return OnSpecification(true);
     if (!request_.has_examples()) {
       return End(absl::InvalidArgumentError("after the specification only examples may follow"));
@@ -128,7 +129,8 @@ class FitStream final : public ByteStream {
       admission_.Note("model_version", absl::StrCat(target_->model_version));
     }
     if (specification.has_uploaded()) {
-      set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits);
+      set_ = std::make_unique<LabelledSet>(backends_.predictor, std::move(snapshot), backends_.limits,
+                                           backends_.labelled_sets);
       MutexLock lock(&mu_);
       ReadOn();
       return absl::OkStatus();
@@ -156,9 +158,13 @@ class FitStream final : public ByteStream {
         if (!whole || ended_.has_value()) return EndWith(absl::CancelledError("the upload was not whole"));
         work_ = Work::kFitting;
       }
-      LabelledLogits uploaded = std::move(*set_).Take();
+      LabelledSet::Taken uploaded = std::move(*set_).Take();
       set_.reset();  // It holds the model version.
-      backends_.registry.FitUploaded(*target_, method_, options_, std::move(uploaded), progress(), done());
+      uploaded_ = std::move(uploaded.memory);
+      request_ = {};
+      held_ = {};
+      backends_.registry.FitUploaded(*target_, method_, options_, std::move(uploaded.logits), progress(),
+                                     done());
     });
   }
 
@@ -225,10 +231,12 @@ class FitStream final : public ByteStream {
   // Touched by one step of reading at a time.
   grpc::ByteBuffer incoming_;
   v1::FitCalibratorRequest request_;
+  ByteBudget::Share held_;  // of request_
   std::optional<CalibrationTarget> target_;
   CalibrationMethod method_ = CalibrationMethod::kTemperature;
   FitOptions options_;
   std::unique_ptr<LabelledSet> set_;
+  ByteBudget::Share uploaded_;  // of what is fitted
   grpc::Alarm settled_;
 
   Mutex mu_;

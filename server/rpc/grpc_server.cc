@@ -14,7 +14,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "server/base/unsent_bytes.h"
+#include "server/base/byte_budget.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/bounded_inflation.h"
 #include "server/rpc/calibration_service.h"
@@ -61,11 +61,13 @@ class GrpcServerImpl final : public GrpcServer {
         client_certificates_(b.tls != nullptr && !b.tls->Current()->client_ca.empty()),
         reflection_(options.reflection == "on" ||
                     (options.reflection == "auto" && (b.access == nullptr || !b.access->enabled()))),
+        labelled_sets_(2 * b.limits.fit_max_bytes),
         log_(b.predictor),
         gate_(b.access, b.audit, log_, client_certificates_),
         prediction_(gate_, b.predictor, calls_),
         feedback_(gate_, b.ingestor, calls_),
-        calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits, b.refits}),
+        calibration_({gate_, b.predictor, b.table, b.registry, b.monitor, b.hub, calls_, b.limits,
+                      labelled_sets_, b.refits}),
         models_(gate_, b.table, b.registry, b.repository, calls_),
         server_service_(gate_, calls_),
         kserve_({gate_, b.predictor, b.table, b.monitor, kserve::EceWindow(b.windows), b.repository, calls_,
@@ -94,7 +96,8 @@ class GrpcServerImpl final : public GrpcServer {
     builder.SetMaxReceiveMessageSize(options_.max_message_bytes);
     LimitInflation(static_cast<size_t>(options_.max_message_bytes));
     builder.SetMaxSendMessageSize(-1);
-    LimitUnsentBytes(options_.max_unsent_bytes);
+    ReceivedBytes().SetLimit(options_.max_received_bytes);
+    UnsentBytes().SetLimit(options_.max_unsent_bytes);
     builder.RegisterService(&prediction_);
     builder.RegisterService(&feedback_);
     builder.RegisterService(&calibration_);
@@ -167,6 +170,7 @@ class GrpcServerImpl final : public GrpcServer {
  private:
   const GrpcOptions options_;
   const bool client_certificates_, reflection_;
+  ByteBudget labelled_sets_;
   CallLog log_;
   const AccessGate gate_;
   std::atomic<bool> ready_{true};  // false from SetNotReady or the beginning of the drain

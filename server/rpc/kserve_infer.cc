@@ -13,6 +13,7 @@
 #include "absl/time/clock.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/prediction/attribute_check.h"
 #include "server/rpc/kserve_inputs.h"
 #include "server/rpc/kserve_models.h"
 #include "server/rpc/kserve_outputs.h"
@@ -31,6 +32,10 @@ struct Call {
 absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
                                const RequestParameters& parameters, const ServedModel& model) {
   Call call;
+  // Each row has them, so they are checked before they are copied.
+  if (absl::Status status = CheckAttributes(parameters.attributes, model); !status.ok()) {
+    return WithField(std::move(status), "parameters");
+  }
   ASSIGN_OR_RETURN(call.outputs, ReadOutputs(request, model, parameters.top_k));
   ASSIGN_OR_RETURN(InputRows input, ReadInput(request, model));
   call.converted = std::move(input.converted);
@@ -69,9 +74,6 @@ absl::Status OfRow(const absl::Status& status) {
   if (!absl::ConsumePrefix(&rest, "inputs[")) return status;
   const size_t end = rest.find("]: ");
   if (end == absl::string_view::npos) return status;
-  if (absl::StrContains(ErrorField(status), "].attributes")) {  // The same for all rows.
-    return WithField(absl::Status(status.code(), rest.substr(end + 3)), "parameters");
-  }
   return WithField(WithMessage(status, absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end),
                                                     ": ", rest.substr(end + 3))),
                    "inputs[0]");

@@ -65,14 +65,17 @@ Reactor* RunDetached(CallTracker& calls, grpc::CallbackServerContext* context, A
                      const grpc::ByteBuffer* bytes, grpc::ByteBuffer* answer,
                      absl::FunctionRef<void(const Request&, ModelRepository::Done)> work) {
   Request request;
-  absl::Status read = admission.ok() ? ParseMessage(*bytes, request) : absl::OkStatus();
+  ByteBudget::Share held;
+  absl::Status read = admission.ok() ? ParseMessage(*bytes, request, held) : absl::OkStatus();
   if (read.ok()) read = SerializeMessage(Response(), *answer);
   if (!read.ok()) return Refuse(context, std::move(admission), read);
   auto* call = new DetachableCall(calls, std::move(admission));
   if (!call->accepted()) return call;
   call->About(request.model_name());
   call->admission().Note("model", request.model_name());
-  work(request, call->Replier());
+  work(request, [held = std::move(held), reply = call->Replier()](absl::Status status) mutable {
+    std::move(reply)(std::move(status));
+  });
   return call;
 }
 
@@ -117,7 +120,8 @@ Reactor* KserveService::ModelReady(Context* context, const grpc::ByteBuffer* byt
   Admission admission = backends_.gate.Authorize(*context, method::kModelReady);
   if (!admission.ok()) return Answer(context, std::move(admission), absl::OkStatus());
   inference::ModelReadyRequest request;
-  if (absl::Status read = ParseMessage(*bytes, request); !read.ok())
+  ByteBudget::Share held;
+  if (absl::Status read = ParseMessage(*bytes, request, held); !read.ok())
     return Refuse(context, std::move(admission), read);
   inference::ModelReadyResponse response;
   absl::StatusOr<Snapshot> found = kserve::FindModel(backends_.table, request.name(), request.version());

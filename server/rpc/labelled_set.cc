@@ -24,12 +24,14 @@ struct LabelledSet::Batch {
   int next = 0;  // example to add next
 };
 
-LabelledSet::LabelledSet(Predictor& predictor, Snapshot snapshot, const RecalibrationOptions& limits)
+LabelledSet::LabelledSet(Predictor& predictor, Snapshot snapshot, const RecalibrationOptions& limits,
+                         ByteBudget& memory)
     : predictor_(predictor),
       snapshot_(std::move(snapshot)),
       max_rows_(std::min<int64_t>(
           limits.fit_max_rows,
-          limits.fit_max_bytes / (static_cast<int64_t>(sizeof(float)) * snapshot_.model->model->columns()))) {
+          limits.fit_max_bytes / (static_cast<int64_t>(sizeof(float)) * snapshot_.model->model->columns()))),
+      memory_(memory) {
   data_.columns = snapshot_.model->model->columns();
 }
 
@@ -40,6 +42,15 @@ void LabelledSet::Add(v1::LabelledExamples examples, std::shared_ptr<const Cance
         absl::InvalidArgumentError(absl::StrCat("a labelled set may have at most ", max_rows_,
                                                 " examples of this model (fit_max_rows, fit_max_bytes)")),
         "LABELLED_SET_TOO_LARGE"));
+  }
+  const int64_t bytes = examples.examples_size() * static_cast<int64_t>(sizeof(float)) * data_.columns;
+  if (!share_.Take(memory_, bytes)) {
+    return std::move(done)(WithReason(
+        absl::ResourceExhaustedError(absl::StrCat("labelled sets that are uploaded or fitted take ",
+                                                  memory_.taken(), " of at most ", memory_.limit(),
+                                                  " bytes (twice fit_max_bytes), and ", bytes,
+                                                  " more do not fit; try again later")),
+        "LABELLED_SETS_FULL"));
   }
   auto batch = std::make_shared<Batch>();
   batch->examples = std::move(examples);

@@ -32,7 +32,7 @@ class MessageCall final : public UnaryCall {
   // the request cannot be read; leave it alone.
   bool Read(const grpc::ByteBuffer* bytes) {
     if (!accepted()) return false;
-    const absl::Status read = ParseMessage(*bytes, request_);
+    const absl::Status read = ParseMessage(*bytes, request_, held_);
     if (!read.ok()) Refuse(read);
     return read.ok();
   }
@@ -51,6 +51,7 @@ class MessageCall final : public UnaryCall {
   // another thread has blocks of its own.
   static constexpr size_t kFirstBytes = 2048;
 
+  ByteBudget::Share held_;  // of the request, until the call ends
   alignas(std::max_align_t) char first_[kFirstBytes];
   google::protobuf::Arena arena_;
   Request& request_;

@@ -78,7 +78,7 @@ class StreamPipe : public ByteStream {
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
     auto request = std::make_unique<Request>();
     ++messages_;
-    if (const absl::Status read = ParseMessage(bytes, *request); !read.ok()) {
+    if (const absl::Status read = ParseMessage(bytes, *request, slot->request); !read.ok()) {
       const absl::Status why = OfMessage(read);
       admission_.MessageUnread(why);
       answer(why);
@@ -128,6 +128,7 @@ class StreamPipe : public ByteStream {
 
  private:
   struct Slot {
+    ByteBudget::Share request;
     std::optional<grpc::ByteBuffer> response;
   };
 

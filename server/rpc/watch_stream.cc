@@ -1,6 +1,7 @@
 #include "server/rpc/watch_stream.h"
 
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -15,23 +16,28 @@ namespace calserve {
 namespace {
 
 constexpr int64_t kFollowActive = -1;  // no calibrator version
+constexpr size_t kLongestName = 512;   // of a model as it was asked for, in bytes
 
 class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
  public:
   WatchStream(const CalibrationBackends& backends, Admission admission, const grpc::ByteBuffer& request,
               WorkerPool& store_thread)
       : backends_(backends), admission_(std::move(admission)) {
-    const absl::Status read = admission_.ok() ? ParseMessage(request, request_) : admission_.status();
+    auto asked = std::make_unique<Asked>();
+    const absl::Status read =
+        admission_.ok() ? ParseMessage(request, asked->message, asked->held) : admission_.status();
     if (read.ok()) call_ = backends.calls.Begin([this] { End(CallTracker::ShuttingDown()); });
-    admission_.About(request_.model());
+    asked_model_ = asked->message.model().substr(0, kLongestName);
+    admission_.About(asked_model_);
     if (!read.ok()) {
       Start(read);
     } else if (call_ == nullptr) {
       Start(CallTracker::ShuttingDown());
-    } else if (request_.calibrator_version() == 0) {
-      Start(Subscribe());
-    } else if (!store_thread.TrySubmit([this] { Start(Subscribe()); }, 1)) {  // The store knows which exist.
-      Start(TooManyCalls());
+    } else if (asked->message.calibrator_version() == 0) {
+      Start(Subscribe(std::move(asked)));
+    } else if (!store_thread.TrySubmit(
+                   [this, asked = std::move(asked)]() mutable { Start(Subscribe(std::move(asked))); }, 1)) {
+      Start(TooManyCalls());  // The store knows which calibrators exist.
     }
   }
 
@@ -52,8 +58,14 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   }
 
  private:
-  absl::Status Subscribe() {
-    const v1::WatchCalibrationRequest& request = request_;
+  struct Asked {
+    v1::WatchCalibrationRequest message;
+    ByteBudget::Share held;
+  };
+
+  // Lets go of what was asked: a watch lives for days.
+  absl::Status Subscribe(std::unique_ptr<const Asked> asked) {
+    const v1::WatchCalibrationRequest& request = asked->message;
     ASSIGN_OR_RETURN(const ReportMask mask, ReportMask::FromProto(request.report_mask()));
     ASSIGN_OR_RETURN(const Snapshot snapshot, backends_.table.Find(request.model(), request.model_version()));
     {
@@ -151,7 +163,7 @@ class WatchStream final : public grpc::ServerWriteReactor<grpc::ByteBuffer> {
   }
 
   const CalibrationBackends backends_;
-  v1::WatchCalibrationRequest request_;
+  std::string asked_model_;
   Admission admission_;  // Once it is open, under mu_.
   std::unique_ptr<CallTracker::Call> call_;
   std::unique_ptr<ReportHub::Subscriber> subscriber_;  // Set once, under mu_.

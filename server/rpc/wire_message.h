@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_RPC_WIRE_MESSAGE_H_
 #define CALSERVE_SERVER_RPC_WIRE_MESSAGE_H_
 
+#include <google/protobuf/descriptor.h>
 #include <google/protobuf/message.h>
 #include <grpcpp/impl/codegen/proto_utils.h>
 #include <grpcpp/support/byte_buffer.h>
@@ -10,6 +11,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "server/base/byte_budget.h"
 #include "server/base/error_info.h"
 
 // Messages as bytes. Every method takes them so, by gRPC's raw callback interface, and parses them once the
@@ -30,10 +32,21 @@ struct ServiceWith<Service, Method, Others...> {
 
 using ByteStream = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 
-// INVALID_ARGUMENT with the reason MESSAGE_UNREADABLE. The bytes are let go: gRPC, whose they are, hands them
-// to a unary handler as const, and has no more use for them.
+// Messages and answers of so many bytes and more count (base/byte_budget.h).
+inline constexpr size_t kCountedBytes = 4 << 10;
+
+// Takes what `bytes` take of ReceivedBytes: RESOURCE_EXHAUSTED with the reason MESSAGES_HELD where that is
+// not left. INVALID_ARGUMENT with the reason MESSAGE_TOO_COMPLEX for more than a million fields in all: empty
+// messages of two bytes each take fifty times as much memory.
+absl::Status Hold(const grpc::ByteBuffer& bytes, const google::protobuf::Descriptor& type,
+                  ByteBudget::Share& held);
+
+// Parses what `held` counts from now on; errors as Hold has them, and INVALID_ARGUMENT with the reason
+// MESSAGE_UNREADABLE. The bytes are let go: gRPC, whose they are, hands them to a unary handler as const, and
+// has no more use for them.
 template <typename Message>
-absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message) {
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message, ByteBudget::Share& held) {
+  if (absl::Status status = Hold(bytes, *Message::descriptor(), held); !status.ok()) return status;
   auto& own = const_cast<grpc::ByteBuffer&>(bytes);
   if (grpc::SerializationTraits<Message>::Deserialize(&own, &message).ok()) return absl::OkStatus();
   return WithReason(absl::InvalidArgumentError(
@@ -42,10 +55,8 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message) {
                     "MESSAGE_UNREADABLE");
 }
 
-// INTERNAL for one that is too large for Protobuf; RESOURCE_EXHAUSTED for one of kCountedBytes and more where
-// clients have left too much unread (base/unsent_bytes.h), which `bytes` is part of until it is sent or
-// dropped.
-inline constexpr size_t kCountedBytes = 4 << 10;
+// INTERNAL for one that is too large for Protobuf; RESOURCE_EXHAUSTED with the reason ANSWERS_UNSENT where
+// too much of UnsentBytes is taken. `bytes` hold their share of it for as long as gRPC holds them.
 absl::Status SerializeMessage(const google::protobuf::MessageLite& message, grpc::ByteBuffer& bytes);
 
 }  // namespace calserve

@@ -59,6 +59,7 @@ InProcessServer::InProcessServer(const InProcessOptions& options, const Clock& c
   GrpcOptions grpc;
   grpc.listen = "127.0.0.1:0";
   grpc.drain_timeout = options.drain_timeout;
+  grpc.max_received_bytes = options.max_received_bytes;
   grpc.max_unsent_bytes = options.max_unsent_bytes;
   server_ = OrThrow(GrpcServer::Start(grpc, {*predictor_, table_, *ingestor_, *registry_, *monitor_, *hub_,
                                              RecalibrationOptions(), options.repository}));

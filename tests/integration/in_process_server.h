@@ -28,7 +28,7 @@ struct InProcessOptions {
   BatchingOptions batching;
   TicketOptions tickets;
   absl::Duration drain_timeout = absl::Seconds(30);
-  int64_t max_unsent_bytes = 512 << 20;
+  int64_t max_received_bytes = 1 << 30, max_unsent_bytes = 512 << 20;
   std::function<std::unique_ptr<Store>(Store&)> around_store;  // may put another store before the real one
   std::string data_dir;
   ModelRepository* repository = nullptr;  // beside the puppet; told of the drain. Outlives the server.

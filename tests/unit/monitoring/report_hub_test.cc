@@ -351,7 +351,9 @@ TEST_F(ReportHubTest, RefusesUnknownWindowsAndBadIntervals) {
   };
   const auto code = absl::StatusCode::kInvalidArgument;
   EXPECT_THAT(subscribe({"unknown"}, absl::Seconds(1)), StatusIs(code, HasSubstr("unknown")));
-  EXPECT_THAT(subscribe({}, absl::Seconds(1)), StatusIs(code, HasSubstr("at least one window")));
+  EXPECT_THAT(subscribe({}, absl::Seconds(1)), StatusIs(code, HasSubstr("1 to 100 windows; names 0")));
+  EXPECT_THAT(subscribe(std::vector<std::string>(101, "last_5"), absl::Seconds(1)),
+              StatusIs(code, HasSubstr("names 101")));
   EXPECT_THAT(subscribe({"last_5"}, absl::Milliseconds(9)), StatusIs(code, HasSubstr("was 9ms")));
   EXPECT_THAT(subscribe({"last_5"}, absl::Hours(2)), StatusIs(code, HasSubstr("10 ms to 1 h")));
 }

@@ -17,7 +17,7 @@ class LabelledSetTest : public PredictorFixture {
   void Open() { Open(Served()); }
   void Open(const Served& served) {
     Publish(served);
-    set_ = std::make_unique<LabelledSet>(*predictor_, *table_.Find("puppet", 0), limits_);
+    set_ = std::make_unique<LabelledSet>(*predictor_, *table_.Find("puppet", 0), limits_, memory_);
   }
 
   static v1::LabelledExample OfLogits(const std::vector<float>& values, int label) {
@@ -54,6 +54,7 @@ class LabelledSetTest : public PredictorFixture {
   }
 
   RecalibrationOptions limits_;
+  ByteBudget memory_{1 << 20};
   std::unique_ptr<LabelledSet> set_;
 };
 
@@ -63,7 +64,7 @@ TEST_F(LabelledSetTest, LogitsAndInputsAreGatheredInTheirOrder) {
   EXPECT_TRUE(Add({OfInput({9, 10}, 1)}).ok());
   EXPECT_TRUE(Add({}).ok());
   EXPECT_EQ(set_->rows(), 5);
-  const LabelledLogits data = std::move(*set_).Take();
+  const LabelledLogits data = std::move(*set_).Take().logits;
   EXPECT_EQ(data.columns, 2);
   EXPECT_THAT(data.logits, ElementsAre(1, 2, 3, 4, 5, 6, 7, 8, 9, 10));
   EXPECT_THAT(data.labels, ElementsAre(0, 1, 0, 1, 1));
@@ -79,14 +80,14 @@ TEST_F(LabelledSetTest, ARunOfInputsLongerThanABatchGoesThroughTheModelInSeveral
     expected.insert(expected.end(), {x, -x});
   }
   EXPECT_TRUE(Add(examples).ok());
-  EXPECT_EQ(std::move(*set_).Take().logits, expected);
+  EXPECT_EQ(std::move(*set_).Take().logits.logits, expected);
   EXPECT_EQ(model_->rows_run().size(), 8);
 }
 
 TEST_F(LabelledSetTest, ASingleLogitModelGivesOneColumn) {
   Open({.classes = 2, .columns = 1});
   EXPECT_TRUE(Add({OfInput({1.5f}, 1), OfLogits({-2}, 0)}).ok());
-  const LabelledLogits data = std::move(*set_).Take();
+  const LabelledLogits data = std::move(*set_).Take().logits;
   EXPECT_EQ(data.columns, 1);
   EXPECT_THAT(data.logits, ElementsAre(1.5f, -2));
 }
@@ -142,6 +143,21 @@ TEST_F(LabelledSetTest, ASetIsBoundedInRowsAndInBytes) {
   Open();
   EXPECT_TRUE(Add({good, good}).ok());
   EXPECT_EQ(ErrorReason(Add({good})), "LABELLED_SET_TOO_LARGE");
+}
+
+TEST_F(LabelledSetTest, SetsAreBoundedTogetherUntilTheirLogitsAreGone) {
+  memory_.SetLimit(5 * 4 * sizeof(float));
+  Open();
+  ASSERT_TRUE(Add(std::vector(4, OfLogits({1, 2, 3, 4}, 0))).ok());
+  LabelledSet::Taken taken = std::move(*set_).Take();
+  Open();
+  const absl::Status full = Add(std::vector(2, OfLogits({1, 2, 3, 4}, 0)));
+  EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(ErrorReason(full), "LABELLED_SETS_FULL");
+  EXPECT_THAT(std::string(full.message()), HasSubstr("take 64 of at most 80 bytes"));
+  EXPECT_TRUE(Add({OfLogits({1, 2, 3, 4}, 0)}).ok());
+  taken.memory = {};
+  EXPECT_TRUE(Add(std::vector(4, OfLogits({1, 2, 3, 4}, 0))).ok());
 }
 
 TEST_F(LabelledSetTest, TheBatchersErrorEndsTheSet) {
