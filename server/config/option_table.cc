@@ -125,7 +125,8 @@ constexpr Option kOptions[] = {
     {"grpc.max_received_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_received_bytes; },
      "messages of 4 KiB and more whose calls are not answered yet, of all calls; beyond it "
-     "RESOURCE_EXHAUSTED"},
+     "RESOURCE_EXHAUSTED. As much again, and 256 MiB, what gRPC takes of messages that are not whole yet, "
+     "whoever sends them"},
     {"grpc.max_unsent_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_unsent_bytes; },
      "answers of 4 KiB and more that clients have not read yet, of all calls; beyond it RESOURCE_EXHAUSTED"},

@@ -39,6 +39,10 @@ constexpr int kLastAnswers = 1000;  // ms
 // orchestrator waits beyond lame duck and drain (10 s in deploy/).
 constexpr absl::Duration kAfterCancel = absl::Seconds(4);
 
+// What gRPC may take beside messages that are on their way: connections and calls. Beyond both it ends calls,
+// who sends most first, whether they are let in or not: no handler sees a message before it is whole.
+constexpr int64_t kBesideMessages = 256 << 20;
+
 constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
                                      "calserve.v1.ServerService",      "inference.GRPCInferenceService"};
@@ -97,6 +101,9 @@ class GrpcServerImpl final : public GrpcServer {
     LimitInflation(static_cast<size_t>(options_.max_message_bytes));
     builder.SetMaxSendMessageSize(-1);
     ReceivedBytes().SetLimit(options_.max_received_bytes);
+    grpc::ResourceQuota quota("calserve");
+    quota.Resize(static_cast<size_t>(options_.max_received_bytes + kBesideMessages));
+    builder.SetResourceQuota(quota);
     UnsentBytes().SetLimit(options_.max_unsent_bytes);
     builder.RegisterService(&prediction_);
     builder.RegisterService(&feedback_);

@@ -22,11 +22,12 @@
 namespace calserve {
 
 struct GrpcOptions {
-  std::string listen = "127.0.0.1:8500";             // host:port; port 0 takes a free one
-  int max_message_bytes = 64 << 20;                  // of one message received; beyond it RESOURCE_EXHAUSTED
-  int64_t max_received_bytes = 1 << 30;              // of messages whose calls are not answered, together
-  int64_t max_unsent_bytes = 512 << 20;              // of answers that clients have not read, together
-  int max_concurrent_streams = 1024;                 // calls under way on one connection
+  std::string listen = "127.0.0.1:8500";  // host:port; port 0 takes a free one
+  int max_message_bytes = 64 << 20;       // of one message received; beyond it RESOURCE_EXHAUSTED
+  int64_t max_received_bytes = 1 << 30;   // of messages whose calls are not answered, together, and as
+                                          // much again of those that are not whole yet
+  int64_t max_unsent_bytes = 512 << 20;   // of answers that clients have not read, together
+  int max_concurrent_streams = 1024;      // calls under way on one connection
   absl::Duration lame_duck = absl::ZeroDuration();   // serve on for so long after health says NOT_SERVING
   absl::Duration drain_timeout = absl::Seconds(30);  // for the calls under way, then they are cancelled
   std::string reflection = "auto";  // on | off | auto: where callers are not asked who they are
