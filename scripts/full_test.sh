@@ -63,7 +63,7 @@ exported_models() {
     build/export-venv/bin/pip --disable-pip-version-check download --quiet --no-deps --only-binary=:all: \
       --dest "$OUTPUT/photos" scikit-learn==1.9.1 &&
     unzip -qjo "$OUTPUT"/photos/*.whl 'sklearn/datasets/images/*.jpg' -d "$OUTPUT/photos" &&
-    for test in export_test export_families_test export_refusals_test; do
+    for test in export_test export_families_test export_modules_test export_refusals_test; do
       build/export-venv/bin/python "tests/end_to_end/$test.py" --command build/release/client/calserve \
         --server build/release/server/calserve-server --photos "$OUTPUT/photos" || return
     done

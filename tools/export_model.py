@@ -15,7 +15,7 @@ import warnings
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
-from model_export import ExportError, Terminated, arguments, directory
+from model_export import ExportError, Terminated, arguments, cause, directory
 
 DONE, REFUSED, USAGE = range(3)
 
@@ -52,6 +52,8 @@ def write_version(args, folder, source, model_input, preset):
     warmup.mkdir(parents=True)
     inputs = samples.make_inputs(args, model_input, preset, warmup)
     logits = samples.reference_logits(source.model, inputs, source.labels)
+    if doubt := samples.doubt(logits):
+        say(f"note: {doubt}")
     samples.write_expected(warmup, inputs, logits, source.labels, args.device)
 
     model = source.model
@@ -77,7 +79,10 @@ def write_model(args, path, model, input_shape):
     except ExportError:
         raise
     except Exception as error:  # torch.export raises many kinds
-        raise ExportError(f"torch cannot export this model as {args.format}: {error}") from error
+        advice = packages.advice(str(error), model)
+        raise ExportError(
+            f"torch cannot export this model as {args.format}: {cause(error)}" + (f"; {advice}" if advice else "")
+        ) from error
 
 
 def say(text):

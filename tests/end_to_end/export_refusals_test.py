@@ -45,6 +45,19 @@ def third_axis(): return Gives(lambda x: x[:, :2, None])
 def whole_numbers(): return Gives(lambda x: x[:, :2].long())
 def no_number(): return Gives(lambda x: x[:, :2] * float("nan"))
 def in_place(): return Gives(lambda x: x.mul_(2)[:, :2])
+def dictionary(): return Gives(lambda x: {"logits": x[:, :2]})
+def branch(): return Gives(lambda x: x[:, :2] / 255 if x.max() > 20 else x[:, :2])
+def loop(): return Gives(lambda x: halved_while_large(x)[:, :2])
+def neighbours(): return Gives(lambda x: (x - x.mean())[:, :2])
+def squeezed(): return Gives(lambda x: x[:, :2].squeeze())
+
+
+def halved_while_large(x):
+    while x.norm() > 3:
+        x = x / 2
+    return x
+
+
 def narrow(): return torch.nn.Linear(3, 2)
 def linear(): return torch.nn.Linear(4, 2)
 """
@@ -104,7 +117,11 @@ class Refusals(unittest.TestCase):
             ("needs", "missing 1 required positional argument: 'depth'; name a function that makes it"),
             ("ends", "SystemExit: 7"),
             ("text", "must make a torch.nn.Module; made a str"),
-            ("script", "is TorchScript already"),
+            ("dictionary", "gave a dict: wrap it in a module whose forward gives the logits alone, such as output.logits"),
+            ("branch", "the model branches on a value in a tensor, and a trace would keep the branch of one input"),
+            ("loop", "the model branches on a value in a tensor"),
+            ("neighbours", "the model gives other logits for an input alone than beside others"),
+            ("squeezed", "must give logits of shape [1, 2] for a batch of 1; gave [2]"),
             ("pair", "gave a tuple: wrap it"),
             ("third_axis", "gave [4, 2, 1]"),
             ("whole_numbers", "must be floats; were torch.int64"),
@@ -114,6 +131,14 @@ class Refusals(unittest.TestCase):
         ):
             with self.subTest(factory):
                 self.assertIn(said, self.refusal(factory))
+
+    def test_what_a_compiled_package_cannot_hold_is_said_with_what_can(self):
+        for factory, said in (
+            ("script", "is TorchScript: give --format torchscript"),
+            ("branch", "use torch.where, or --format torchscript with a --module that makes torch.jit.script(model)"),
+        ):
+            with self.subTest(factory):
+                self.assertIn(said, self.refusal(factory, "--format", "aotinductor"))
 
     def test_a_module_that_cannot_be_imported_is_named(self):
         for name, source, said in (
@@ -136,7 +161,12 @@ class Refusals(unittest.TestCase):
             (lambda: torch.save(linear, file), "it holds more than tensors"),
             (lambda: torch.jit.script(linear).save(str(file)), "it is TorchScript"),
             (lambda: torch.save([1], file), "holds a list; save model.state_dict() alone"),
-            (lambda: torch.save({"net": linear.state_dict(), "epoch": 3}, file), "holds the keys net, epoch; save"),
+            (
+                lambda: torch.save({"net": linear.state_dict(), "epoch": 3}, file),
+                "holds net (OrderedDict), epoch (int): torch.save(torch.load(",
+            ),
+            (lambda: torch.save(linear.state_dict() | {"epoch": 3}, file), "holds epoch (int): save model.state_dict() alone"),
+            (lambda: torch.save(torch.nn.Sequential(linear).state_dict(), file), "the model is '0' in the one that was saved"),
             (lambda: torch.save({1: torch.zeros(2)}, file), "it lacks weight, bias; it has 1, which the model has not"),
             (lambda: torch.save(torch.nn.DataParallel(linear).state_dict(), file), "save model.module.state_dict()"),
             (lambda: torch.save(broken, file), "bias of the model has NaN or infinity in it"),

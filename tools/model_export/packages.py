@@ -1,11 +1,15 @@
 """A PyTorch model as a file that calserve-server loads: an AOTInductor package, or TorchScript."""
 
+import contextlib
+import io
 import json
+import logging
 import os
 import pathlib
 import shutil
 import stat
 import tempfile
+import warnings
 import zipfile
 from unittest import mock
 
@@ -19,6 +23,23 @@ PORTABLE_ISA = {"cpp.march": "x86-64-v3", "cpp.simdlen": 256}
 # Weights from LibTorch's allocator, as those of a TorchScript model: else what that holds back they cannot have.
 SHARED_DEVICE_MEMORY = {"aot_inductor.weight_use_caching_allocator": True}
 EXAMPLE_ROWS = 8  # neither 0 nor 1, which torch.export takes for constants
+
+
+# What torch says, and what to do about it.
+ADVICE = (
+    ("data-dependent", "the model branches on a value in a tensor: use torch.where, or --format torchscript with a"
+     " --module that makes torch.jit.script(model)"),
+    ("specialized it to be a constant", "forward takes the number of rows for a constant: use x.shape[0] as it is, without"
+     " int() and loops over rows"),
+    ("cannot insert a Tensor that requires grad", "layers in a list are none of the model's: use torch.nn.ModuleList"),
+    ("__obj_flatten__", "int8 models: --format torchscript"),
+)
+
+
+def advice(error, model):
+    if any(isinstance(module, torch.jit.ScriptModule) for module in model.modules()):
+        return "a part of the model is TorchScript: --format torchscript"
+    return next((advice for part, advice in ADVICE if part in error), "")
 
 
 def check_device(device):
@@ -73,7 +94,9 @@ def compile_package(model, path, input_shape, max_batch_size, name="model", port
     rows = min(EXAMPLE_ROWS, max_batch_size)
     dynamic = {0: torch.export.Dim("batch", min=1, max=max_batch_size)} if max_batch_size > 1 else None
     with tempfile.TemporaryDirectory() as scratch, mock.patch.dict(os.environ, TORCHINDUCTOR_CACHE_DIR=scratch):
-        program = torch.export.export(model, (torch.zeros(rows, *input_shape, device=device),), dynamic_shapes=(dynamic,))
+        example = torch.zeros(rows, *input_shape, device=device)
+        with quiet():
+            program = torch.export.export(OneInput(model), (example,), dynamic_shapes=(dynamic,))
         compiled = pathlib.Path(scratch) / "model.pt2"
         torch._inductor.aoti_compile_and_package(
             program,
@@ -109,12 +132,33 @@ def repack(source, target, metadata=None, library=True):
             repacked.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), content)
 
 
+@contextlib.contextmanager
+def quiet():
+    """Around torch.export, which shows the whole graph where it gives up; the error says why."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+class OneInput(torch.nn.Module):
+    """A model whose forward may take more than the input, such as *args, as one that takes the input alone."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x):
+        return self.model(x)
+
+
 def save_torchscript(model, path, input_shape):
-    """Traces with a dynamic batch and leaves out the debug records, which name files of this machine."""
+    """TorchScript as it is, or a trace; without the debug records, which name files of this machine."""
     model.eval()
-    device = next(model.parameters(), torch.zeros(0)).device
-    with torch.backends.cudnn.flags(allow_tf32=False):  # which is written into each convolution
-        traced = torch.jit.trace(model, torch.zeros(2, *input_shape, device=device))
+    traced = model if isinstance(model, torch.jit.ScriptModule) else trace(model, input_shape)
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".with_debug")
     traced.save(str(whole))
@@ -126,3 +170,33 @@ def save_torchscript(model, path, input_shape):
             writer.write_record(name, content, len(content))
     writer.write_end_of_file()
     whole.unlink()
+
+
+def trace(model, input_shape):
+    """With a batch of any size. A trace keeps what one input does, which check_no_branch must find to be all there is."""
+    device = next(model.parameters(), torch.zeros(0)).device
+    example = torch.zeros(2, *input_shape, device=device)
+    for module in model.modules():
+        if hasattr(module, "_jit_is_scripting"):
+            module._jit_is_scripting = True  # a LightningModule's: it asks for its trainer otherwise
+    followed = check_no_branch(model, example)
+    # TF32 would be written into each convolution.
+    with torch.backends.cudnn.flags(allow_tf32=False), warnings.catch_warnings():
+        if followed:
+            warnings.simplefilter("ignore", torch.jit.TracerWarning)  # of shapes, as where a transformer checks them
+        return torch.jit.trace(model, example)
+
+
+def check_no_branch(model, example):
+    """Refuses a model that branches on a value in a tensor. False where torch.export cannot tell."""
+    try:
+        with quiet():
+            torch.export.export(OneInput(model), (example,))
+    except Exception as error:  # torch.export raises many kinds, most for what a trace can do
+        if "data-dependent" in str(error):
+            raise ExportError(
+                "the model branches on a value in a tensor, and a trace would keep the branch of one input for all: use"
+                " torch.where, or let --module make torch.jit.script(model)"
+            ) from error
+        return False
+    return True

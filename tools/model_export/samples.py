@@ -127,7 +127,7 @@ def reference_logits(model, inputs, labels):
     if not isinstance(logits, torch.Tensor):
         raise ExportError(
             f"the model must give one tensor of logits, N x K; gave a {type(logits).__name__}: wrap it in a module whose"
-            " forward gives the logits alone"
+            f" forward gives the logits alone{where_they_are(logits)}"
         )
     shapes = [[len(batch), len(labels)]] + ([[len(batch), 1]] if len(labels) == 2 else [])
     if list(logits.shape) not in shapes:
@@ -143,11 +143,43 @@ def reference_logits(model, inputs, labels):
         raise ExportError("the model changes its input in place, and then gives other logits for it; let it change a copy")
     if not torch.equal(logits, again):
         raise ExportError("the model gives other logits for the same input: something in it is random, also in eval mode")
+    check_alone(model, batch, logits)
     if logits.shape[1] > 1 and (logits >= 0).all() and torch.allclose(logits.sum(1), torch.ones(len(batch)), atol=1e-4):
         raise ExportError(
             "the model gives probabilities (each row sums to 1); calibration needs the logits before the softmax"
         )
     return logits.float()
+
+
+def where_they_are(output):
+    """In what models of transformers give, and others that give a dict."""
+    return ", such as output.logits" if isinstance(output, dict) and "logits" in output else ""
+
+
+def check_alone(model, batch, logits):
+    """That an input's logits do not depend on what else is in its batch: the server batches different callers' inputs."""
+    together = batch if len(batch) > 1 else torch.cat([batch, -batch])
+    with torch.inference_mode(), failing_as("the model does not run on a batch of 1"):
+        expected, alone = model(together.clone()), [model(row.clone()) for row in together.split(1)]
+    if list(alone[0].shape) != [1, logits.shape[1]]:
+        raise ExportError(
+            f"the model must give logits of shape [1, {logits.shape[1]}] for a batch of 1; gave {list(alone[0].shape)}: does"
+            " it squeeze all dimensions?"
+        )
+    apart = (torch.cat(alone) - expected).abs().max().item()
+    if apart > SCALED_TOLERANCE * max(1.0, expected.abs().max().item()):
+        raise ExportError(
+            f"the model gives other logits for an input alone than beside others (by {apart:.3g}), and the server batches"
+            " the inputs of different callers: is there a BatchNorm without running statistics or kept in training, a mean"
+            " over the batch, or dynamic quantization?"
+        )
+
+
+def doubt(logits):
+    """What may be wrong with them though nothing proves it; empty: nothing."""
+    if (logits >= 0).all() and (logits <= 1).all():
+        return "every logit is between 0 and 1: if the model ends in a sigmoid, leave it out"
+    return ""
 
 
 def why_not_finite(model, logits):

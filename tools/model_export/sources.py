@@ -30,10 +30,19 @@ def load(args):
     torch.manual_seed(args.seed)
     source = from_torchvision(args) if args.torchvision else from_module(args)
     with failing_as(f"{args.torchvision or args.module} cannot be run in float32, on the CPU, in eval mode"):
-        source.model.to("cpu", torch.float32)
+        source.model.to("cpu")
+        source.model._apply(lambda tensor: tensor.float() if tensor.is_floating_point() else tensor)  # complex stays so
         source.model.eval()
-        source.model.requires_grad_(False)
+        for parameter in source.model.parameters():
+            parameter.requires_grad = False
     return source
+
+
+def unwrapped(model):
+    """The model itself, of what trains it on several GPUs or compiles it."""
+    while isinstance(model, (torch.nn.DataParallel, torch._dynamo.OptimizedModule)):
+        model = model.module if isinstance(model, torch.nn.DataParallel) else model._orig_mod
+    return model
 
 
 def load_state_dict(model, path):
@@ -42,7 +51,7 @@ def load_state_dict(model, path):
         keys = model.load_state_dict(state, strict=False)
     misfits = [f"it lacks {some(keys.missing_keys)}"] if keys.missing_keys else []
     if keys.unexpected_keys:
-        misfits.append(f"it has {some(keys.unexpected_keys)}, which the model has not" + advice(keys.unexpected_keys))
+        misfits.append(f"it has {some(keys.unexpected_keys)}, which the model has not" + advice(keys.unexpected_keys, keys.missing_keys))
     if misfits:
         raise ExportError(f"{path} does not fit the model: {'; '.join(misfits)}")
 
@@ -61,10 +70,29 @@ def read_state_dict(path):
         raise ExportError(
             f"{path} is not what torch.save(model.state_dict(), FILE) writes: {what_it_is(path, start, error)}"
         ) from error
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        keys = f"the keys {some([*map(str, state)])}" if isinstance(state, dict) else f"a {type(state).__name__}"
-        raise ExportError(f"{path} is not a state_dict of tensors but holds {keys}; save model.state_dict() alone")
+    if not isinstance(state, dict):
+        raise ExportError(
+            f"{path} is not a state_dict of tensors but holds a {type(state).__name__}; save model.state_dict() alone"
+        )
+    others = {str(key): value for key, value in state.items() if not isinstance(value, torch.Tensor)}
+    if others:
+        kinds = [f"{key} ({type(value).__name__})" for key, value in others.items()]
+        raise ExportError(
+            f"{path} is not a state_dict of tensors alone but holds {some(kinds)}: {how_to_take_it_out(path, others)}"
+        )
     return {str(key): value for key, value in state.items()}
+
+
+def how_to_take_it_out(path, others):
+    """Of a checkpoint with more in it: the state_dict, where there is one."""
+    inner = [key for key, value in others.items() if isinstance(value, dict) and is_state_dict(value)]
+    if len(inner) != 1:
+        return "save model.state_dict() alone"
+    return f"torch.save(torch.load({str(path)!r}, weights_only=True)[{inner[0]!r}], FILE) takes the state_dict out"
+
+
+def is_state_dict(value):
+    return bool(value) and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
 
 
 def what_it_is(path, start, error):
@@ -87,10 +115,14 @@ def some(keys):
     return ", ".join(keys[:4]) + (f" and {len(keys) - 4} more" if len(keys) > 4 else "")
 
 
-def advice(keys):
+def advice(keys, missing):
+    """What to save instead, where all keys of a state_dict have a prefix."""
     for prefix, wrapper in (("module.", "DataParallel"), ("_orig_mod.", "torch.compile")):
         if all(key.startswith(prefix) for key in keys):
             return f": {wrapper} wrapped the model; save model.{prefix}state_dict()"
+    first = keys[0].partition(".")[0] + "."
+    if missing and {key.removeprefix(first) for key in keys} >= set(missing):
+        return f": the model is {first[:-1]!r} in the one that was saved; save model.{first}state_dict()"
     return ""
 
 
@@ -178,8 +210,11 @@ def from_module(args):
             model = model()
     if not isinstance(model, torch.nn.Module):
         raise ExportError(f"{args.module} must make a torch.nn.Module; made a {type(model).__name__}")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise ExportError(f"{args.module} is TorchScript already: name the torch.nn.Module that it was made of")
+    model = unwrapped(model)
+    if isinstance(model, torch.jit.ScriptModule) and args.format != "torchscript":
+        raise ExportError(
+            f"{args.module} is TorchScript: give --format torchscript, or name the torch.nn.Module that it was made of"
+        )
     if args.state_dict:
         load_state_dict(model, args.state_dict)
     return Source(model, directory.read_labels(args.labels), None)
