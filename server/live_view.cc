@@ -117,6 +117,9 @@ ServerValues LiveView::Values() const {
   const MonitorState monitored = monitor_.state();
   values.monitored_keys = monitored.keys;
   values.dropped_keys = monitored.dropped_keys;
+  values.catching_up = monitored.catching_up;
+  values.log_fails = !monitored.log.ok();
+  values.checkpoint_fails = !monitored.checkpoint.ok();
   return values;
 }
 

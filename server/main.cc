@@ -47,6 +47,7 @@
 #include "server/monitoring/alarm_settings.h"
 #include "server/monitoring/calibration_monitor.h"
 #include "server/monitoring/report_hub.h"
+#include "server/monitoring_log.h"
 #include "server/prediction/not_ready.h"
 #include "server/prediction/predictor.h"
 #include "server/prediction/serving_table.h"
@@ -219,13 +220,9 @@ int Serve(const ServerConfig& config) {
     if (deleted.ok() && *deleted > 0) LogInfo("retention", {{"deleted", *deleted}});
   });
 
-  const Periodic drops(absl::Minutes(1), [&monitor, told = int64_t{0}](const std::stop_token&) mutable {
-    const MonitorState state = (*monitor)->state();
-    if (state.dropped_keys == told) return;
-    LogWarning("windows and alarms made room for others: too few monitoring.max_keys",
-               {{"dropped", state.dropped_keys - told}, {"held", state.keys}});
-    told = state.dropped_keys;
-  });
+  const Periodic monitoring_log(
+      absl::Seconds(5),
+      [&monitor, log = MonitoringLog()](const std::stop_token&) mutable { log.Tell((*monitor)->state()); });
 
   LiveView view(table, *repository, predictor, **ingestor, **monitor, *hub, *refits,
                 config.monitoring.windows, config.slice_metrics);

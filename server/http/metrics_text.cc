@@ -352,6 +352,14 @@ class Collector final : public prometheus::Collectable {
     Put(AddCounter(families, "calserve_monitored_keys_dropped_total",
                    "Of those, the ones whose windows and alarm made room for others"),
         {}, static_cast<double>(values_.dropped_keys));
+    Put(AddGauge(families, "calserve_monitoring_catching_up",
+                 "1 while labels of before the start are not all in the windows yet"),
+        {}, values_.catching_up ? 1 : 0);
+    MetricFamily& failing = AddGauge(families, "calserve_monitoring_failing",
+                                     "1 while labels cannot be folded into windows (fold), or the windows "
+                                     "cannot be saved (checkpoint)");
+    Put(failing, {Label("what", "fold")}, values_.log_fails ? 1 : 0);
+    Put(failing, {Label("what", "checkpoint")}, values_.checkpoint_fails ? 1 : 0);
     Put(AddCounter(families, "calserve_audit_failures_total",
                    "Lines that could not be written to the audit file; actions are refused meanwhile"),
         {}, static_cast<double>(values_.audit_failures));

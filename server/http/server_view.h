@@ -132,6 +132,9 @@ struct ServerValues {
   std::vector<DeviceValues> devices;  // each once
   int64_t monitored_keys = 0;         // with windows, now
   int64_t dropped_keys = 0;           // that made room for others
+  bool catching_up = false;           // windows are behind where the log ended at the start
+  bool log_fails = false;             // labels cannot be folded now
+  bool checkpoint_fails = false;      // as the last attempt ended
   int64_t audit_failures = 0;         // lines of the audit log that could not be written
 };
 

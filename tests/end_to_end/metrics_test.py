@@ -2,11 +2,13 @@
 
     metrics_test.py --command PROGRAM --server PROGRAM --models DIRECTORY [unittest's arguments]
 """
+import contextlib
 import http.client
 import pathlib
 import queue
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 
@@ -337,6 +339,29 @@ class Calibration(AdminTest):
                                    msg=gauge)
         self.assertAlmostEqual(series[key("calserve_calibration_confidence_gap", **of)],
                                report["mean_confidence"] - report["accuracy"], places=6)
+
+
+class Damaged(AdminTest):
+    """A store with a row that is none: windows cannot be had from it, and predictions can."""
+    server_flags = ()
+
+    def test_labels_that_cannot_be_folded_are_in_the_log_and_in_the_metrics(self):
+        fails, behind = key("calserve_monitoring_failing", what="fold"), key("calserve_monitoring_catching_up")
+        self.json("evaluate", "--model", MODEL, self.list)
+        self.assertEqual((self.scrape()[fails], self.scrape()[behind]), (0, 0))
+        self.server.terminate()
+        self.assertEqual(self.server.wait(WAIT_S), DONE)
+        with contextlib.closing(sqlite3.connect(self.scratch / "data" / "calserve.db")) as store, store:
+            store.execute("UPDATE feedback SET prediction_id = x'00' WHERE position = 3")
+            store.execute("DELETE FROM checkpoints WHERE name NOT LIKE 'class_names%' AND name NOT LIKE 'model/%'")
+        self.start_server()
+        deadline = time.monotonic() + WAIT_S
+        log = self.scratch / "server.log"
+        while "monitoring fails; it is tried again" not in log.read_text(encoding="utf-8"):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual((self.scrape()[fails], self.scrape()[behind]), (1, 1))
+        self.json("predict", "--model", MODEL, self.images[0])
 
 
 class Draining(AdminTest):
