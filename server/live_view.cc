@@ -69,6 +69,7 @@ ModelValues ValuesOf(const ServedModel& model) {
   values.queued_bytes = batches.queued_bytes;
   values.instances = model.batcher->options().instances;
   values.busy_instances = batches.busy_instances;
+  values.longest_run_seconds = absl::ToDoubleSeconds(batches.longest_run);
   return values;
 }
 

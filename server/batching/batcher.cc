@@ -190,6 +190,7 @@ Batcher::Counters InstanceBatcher::counters() const {
   counters.queued_rows = queue_.rows();
   counters.queued_bytes = queue_.bytes();
   counters.busy_instances = stopping_ ? 0 : prepared_ - instances_.idle();
+  counters.longest_run = instances_.LongestRun(clock_.Now());
   return counters;
 }
 

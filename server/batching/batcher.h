@@ -134,6 +134,7 @@ class Batcher {
     int64_t failed = 0;                               // of `tasks`, those that the model gave an error
     int64_t queued_rows = 0, queued_bytes = 0;        // now
     int busy_instances = 0;                           // now: those that do not wait for work
+    absl::Duration longest_run;                       // now: of a batch under way; zero: there is none
     std::vector<BatchesOfSize> by_rows;               // of n rows at [n - 1], up to the most that ran
   };
   virtual Counters counters() const = 0;

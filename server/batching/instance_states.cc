@@ -19,13 +19,21 @@ BusyTimes InstanceStates::BusyFor(absl::Time now) const {
   return busy_for;
 }
 
+absl::Duration InstanceStates::LongestRun(absl::Time now) const {
+  absl::Duration longest;
+  for (const Instance& instance : instances_) longest = std::max(longest, now - instance.runs_since);
+  return longest;
+}
+
 void InstanceStates::Began(int instance, absl::Time now, absl::Duration ran) {
-  absl::Time& busy_until = instances_[instance].busy_until;
-  busy_until = std::max(busy_until, now) + ran;
+  Instance& own = instances_[instance];
+  own.busy_until = std::max(own.busy_until, now) + ran;
+  own.runs_since = std::min(own.runs_since, now);
 }
 
 void InstanceStates::Finished(int instance, absl::Time now, absl::Duration rest) {
   instances_[instance].busy_until = now + rest;
+  instances_[instance].runs_since = rest > absl::ZeroDuration() ? now : absl::InfiniteFuture();
 }
 
 void InstanceStates::Become(int instance, State state) {

@@ -21,6 +21,8 @@ class InstanceStates {
   bool lent(int instance) const { return instances_[instance].state == State::kLent; }
   // Of all, from `now`, in no order.
   BusyTimes BusyFor(absl::Time now) const;
+  // How long the batch has run that has run longest, of those under way; zero: there is none.
+  absl::Duration LongestRun(absl::Time now) const;
 
   // By the instance's thread: BeginWait while it is busy, EndWait while it is not lent.
   void BeginWait(int instance) { Become(instance, State::kIdle); }
@@ -39,6 +41,7 @@ class InstanceStates {
   struct Instance {
     State state = State::kBusy;
     absl::Time busy_until = absl::InfinitePast();
+    absl::Time runs_since = absl::InfiniteFuture();  // the oldest of its batches; none: InfiniteFuture
   };
 
   void Become(int instance, State state);

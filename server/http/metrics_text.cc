@@ -156,6 +156,9 @@ class Collector final : public prometheus::Collectable {
             &ModelValues::instances);
     PutEach(AddGauge(families, "calserve_instances_busy", "Those of the instances that do not wait for work"),
             &ModelValues::busy_instances);
+    PutEach(AddGauge(families, "calserve_batch_running_seconds",
+                     "How long the batch has run that has run longest, of those under way; 0: none is"),
+            &ModelValues::longest_run_seconds);
     Put(AddGauge(families, "calserve_decode_queue_images", "Images of all models waiting for a decoder"), {},
         static_cast<double>(values_.queued_images));
   }

@@ -45,6 +45,7 @@ struct ModelValues {
   int64_t failed = 0;                               // requests that the model gave an error
   int64_t queued_rows = 0, queued_bytes = 0;        // now
   int instances = 0, busy_instances = 0;            // now
+  double longest_run_seconds = 0;                   // now, of a batch under way
 };
 
 // A version as the repository of models has it, or a model as a whole.

@@ -177,6 +177,21 @@ TEST_F(BatcherTest, RefusesAtOnceWhenTheQueueIsFull) {
   model_->FinishAll();
 }
 
+TEST_F(BatcherTest, HowLongABatchRunsIsKnownWhileItDoes) {
+  options_.instances = 2;
+  Start();
+  EXPECT_EQ(batcher_->counters().longest_run, absl::ZeroDuration());
+  const auto first = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(3));
+  OccupyAnInstance();
+  clock_.Advance(absl::Seconds(2));
+  EXPECT_EQ(batcher_->counters().longest_run, absl::Seconds(5));
+  model_->FinishAll();
+  EXPECT_TRUE(first->Await().ok());
+  batcher_->Stop();
+  EXPECT_EQ(batcher_->counters().longest_run, absl::ZeroDuration());
+}
+
 TEST_F(BatcherTest, AnInstanceIsBusyUntilItWaitsForWork) {
   options_.instances = 2;
   Start();

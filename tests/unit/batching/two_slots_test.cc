@@ -72,6 +72,20 @@ TEST_F(TwoSlotsTest, AShortBatchMayGrowUntilTheOneBeforeIsDone) {
   EXPECT_THAT(model_->batch_sizes(), ElementsAre(1, 4));
 }
 
+TEST_F(TwoSlotsTest, TheSecondBatchRunsFromWhenTheFirstIsDone) {
+  const auto second = Submit(4, 200);
+  LetStart();
+  model_->AwaitBatches(2);
+  clock_.Advance(absl::Seconds(3));
+  EXPECT_EQ(batcher_->counters().longest_run, absl::Seconds(3));
+  model_->FinishOne();
+  EXPECT_TRUE(first_->Await().ok());
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_EQ(batcher_->counters().longest_run, absl::Seconds(1));
+  model_->FinishAll();
+  EXPECT_TRUE(second->Await().ok());
+}
+
 TEST_F(TwoSlotsTest, ABatchThatCannotBeStartedHarmsNoOther) {
   model_->FailStart(1, absl::InternalError("no memory"));
   const auto second = Submit(4, 200), third = Submit(4, 300);

@@ -38,6 +38,7 @@ ServerValues OneModel() {
   model.queued_bytes = 600;
   model.instances = 2;
   model.busy_instances = 1;
+  model.longest_run_seconds = 2.5;
   ServerValues values;
   values.models = {model};
   return values;
@@ -106,8 +107,9 @@ TEST(MetricsTextTest, ShowsQueuesInstancesAndTheProcess) {
        {"calserve_predictions_total" + of + "11", "calserve_batch_compute_seconds_total" + of + "1.5",
         "calserve_model_errors_total" + of + "4", "calserve_queue_rows" + of + "5",
         "calserve_queue_bytes" + of + "600", "calserve_instances" + of + "2",
-        "calserve_instances_busy" + of + "1", std::string("process_cpu_seconds_total 12.5"),
-        std::string("process_resident_memory_bytes 4096"), std::string("calserve_ready 1"),
+        "calserve_instances_busy" + of + "1", "calserve_batch_running_seconds" + of + "2.5",
+        std::string("process_cpu_seconds_total 12.5"), std::string("process_resident_memory_bytes 4096"),
+        std::string("calserve_ready 1"),
         std::string("calserve_thread_cpu_seconds_total{threads=\"decode\"} 2.5"),
         std::string("calserve_queue_drops_total{model=\"shoes\",version=\"3\",reason=\"expired\"} 2")}) {
     EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
