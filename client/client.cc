@@ -40,7 +40,7 @@ absl::StatusOr<Response> CallUnary(const Connection& connection, Stub& stub,
   return response;
 }
 
-constexpr size_t kMostListed = 10'000;  // items, and a page more
+constexpr size_t kMostListed = 10'000;
 
 constexpr char kLevelPrefix[] = "LOG_LEVEL_";
 
@@ -177,6 +177,7 @@ absl::StatusOr<std::vector<CalibratorInfo>> Client::ListCalibrators(const std::s
     for (const v1::Calibrator& calibrator : response->calibrators()) out.push_back(FromProto(calibrator));
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty() && out.size() < kMostListed);
+  if (out.size() > kMostListed) out.resize(kMostListed);
   return out;
 }
 
@@ -283,6 +284,7 @@ absl::StatusOr<std::vector<ModelInfo>> Client::ListModels() const {
     for (const v1::Model& model : response->models()) out.push_back(FromProto(model));
     request.set_page_token(response->next_page_token());
   } while (!request.page_token().empty() && out.size() < kMostListed);
+  if (out.size() > kMostListed) out.resize(kMostListed);
   return out;
 }
 

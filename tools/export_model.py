@@ -79,7 +79,7 @@ def write_model(args, path, model, input_shape):
     except ExportError:
         raise
     except Exception as error:  # torch.export raises many kinds
-        advice = packages.advice(str(error), model)
+        advice = packages.advice(str(error), model) if args.format == "aotinductor" else ""
         raise ExportError(
             f"torch cannot export this model as {args.format}: {cause(error)}" + (f"; {advice}" if advice else "")
         ) from error

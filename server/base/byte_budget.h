@@ -7,7 +7,7 @@
 
 namespace calserve {
 
-// Bytes of memory that many may have a share of, and that all of them together may not exceed. Thread-safe.
+// Bytes of memory that many may have a share of, up to a limit of all of them together. Thread-safe.
 class ByteBudget {
  public:
   explicit ByteBudget(int64_t limit) : limit_(limit) {}
@@ -34,16 +34,24 @@ class ByteBudget {
       if (budget_ != nullptr) budget_->taken_ -= bytes_;
     }
 
+    int64_t bytes() const { return bytes_; }
+
     // Takes `bytes` more of `budget`, which outlives the share and is always the same. False, and nothing is
     // taken, where that many are not left.
     bool Take(ByteBudget& budget, int64_t bytes) {
-      if (budget.taken_.fetch_add(bytes) + bytes > budget.limit_) {
-        budget.taken_ -= bytes;
-        return false;
-      }
+      int64_t taken = budget.taken_;
+      do {
+        if (taken + bytes > budget.limit_) return false;
+      } while (!budget.taken_.compare_exchange_weak(taken, taken + bytes));
       budget_ = &budget;
       bytes_ += bytes;
       return true;
+    }
+    // The same whatever is left.
+    void TakeAnyway(ByteBudget& budget, int64_t bytes) {
+      budget.taken_ += bytes;
+      budget_ = &budget;
+      bytes_ += bytes;
     }
 
    private:

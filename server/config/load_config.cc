@@ -127,6 +127,8 @@ absl::Status CheckTogether(const ServerConfig& config) {
   RETURN_IF_ERROR(CheckSecurity(config));
   RETURN_IF_ERROR(CheckRetention(config.retention, config.tickets.feedback_ttl));
   RETURN_IF_ERROR(CheckMonitoringOptions(config.monitoring));
+  RETURN_IF_ERROR(AtLeast("grpc.max_received_bytes", config.grpc.max_received_bytes, "grpc.max_message_bytes",
+                          config.grpc.max_message_bytes));
   RETURN_IF_ERROR(AtLeast("batching.max_queue_rows", config.batching.max_queue_rows,
                           "batching.max_batch_size", config.batching.max_batch_size));
   return AtLeast("feedback.max_queued_labels", config.feedback.max_queued_labels,

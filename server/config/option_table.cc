@@ -124,9 +124,9 @@ constexpr Option kOptions[] = {
      "largest message received, inflated where it is compressed; beyond it RESOURCE_EXHAUSTED"},
     {"grpc.max_received_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_received_bytes; },
-     "messages of 4 KiB and more whose calls are not answered yet, of all calls; beyond it "
-     "RESOURCE_EXHAUSTED. As much again, and 256 MiB, what gRPC takes of messages that are not whole yet, "
-     "whoever sends them"},
+     "messages of 4 KiB and more whose calls are not answered yet, of all calls, by what they take once "
+     "parsed; beyond it RESOURCE_EXHAUSTED. Beyond as much again, and 256 MiB, of messages that are not "
+     "whole yet gRPC ends calls of any client"},
     {"grpc.max_unsent_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_unsent_bytes; },
      "answers of 4 KiB and more that clients have not read yet, of all calls; beyond it RESOURCE_EXHAUSTED"},

@@ -385,12 +385,17 @@ class Collector final : public prometheus::Collectable {
     Put(AddCounter(families, "calserve_connections_turned_away_total",
                    "Connections closed at once because no file descriptor was left for them"),
         {}, static_cast<double>(process_.connections_turned_away));
-    Put(AddGauge(families, "calserve_received_bytes",
-                 "Messages of 4 KiB and more whose calls are not answered yet"),
-        {}, static_cast<double>(process_.received_bytes));
-    Put(AddGauge(families, "calserve_unsent_bytes",
-                 "Answers of 4 KiB and more that clients have not read yet"),
-        {}, static_cast<double>(process_.unsent_bytes));
+    const auto bytes = [&](const char* name, const char* help, int64_t value) {
+      Put(AddGauge(families, name, help), {}, static_cast<double>(value));
+    };
+    bytes("calserve_received_bytes", "Messages of 4 KiB and more whose calls are not answered yet",
+          process_.received_bytes);
+    bytes("calserve_received_bytes_limit", "The most of them: grpc.max_received_bytes",
+          process_.received_bytes_limit);
+    bytes("calserve_unsent_bytes", "Answers of 4 KiB and more that clients have not read yet",
+          process_.unsent_bytes);
+    bytes("calserve_unsent_bytes_limit", "The most of them: grpc.max_unsent_bytes",
+          process_.unsent_bytes_limit);
     Put(AddGauge(families, "process_start_time_seconds", "Start of the process since 1970"), {},
         process_.start_time_seconds);
   }

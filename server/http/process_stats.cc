@@ -73,6 +73,8 @@ ProcessStats ReadProcessStats() {
   if (getrlimit(RLIMIT_NOFILE, &fds) == 0) stats.max_fds = static_cast<int64_t>(fds.rlim_cur);
   stats.connections_turned_away = ConnectionsTurnedAway();
   stats.received_bytes = ReceivedBytes().taken();
+  stats.received_bytes_limit = ReceivedBytes().limit();
+  stats.unsent_bytes_limit = UnsentBytes().limit();
   stats.unsent_bytes = UnsentBytes().taken();
   static const double start_time = StartTimeSeconds();
   stats.start_time_seconds = start_time;

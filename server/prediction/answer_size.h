@@ -9,7 +9,7 @@
 namespace calserve {
 
 // A request of some kilobytes can ask for gigabytes: rows × classes × names of classes.
-inline constexpr int64_t kMaxAnswerBytes = int64_t{256} << 20;
+inline constexpr int64_t kMaxAnswerBytes = int64_t{64} << 20;
 
 // INVALID_ARGUMENT with the reason ANSWER_TOO_LARGE where what `request` asks of `model`, whose inputs and
 // top_k are as they must be, would take more than kMaxAnswerBytes, by a rough count.

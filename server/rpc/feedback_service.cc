@@ -97,7 +97,8 @@ void AddResults(std::vector<FeedbackResult>&& results, Response& response) {
 class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::StreamFeedbackResponse> {
  public:
   FeedbackStream(Admission admission, FeedbackIngestor& ingestor, CallTracker& calls)
-      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow), ingestor_(ingestor) {
+      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow, WhenFull::kAnswer),
+        ingestor_(ingestor) {
     Start();
   }
 

@@ -39,8 +39,9 @@ constexpr int kLastAnswers = 1000;  // ms
 // orchestrator waits beyond lame duck and drain (10 s in deploy/).
 constexpr absl::Duration kAfterCancel = absl::Seconds(4);
 
-// What gRPC may take beside messages that are on their way: connections and calls. Beyond both it ends calls,
-// who sends most first, whether they are let in or not: no handler sees a message before it is whole.
+// What gRPC may take beside messages that are on their way: connections and calls. Beyond both it ends calls
+// and connections, of any client, until it has enough: no handler sees a message before it is whole, so that
+// nothing else knows whose it is.
 constexpr int64_t kBesideMessages = 256 << 20;
 
 constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",

@@ -73,9 +73,7 @@ Reactor* RunDetached(CallTracker& calls, grpc::CallbackServerContext* context, A
   if (!call->accepted()) return call;
   call->About(request.model_name());
   call->admission().Note("model", request.model_name());
-  work(request, [held = std::move(held), reply = call->Replier()](absl::Status status) mutable {
-    std::move(reply)(std::move(status));
-  });
+  work(request, call->Replier());
   return call;
 }
 

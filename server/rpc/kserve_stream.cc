@@ -25,7 +25,7 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
  public:
   InferStream(Inference& inference, CallTracker& calls, Admission admission, absl::Time deadline,
               bool ends_with_error)
-      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow),
+      : StreamPipe(calls, std::move(admission), Order::kOfRequests, kStreamWindow, WhenFull::kRefuse),
         inference_(inference),
         deadline_(deadline),
         ends_with_error_(ends_with_error) {

@@ -13,6 +13,9 @@
 namespace calserve {
 namespace {
 
+// A fit takes seconds to minutes.
+constexpr absl::Duration kSetsRetry = absl::Seconds(30);
+
 bool IsClass(int32_t index, int classes) { return index >= 0 && index < classes; }
 
 }  // namespace
@@ -45,12 +48,11 @@ void LabelledSet::Add(v1::LabelledExamples examples, std::shared_ptr<const Cance
   }
   const int64_t bytes = examples.examples_size() * static_cast<int64_t>(sizeof(float)) * data_.columns;
   if (!share_.Take(memory_, bytes)) {
-    return std::move(done)(WithReason(
-        absl::ResourceExhaustedError(absl::StrCat("labelled sets that are uploaded or fitted take ",
-                                                  memory_.taken(), " of at most ", memory_.limit(),
-                                                  " bytes (twice fit_max_bytes), and ", bytes,
-                                                  " more do not fit; try again later")),
-        "LABELLED_SETS_FULL"));
+    absl::Status full = absl::ResourceExhaustedError(absl::StrCat(
+        "labelled sets that are uploaded or fitted take ", memory_.taken(), " of at most ", memory_.limit(),
+        " bytes (twice fit_max_bytes), and ", bytes, " more do not fit; try again later"));
+    full = WithReason(std::move(full), "LABELLED_SETS_FULL");
+    return std::move(done)(WithRetryAfter(std::move(full), kSetsRetry));
   }
   auto batch = std::make_shared<Batch>();
   batch->examples = std::move(examples);

@@ -42,8 +42,8 @@ class MessageCall final : public UnaryCall {
   google::protobuf::Arena& arena() { return arena_; }
 
   // Answers the call, exactly once: with the response, or with an error.
-  void Reply(const absl::Status& status) {
-    UnaryCall::Reply(status.ok() ? SerializeMessage(response_, answer_) : status);
+  void Reply(const absl::Status& status, WhenFull when_full = WhenFull::kAnswer) {
+    UnaryCall::Reply(status.ok() ? SerializeMessage(response_, answer_, when_full) : status);
   }
 
  private:

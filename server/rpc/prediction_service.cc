@@ -58,7 +58,7 @@ void ToProto(PredictionResponse&& from, v1::PredictResponse& to) {
 class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::StreamPredictResponse> {
  public:
   PredictStream(Admission admission, Predictor& predictor, CallTracker& calls, absl::Time deadline)
-      : StreamPipe(calls, std::move(admission), Order::kAsFinished, kStreamWindow),
+      : StreamPipe(calls, std::move(admission), Order::kAsFinished, kStreamWindow, WhenFull::kRefuse),
         predictor_(predictor),
         deadline_(deadline) {
     Start();
@@ -166,7 +166,7 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
   values.cancel = call->cancel();
   predictor_.Predict(std::move(values), [call](absl::StatusOr<PredictionResponse> prediction) {
     if (prediction.ok()) ToProto(*std::move(prediction), call->response());
-    call->Reply(prediction.status());
+    call->Reply(prediction.status(), WhenFull::kRefuse);
   });
   return call;
 }

@@ -22,15 +22,16 @@
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/status.h"
+#include "server/rpc/stream_window.h"
 #include "server/rpc/wire_message.h"
 
 namespace calserve {
 
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
-// they finish. At most `window` requests are between read and written, fewer where answers are large: a
-// client that does not read its answers is not read from either. An error from Handle ends the stream, as
-// does a message that cannot be read: what was not answered by then is to be sent again. A request beyond its
-// caller's rate is refused instead of handled. Deletes itself.
+// they finish. A client that does not read its answers is not read from either (StreamWindow). An error from
+// Handle ends the stream, as does a message that cannot be read, and an answer that there is no room for,
+// where `when_full` says so: what was not answered by then is to be sent again. A request beyond its caller's
+// rate is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public ByteStream {
  public:
@@ -38,11 +39,12 @@ class StreamPipe : public ByteStream {
   enum class Order { kOfRequests, kAsFinished };
 
   // `admission`: of AccessGate::Authorize.
-  StreamPipe(CallTracker& calls, Admission admission, Order order, size_t window)
+  StreamPipe(CallTracker& calls, Admission admission, Order order, size_t window, WhenFull when_full)
       : order_(order),
-        window_(window),
+        when_full_(when_full),
         cancel_(std::make_shared<CancelFlag>()),
-        admission_(std::move(admission)) {
+        admission_(std::move(admission)),
+        window_(window) {
     if (admission_.ok()) call_ = calls.Begin([this] { StopReading(); });
   }
 
@@ -78,7 +80,12 @@ class StreamPipe : public ByteStream {
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
     auto request = std::make_unique<Request>();
     ++messages_;
-    if (const absl::Status read = ParseMessage(bytes, *request, slot->request); !read.ok()) {
+    const absl::Status read = ParseMessage(bytes, *request, slot->request);
+    {
+      MutexLock lock(&mu_);
+      window_.Read(slot->request.bytes());
+    }
+    if (!read.ok()) {
       const absl::Status why = OfMessage(read);
       admission_.MessageUnread(why);
       answer(why);
@@ -97,6 +104,7 @@ class StreamPipe : public ByteStream {
     MutexLock lock(&mu_);
     writing_ = false;
     if (!ok) broken_ = true;
+    window_.Written(slots_.front()->answer_bytes);
     slots_.pop_front();
     if (!stopping_) ReadMore();
     Advance();
@@ -128,18 +136,13 @@ class StreamPipe : public ByteStream {
 
  private:
   struct Slot {
-    ByteBudget::Share request;
+    ByteBudget::Share request;  // until it is answered
     std::optional<grpc::ByteBuffer> response;
+    size_t answer_bytes = 0;  // of it
   };
 
-  // What answers may take that are not written, if all are as large as the largest so far; one may take more.
-  static constexpr size_t kMostUnwritten = 16 << 20;
-  static constexpr size_t kWindowOfUnknown = 8;  // before there was an answer
-
   absl::Status OfMessage(const absl::Status& status) const {
-    absl::Status named(status.code(),
-                       absl::StrCat("message ", messages_, " of the stream: ", status.message()));
-    return WithReason(std::move(named), ErrorReason(status));
+    return WithMessage(status, absl::StrCat("message ", messages_, " of the stream: ", status.message()));
   }
 
   void StopReading() {
@@ -151,9 +154,12 @@ class StreamPipe : public ByteStream {
 
   void Fill(Slot* slot, absl::StatusOr<Response> response) {
     grpc::ByteBuffer bytes;
-    const absl::Status status = response.ok() ? SerializeMessage(*response, bytes) : response.status();
+    const absl::Status status =
+        response.ok() ? SerializeMessage(*response, bytes, when_full_) : response.status();
     MutexLock lock(&mu_);
-    largest_ = std::max(largest_, bytes.Length());
+    slot->answer_bytes = bytes.Length();
+    window_.Answered(slot->request.bytes(), slot->answer_bytes);
+    slot->request = ByteBudget::Share();
     slot->response.emplace().Swap(&bytes);
     if (!status.ok()) {
       if (!failed_) error_ = status;
@@ -163,14 +169,9 @@ class StreamPipe : public ByteStream {
   }
 
   void ReadMore() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (reading_ || no_more_reads_ || slots_.size() >= Window()) return;
+    if (reading_ || no_more_reads_ || !window_.MayRead()) return;
     reading_ = true;
     StartRead(&incoming_);
-  }
-
-  size_t Window() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (largest_ == 0) return std::min(kWindowOfUnknown, window_);
-    return std::clamp<size_t>(kMostUnwritten / largest_, 1, window_);
   }
 
   // Writes what is due, and finishes once nothing can follow.
@@ -220,7 +221,7 @@ class StreamPipe : public ByteStream {
   }
 
   const Order order_;
-  const size_t window_;
+  const WhenFull when_full_;
   const std::shared_ptr<CancelFlag> cancel_;
   Admission admission_;
   std::unique_ptr<CallTracker::Call> call_;
@@ -229,8 +230,8 @@ class StreamPipe : public ByteStream {
   Mutex mu_;
   grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mu_);
   std::deque<std::unique_ptr<Slot>> slots_
-      ABSL_GUARDED_BY(mu_);                  // read and not yet written, in the order of reading
-  size_t largest_ ABSL_GUARDED_BY(mu_) = 0;  // answer so far, bytes
+      ABSL_GUARDED_BY(mu_);  // read and not yet written, in the order of reading
+  StreamWindow window_ ABSL_GUARDED_BY(mu_);
   absl::Status error_ ABSL_GUARDED_BY(mu_);  // what the stream ends with
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool started_ ABSL_GUARDED_BY(mu_) = false;

@@ -35,15 +35,16 @@ using ByteStream = grpc::ServerBidiReactor<grpc::ByteBuffer, grpc::ByteBuffer>;
 // Messages and answers of so many bytes and more count (base/byte_budget.h).
 inline constexpr size_t kCountedBytes = 4 << 10;
 
-// Takes what `bytes` take of ReceivedBytes: RESOURCE_EXHAUSTED with the reason MESSAGES_HELD where that is
+// Takes of ReceivedBytes what a message of `type` takes once it is parsed, by an estimate from above: its
+// bytes, and what its fields take beside them. RESOURCE_EXHAUSTED with the reason MESSAGES_HELD where that is
 // not left. INVALID_ARGUMENT with the reason MESSAGE_TOO_COMPLEX for more than a million fields in all: empty
-// messages of two bytes each take fifty times as much memory.
+// messages of two bytes each take a hundred times as much memory.
 absl::Status Hold(const grpc::ByteBuffer& bytes, const google::protobuf::Descriptor& type,
                   ByteBudget::Share& held);
 
 // Parses what `held` counts from now on; errors as Hold has them, and INVALID_ARGUMENT with the reason
-// MESSAGE_UNREADABLE. The bytes are let go: gRPC, whose they are, hands them to a unary handler as const, and
-// has no more use for them.
+// MESSAGE_UNREADABLE. Bytes that are parsed are let go: gRPC, whose they are, hands them to a unary
+// handler as const, and has no more use for them.
 template <typename Message>
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message, ByteBudget::Share& held) {
   if (absl::Status status = Hold(bytes, *Message::descriptor(), held); !status.ok()) return status;
@@ -55,9 +56,14 @@ absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message, ByteB
                     "MESSAGE_UNREADABLE");
 }
 
-// INTERNAL for one that is too large for Protobuf; RESOURCE_EXHAUSTED with the reason ANSWERS_UNSENT where
-// too much of UnsentBytes is taken. `bytes` hold their share of it for as long as gRPC holds them.
-absl::Status SerializeMessage(const google::protobuf::MessageLite& message, grpc::ByteBuffer& bytes);
+// Where too much of UnsentBytes is taken: whether an answer is refused, which can be had again, or is not,
+// because it says what has taken effect.
+enum class WhenFull { kRefuse, kAnswer };
+
+// `bytes` hold their share of UnsentBytes for as long as gRPC holds them. RESOURCE_EXHAUSTED with the reason
+// ANSWERS_UNSENT where there is none left; INTERNAL for one that is too large for Protobuf.
+absl::Status SerializeMessage(const google::protobuf::MessageLite& message, grpc::ByteBuffer& bytes,
+                              WhenFull when_full = WhenFull::kAnswer);
 
 }  // namespace calserve
 

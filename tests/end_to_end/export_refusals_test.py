@@ -117,7 +117,7 @@ class Refusals(unittest.TestCase):
             ("needs", "missing 1 required positional argument: 'depth'; name a function that makes it"),
             ("ends", "SystemExit: 7"),
             ("text", "must make a torch.nn.Module; made a str"),
-            ("dictionary", "gave a dict: wrap it in a module whose forward gives the logits alone, such as output.logits"),
+            ("dictionary", "gave a dict: wrap it in a module whose forward gives the logits alone, such as output['logits']"),
             ("branch", "the model branches on a value in a tensor, and a trace would keep the branch of one input"),
             ("loop", "the model branches on a value in a tensor"),
             ("neighbours", "the model gives other logits for an input alone than beside others"),

@@ -18,7 +18,7 @@ import h2.events
 import h2.exceptions
 
 from command_test import WAIT_S
-from kserve_testing import KserveTest
+from kserve_testing import MODEL, KserveTest
 
 MIB = 1 << 20
 MESSAGE = 60 * MIB
@@ -67,12 +67,13 @@ class HalfSender:
             data = self.socket.recv(65536)
         except (TimeoutError, BlockingIOError):
             return
+        finally:
+            self.socket.settimeout(WAIT_S)
         for event in self.http.receive_data(data):
             if isinstance(event, (h2.events.StreamReset, h2.events.StreamEnded)):
                 self.left.pop(event.stream_id, None)
             if isinstance(event, h2.events.StreamReset):
                 self.resets[event.error_code] += 1
-        self.socket.settimeout(WAIT_S)
         self.socket.sendall(self.http.data_to_send())
 
 
@@ -93,7 +94,7 @@ class HalfSent(KserveTest):
         self.assertLess(self.memory() - before, 1500, "of 3600 MiB that were to be sent")
         self.assertGreater(sender.resets[h2.errors.ErrorCodes.ENHANCE_YOUR_CALM], 0)
         # Those that are left still hold what they sent.
-        answer = self.client.infer(kserve_testing.MODEL, [self.input(self.tensors[:1])], client_timeout=WAIT_S)
+        answer = self.client.infer(MODEL, [self.input(self.tensors[:1])], client_timeout=WAIT_S)
         self.assertEqual(answer.as_numpy("probabilities").shape, (1, 10))
         sender.socket.close()
 

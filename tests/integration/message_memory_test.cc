@@ -126,7 +126,7 @@ TEST_F(MessageMemoryTest, BeyondTheLimitLargeAnswersAreRefusedUntilOthersAreRead
     ASSERT_TRUE(Await([&] { return rows_run() > run; }));
     refused = predict(&response);
   }
-  EXPECT_THAT(refused.error_message(), HasSubstr("and others take"));
+  EXPECT_THAT(refused.error_message(), HasSubstr("others that clients have not read take"));
   ExpectRetryable(refused, "ANSWERS_UNSENT");
   EXPECT_LE(UnsentBytes().taken(), kLimit);
 
@@ -146,13 +146,12 @@ TEST_F(MessageMemoryTest, SmallAnswersAreNotCounted) {
   EXPECT_EQ(UnsentBytes().taken(), 0);
 }
 
-// What a queue holds of a request is less than what is kept for its answer.
+// Also what no queue counts: here a field that the server does not know.
 TEST_F(MessageMemoryTest, RequestsAreHeldToTheLimitWithAllThatIsInThem) {
   constexpr int64_t kRequestBytes = kClasses * sizeof(float);
   Start(512 << 20, 5 * kRequestBytes);
   server_->model().Hold();
   v1::PredictRequest large = Request(0).request();
-  // A field that the server does not know.
   v1::PredictRequest padding;
   padding.GetReflection()->MutableUnknownFields(&padding)->AddLengthDelimited(
       1000, std::string(kRequestBytes, 'x'));
@@ -170,12 +169,24 @@ TEST_F(MessageMemoryTest, RequestsAreHeldToTheLimitWithAllThatIsInThem) {
   grpc::ClientContext context;
   v1::PredictResponse response;
   const grpc::Status refused = stub_->Predict(&context, large, &response);
-  EXPECT_THAT(refused.error_message(),
-              HasSubstr("(grpc.max_received_bytes: their calls are not answered yet)"));
+  EXPECT_THAT(refused.error_message(), HasSubstr("others whose calls are not answered take"));
   ExpectRetryable(refused, "MESSAGES_HELD");
   server_->model().Release();
   for (std::future<grpc::Status>& call : held) EXPECT_TRUE(call.get().ok());
   EXPECT_TRUE(Await([] { return ReceivedBytes().taken() == 0; })) << ReceivedBytes().taken();
+}
+
+// One that does not read its answers keeps none of its requests either.
+TEST_F(MessageMemoryTest, ARequestIsHeldUntilItIsAnsweredAndNotUntilItsAnswerIsRead) {
+  Start(512 << 20);
+  grpc::ClientContext context;
+  const auto unread = stub_->StreamPredict(&context);
+  for (int i = 0; i < 100 && UnsentBytes().taken() < 3 * kAnswerBytes; ++i) {
+    ASSERT_TRUE(unread->Write(Request(i)));
+    ASSERT_TRUE(Await([&] { return rows_run() > i; }));
+  }
+  EXPECT_TRUE(Await([] { return ReceivedBytes().taken() == 0; })) << ReceivedBytes().taken();
+  EXPECT_GT(UnsentBytes().taken(), 0);
 }
 
 TEST_F(MessageMemoryTest, AWatchDoesNotKeepWhatItWasAskedWith) {

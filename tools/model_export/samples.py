@@ -153,7 +153,7 @@ def reference_logits(model, inputs, labels):
 
 def where_they_are(output):
     """In what models of transformers give, and others that give a dict."""
-    return ", such as output.logits" if isinstance(output, dict) and "logits" in output else ""
+    return ", such as output['logits']" if isinstance(output, dict) and "logits" in output else ""
 
 
 def check_alone(model, batch, logits):

@@ -154,6 +154,7 @@ TEST_F(LabelledSetTest, SetsAreBoundedTogetherUntilTheirLogitsAreGone) {
   const absl::Status full = Add(std::vector(2, OfLogits({1, 2, 3, 4}, 0)));
   EXPECT_EQ(full.code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(ErrorReason(full), "LABELLED_SETS_FULL");
+  EXPECT_EQ(ErrorRetryAfter(full), absl::Seconds(30));
   EXPECT_THAT(std::string(full.message()), HasSubstr("take 64 of at most 80 bytes"));
   EXPECT_TRUE(Add({OfLogits({1, 2, 3, 4}, 0)}).ok());
   taken.memory = {};
