@@ -86,16 +86,16 @@ TEST_F(MessageMemoryTest, AStreamWhoseAnswersAreNotReadIsNotReadFrom) {
     for (int i = 0; i < kRequests; ++i) EXPECT_TRUE(stream->Write(Request(i)));
     stream->WritesDone();
   });
-  // The rest waits with the client. It runs until nothing moves for a while.
+  // The rest waits with the client: nothing moves for a while.
+  ASSERT_TRUE(Await([] { return UnsentBytes().taken() > kMost / 2; }));
   int before = -1;
   ASSERT_TRUE(Await([&] {
-    const bool still = rows_run() == before && before > 0;
+    const bool still = rows_run() == before;
     before = rows_run();
     if (!still) absl::SleepFor(absl::Milliseconds(300));
     return still;
   }));
   EXPECT_LT(rows_run(), kRequests);
-  EXPECT_GT(UnsentBytes().taken(), kAnswerBytes);
   EXPECT_LE(UnsentBytes().taken(), kMost + kAnswerBytes + kAnswerBytes / 10);
 
   std::vector<bool> answered(kRequests);
