@@ -12,6 +12,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/http/metric_families.h"
+#include "server/http/process_metrics.h"
 #include "server/http/version_metrics.h"
 
 namespace calserve {
@@ -61,7 +62,8 @@ class Collector final : public prometheus::Collectable {
     AddRefits(families);
     AddDevices(families);
     AddVersionStates(families, values_.versions);
-    AddProcess(families);
+    AddServer(families);
+    AddProcess(families, process_);
     std::erase_if(families, [](const MetricFamily& family) { return family.metric.empty(); });
     return families;
   }
@@ -343,7 +345,7 @@ class Collector final : public prometheus::Collectable {
     gauge("calserve_device_memory_size_bytes", "Memory of an accelerator", &DeviceValues::size_bytes);
   }
 
-  void AddProcess(Families& families) const {
+  void AddServer(Families& families) const {
     Put(AddGauge(families, "calserve_ready",
                  "1 while the server is ready, as /readyz and gRPC health say it"),
         {}, ready_ ? 1 : 0);
@@ -366,38 +368,6 @@ class Collector final : public prometheus::Collectable {
     Put(AddCounter(families, "calserve_audit_failures_total",
                    "Lines that could not be written to the audit file; actions are refused meanwhile"),
         {}, static_cast<double>(values_.audit_failures));
-    Put(AddCounter(families, "process_cpu_seconds_total", "User and system CPU time of all threads"), {},
-        process_.cpu_seconds);
-    MetricFamily& threads =
-        AddCounter(families, "calserve_thread_cpu_seconds_total",
-                   "User and system CPU time of threads by what they are for: instance (forward passes, "
-                   "LibTorch's helpers included), decode, grpc, other");
-    for (const auto& [name, seconds] : process_.thread_cpu_seconds)
-      Put(threads, {Label("threads", name)}, seconds);
-    Put(AddGauge(families, "process_resident_memory_bytes", "Resident memory"), {},
-        static_cast<double>(process_.resident_bytes));
-    Put(AddGauge(families, "process_virtual_memory_bytes", "Virtual memory"), {},
-        static_cast<double>(process_.virtual_bytes));
-    Put(AddGauge(families, "process_open_fds", "Open file descriptors"), {},
-        static_cast<double>(process_.open_fds));
-    Put(AddGauge(families, "process_max_fds", "File descriptors that may be open"), {},
-        static_cast<double>(process_.max_fds));
-    Put(AddCounter(families, "calserve_connections_turned_away_total",
-                   "Connections closed at once because no file descriptor was left for them"),
-        {}, static_cast<double>(process_.connections_turned_away));
-    const auto bytes = [&](const char* name, const char* help, int64_t value) {
-      Put(AddGauge(families, name, help), {}, static_cast<double>(value));
-    };
-    bytes("calserve_received_bytes", "Messages of 4 KiB and more whose calls are not answered yet",
-          process_.received_bytes);
-    bytes("calserve_received_bytes_limit", "The most of them: grpc.max_received_bytes",
-          process_.received_bytes_limit);
-    bytes("calserve_unsent_bytes", "Answers of 4 KiB and more that clients have not read yet",
-          process_.unsent_bytes);
-    bytes("calserve_unsent_bytes_limit", "The most of them: grpc.max_unsent_bytes",
-          process_.unsent_bytes_limit);
-    Put(AddGauge(families, "process_start_time_seconds", "Start of the process since 1970"), {},
-        process_.start_time_seconds);
   }
 
   const ServerValues& values_;

@@ -74,8 +74,8 @@ ProcessStats ReadProcessStats() {
   stats.connections_turned_away = ConnectionsTurnedAway();
   stats.received_bytes = ReceivedBytes().taken();
   stats.received_bytes_limit = ReceivedBytes().limit();
-  stats.unsent_bytes_limit = UnsentBytes().limit();
   stats.unsent_bytes = UnsentBytes().taken();
+  stats.unsent_bytes_limit = UnsentBytes().limit();
   static const double start_time = StartTimeSeconds();
   stats.start_time_seconds = start_time;
   return stats;

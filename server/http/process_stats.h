@@ -15,10 +15,10 @@ struct ProcessStats {
   int64_t virtual_bytes = 0;
   int64_t open_fds = 0;
   int64_t max_fds = 0;
-  int64_t connections_turned_away = 0;  // since the start, for want of a file
-  int64_t received_bytes_limit = 0, unsent_bytes_limit = 0;
-  int64_t received_bytes = 0, unsent_bytes = 0;  // of messages, as base/byte_budget.h has them
-  double start_time_seconds = 0;                 // since 1970
+  int64_t connections_turned_away = 0;                   // since the start, for want of a file
+  int64_t received_bytes = 0, received_bytes_limit = 0;  // ReceivedBytes() and
+  int64_t unsent_bytes = 0, unsent_bytes_limit = 0;      // UnsentBytes() of base/byte_budget.h
+  double start_time_seconds = 0;                         // since 1970
 };
 
 ProcessStats ReadProcessStats();
