@@ -2,15 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <sstream>
 #include <string>
 #include <utility>
 
@@ -18,6 +15,7 @@
 #include "server/access/token_file.h"
 #include "server/base/error_info.h"
 #include "tests/unit/access/test_keys.h"
+#include "tests/unit/logging/captured_log.h"
 
 namespace calserve {
 namespace {
@@ -122,18 +120,14 @@ TEST_F(AccessControlTest, AFileThatBecomesWrongOrGoesAwayLeavesWhatWasInForce) {
 }
 
 TEST_F(AccessControlTest, AFileWithoutTokensCountsAndIsSaid) {
-  std::ostringstream said;
-  const auto before = spdlog::default_logger();
-  spdlog::set_default_logger(
-      std::make_shared<spdlog::logger>("test", std::make_shared<spdlog::sinks::ostream_sink_mt>(said)));
+  const CapturedLog said;
   const NewToken token = *MakeToken("app=read");
   const std::string path = Write("tokens", token.line);
   Open({.tokens_file = path});
-  EXPECT_EQ(said.str(), "");
+  EXPECT_EQ(said.text(), "");
   Write("tokens", "# none left\n");
   access_->Reload();
-  spdlog::set_default_logger(before);
-  EXPECT_THAT(said.str(), HasSubstr("access.tokens_file holds no token: nobody can call with one"));
+  EXPECT_THAT(said.text(), HasSubstr("access.tokens_file holds no token: nobody can call with one"));
   EXPECT_EQ(Code("Bearer " + token.token), absl::StatusCode::kUnauthenticated);
 }
 

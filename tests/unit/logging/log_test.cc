@@ -2,17 +2,16 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <limits>
 #include <memory>
 #include <nlohmann/json.hpp>
-#include <sstream>
 #include <string>
 
 #include "server/logging/log_formatter.h"
+#include "tests/unit/logging/captured_log.h"
 
 namespace calserve {
 namespace {
@@ -25,15 +24,8 @@ constexpr char kAttack[] = "x\",\"level\":\"error\"}\n{\"time\":\"2026\"}\r\x1b[
 // Logs through spdlog's default logger into a string.
 class LogTest : public ::testing::TestWithParam<bool> {
  protected:
-  LogTest() : before_(spdlog::default_logger()) {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(out_);
-    sink->set_formatter(std::make_unique<LogFormatter>(json()));
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::move(sink)));
-  }
-  ~LogTest() override { spdlog::set_default_logger(before_); }
-
   bool json() const { return GetParam(); }
-  std::string out() const { return out_.str(); }
+  std::string out() const { return captured_.text(); }
 
   // One line, without anything that a terminal or a reader could take for more.
   void ExpectOneHarmlessLine() const {
@@ -53,8 +45,7 @@ class LogTest : public ::testing::TestWithParam<bool> {
   }
 
  private:
-  const std::shared_ptr<spdlog::logger> before_;
-  std::ostringstream out_;
+  CapturedLog captured_{std::make_unique<LogFormatter>(json())};
 };
 INSTANTIATE_TEST_SUITE_P(Formats, LogTest, ::testing::Bool(),
                          [](const auto& format) { return format.param ? "Json" : "Text"; });

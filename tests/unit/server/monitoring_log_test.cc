@@ -2,13 +2,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <spdlog/sinks/ostream_sink.h>
-#include <spdlog/spdlog.h>
 
-#include <memory>
-#include <sstream>
 #include <string>
-#include <utility>
+
+#include "tests/unit/logging/captured_log.h"
 
 namespace calserve {
 namespace {
@@ -20,22 +17,15 @@ using ::testing::Not;
 
 class MonitoringLogTest : public ::testing::Test {
  protected:
-  MonitoringLogTest() : before_(spdlog::default_logger()) {
-    auto sink = std::make_shared<spdlog::sinks::ostream_sink_mt>(out_);
-    spdlog::set_default_logger(std::make_shared<spdlog::logger>("", std::move(sink)));
-  }
-  ~MonitoringLogTest() override { spdlog::set_default_logger(before_); }
-
   // What is said of a state.
   std::string Told(const MonitorState& state) {
-    out_.str("");
+    captured_.Clear();
     log_.Tell(state);
-    return out_.str();
+    return captured_.text();
   }
 
  private:
-  const std::shared_ptr<spdlog::logger> before_;
-  std::ostringstream out_;
+  CapturedLog captured_;
   MonitoringLog log_;
 };
 
