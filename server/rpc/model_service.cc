@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 #include <utility>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "server/rpc/calibration_convert.h"
 #include "server/rpc/message_call.h"
 #include "server/rpc/page.h"

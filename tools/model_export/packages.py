@@ -56,6 +56,10 @@ def check_device(device):
         raise ExportError(f"--device {device} is not there: this machine has {count} GPUs, from cuda:0 to cuda:{count - 1}")
 
 
+def device_of(model):
+    return next(model.parameters(), torch.zeros(0)).device
+
+
 def check_toolkit():
     """That AOTInductor finds CUDA's headers, which the wheels alone do not show it."""
     from torch.utils import cpp_extension
@@ -88,7 +92,7 @@ def compile_package(model, path, input_shape, max_batch_size, name="model", port
     """
     if not shutil.which("g++"):
         raise ExportError("AOTInductor compiles with g++, which is not there: install it, or use --format torchscript")
-    device = next(model.parameters(), torch.zeros(0)).device
+    device = device_of(model)
     if device.type == "cuda":
         check_toolkit()
     rows = min(EXAMPLE_ROWS, max_batch_size)
@@ -174,8 +178,7 @@ def save_torchscript(model, path, input_shape):
 
 def trace(model, input_shape):
     """With a batch of any size. A trace keeps what one input does, which check_no_branch must find to be all there is."""
-    device = next(model.parameters(), torch.zeros(0)).device
-    example = torch.zeros(2, *input_shape, device=device)
+    example = torch.zeros(2, *input_shape, device=device_of(model))
     for module in model.modules():
         if hasattr(module, "_jit_is_scripting"):
             module._jit_is_scripting = True  # a LightningModule's: it asks for its trainer otherwise

@@ -51,7 +51,8 @@ def load_state_dict(model, path):
         keys = model.load_state_dict(state, strict=False)
     misfits = [f"it lacks {some(keys.missing_keys)}"] if keys.missing_keys else []
     if keys.unexpected_keys:
-        misfits.append(f"it has {some(keys.unexpected_keys)}, which the model has not" + advice(keys.unexpected_keys, keys.missing_keys))
+        hint = advice(keys.unexpected_keys, keys.missing_keys)
+        misfits.append(f"it has {some(keys.unexpected_keys)}, which the model has not{hint}")
     if misfits:
         raise ExportError(f"{path} does not fit the model: {'; '.join(misfits)}")
 
