@@ -61,6 +61,7 @@ ModelValues ValuesOf(const ServedModel& model) {
   absl::Duration ran;
   for (const Batcher::BatchesOfSize& of_size : batches.by_rows) ran += of_size.ran;
   values.batch_seconds = absl::ToDoubleSeconds(ran);
+  values.turn_wait_seconds = absl::ToDoubleSeconds(batches.turn_wait);
   values.refused = batches.refused;
   values.expired = batches.expired;
   values.cancelled = batches.cancelled;

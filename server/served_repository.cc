@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "calibration_io/calibrator_json.h"
 #include "server/base/error_info.h"
+#include "server/base/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/instance_count.h"
@@ -151,8 +153,18 @@ class Connection {
     auto publish = [this, calibrator = std::move(calibrator)](std::shared_ptr<const ServedModel> loaded) {
       return Publish(std::move(loaded), calibrator);
     };
-    return std::make_unique<ServedVersion>(std::move(served), options.batching, table_, std::move(publish),
-                                           device_lost_);
+    std::shared_ptr<DeviceTurns> turns = TurnsOf(served->model->device());
+    return std::make_unique<ServedVersion>(std::move(served), options.batching, std::move(turns), table_,
+                                           std::move(publish), device_lost_);
+  }
+
+  // Null without a limit. The same for every version on the device.
+  std::shared_ptr<DeviceTurns> TurnsOf(const std::string& device) const {
+    if (config_.batches_per_device == 0) return nullptr;
+    MutexLock lock(&mu_);
+    std::shared_ptr<DeviceTurns>& turns = turns_[device];
+    if (turns == nullptr) turns = std::make_shared<DeviceTurns>(config_.batches_per_device);
+    return turns;
   }
 
   // Its trial, where it has one.
@@ -228,6 +240,8 @@ class Connection {
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
   std::string place_;  // of the directory when it last had a model
+  mutable Mutex mu_;
+  mutable std::map<std::string, std::shared_ptr<DeviceTurns>> turns_ ABSL_GUARDED_BY(mu_);  // by device
 };
 
 void LogState(const std::string& model, const VersionStatus& status) {
@@ -302,6 +316,7 @@ int IntraOpThreadsOf(const ServerConfig& config) {
   if (models.ok()) {
     for (const auto& [name, model] : *models) instances += InstancesOf(model.config);
   }
+  if (config.batches_per_device > 0) instances = std::min(instances, config.batches_per_device);
   return ChooseIntraOpThreads(config.intra_op_threads, instances, AvailableCores());
 }
 

@@ -27,8 +27,9 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
 // one: to be asked of every model before any of them runs (torch_device.h).
 bool RunsOnCpu(const ModelConfig& model);
 
-// LibTorch's threads are shared by all instances of all models: together no more than the cores. By what the
-// directory holds now; a model that comes later shares them too.
+// LibTorch's threads are shared by all instances of all models, or by as many batches as are under way at
+// once: together no more than the cores. By what the directory holds now; a model that comes later shares
+// them too.
 int IntraOpThreadsOf(const ServerConfig& config);
 
 // As a snapshot carries it; null where the version's parameters make no calibrator.

@@ -52,13 +52,16 @@ absl::Status BatchAdmission::CheckInTime(const BatchTask& task, absl::Duration s
 
 QueuePlace BatchAdmission::FindPlace(const BatchTask& task) const {
   // Those that are overtaken must begin in time also when batches take longer.
-  WaitTable waits(busy_for_, times_.Expected(options_.max_batch_size) * (1 + times_.spread()));
+  WaitTable waits(busy_for_, ExpectedTime(options_.max_batch_size) * (1 + times_.spread()));
   return queue_.FindPlace(task, now_, waits);
 }
 
+absl::Duration BatchAdmission::ExpectedTime(int rows) const {
+  return times_.turn_wait() + times_.Expected(rows);
+}
+
 absl::Duration BatchAdmission::ExpectedWait(int rows_ahead) const {
-  return EstimateWait(rows_ahead / options_.max_batch_size, busy_for_,
-                      times_.Expected(options_.max_batch_size));
+  return EstimateWait(rows_ahead / options_.max_batch_size, busy_for_, ExpectedTime(options_.max_batch_size));
 }
 
 absl::Status BatchAdmission::CheckTimes(const BatchTask& task, int rows_ahead, absl::Duration slack,

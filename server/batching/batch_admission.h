@@ -32,6 +32,8 @@ class BatchAdmission final {
 
  private:
   QueuePlace FindPlace(const BatchTask& task) const;
+  // Of a batch of `rows` rows, from when an instance is there for it: until its turn, and its run.
+  absl::Duration ExpectedTime(int rows) const;
   // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
   absl::Duration ExpectedWait(int rows_ahead) const;
   absl::Status CheckTimes(const BatchTask& task, int rows_ahead, absl::Duration slack,

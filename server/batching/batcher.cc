@@ -65,7 +65,8 @@ class InstanceBatcher final : public Batcher {
         clock_(clock),
         queue_(options),
         times_(options.max_batch_size),
-        instances_(options.instances) {
+        instances_(options.instances),
+        line_(runner_.turns, runner_.model) {
     for (int instance = 0; instance < options_.instances; ++instance) {
       pipelines_.push_back(
           std::make_unique<InstancePipeline>(runner_, clock_, options_.max_batch_size, instance));
@@ -84,11 +85,13 @@ class InstanceBatcher final : public Batcher {
   const BatchingOptions& options() const override { return options_; }
 
  private:
-  // What an instance does next: answer the tasks that are no longer wanted, then run the batch. Either may be
-  // empty.
+  // What an instance does next: answer the tasks that are no longer wanted, then run the batch, with its
+  // turn. Either may be empty.
   struct Work {
     std::vector<DroppedTask> dropped;
     std::vector<QueuedTask> batch;
+    DeviceTurns::Turn turn;
+    bool needs_turn = false;  // There is a batch, and others have the device.
   };
   // What decides of a task of this moment; good while the lock is held.
   BatchAdmission Admission(absl::Time now) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
@@ -97,11 +100,15 @@ class InstanceBatcher final : public Batcher {
   absl::Status TryEnqueue(BatchTask& task) ABSL_LOCKS_EXCLUDED(mu_);
   void Count(absl::StatusCode without_model) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting.
-  std::optional<Work> NextWork(int instance, bool busy) ABSL_LOCKS_EXCLUDED(mu_);
+  // nullopt once the batcher stops. `busy`, with a batch under way: what can be done now, without waiting. A
+  // `turn` that it has already goes with the batch, or is given back.
+  std::optional<Work> NextWork(int instance, bool busy, std::optional<DeviceTurns::Turn> turn)
+      ABSL_LOCKS_EXCLUDED(mu_);
   // What there is for `instance` now; `wait` is how long a batch would wait for company.
-  Work TakeWork(int instance, bool busy, absl::Time now, absl::Duration* wait)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  Work TakeWork(int instance, bool busy, std::optional<DeviceTurns::Turn> turn, absl::Time now,
+                absl::Duration* wait) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // nullopt once the batcher stops.
+  std::optional<DeviceTurns::Turn> AwaitTurn(int instance) ABSL_LOCKS_EXCLUDED(mu_);
   // The sweeper wakes at `time` at the latest.
   void SweepBy(absl::Time time) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   // Sleeps until there may be work or `end`. Meanwhile the instance is idle, and may be lent.
@@ -142,6 +149,7 @@ class InstanceBatcher final : public Batcher {
   bool unpolled_ ABSL_GUARDED_BY(mu_) = false;
   ServiceTimes times_ ABSL_GUARDED_BY(mu_);
   InstanceStates instances_ ABSL_GUARDED_BY(mu_);
+  DeviceTurns::Line line_;
   Counters counters_ ABSL_GUARDED_BY(mu_);  // Without what is so now.
   // The thread that will call RunInline.
   std::optional<std::thread::id> inline_ahead_ ABSL_GUARDED_BY(mu_);
@@ -174,6 +182,7 @@ void InstanceBatcher::Stop() {
     work_.SignalAll();
     sweep_sooner_.SignalAll();
   }
+  line_.Close();
   inline_runs_->End();
   threads_.clear();
   std::vector<QueuedTask> left;
@@ -272,21 +281,26 @@ void InstanceBatcher::InstanceLoop(int instance) {
     FinishedBatch batch = pipeline.Finish();
     Answer(instance, std::move(batch), pipeline.rows_of_oldest());
   };
-  while (std::optional<Work> work = NextWork(instance, /*busy=*/!pipeline.empty())) {
+  std::optional<DeviceTurns::Turn> turn;
+  while (std::optional<Work> work =
+             NextWork(instance, /*busy=*/!pipeline.empty(), std::exchange(turn, std::nullopt))) {
     CompleteAll(std::move(work->dropped));
     const bool started = !work->batch.empty();
-    if (started) pipeline.Start(std::move(work->batch));
+    if (started) pipeline.Start(std::move(work->batch), std::move(work->turn));
+    if (work->needs_turn) turn = AwaitTurn(instance);
     if (pipeline.full() || (!started && !pipeline.empty())) finish();
   }
   while (!pipeline.empty()) finish();
 }
 
-std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, bool busy) {
+std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, bool busy,
+                                                               std::optional<DeviceTurns::Turn> turn) {
   MutexLock lock(&mu_);
   while (!stopping_) {
     const absl::Time now = clock_.Now();
     absl::Duration wait;
-    Work work = TakeWork(instance, busy, now, &wait);
+    Work work = TakeWork(instance, busy, std::exchange(turn, std::nullopt), now, &wait);
+    if (work.needs_turn) return work;
     if (busy || !work.batch.empty() || !work.dropped.empty()) {
       if (!queue_.empty())
         work_.Signal();  // Another instance may have slept through these tasks' own signals.
@@ -297,17 +311,40 @@ std::optional<InstanceBatcher::Work> InstanceBatcher::NextWork(int instance, boo
   return std::nullopt;
 }
 
-InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy, absl::Time now,
+InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy,
+                                                std::optional<DeviceTurns::Turn> turn, absl::Time now,
                                                 absl::Duration* wait) {
   Work work;
   const std::vector<BatchCandidate> candidates = queue_.Candidates(now, &work.dropped);
   const BatchDecision decision = DecideBatch(options_, candidates, times_.typical());
   *wait = decision.wait;
-  if (!busy || decision.full) work.batch = queue_.TakeFirst(decision.take);
-  if (!work.batch.empty()) instances_.Began(instance, now, times_.Expected(RowsOf(work.batch)));
+  if (decision.take > 0 && (!busy || decision.full)) {
+    if (!turn.has_value() && (turn = line_.TryTake()).has_value()) times_.ObserveTurn(absl::ZeroDuration());
+    work.needs_turn = !turn.has_value() && !busy;
+    if (turn.has_value()) {
+      work.turn = *std::move(turn);
+      work.batch = queue_.TakeFirst(decision.take);
+      instances_.Began(instance, now, times_.Expected(RowsOf(work.batch)));
+    }
+  }
   for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
   if (std::exchange(unpolled_, false) && !queue_.empty()) SweepBy(now + kCancelPoll);
   return work;
+}
+
+std::optional<DeviceTurns::Turn> InstanceBatcher::AwaitTurn(int instance) {
+  const absl::Time began = clock_.Now();
+  {
+    MutexLock lock(&mu_);
+    instances_.Awaits(instance, began, times_.turn_wait());
+  }
+  std::optional<DeviceTurns::Turn> turn = line_.Take();
+  const absl::Time now = clock_.Now();
+  MutexLock lock(&mu_);
+  instances_.Awaits(instance, now, absl::ZeroDuration());
+  times_.ObserveTurn(now - began);
+  counters_.turn_wait += now - began;
+  return turn;
 }
 
 void InstanceBatcher::SweepBy(absl::Time time) {
@@ -354,16 +391,16 @@ void InstanceBatcher::RunInline() noexcept {
     if (!idle.has_value()) return;  // One that is busy looks when it is done.
     instance = *idle;
     absl::Duration wait;
-    work = TakeWork(instance, /*busy=*/false, clock_.Now(), &wait);
+    work = TakeWork(instance, /*busy=*/false, std::nullopt, clock_.Now(), &wait);
     if (!work.batch.empty()) {
       instances_.Lend(instance);
     } else if (!queue_.empty()) {
-      work_.Signal();  // Its thread waits for company.
+      work_.Signal();  // Its thread waits for company, or for its turn.
     }
   }
   CompleteAll(std::move(work.dropped));
   if (work.batch.empty()) return;
-  pipelines_[instance]->Start(std::move(work.batch));
+  pipelines_[instance]->Start(std::move(work.batch), std::move(work.turn));
   Answer(instance, pipelines_[instance]->Finish(), /*rows_under_way=*/0);
   MutexLock lock(&mu_);
   instances_.TakeBack(instance);

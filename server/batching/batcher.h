@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
@@ -13,6 +14,7 @@
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/base/monotonic_clock.h"
+#include "server/batching/device_turns.h"
 
 namespace calserve {
 
@@ -77,15 +79,20 @@ struct BatchRunner {
   std::function<absl::Status(int instance)> prepare;
   int64_t row_size = 0;  // floats
   int columns = 0;
+  // Of the device, which other batchers may run on too, and the model for which this one asks; null: it never
+  // waits for them.
+  std::shared_ptr<DeviceTurns> turns;
+  std::string model;
 };
 
 // Groups tasks of one model version into batches. Work-conserving: an idle instance takes what waits, up to
 // max_batch_size rows, or the thread that read it runs it in its place (inline_limit); only with
 // max_queue_delay > 0 does a short batch wait. An instance with two slots takes a second batch before the
-// first is done only if it is full: a short one may still grow. A task whose deadline has passed or whose
-// client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED), and leaves the
-// queue also while every instance is busy, as does one that has waited queue_timeout (RESOURCE_EXHAUSTED). A
-// task's rows stay together, in one batch.
+// first is done only if it is full: a short one may still grow. Where batchers of a device take turns, a
+// batch is taken when it is their turn, and its tasks are queued until then. A task whose deadline has passed
+// or whose client has cancelled is dropped before it reaches the model (DEADLINE_EXCEEDED, CANCELLED), and
+// leaves the queue also while every instance is busy, as does one that has waited queue_timeout
+// (RESOURCE_EXHAUSTED). A task's rows stay together, in one batch.
 //
 // Priorities are strict: what waits runs in the order of its level, then of its arrival; but what comes later
 // overtakes a task of a lower level only while that one, by the measured service times, still begins in time
@@ -135,6 +142,7 @@ class Batcher {
     int64_t queued_rows = 0, queued_bytes = 0;        // now
     int busy_instances = 0;                           // now: those that do not wait for work
     absl::Duration longest_run;                       // now: of a batch under way; zero: there is none
+    absl::Duration turn_wait;                         // of all instances, for their turn on the device
     std::vector<BatchesOfSize> by_rows;               // of n rows at [n - 1], up to the most that ran
   };
   virtual Counters counters() const = 0;

@@ -45,8 +45,8 @@ absl::Status InstancePipeline::Prepare() {
   return Caught([&] { return runner_.prepare != nullptr ? runner_.prepare(instance_) : absl::OkStatus(); });
 }
 
-void InstancePipeline::Start(std::vector<QueuedTask> tasks) {
-  Started batch{.tasks = std::move(tasks), .slot = next_slot_, .at = clock_.Now()};
+void InstancePipeline::Start(std::vector<QueuedTask> tasks, DeviceTurns::Turn turn) {
+  Started batch{.tasks = std::move(tasks), .slot = next_slot_, .at = clock_.Now(), .turn = std::move(turn)};
   next_slot_ = (next_slot_ + 1) % runner_.slots;
   for (const QueuedTask& queued : batch.tasks) batch.rows += queued.task.rows;
   batch.status = Caught([&] {
@@ -67,6 +67,7 @@ FinishedBatch InstancePipeline::Finish() {
   if (batch.status.ok()) {
     batch.status = Caught([&] { return runner_.finish(instance_, batch.slot, batch.rows, logits); });
   }
+  batch.turn.GiveBack();
   const absl::Time now = clock_.Now();
   const absl::Time began = std::max(batch.at, last_finished_);  // The one before had the device until then.
   FinishedBatch finished{.rows = batch.rows, .ran = now - began};

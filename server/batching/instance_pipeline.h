@@ -10,6 +10,7 @@
 #include "absl/types/span.h"
 #include "server/batching/batch_queue.h"
 #include "server/batching/batcher.h"
+#include "server/batching/device_turns.h"
 
 namespace calserve {
 
@@ -37,8 +38,8 @@ class InstancePipeline final {
   int rows_of_oldest() const { return empty() ? 0 : under_way_.front().rows; }
   bool full() const { return static_cast<int>(under_way_.size()) >= runner_.slots; }
 
-  // Only while it is not full.
-  void Start(std::vector<QueuedTask> tasks);
+  // Only while it is not full. Keeps `turn` until the batch has run.
+  void Start(std::vector<QueuedTask> tasks, DeviceTurns::Turn turn);
   // The oldest, once it is done; only while it is not empty.
   FinishedBatch Finish();
 
@@ -49,6 +50,7 @@ class InstancePipeline final {
     int slot = 0;
     absl::Time at;
     absl::Status status;  // of starting it
+    DeviceTurns::Turn turn;
   };
 
   const BatchRunner& runner_;

@@ -25,6 +25,10 @@ absl::Duration InstanceStates::LongestRun(absl::Time now) const {
   return longest;
 }
 
+void InstanceStates::Awaits(int instance, absl::Time now, absl::Duration wait) {
+  instances_[instance].busy_until = now + wait;
+}
+
 void InstanceStates::Began(int instance, absl::Time now, absl::Duration ran) {
   Instance& own = instances_[instance];
   own.busy_until = std::max(own.busy_until, now) + ran;

@@ -31,6 +31,8 @@ class InstanceStates {
   void Lend(int instance) { Become(instance, State::kLent); }
   void TakeBack(int instance) { Become(instance, State::kIdle); }
 
+  // It waits for what others have, for `wait` as far as can be told; its next batch begins only then.
+  void Awaits(int instance, absl::Time now, absl::Duration wait);
   // It was given a batch that is expected to take `ran`, after what it was given before.
   void Began(int instance, absl::Time now, absl::Duration ran);
   // The oldest of its batches is done, and the rest is expected to take `rest`; zero: it has no other.

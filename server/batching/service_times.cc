@@ -7,7 +7,6 @@
 namespace calserve {
 namespace {
 
-constexpr double kWeight = 0.2;  // of a batch in the averages
 // What a batch counts as at most, times what was expected: one that something held up says little of the
 // next.
 constexpr double kMostOfExpected = 4;

@@ -24,14 +24,21 @@ class ServiceTimes {
   absl::Duration AtMost(int rows) const;
   // Of a batch as they come; zero before the first.
   absl::Duration typical() const { return typical_; }
+  // An instance waited so long for its turn on the device before a batch of its began; zero where it did not.
+  void ObserveTurn(absl::Duration waited) { turn_wait_ += (waited - turn_wait_) * kWeight; }
+  // What such a wait is expected to be.
+  absl::Duration turn_wait() const { return turn_wait_; }
   // By what part of what was expected batches take longer or shorter: a mean absolute deviation, as the
   // retransmission timer of TCP uses it (RFC 6298).
   double spread() const { return spread_; }
 
  private:
+  static constexpr double kWeight = 0.2;  // of a batch in the averages
+
   std::vector<absl::Duration> average_;  // of n rows at [n]
   std::vector<int> measured_;            // at [n] the largest measured number of rows up to n; 0: none
   absl::Duration typical_;
+  absl::Duration turn_wait_;
   double spread_ = 0;
 };
 

@@ -219,6 +219,11 @@ constexpr Option kOptions[] = {
      [](ServerConfig& c) -> Field { return &c.batching.inline_limit; },
      "a batch that is expected to take no longer runs on the thread of gRPC that read it, where model.yaml "
      "does not say and an instance is idle; other calls that this thread reads wait as long; 0: never"},
+    {"batching.batches_per_device", OptionKind::kCount, "0 1024", "batches",
+     [](ServerConfig& c) -> Field { return &c.batches_per_device; },
+     "of all models, under way at once on a device: models whose batches wait take turns, and "
+     "intra_op_threads is by default the cores shared by so many; 0: no limit, models share the device as "
+     "its scheduler has it"},
 
     {"tickets.key_file", OptionKind::kText, "", "file",
      [](ServerConfig& c) -> Field { return &c.tickets.key_file; },

@@ -45,7 +45,8 @@ struct ServerConfig {
   StoreOptions store;        // has the data directory
   DecodingOptions decoding;  // threads = 0: one a core
   DecodeLimits decode_limits;
-  BatchingOptions batching;  // defaults of a model's own (ModelConfig::batching)
+  BatchingOptions batching;    // defaults of a model's own (ModelConfig::batching)
+  int batches_per_device = 0;  // of all models at once, which then take turns; 0: no limit
   TicketOptions tickets;
   FeedbackOptions feedback;
   MonitoringOptions monitoring;

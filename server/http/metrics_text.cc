@@ -140,6 +140,9 @@ class Collector final : public prometheus::Collectable {
     PutEach(AddCounter(families, "calserve_batch_compute_seconds_total",
                        "Time of the forward passes of all batches; beside instances, how busy they were"),
             &ModelValues::batch_seconds);
+    PutEach(AddCounter(families, "calserve_batch_turn_wait_seconds_total",
+                       "Time that instances with work waited for their turn on the device"),
+            &ModelValues::turn_wait_seconds);
     MetricFamily& drops = AddCounter(
         families, "calserve_queue_drops_total",
         "Requests that left the batch queue without the model: refused at once, expired, or cancelled");

@@ -41,6 +41,7 @@ struct ModelValues {
   HistogramValues queue, decode, compute, calibrate, respond, total;  // seconds, of answered requests
   HistogramValues batch_rows;
   double batch_seconds = 0;                         // the forward passes all together
+  double turn_wait_seconds = 0;                     // of instances, for their turn on the device
   int64_t refused = 0, expired = 0, cancelled = 0;  // requests that left the queue without the model
   int64_t failed = 0;                               // requests that the model gave an error
   int64_t queued_rows = 0, queued_bytes = 0;        // now

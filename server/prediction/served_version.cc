@@ -73,8 +73,10 @@ BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& devic
 }
 
 absl::Status ServedVersion::Publish() {
-  ASSIGN_OR_RETURN(model_->batcher,
-                   Batcher::Create(batching_, RunnerOf(*model_->model, model_->input_size, device_lost_)));
+  BatchRunner runner = RunnerOf(*model_->model, model_->input_size, device_lost_);
+  runner.turns = turns_;
+  runner.model = model_->name;
+  ASSIGN_OR_RETURN(model_->batcher, Batcher::Create(batching_, std::move(runner)));
   return publish_(model_);
 }
 

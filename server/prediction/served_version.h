@@ -47,11 +47,14 @@ class ServedVersion final : public LoadedVersion {
  public:
   using PublishHook = std::function<absl::Status(std::shared_ptr<const ServedModel>)>;
 
-  // `table` outlives it.
-  ServedVersion(std::shared_ptr<ServedModel> model, const BatchingOptions& batching, ServingTable& table,
-                PublishHook publish, DeviceLostHook device_lost)
+  // `table` outlives it. `turns` are those of the model's device; null: its batches wait for no other
+  // model's.
+  ServedVersion(std::shared_ptr<ServedModel> model, const BatchingOptions& batching,
+                std::shared_ptr<DeviceTurns> turns, ServingTable& table, PublishHook publish,
+                DeviceLostHook device_lost)
       : model_(std::move(model)),
         batching_(batching),
+        turns_(std::move(turns)),
         table_(table),
         publish_(std::move(publish)),
         device_lost_(std::move(device_lost)) {}
@@ -66,6 +69,7 @@ class ServedVersion final : public LoadedVersion {
   // request never destroys a batcher from one of its own threads.
   const std::shared_ptr<ServedModel> model_;
   const BatchingOptions batching_;
+  const std::shared_ptr<DeviceTurns> turns_;
   ServingTable& table_;
   const PublishHook publish_;
   const DeviceLostHook device_lost_;

@@ -221,6 +221,24 @@ class Overloading(AdminTest):
         series = self.settled()
         for gauge in ("queue_rows", "queue_bytes", "instances_busy"):
             self.assertEqual(series[key(f"calserve_{gauge}", model=MODEL, version="1")], 0, gauge)
+        self.assertEqual(self.counted(before, "calserve_batch_turn_wait_seconds_total"), {})
+
+
+class TakingTurns(AdminTest):
+    """Two models of which one runs a batch at a time."""
+    server_flags = ("--batching-batches-per-device", "1")
+
+    def test_both_are_answered_and_their_waits_are_counted(self):
+        outcomes = queue.Queue()
+        tensor = self.input(self.tensors[:8])
+        waits = [key("calserve_batch_turn_wait_seconds_total", model=model, version="1") for model in (MODEL, BINARY)]
+        deadline = time.monotonic() + WAIT_S
+        while not all(self.settled()[wait] > 0 for wait in waits):
+            self.assertLess(time.monotonic(), deadline)
+            for _ in range(30):
+                for model in (MODEL, BINARY):
+                    self.client.async_infer(model, [tensor], lambda result, error: outcomes.put(error))
+            self.assertEqual([outcomes.get(timeout=WAIT_S) for _ in range(60)], [None] * 60)
 
 
 class Reading(AdminTest):

@@ -76,10 +76,12 @@ def cgroup():
 
 @unittest.skipIf(CORES <= LIMIT, f"this process may use {CORES} of the cores")
 class Cores(unittest.TestCase):
-    def serve(self, limit, instances):
+    def serve(self, limit, instances, *flags):
         """Instances and intra-op threads of a model on the CPU, by the log."""
 
         class Server(command_test.LiveServerTest):
+            server_flags = flags
+
             @classmethod
             def write_images(cls):
                 repository = cls.scratch / "models"
@@ -106,6 +108,7 @@ class Cores(unittest.TestCase):
             self.skipTest(f"instances and intra-op threads are {more} without a limit of this test already")
         self.assertLessEqual(max(more), CORES)
         self.assertEqual(self.serve(limit, "auto"), (LIMIT, 1))
+        self.assertEqual(self.serve(contextlib.nullcontext, "auto", "--batching-batches-per-device", "1"), more)
         self.assertEqual(self.serve(limit, 1), (1, LIMIT))
 
     def test_the_affinity_mask(self):

@@ -11,11 +11,9 @@
 #include "tests/end_to_end/scenario.h"
 
 namespace calserve::load {
-namespace {
-
 v1::PredictRequest RandomRequest(const v1::Model& model) {
   v1::PredictRequest request;
-  request.set_model(e2e::kModel);
+  request.set_model(model.name());
   v1::Tensor& tensor = *request.add_inputs()->mutable_tensor();
   *tensor.mutable_shape() = model.input_shape();
   int64_t size = 1;
@@ -27,6 +25,8 @@ v1::PredictRequest RandomRequest(const v1::Model& model) {
   tensor.set_data(values.data(), values.size() * sizeof(float));
   return request;
 }
+
+namespace {
 
 v1::PredictRequest PhotoRequest(const std::string& path) {
   std::ostringstream bytes;

@@ -23,6 +23,9 @@ struct ModelArguments {
   static ModelArguments Parse(int argc, char** argv, const std::string& default_model, const char* usage);
 };
 
+// One input of standard normal values, of the model's shape.
+v1::PredictRequest RandomRequest(const v1::Model& model);
+
 // calserve-server with one model directory, under the name that the tests' client asks for, and a store of
 // its own.
 class OneModelServer final {

@@ -2,6 +2,7 @@
 #include <memory>
 #include <random>
 #include <thread>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -9,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "server/base/before_waiting.h"
 #include "server/batching/batcher.h"
+#include "server/batching/device_turns.h"
 
 namespace calserve {
 namespace {
@@ -17,9 +19,12 @@ constexpr int kThreads = 8;
 constexpr int kTasksPerThread = 2000;
 
 // Of what may run inline on the clients' threads.
-class BatcherStressTest : public testing::TestWithParam<absl::Duration> {};
-INSTANTIATE_TEST_SUITE_P(InlineLimit, BatcherStressTest,
-                         testing::Values(absl::ZeroDuration(), absl::Microseconds(5), absl::Seconds(1)));
+// inline_limit, and how many batches are under way at once; 0: as many as there may be.
+class BatcherStressTest : public testing::TestWithParam<std::tuple<absl::Duration, int>> {};
+INSTANTIATE_TEST_SUITE_P(Limits, BatcherStressTest,
+                         testing::Combine(testing::Values(absl::ZeroDuration(), absl::Microseconds(5),
+                                                          absl::Seconds(1)),
+                                          testing::Values(0, 1, 2)));
 
 // Eight clients against three instances and a small queue, a third of the tasks with a tight deadline and a
 // third cancelled: each task has one answer, each result is its own rows, and the counters account for all of
@@ -29,7 +34,7 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   options.max_batch_size = 8;
   options.max_queue_rows = 32;
   options.max_queue_delay = absl::Microseconds(50);
-  options.inline_limit = GetParam();
+  options.inline_limit = std::get<0>(GetParam());
   options.instances = 3;
   constexpr int kSlots = 2;
   std::vector<std::vector<float>> staging(options.instances * kSlots,
@@ -40,6 +45,8 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   runner.columns = 1;
   runner.slots = kSlots;
   runner.any_thread = true;
+  if (const int at_once = std::get<1>(GetParam()); at_once > 0)
+    runner.turns = std::make_shared<DeviceTurns>(at_once);
   runner.staging = [&staging](int instance, int slot) {
     return absl::MakeSpan(staging[instance * kSlots + slot]);
   };

@@ -3,6 +3,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/batching/device_turns.h"
 #include "tests/unit/batching/batcher_fixture.h"
 
 namespace calserve {
@@ -25,6 +26,7 @@ class TwoSlotsTest : public BatcherTest {
       while (!let_start_) changed_.Wait(&mu_);
       return start(instance, slot, rows);
     };
+    runner.turns = turns_;
     batcher_ = *Batcher::Create(options_, std::move(runner), clock_);
     first_ = Submit(1, 100);
     MutexLock lock(&mu_);
@@ -42,6 +44,7 @@ class TwoSlotsTest : public BatcherTest {
   }
 
   std::shared_ptr<Answer> first_;
+  std::shared_ptr<DeviceTurns> turns_;
 
  private:
   Mutex mu_;
@@ -82,6 +85,20 @@ TEST_F(TwoSlotsTest, TheSecondBatchRunsFromWhenTheFirstIsDone) {
   EXPECT_TRUE(first_->Await().ok());
   clock_.Advance(absl::Seconds(1));
   EXPECT_EQ(batcher_->counters().longest_run, absl::Seconds(1));
+  model_->FinishAll();
+  EXPECT_TRUE(second->Await().ok());
+}
+
+class TwoSlotsOneTurnTest : public TwoSlotsTest {
+ protected:
+  TwoSlotsOneTurnTest() { turns_ = std::make_shared<DeviceTurns>(1); }
+};
+
+TEST_F(TwoSlotsOneTurnTest, AFullBatchWaitsForTheOneBeforeWhereOnlyOneIsUnderWayAtOnce) {
+  const auto second = Submit(4, 200);
+  LetStart();
+  model_->AwaitFinish();  // It has looked for a second batch and waits for the first.
+  EXPECT_EQ(batcher_->counters().queued_rows, 4);
   model_->FinishAll();
   EXPECT_TRUE(second->Await().ok());
 }

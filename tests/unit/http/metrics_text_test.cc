@@ -30,6 +30,7 @@ ServerValues OneModel() {
   model.total = {{0.5, 1}, {4, 2, 1}, 9.5};
   model.batch_rows = {{1, 2}, {5, 3, 0}, 11};
   model.batch_seconds = 1.5;
+  model.turn_wait_seconds = 0.75;
   model.refused = 1;
   model.expired = 2;
   model.cancelled = 3;
@@ -105,11 +106,11 @@ TEST(MetricsTextTest, ShowsQueuesInstancesAndTheProcess) {
   const std::string of = "{model=\"shoes\",version=\"3\"} ";
   for (const std::string& line :
        {"calserve_predictions_total" + of + "11", "calserve_batch_compute_seconds_total" + of + "1.5",
-        "calserve_model_errors_total" + of + "4", "calserve_queue_rows" + of + "5",
-        "calserve_queue_bytes" + of + "600", "calserve_instances" + of + "2",
-        "calserve_instances_busy" + of + "1", "calserve_batch_running_seconds" + of + "2.5",
-        std::string("process_cpu_seconds_total 12.5"), std::string("process_resident_memory_bytes 4096"),
-        std::string("calserve_ready 1"),
+        "calserve_batch_turn_wait_seconds_total" + of + "0.75", "calserve_model_errors_total" + of + "4",
+        "calserve_queue_rows" + of + "5", "calserve_queue_bytes" + of + "600",
+        "calserve_instances" + of + "2", "calserve_instances_busy" + of + "1",
+        "calserve_batch_running_seconds" + of + "2.5", std::string("process_cpu_seconds_total 12.5"),
+        std::string("process_resident_memory_bytes 4096"), std::string("calserve_ready 1"),
         std::string("calserve_thread_cpu_seconds_total{threads=\"decode\"} 2.5"),
         std::string("calserve_queue_drops_total{model=\"shoes\",version=\"3\",reason=\"expired\"} 2")}) {
     EXPECT_THAT(text, HasSubstr("\n" + line + "\n"));
