@@ -45,9 +45,23 @@ absl::StatusOr<QueuePlace> BatchAdmission::Admit(const BatchTask& task, absl::Du
   return place;
 }
 
-absl::Status BatchAdmission::CheckInTime(const BatchTask& task, absl::Duration slack,
-                                         absl::Duration arrives_in) const {
-  return CheckTimes(task, FindPlace(task).rows_ahead, slack, arrives_in);
+absl::Status BatchAdmission::CheckAdmission(const BatchTask& task, absl::Duration slack,
+                                            absl::Duration arrives_in) const {
+  const int rows_ahead = FindPlace(task).rows_ahead;
+  if (absl::Status room = queue_.CheckRoomLater(task.rows, task.priority, RowsGoneIn(arrives_in)); !room.ok())
+    return WithRetryAfter(std::move(room), RetryAfter(ExpectedWait(rows_ahead)));
+  return CheckTimes(task, rows_ahead, slack, arrives_in);
+}
+
+int64_t BatchAdmission::RowsGoneIn(absl::Duration time) const {
+  if (time == absl::ZeroDuration()) return 0;
+  const absl::Duration full_batch = ExpectedTime(options_.max_batch_size);
+  if (full_batch == absl::ZeroDuration()) return queue_.rows();
+  int64_t batches = 0;
+  for (const absl::Duration busy_for : busy_for_) {
+    if (busy_for <= time) batches += 1 + static_cast<int64_t>((time - busy_for) / full_batch);
+  }
+  return batches * options_.max_batch_size;
 }
 
 QueuePlace BatchAdmission::FindPlace(const BatchTask& task) const {

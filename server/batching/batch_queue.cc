@@ -49,13 +49,23 @@ absl::Status Unwanted(const QueuedTask& queued, absl::Time now) {
 }  // namespace
 
 absl::Status BatchQueue::CheckRoom(const BatchTask& task) const {
-  // Every request fits an empty queue.
-  const int priority = queue_.empty() ? 1 : task.priority;
-  if (task.rows > ShareOfQueue(options_.max_queue_rows, priority) - rows_) {
-    return NoRoom("rows", rows_, task.rows, options_.max_queue_rows, priority);
+  return CheckRoomBeside(rows_, bytes_, task.rows, InputBytes(task), task.priority);
+}
+
+absl::Status BatchQueue::CheckRoomLater(int rows, int priority, int64_t rows_gone) const {
+  const int64_t row_bytes = rows_ > 0 ? bytes_ / rows_ : 0;  // All have as many.
+  const int64_t left = std::max<int64_t>(rows_ - rows_gone, 0);
+  return CheckRoomBeside(left, left * row_bytes, rows, rows * row_bytes, priority);
+}
+
+absl::Status BatchQueue::CheckRoomBeside(int64_t queued_rows, int64_t queued_bytes, int rows, int64_t bytes,
+                                         int priority) const {
+  if (queued_rows == 0) priority = 1;
+  if (rows > ShareOfQueue(options_.max_queue_rows, priority) - queued_rows) {
+    return NoRoom("rows", queued_rows, rows, options_.max_queue_rows, priority);
   }
-  if (InputBytes(task) > ShareOfQueue(options_.max_queue_bytes, priority) - bytes_) {
-    return NoRoom("bytes", bytes_, InputBytes(task), options_.max_queue_bytes, priority);
+  if (bytes > ShareOfQueue(options_.max_queue_bytes, priority) - queued_bytes) {
+    return NoRoom("bytes", queued_bytes, bytes, options_.max_queue_bytes, priority);
   }
   return absl::OkStatus();
 }

@@ -45,6 +45,8 @@ class BatchQueue {
 
   // RESOURCE_EXHAUSTED, naming the limit, if `task` does not fit.
   absl::Status CheckRoom(const BatchTask& task) const;
+  // The same of `rows` rows whose input is not there yet, once `rows_gone` of those queued now have left.
+  absl::Status CheckRoomLater(int rows, int priority, int64_t rows_gone) const;
   // `waits`: until a batch of this queue begins; without a measurement only the levels count. Costs a step
   // for each queued task if there is one of a lower level.
   QueuePlace FindPlace(const BatchTask& task, absl::Time now, WaitTable& waits) const;
@@ -66,6 +68,9 @@ class BatchQueue {
   int64_t bytes() const { return bytes_; }
 
  private:
+  // Beside so much, of which the first task counts as one of level 1: every request fits an empty queue.
+  absl::Status CheckRoomBeside(int64_t queued_rows, int64_t queued_bytes, int rows, int64_t bytes,
+                               int priority) const;
   // For each task, how many batches run before its own: whole tasks, as many as fit.
   std::vector<int> BatchesAhead() const;
   // Drops from the head until `rows` wanted rows are seen; returns how many tasks those are.

@@ -118,9 +118,10 @@ class Batcher {
   // not destroy the batcher.
   virtual void Schedule(BatchTask task) = 0;
 
-  // Whether a task that would be scheduled after `arrives_in` could be done in time, by the measured service
-  // times and what is queued now: OK, or as Schedule would refuse it. Needs no input and no callback.
-  virtual absl::Status CheckInTime(BatchTask task, absl::Duration arrives_in) = 0;
+  // Whether a task that would be scheduled after `arrives_in` would have room and could be done in time, by
+  // the measured service times and what is queued now: OK, or as Schedule would refuse it. Needs no input and
+  // no callback.
+  virtual absl::Status CheckAdmission(BatchTask task, absl::Duration arrives_in) = 0;
 
   // Completes every queued task (UNAVAILABLE) after the running batches and ends the threads: once it returns
   // no callback runs, and a later task is refused (UNAVAILABLE). Destruction does the same. A queued task

@@ -39,7 +39,7 @@ int DeviceTurns::waiting() const {
 DeviceTurns::Model* DeviceTurns::Join(const std::string& name) {
   MutexLock lock(&mu_);
   Model& model = models_[name];
-  ++model.lines;
+  if (model.lines++ == 0) model.last_turn = ++turns_;
   return &model;
 }
 

@@ -78,7 +78,7 @@ class DeviceTurns final {
   };
   struct Model {
     int lines = 0;
-    int64_t last_turn = 0;  // counts turns; 0: none yet
+    int64_t last_turn = 0;  // of all turns; before its first, as if it had had one when it came
     std::deque<Waiting*> waiting;
   };
 

@@ -111,14 +111,14 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   return absl::OkStatus();
 }
 
-absl::Status InstanceBatcher::CheckInTime(BatchTask task, absl::Duration arrives_in) {
+absl::Status InstanceBatcher::CheckAdmission(BatchTask task, absl::Duration arrives_in) {
   absl::Status status = CheckPriority(task.priority, options_);
   task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
   if (status.ok()) status = CheckOpen(slack);
-  if (status.ok()) status = Admission(now).CheckInTime(task, slack, arrives_in);
+  if (status.ok()) status = Admission(now).CheckAdmission(task, slack, arrives_in);
   if (!status.ok()) Count(status.code());
   return status;
 }

@@ -249,8 +249,9 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   // What cannot be let in is not read through first: that is an eighth of what a refused request of 600 KB
   // costs the cores that the others are computed on.
   if (TensorBytes(job->request) >= kLargeTensors) {
-    const absl::Status in_time = model.batcher->CheckInTime(job->Task(clock_.Now()), absl::ZeroDuration());
-    if (!in_time.ok()) return job->Finish(OfOptions(in_time), clock_);
+    const absl::Status admitted =
+        model.batcher->CheckAdmission(job->Task(clock_.Now()), absl::ZeroDuration());
+    if (!admitted.ok()) return job->Finish(OfOptions(admitted), clock_);
   }
 
   std::vector<int> images;
@@ -284,7 +285,7 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   const int priority = LevelOf(job->request.priority, batching);
   const absl::Duration decoded_in =
       decoders_.ExpectedTime(model.name, priority, static_cast<int>(images.size()));
-  if (absl::Status status = model.batcher->CheckInTime(job->Task(job->queued), decoded_in); !status.ok())
+  if (absl::Status status = model.batcher->CheckAdmission(job->Task(job->queued), decoded_in); !status.ok())
     return job->Finish(OfOptions(std::move(status)), clock_);
 
   job->undecoded = static_cast<int>(images.size());

@@ -86,6 +86,24 @@ TEST_F(BatchQueueTest, IsBoundedInBytes) {
               HasSubstr("36 of at most 40 bytes and this request has 8"));
 }
 
+TEST_F(BatchQueueTest, WhatComesLaterHasTheRoomOfThoseThatAreGone) {
+  Put({Task(4, 1), now_, absl::InfiniteFuture()});
+  Put({Task(3, 1), now_, absl::InfiniteFuture()});  // 28 of 40 bytes
+  EXPECT_TRUE(queue_.CheckRoomLater(1, 1, /*rows_gone=*/0).ok());
+  EXPECT_THAT(queue_.CheckRoomLater(2, 1, /*rows_gone=*/0).message(),
+              HasSubstr("7 of at most 8 rows and this request has 2"));
+  EXPECT_TRUE(queue_.CheckRoomLater(2, 1, /*rows_gone=*/1).ok());
+  EXPECT_TRUE(queue_.CheckRoomLater(8, 1, /*rows_gone=*/9).ok());
+}
+
+TEST_F(BatchQueueTest, WhatComesLaterCountsAsManyBytesARowAsThoseThatWait) {
+  Put({Task(1, 4), now_, absl::InfiniteFuture()});
+  Put({Task(1, 4), now_, absl::InfiniteFuture()});  // 32 of 40 bytes
+  EXPECT_THAT(queue_.CheckRoomLater(1, 1, /*rows_gone=*/0).message(),
+              HasSubstr("32 of at most 40 bytes and this request has 16"));
+  EXPECT_TRUE(queue_.CheckRoomLater(1, 1, /*rows_gone=*/1).ok());
+}
+
 TEST_F(BatchQueueTest, TakingMakesRoom) {
   Push(4);
   Push(4);

@@ -218,7 +218,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
     task.rows = 1;
     task.deadline = absl::Now() + deadline_in;
     task.waited = waited;
-    return ErrorReason(batcher_->CheckInTime(std::move(task), arrives_in));
+    return ErrorReason(batcher_->CheckAdmission(std::move(task), arrives_in));
   };
   const absl::Duration none, s = absl::Seconds(1);
   EXPECT_EQ(check(20 * s, 30 * s, none), "") << "nothing is measured";
@@ -237,6 +237,27 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
   EXPECT_EQ(check(10 * s, 105 * s, 440 * s), "");
   EXPECT_EQ(check(10 * s, 105 * s, 460 * s), "QUEUE_TIMEOUT");
   EXPECT_EQ(batcher_->counters().refused, 5);
+  model_->FinishAll();
+}
+
+TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterWouldHaveRoom) {
+  Start();
+  auto measured = OccupyAnInstance();
+  clock_.Advance(absl::Seconds(50));
+  model_->FinishOne();
+  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  OccupyAnInstance();
+  Submit(4);
+  Submit(4);  // 8 rows, as many as may wait.
+  const auto check = [this](int rows, absl::Duration arrives_in) {
+    const absl::Status status = batcher_->CheckAdmission({.rows = rows}, arrives_in);
+    EXPECT_EQ(ErrorRetryAfter(status).has_value(), !status.ok());
+    return ErrorReason(status);
+  };
+  EXPECT_EQ(check(1, absl::ZeroDuration()), "QUEUE_FULL");
+  EXPECT_EQ(check(1, absl::Seconds(49)), "QUEUE_FULL");
+  EXPECT_EQ(check(4, absl::Seconds(51)), "") << "four are in the next batch by then";
+  EXPECT_EQ(batcher_->counters().refused, 2);
   model_->FinishAll();
 }
 

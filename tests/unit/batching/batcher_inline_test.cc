@@ -242,7 +242,7 @@ TEST_F(BatcherInlineTest, StoppingWaitsForTheBatchThatRuns) {
     batcher_->Stop();
     stopped = true;
   });
-  while (batcher_->CheckInTime({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
+  while (batcher_->CheckAdmission({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
   EXPECT_FALSE(stopped);
   model_->FinishOne();
   stopper.join();
@@ -270,7 +270,7 @@ TEST_F(BatcherInlineTest, StoppingWaitsForAnAnswerThatNeedsNoModel) {
     batcher_->Stop();
     stopped = true;
   });
-  while (batcher_->CheckInTime({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
+  while (batcher_->CheckAdmission({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
   absl::SleepFor(absl::Milliseconds(10));
   EXPECT_FALSE(stopped);
   go_on = true;

@@ -55,7 +55,7 @@ class PuppetBatcher final : public Batcher {
     }
     Run(std::move(task));
   }
-  absl::Status CheckInTime(BatchTask /*task*/, absl::Duration arrives_in) override {
+  absl::Status CheckAdmission(BatchTask /*task*/, absl::Duration arrives_in) override {
     MutexLock lock(&mu_);
     arrives_in_ = arrives_in;
     return in_time_;
