@@ -133,8 +133,11 @@ void Describe(const ServedModel& model, const Properties& properties, inference:
       static_cast<uint64_t>(absl::ToInt64Microseconds(batching.max_queue_delay)));
   dynamic.set_priority_levels(static_cast<uint64_t>(batching.priority_levels));
   dynamic.set_default_priority_level(static_cast<uint64_t>(batching.default_priority));
-  dynamic.mutable_default_queue_policy()->set_allow_timeout_override(true);
-  dynamic.mutable_default_queue_policy()->set_max_queue_size(static_cast<uint32_t>(batching.max_queue_rows));
+  inference::ModelQueuePolicy& policy = *dynamic.mutable_default_queue_policy();
+  policy.set_default_timeout_microseconds(
+      static_cast<uint64_t>(absl::ToInt64Microseconds(batching.queue_timeout)));
+  policy.set_allow_timeout_override(true);
+  policy.set_max_queue_size(static_cast<uint32_t>(batching.max_queue_rows));
   to.mutable_model_transaction_policy()->set_decoupled(false);
   for (const auto& [name, value] : properties) (*to.mutable_parameters())[name].set_string_value(value);
 }

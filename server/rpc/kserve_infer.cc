@@ -89,10 +89,9 @@ absl::StatusOr<Predictor::Choice> Inference::Choose(const inference::ModelInferR
   return predictor_.Choose(request.model_name(), choice);
 }
 
-void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time deadline,
-                      std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response,
-                      Done done) {
-  const absl::Time received = absl::Now();
+void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time received,
+                      absl::Time deadline, std::shared_ptr<const CancelFlag> cancel,
+                      inference::ModelInferResponse* response, Done done) {
   const auto unserved = [&](const absl::Status& status) {
     CountUnserved(rpc, status.code());
     std::move(done)(status);

@@ -21,8 +21,8 @@ class Inference final {
   explicit Inference(Predictor& predictor) : predictor_(predictor) {}
 
   // Calls done exactly once, on this thread or as Predictor::Predict does; on OK `response` is written.
-  // `request` and `response` must stay until then.
-  void Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time deadline,
+  // `request`, which was `received` before it was parsed, and `response` must stay until then.
+  void Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time received, absl::Time deadline,
              std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response, Done done);
   // A call that is refused without looking at it.
   void CountUnserved(Rpc rpc, absl::StatusCode code) { predictor_.CountUnserved(rpc, code); }

@@ -77,13 +77,20 @@ class InputReader {
         {"UINT64", typed.uint64_contents_size()}, {"FP32", typed.fp32_contents_size()},
         {"FP64", typed.fp64_contents_size()},     {"BYTES", typed.bytes_contents_size()}};
     for (const auto& [datatype, size] : fields) {
-      if (size == 0 || datatype == input_.datatype()) continue;
+      if (size == 0 || datatype == FieldOf(input_.datatype())) continue;
       return Wrong("inputs[0].contents",
                    absl::StrCat("unexpected explicit tensor data for input tensor '", input_.name(),
                                 "' for model '", model_.name, "' of type '", datatype,
                                 "', expected datatype '", input_.datatype(), "'"));
     }
     return absl::OkStatus();
+  }
+
+  // The data type that the field is named for here which holds values of `datatype`, too.
+  static absl::string_view FieldOf(absl::string_view datatype) {
+    if (datatype == "INT8" || datatype == "INT16") return "INT32";
+    if (datatype == "UINT16" || datatype == "UINT32") return "UINT8";
+    return datatype;
   }
 
   // The shape fits one of those expected.

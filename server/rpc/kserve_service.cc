@@ -207,11 +207,12 @@ Reactor* KserveService::ModelStatistics(Context* context, const grpc::ByteBuffer
 Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* bytes,
                                    grpc::ByteBuffer* answer) {
   using Call = MessageCall<inference::ModelInferRequest, inference::ModelInferResponse>;
+  const absl::Time received = absl::Now();
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer), answer);
   if (!call->Read(bytes)) return call;
   call->admission().About(call->request().model_name());
-  inference_.Infer(Rpc::kModelInfer, call->request(), Deadline(*context), call->cancel(), &call->response(),
-                   [call](const absl::Status& status) { call->Reply(status); });
+  inference_.Infer(Rpc::kModelInfer, call->request(), received, Deadline(*context), call->cancel(),
+                   &call->response(), [call](const absl::Status& status) { call->Reply(status); });
   return call;
 }
 

@@ -1,9 +1,12 @@
 #include "server/rpc/kserve_stream.h"
 
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "server/base/error_info.h"
 #include "server/rpc/stream_pipe.h"
 #include "server/rpc/unary_call.h"
 
@@ -33,11 +36,11 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
   }
 
  private:
-  void Handle(std::unique_ptr<ModelInferRequest> request, Answer answer) override {
+  void Handle(std::unique_ptr<ModelInferRequest> request, absl::Time received, Answer answer) override {
     auto response = std::make_unique<ModelStreamInferResponse>();
     const ModelInferRequest& asked = *request;
     inference::ModelInferResponse* const filled = response->mutable_infer_response();
-    inference_.Infer(Rpc::kModelStreamInfer, asked, deadline_, cancel(), filled,
+    inference_.Infer(Rpc::kModelStreamInfer, asked, received, deadline_, cancel(), filled,
                      [this, request = std::move(request), response = std::move(response),
                       answer = std::move(answer)](const absl::Status& status) {
                        if (status.ok()) {
@@ -56,6 +59,10 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
     if (ends_with_error_) return answer(why);
     ModelStreamInferResponse response;
     response.mutable_infer_response()->set_id(request.id());
+    if (const std::optional<absl::Duration> wait = ErrorRetryAfter(why); wait.has_value()) {
+      (*response.mutable_infer_response()->mutable_parameters())["retry_after_ms"].set_int64_param(
+          absl::ToInt64Milliseconds(absl::Ceil(*wait, absl::Milliseconds(1))));
+    }
     // The code has no field of its own.
     response.set_error_message(
         absl::StrCat(absl::StatusCodeToString(why.code()), ": ", ToFailure(why).message()));

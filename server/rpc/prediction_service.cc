@@ -65,8 +65,8 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
   }
 
  private:
-  void Handle(std::unique_ptr<v1::StreamPredictRequest> message, Answer answer) override {
-    const absl::Time received = absl::Now();
+  void Handle(std::unique_ptr<v1::StreamPredictRequest> message, absl::Time received,
+              Answer answer) override {
     PredictionRequest request = FromProto(message->request());
     request.rpc = Rpc::kStreamPredict;
     request.received = received;

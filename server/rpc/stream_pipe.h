@@ -16,6 +16,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
@@ -29,9 +31,10 @@ namespace calserve {
 
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
 // they finish. A client that does not read its answers is not read from either (StreamWindow). An error from
-// Handle ends the stream, as does a message that cannot be read, and an answer that there is no room for,
-// where `when_full` says so: what was not answered by then is to be sent again. A request beyond its caller's
-// rate is refused instead of handled. Deletes itself.
+// Handle ends the stream, as does a message that cannot be read: no more is read, and the stream ends when it
+// is the error's turn, in the place of an answer. An answer that there is no room for, where `when_full` says
+// so, ends it at once. What was not answered by then is to be sent again. A request beyond its caller's rate
+// is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public ByteStream {
  public:
@@ -61,6 +64,7 @@ class StreamPipe : public ByteStream {
   }
 
   void OnReadDone(bool ok) final {
+    const absl::Time received = absl::Now();
     grpc::ByteBuffer bytes;
     Slot* slot = nullptr;
     {
@@ -90,7 +94,7 @@ class StreamPipe : public ByteStream {
       admission_.MessageUnread(why);
       answer(why);
     } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
-      Handle(std::move(request), std::move(answer));
+      Handle(std::move(request), received, std::move(answer));
     } else {
       admission_.MessageRefused(may);
       Refuse(*request, may, std::move(answer));
@@ -124,8 +128,9 @@ class StreamPipe : public ByteStream {
   }
 
  protected:
-  // Answers one request by calling `answer` exactly once, from any thread, also from within Handle.
-  virtual void Handle(std::unique_ptr<Request> request, Answer answer) = 0;
+  // Answers one request by calling `answer` exactly once, from any thread, also from within Handle. It was
+  // `received` before it was parsed.
+  virtual void Handle(std::unique_ptr<Request> request, absl::Time received, Answer answer) = 0;
   // Answers a request that its caller's rate does not allow: here by ending the stream.
   virtual void Refuse(const Request&, const absl::Status& why, Answer answer) { answer(why); }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
@@ -136,9 +141,10 @@ class StreamPipe : public ByteStream {
 
  private:
   struct Slot {
-    ByteBudget::Share request;  // until it is answered
-    std::optional<grpc::ByteBuffer> response;
-    size_t answer_bytes = 0;  // of it
+    ByteBudget::Share request;                 // until it is answered
+    std::optional<grpc::ByteBuffer> response;  // unset: it is not answered yet
+    size_t answer_bytes = 0;                   // of it
+    absl::Status error;                        // or what the stream ends with in its place
   };
 
   absl::Status OfMessage(const absl::Status& status) const {
@@ -161,10 +167,9 @@ class StreamPipe : public ByteStream {
     window_.Answered(slot->request.bytes(), slot->answer_bytes);
     slot->request = ByteBudget::Share();
     slot->response.emplace().Swap(&bytes);
-    if (!status.ok()) {
-      if (!failed_) error_ = status;
-      failed_ = stopping_ = true;
-    }
+    slot->error = status;
+    if (!status.ok()) stopping_ = true;
+    if (!status.ok() && response.ok()) Fail(status);  // Those that wait to be read take the room.
     Advance();
   }
 
@@ -174,13 +179,20 @@ class StreamPipe : public ByteStream {
     StartRead(&incoming_);
   }
 
+  void Fail(const absl::Status& error) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!failed_) error_ = error;
+    failed_ = true;
+  }
+
   // Writes what is due, and finishes once nothing can follow.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (!started_ || finished_ || writing_) return;  // call_ is set before the start.
+    const bool due = !broken_ && !failed_ && NextToFront();
+    if (due && !slots_.front()->error.ok()) Fail(slots_.front()->error);
     if (broken_ || failed_) {
       while (!slots_.empty() && DropOneAnswered()) {
       }
-    } else if (NextToFront()) {
+    } else if (due) {
       writing_ = true;
       StartWrite(&*slots_.front()->response);
       return;

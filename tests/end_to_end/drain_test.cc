@@ -68,15 +68,24 @@ TEST_F(DrainTest, NoCallFailsForClientsThatLeaveWhenHealthSaysNotServing) {
 TEST_F(DrainTest, CheckSaysNotServingWhilePredictServesOn) {
   const absl::Duration lame_duck = absl::Seconds(1);
   StartServer({"--lame-duck", "1s", "--drain-timeout", "30s"});
-  EXPECT_EQ(api_->CheckHealth("").response, Health::kServing);
+  const char* const kServices[] = {"", "calserve.v1.PredictionService", "inference.GRPCInferenceService"};
+  std::vector<std::unique_ptr<HealthWatch>> watches;
+  for (const char* service : kServices) {
+    EXPECT_EQ(api_->CheckHealth(service).response, Health::kServing) << service;
+    Health health = Health::kUnknown;
+    EXPECT_TRUE(watches.emplace_back(api_->WatchHealth(service))->Read(&health));
+    EXPECT_EQ(health, Health::kServing) << service;
+  }
   server_->Signal(SIGTERM);
   const absl::Time signalled = absl::Now();
   ASSERT_TRUE(server_->WaitForLine("stopping signal=", absl::Seconds(20)).has_value()) << server_->log();
-  Health health = Health::kServing;
-  while (health == Health::kServing && absl::Now() < signalled + absl::Seconds(20)) {
-    health = api_->CheckHealth("").response;
+  for (size_t i = 0; i < watches.size(); ++i) {
+    Health health = Health::kServing;
+    EXPECT_TRUE(watches[i]->Read(&health));
+    EXPECT_EQ(health, Health::kNotServing) << kServices[i];
+    EXPECT_EQ(api_->CheckHealth(kServices[i]).response, Health::kNotServing) << kServices[i];
   }
-  EXPECT_EQ(health, Health::kNotServing);
+  watches.clear();
   int answered = 0;
   while (absl::Now() < signalled + 0.8 * lame_duck) {
     const auto reply = api_->Predict(TestTensorRequest(answered, 1));

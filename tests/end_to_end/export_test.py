@@ -7,13 +7,19 @@ Needs tools/requirements.txt and kserve_requirements.txt; scripts/full_test.sh m
 
 import argparse
 import concurrent.futures
+import contextlib
 import copy
+import io
 import json
+import math
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import unittest
 import zipfile
 from unittest import mock
@@ -25,6 +31,7 @@ from torchvision.transforms import v2
 from tritonclient.utils import InferenceServerException
 
 import command_test
+import export_page
 from command_test import OPTIONS
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -33,7 +40,7 @@ MODULES = HERE.parent / "fixtures" / "export"
 sys.path[:0] = [str(TOOL.parent), str(MODULES)]
 
 import one_logit
-from model_export import ExportError, packages, verify
+from model_export import ExportError, arguments, packages, verify
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 NET_INPUT = "--input-size 64 64 --resize 64 64 --mean 0.5 0.5 0.5 --std 0.25 0.25 0.25".split()
@@ -42,16 +49,23 @@ CALLERS = 4
 GRPC_THREADS = 4  # by which its own come and go
 RUN_THREADS = 8  # of the exporting process, and what a package without dynamic_threads keeps
 SEED = 1  # export_model.py's default
+SERVING_FLAGS = {"--check", "--model", "--model-repository", "--top-k"}  # of the server and of calserve, on the page
+AVX512 = re.compile(r"%zmm|%[xy]mm(1[6-9]|2\d|3[01])|%k[0-7]")  # registers that AVX2 does not have
 command_test.WAIT_S = 120  # ResNet-18 warms up on batches of up to 32
 
 
-def export(*arguments, exits=0):
+def tool(*arguments, exits=0):
     run = subprocess.run([sys.executable, TOOL, *map(str, arguments)], capture_output=True, text=True, check=False)
     if run.returncode != exits:
         raise AssertionError(f"exit status {run.returncode}, not {exits}:\n{run.stdout}{run.stderr}")
-    if exits == 0 and "loaded again" not in run.stdout + run.stderr:
-        raise AssertionError(f"the tool has not verified its output:\n{run.stdout}{run.stderr}")
     return run.stdout + run.stderr
+
+
+def export(*arguments, exits=0):
+    text = tool(*arguments, exits=exits)
+    if exits == 0 and "loaded again" not in text:
+        raise AssertionError(f"the tool has not verified its output:\n{text}")
+    return text
 
 
 def own(factory, output, *arguments, **options):
@@ -65,6 +79,14 @@ def own(factory, output, *arguments, **options):
 def aoti_metadata(path):
     with zipfile.ZipFile(path) as package:
         return [json.loads(package.read(name)) for name in package.namelist() if name.endswith("_metadata.json")]
+
+
+def instructions(path):
+    """Of the libraries in a package, as objdump prints them."""
+    with zipfile.ZipFile(path) as package, tempfile.TemporaryDirectory() as scratch:
+        libraries = [package.extract(name, scratch) for name in package.namelist() if name.endswith(".so")]
+        disassemble = ["objdump", "--disassemble", "--no-show-raw-insn", *libraries]
+        return subprocess.run(disassemble, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
 def photos():
@@ -98,16 +120,73 @@ class Served(command_test.LiveServerTest):
         return torch.tensor([a["logits"] for a in answers]), torch.tensor([a["probabilities"] for a in answers])
 
 
-class ResNet18(Served):
-    """Of torchvision, in both formats, with random weights."""
+class Page(Served):
+    """docs/models-from-pytorch.md, from top to bottom in a folder of its own as its reader would go through it; its
+    ResNet-18 as TorchScript, too."""
 
     @classmethod
     def export(cls):
-        common = ["--torchvision", "resnet18", "--weights", "none", "--sample-image", photos()[0]]
-        export(*common, "--output", cls.exported / "package")
-        export(*common, "--output", cls.exported / "script", "--format", "torchscript")
+        cls.enterClassContext(contextlib.chdir(cls.scratch))
+        for photo in photos():
+            shutil.copy(photo, cls.scratch)
+        (cls.scratch / "labels.txt").write_text("cat\ndog\n", encoding="utf-8")
+        OPTIONS.models = cls.exported
+        cls.reader = export_page.Reader(cls.run_tool, lambda *arguments: cls().calserve(*arguments)[0], cls.serve)
+        cls.reader.follow()
+        cls.resnet18, cls.net = cls.reader.exports
+        export(*cls.resnet18, "--output", "models/script", "--format", "torchscript")
         torch.manual_seed(SEED)
         cls.model = torchvision.models.resnet18().eval()
+
+    @staticmethod
+    def run_tool(*arguments):
+        return export(*arguments) if "--output" in arguments else tool(*arguments)
+
+    @classmethod
+    def serve(cls, *arguments):
+        if arguments and arguments != ("--model-repository", cls.exported.name):
+            raise AssertionError(f"start_server() has other flags: {arguments}")
+        cls.start_server()
+
+    @classmethod
+    def start_server(cls):
+        """Anew where there is one, as the page asks for."""
+        if hasattr(cls, "server"):
+            cls.server.kill()
+            cls.server.wait()
+        super().start_server()
+
+    def test_all_is_run_but_what_the_test_names(self):
+        self.assertCountEqual(self.reader.left_out, export_page.NOT_RUN)
+
+    def test_it_prints_what_the_page_shows(self):
+        number = re.compile(r"(\d+\.\d+(?:e-\d+)?)")
+        self.assertEqual(len(self.reader.shown), 5)  # two exports, two predictions, model.yaml
+        for shown, printed in self.reader.shown:
+            with self.subTest(shown):
+                expected, got = number.split(shown), number.split(printed)
+                self.assertEqual(got[::2], expected[::2])
+                for one, other in zip(got[1::2], expected[1::2]):
+                    self.assertTrue(math.isclose(float(one), float(other), rel_tol=0.01, abs_tol=0.002), printed)
+
+    def test_a_second_version_goes_beside_the_first(self):
+        files = [self.exported / "cat_or_dog" / name for name in ("labels.txt", "model.yaml")]
+        contents = [file.read_bytes() for file in files]
+        export(*self.net, "--model-version", 2, "--format", "torchscript")
+        self.assertEqual([file.read_bytes() for file in files], contents)
+        self.assert_nothing_is_wrong_with(self.exported / "cat_or_dog")
+
+    def test_a_second_version_that_needs_other_files_is_refused(self):
+        beside_a_script = ["--model-version", 2, "--output", self.exported / "script"]
+        self.assertIn("labels.txt has other labels", export(*self.net, *beside_a_script, exits=1))
+        self.assertIn("device", export(*self.resnet18, *beside_a_script, exits=1))
+
+    def test_the_server_finds_nothing_wrong(self):
+        self.assert_nothing_is_wrong_with(self.exported)
+
+    def assert_nothing_is_wrong_with(self, models):
+        run = subprocess.run([OPTIONS.server, "--check", models], capture_output=True, text=True, check=False)
+        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
 
     def test_real_photographs_get_pytorchs_logits(self):
         transform = v2.Compose(
@@ -122,7 +201,7 @@ class ResNet18(Served):
             expected = self.model(torch.stack([transform(torchvision.io.decode_image(str(p))) for p in photos()]))
         self.assertGreaterEqual(len(expected), 2)
         self.assertGreater((expected[0] - expected[1]).abs().max(), 0.1)  # so that one cannot pass for the other
-        for model in ("package", "script"):
+        for model in ("resnet18", "script"):
             with self.subTest(model):
                 logits, probabilities = self.predict_photos(model)
                 torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)
@@ -132,13 +211,36 @@ class ResNet18(Served):
         batch = torch.randn(5, 3, 224, 224)
         with torch.inference_mode():
             expected = self.model(batch)
-        for model in ("package", "script"):
+        for model in ("resnet18", "script"):
             with self.subTest(model):
                 torch.testing.assert_close(self.infer(model, batch)[0], expected, atol=1e-4, rtol=1e-4)
 
     def test_the_labels_are_the_weights_categories(self):
-        labels = (self.exported / "package" / "labels.txt").read_text(encoding="utf-8").splitlines()
+        labels = (self.exported / "resnet18" / "labels.txt").read_text(encoding="utf-8").splitlines()
         self.assertEqual(labels, torchvision.models.ResNet18_Weights.DEFAULT.meta["categories"])
+
+
+class PageFlags(unittest.TestCase):
+    """What docs/models-from-pytorch.md says of flags, in commands or between them."""
+
+    def test_the_tool_has_every_flag(self):
+        known = set(arguments.parser()._option_string_actions)
+        self.assertEqual(export_page.flags(export_page.text()) - known, SERVING_FLAGS)
+        for block in export_page.blocks():
+            for command in export_page.commands(block):
+                if command.startswith(export_page.TOOL):
+                    self.assertLessEqual(export_page.flags(command), known)
+
+    def test_the_tool_takes_their_values(self):
+        with_values = [code for code in export_page.inline_code() if re.match(r"--\S+\s", code)]
+        self.assertGreater(len(with_values), 10)
+        for code in with_values:
+            values = shlex.split(re.sub("HEIGHT|WIDTH", "64", code))
+            with self.subTest(code), contextlib.redirect_stderr(io.StringIO()) as said:
+                try:
+                    arguments.check(arguments.parser().parse_args(["--torchvision", "resnet18", "--output", "x", *values]))
+                except (SystemExit, ExportError) as error:
+                    self.fail(said.getvalue() or error)
 
 
 class OneLogit(Served):
@@ -187,6 +289,12 @@ class OneLogit(Served):
         self.assertGreater(len(metadata), 0)
         for one in metadata:
             self.assertEqual((one["AOTI_CPU_ISA"], one["AOTI_MACHINE"]), ("AVX2", "x86_64"))
+
+    @unittest.skipUnless(shutil.which("objdump"), "objdump, of binutils, is not there")
+    def test_the_package_has_no_instruction_that_an_avx2_processor_lacks(self):
+        code = instructions(self.exported / "package" / "1" / "model.pt2")
+        self.assertTrue(any("%ymm" in line for line in code))
+        self.assertIsNone(next(filter(AVX512.search, code), None))
 
     def test_a_file_that_gives_other_logits_than_the_model_is_not_verified(self):
         inputs = list(torch.randn(5, 3, 64, 64))
@@ -281,9 +389,8 @@ class Threads(unittest.TestCase):
 
 def main():
     parser = argparse.ArgumentParser()
-    for option in ("--command", "--server"):
-        parser.add_argument(option, required=True)
-    parser.add_argument("--photos", required=True, type=pathlib.Path)
+    for option in ("--command", "--server", "--photos"):  # a test may change the directory
+        parser.add_argument(option, required=True, type=lambda path: pathlib.Path(path).absolute())
     unittest.main(argv=[sys.argv[0], *parser.parse_known_args(namespace=OPTIONS)[1]], verbosity=2)
 
 

@@ -186,8 +186,9 @@ class InferringAsync(KserveTest):
             self.assertTrue(result.get_response().parameters["triton_final_response"].bool_param)
 
     def test_a_stream_ends_with_a_status_where_the_client_asks_for_one(self):
-        *before, last = self.stream(self.requests(3, bad=[2]), headers={"triton_grpc_error": "true"})
-        self.assertTrue(all(error is None for _, error in before))
+        *before, last = self.stream(self.requests(50, bad=[40]), headers={"triton_grpc_error": "true"})
+        self.assertEqual([result.get_response().id for result, error in before if error is None],
+                         [str(i) for i in range(40)])
         self.assertEqual(last[1].status(), "StatusCode.NOT_FOUND")
 
 

@@ -108,6 +108,10 @@ class Refusing(KserveTest):
         wrong.inputs[0].contents.int_contents.extend([0] * 784)
         self.refused_rpc("INVALID_ARGUMENT", "unexpected explicit tensor data .* of type 'INT32', expected datatype "
                          "'FP32'", wrong)
+        for data_type, field in (("INT8", "int"), ("INT16", "int"), ("UINT16", "uint"), ("UINT32", "uint")):
+            other = self.one(data_type, FP32[1])  # in the right field, of a type that no model takes
+            getattr(other.inputs[0].contents, f"{field}_contents").extend([0] * 784)
+            self.refused_rpc("INVALID_ARGUMENT", f"data-type is '{data_type}', but", other)
         short = self.one(*FP32)
         short.inputs[0].contents.fp32_contents.extend([0] * 783)
         self.refused_rpc("INVALID_ARGUMENT", "byte size mismatch .* Expected 3136, got 3132", short)

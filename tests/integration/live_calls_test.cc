@@ -251,9 +251,48 @@ TEST_P(LiveCallsTest, AfterADrain) {
   EXPECT_EQ(server_->calls_under_way(), 0);
 }
 
+// Those that are queued for the model. A drain that they leave no time for cancels them, and the server lets
+// go of what is queued while the model still computes.
+class ShortDrainTest : public LiveCallsTest {
+ protected:
+  ShortDrainTest() { options_.drain_timeout = absl::Milliseconds(50); }
+};
+
+TEST_P(ShortDrainTest, ACallThatIsQueuedForTheModelIsLetGoOf) {
+  Hold();
+  grpc::Status ends[2];
+  std::jthread running([&] { ends[0] = Run(); });
+  EXPECT_TRUE(server_->model().WaitUntilHolding());
+  std::jthread queued([&] { ends[1] = Run(); });
+  EXPECT_TRUE(Await([&] { return server_->batcher_counters().queued_rows > 0; }));
+  int64_t cancelled = 0;
+  std::jthread drain([&] { cancelled = server_->Drain(); });
+  running.join();
+  queued.join();
+  EXPECT_TRUE(Await([&] { return server_->calls_under_way() == 1; })) << "the model still has one";
+  Release();
+  drain.join();
+  EXPECT_EQ(cancelled, 2);
+  EXPECT_EQ(server_->calls_under_way(), 0);
+  for (const grpc::Status& end : ends)
+    EXPECT_THAT(end.error_code(), testing::AnyOf(grpc::StatusCode::CANCELLED, grpc::StatusCode::UNAVAILABLE))
+        << end.error_message();
+}
+
 INSTANTIATE_TEST_SUITE_P(CalserveV1, LiveCallsTest, ::testing::ValuesIn(CalserveRpcs()),
                          [](const auto& info) { return info.param.name; });
 INSTANTIATE_TEST_SUITE_P(KserveV2, LiveCallsTest, ::testing::ValuesIn(KserveRpcs()),
+                         [](const auto& info) { return info.param.name; });
+
+std::vector<Rpc> RpcsThatPredict() {
+  std::vector<Rpc> rpcs = CalserveRpcs();
+  for (Rpc& rpc : KserveRpcs()) rpcs.push_back(std::move(rpc));
+  const std::set<std::string> predict = {"Predict", "StreamPredict", "ModelInfer", "ModelStreamInfer"};
+  std::erase_if(rpcs, [&predict](const Rpc& rpc) { return !predict.contains(rpc.name); });
+  return rpcs;
+}
+
+INSTANTIATE_TEST_SUITE_P(Predict, ShortDrainTest, ::testing::ValuesIn(RpcsThatPredict()),
                          [](const auto& info) { return info.param.name; });
 
 }  // namespace

@@ -216,6 +216,7 @@ TEST_F(UnwantedCallsTest, AnActivationThatNobodyWaitsForAnyMoreIsNotBegun) {
     EXPECT_EQ(activation.get().error_code(),
               by_deadline ? grpc::StatusCode::DEADLINE_EXCEEDED : grpc::StatusCode::CANCELLED);
     ActiveCalibrator();  // On the same connection: the server has read the end of the one before.
+    absl::SleepFor(absl::Milliseconds(200));  // It is told to the call by a thread of gRPC, unseen.
     store_->Release();
     listing.join();
     EXPECT_TRUE(Await([&] { return server_->calls_under_way() == 0; }));

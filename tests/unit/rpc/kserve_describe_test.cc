@@ -83,6 +83,7 @@ class KserveConfigTest : public ::testing::Test {
     BatchingOptions options;
     options.max_queue_delay = absl::Milliseconds(2);
     options.max_queue_rows = 99;
+    options.queue_timeout = absl::Milliseconds(30);
     options.priority_levels = 3;
     options.default_priority = 2;
     model->batcher = *Batcher::Create(options, std::move(runner));
@@ -111,6 +112,7 @@ TEST_F(KserveConfigTest, TellsTheBatchersLimits) {
   EXPECT_EQ(config.max_batch_size(), 4);
   EXPECT_EQ(config.dynamic_batching().max_queue_delay_microseconds(), 2000);
   EXPECT_EQ(config.dynamic_batching().default_queue_policy().max_queue_size(), 99);
+  EXPECT_EQ(config.dynamic_batching().default_queue_policy().default_timeout_microseconds(), 30'000);
   EXPECT_EQ(config.dynamic_batching().priority_levels(), 3);
   EXPECT_EQ(config.dynamic_batching().default_priority_level(), 2);
   EXPECT_TRUE(config.dynamic_batching().default_queue_policy().allow_timeout_override());
