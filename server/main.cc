@@ -41,7 +41,6 @@
 #include "server/live_view.h"
 #include "server/logging/log.h"
 #include "server/main_signals.h"
-#include "server/model/model.h"
 #include "server/model/model_repository.h"
 #include "server/model/unpacking_folder.h"
 #include "server/monitoring/alarm_settings.h"
@@ -148,7 +147,6 @@ int Serve(const ServerConfig& config) {
                                       {"method", MethodName(active.spec.method)}});
       });
   if (!registry.ok()) return Fail(kExitStore, registry.status());
-  SetIntraOpThreads(IntraOpThreadsOf(config));
   const auto device_lost = [&signals](const absl::Status& status) {
     if (!signals.device_lost()) LogCritical(status.message());
     signals.TellDeviceLost();

@@ -98,6 +98,7 @@ class Connection {
                        "mounted: what is loaded stays"));
     }
     if (!directories.empty()) place_ = place;
+    SetIntraOpThreads(IntraOpThreads(directories));
     Listing listing;
     for (auto& [name, directory] : directories) {
       for (const std::string& note : directory.config.notes) {
@@ -109,6 +110,15 @@ class Connection {
   }
 
  private:
+  // LibTorch's threads are shared by all instances of all models that the directory has, or by as many
+  // batches as are under way at once: together no more than the cores. Models that are loaded already follow.
+  int IntraOpThreads(const std::map<std::string, ModelDirectory>& directories) const {
+    int instances = 0;
+    for (const auto& [name, model] : directories) instances += InstancesOf(model.config);
+    if (config_.batches_per_device > 0) instances = std::min(instances, config_.batches_per_device);
+    return ChooseIntraOpThreads(config_.intra_op_threads, instances, AvailableCores());
+  }
+
   ListedModel Listed(ModelDirectory directory) const {
     ListedModel listed;
     listed.document = DocumentOf(directory);
@@ -308,16 +318,6 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
     LogWarning("model repository", {{"error", problem.message()}});
   };
   return hooks;
-}
-
-int IntraOpThreadsOf(const ServerConfig& config) {
-  int instances = 0;
-  const auto models = ReadModelRepository(config.model_repository, config.batching);
-  if (models.ok()) {
-    for (const auto& [name, model] : *models) instances += InstancesOf(model.config);
-  }
-  if (config.batches_per_device > 0) instances = std::min(instances, config.batches_per_device);
-  return ChooseIntraOpThreads(config.intra_op_threads, instances, AvailableCores());
 }
 
 }  // namespace calserve

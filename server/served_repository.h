@@ -18,7 +18,7 @@ namespace calserve {
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
 // prediction loads and serves, recalibration has the calibrators and is told of the refits' policies,
 // feedback keeps the class names, monitoring is told of the alarms' options and of the slices. All outlive
-// the repository.
+// the repository. LibTorch's threads follow what the directory holds.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
                                   SliceSettings& slices, RefitSettings& refits, DeviceLostHook device_lost);
@@ -26,11 +26,6 @@ RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry
 // Whether the CPU is what it is configured for, or what is left for it. Looks for a GPU for whatever may want
 // one: to be asked of every model before any of them runs (torch_device.h).
 bool RunsOnCpu(const ModelConfig& model);
-
-// LibTorch's threads are shared by all instances of all models, or by as many batches as are under way at
-// once: together no more than the cores. By what the directory holds now; a model that comes later shares
-// them too.
-int IntraOpThreadsOf(const ServerConfig& config);
 
 // As a snapshot carries it; null where the version's parameters make no calibrator.
 std::shared_ptr<const ServedCalibrator> ToServed(const CalibratorVersion& version);

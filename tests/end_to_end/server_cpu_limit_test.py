@@ -8,6 +8,7 @@ import pathlib
 import re
 import shutil
 import tempfile
+import time
 import unittest
 
 import command_test
@@ -78,6 +79,16 @@ def cgroup():
 class Cores(unittest.TestCase):
     def serve(self, limit, instances, *flags):
         """Instances and intra-op threads of a model on the CPU, by the log."""
+        return self.ready(self.start(limit, instances, *flags))[0]
+
+    def ready(self, server):
+        """The same of every model that got ready, in turn."""
+        log = (server.scratch / "server.log").read_text(encoding="utf-8")
+        lines = [dict(re.findall(r" (instances|intra_op_threads)=(\d+)", line))
+                 for line in re.findall(r" model ready .*\n", log)]
+        return [(int(line["instances"]), int(line["intra_op_threads"])) for line in lines]
+
+    def start(self, limit, instances, *flags):
 
         class Server(command_test.LiveServerTest):
             server_flags = flags
@@ -97,9 +108,7 @@ class Cores(unittest.TestCase):
         self.addCleanup(Server.doClassCleanups)
         with limit():
             Server.setUpClass()
-        ready = re.search(r" model ready .*", (Server.scratch / "server.log").read_text(encoding="utf-8"))[0]
-        logged = {name: int(value) for name, value in re.findall(r" (instances|intra_op_threads)=(\d+)", ready)}
-        return logged["instances"], logged["intra_op_threads"]
+        return Server
 
     def assert_follow(self, limit):
         # Without the limit there are more of both, or the test would show nothing.
@@ -110,6 +119,17 @@ class Cores(unittest.TestCase):
         self.assertEqual(self.serve(limit, "auto"), (LIMIT, 1))
         self.assertEqual(self.serve(contextlib.nullcontext, "auto", "--batching-batches-per-device", "1"), more)
         self.assertEqual(self.serve(limit, 1), (1, LIMIT))
+
+    def test_models_that_come_later_share_the_cores(self):
+        server = self.start(contextlib.nullcontext, 1, "--repository-control", "poll", "--repository-poll-interval",
+                            "50ms")
+        shutil.copytree(server.scratch / "models" / MODEL, server.scratch / "second")
+        (server.scratch / "second").rename(server.scratch / "models" / "second")
+        deadline = time.monotonic() + command_test.WAIT_S
+        while len(self.ready(server)) < 2:
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.05)
+        self.assertEqual(self.ready(server), [(1, CORES), (1, max(1, CORES // 2))])
 
     def test_the_affinity_mask(self):
         self.assert_follow(affinity)
