@@ -281,6 +281,7 @@ ServedModelOptions LoadingOptions(const ServerConfig& config, const ModelConfig&
   options.binary = model.task == Task::kBinary;
   options.labels = model.labels;
   for (const SliceKey& key : model.attributes) options.attribute_keys.push_back(key.key);
+  options.tensor_names = model.tensor_names;
   if (model.kind == InputKind::kImage) options.image = model.image;
   options.limits = config.decode_limits;
   options.batching = model.batching;

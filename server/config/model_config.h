@@ -14,6 +14,7 @@
 #include "server/imaging/image_input_spec.h"
 #include "server/model/version_policy.h"
 #include "server/monitoring/slice_keys.h"
+#include "server/prediction/tensor_names.h"
 #include "server/recalibration/refit_policy.h"
 
 namespace calserve {
@@ -47,6 +48,7 @@ struct ModelConfig {
   std::string dtype = "fp32";        // fp32 | bf16 | fp16: what the model computes in
   std::vector<int> batch_buckets;    // ascending, the last is max_batch_size; empty: any number of rows
   AlarmOptions alarm;
+  TensorNames tensor_names;
   SliceKeys attributes;  // what predictions may carry; labels are counted by them
   RefitPolicy refit;
   VersionPolicy policy;

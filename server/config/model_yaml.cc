@@ -30,6 +30,7 @@ constexpr int64_t kMostQueueBytes = int64_t{64} << 30;
 constexpr int kMaxPriorityLevels = 16;
 constexpr int kMaxInstances = 256;
 constexpr int kMaxIntraOpThreads = 1024;
+constexpr size_t kMaxTensorName = 128;
 constexpr int kLeastRefitLabels = 100;  // so that both halves can support a fit and a judgement
 constexpr int kMostRefitLabels = 1'000'000;
 constexpr absl::Duration kMostRefitPause = absl::Hours(24 * 365);
@@ -121,6 +122,33 @@ void ReadInput(const std::string& path, const YamlValue& input, ModelConfig* con
   FailProblems(config->image.Problems(), &reader);
   Append(reader.Problems(), problems);
   config->input_shape = {config->image.channels(), config->image.height, config->image.width};
+}
+
+void ReadTensorNames(const std::string& path, const YamlValue& value, TensorNames* names,
+                     Problems* problems) {
+  MappingReader reader(path, "tensor_names", value);
+  std::pair<const char*, std::string*> keys[] = {{"input", &names->input},
+                                                 {"probabilities", &names->probabilities},
+                                                 {"logits", &names->logits},
+                                                 {"ticket", &names->ticket},
+                                                 {"prediction_id", &names->prediction_id}};
+  std::map<std::string, const char*> outputs;  // keys by name
+  for (const auto& [key, name] : keys) {
+    reader.Text(key, name);
+    if (name->empty() || name->size() > kMaxTensorName || !absl::c_all_of(*name, absl::ascii_isgraph)) {
+      reader.Fail(key, absl::StrCat("must be 1 to ", kMaxTensorName,
+                                    " printable ASCII characters without a space; was \"", *name, "\""));
+    }
+    if (name == &names->input) continue;
+    const auto [same, is_new] = outputs.emplace(*name, key);
+    // A name that was given may be one that another output has by default.
+    const bool given = reader.Find(key) != nullptr;
+    if (!is_new) {
+      reader.Fail(given ? key : same->second,
+                  absl::StrCat("must not be as that of ", given ? same->second : key, ", \"", *name, "\""));
+    }
+  }
+  Append(reader.Problems(), problems);
 }
 
 void ReadAlarm(const std::string& path, const YamlValue& value, AlarmOptions* alarm, Problems* problems) {
@@ -300,6 +328,7 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
   ReadVersionKeys(&reader, &config->policy, &config->routing);
   reader.Require("input");
   const YamlValue* const input = reader.Find("input");
+  const YamlValue* const names = reader.Find("tensor_names");
   const YamlValue* const alarm = reader.Find("alarm");
   const YamlValue* const attributes = reader.Find("attributes");
   const YamlValue* const refit = reader.Find("refit");
@@ -311,6 +340,7 @@ void ReadModelYaml(const std::string& path, ModelConfig* config, std::vector<abs
       input_is_right && absl::c_all_of(kLoadedWith, [&](const char* key) { return reader.IsRight(key); });
   Append(reader.Problems(), problems);
   Append(std::move(of_input), problems);
+  if (names != nullptr) ReadTensorNames(path, *names, &config->tensor_names, problems);
   if (alarm != nullptr) ReadAlarm(path, *alarm, &config->alarm, problems);
   if (attributes != nullptr) ReadAttributeKeys(path, *attributes, &config->attributes, problems);
   if (refit != nullptr) ReadRefit(path, *refit, &config->refit, problems);

@@ -19,6 +19,7 @@ absl::StatusOr<std::shared_ptr<ServedModel>> LoadServedModel(const ServedModelOp
     served->label_bytes += static_cast<int64_t>(label.size());
   }
   served->attribute_keys = options.attribute_keys;
+  served->tensor_names = options.tensor_names;
   served->input_shape = options.model.input_shape;
   served->input_size = 1;
   for (const int64_t dimension : served->input_shape) served->input_size *= dimension;

@@ -15,6 +15,7 @@
 #include "server/model/loaded_version.h"
 #include "server/model/model.h"
 #include "server/prediction/serving_table.h"
+#include "server/prediction/tensor_names.h"
 #include "server/prediction/warm_up_sample.h"
 
 namespace calserve {
@@ -25,6 +26,7 @@ struct ServedModelOptions {
   bool binary = false;
   std::vector<std::string> labels;
   std::vector<std::string> attribute_keys;
+  TensorNames tensor_names;
   std::optional<ImageInputSpec> image;  // for image input
   DecodeLimits limits;
   BatchingOptions batching;  // instances and max_batch_size as in `model`

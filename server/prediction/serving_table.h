@@ -20,6 +20,7 @@
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
 #include "server/model/version_policy.h"
+#include "server/prediction/tensor_names.h"
 #include "server/telemetry/issued_confidences.h"
 #include "server/telemetry/request_counters.h"
 
@@ -34,6 +35,7 @@ struct ServedModel {
   int64_t label_bytes = 0;          // of all of them
   // Keys of the attributes that its predictions may carry.
   std::vector<std::string> attribute_keys;
+  TensorNames tensor_names;
   std::string digest;                // VersionDigest: of the model file and the class names
   std::vector<int64_t> input_shape;  // of one input; FLOAT32
   int64_t input_size = 0;            // its product

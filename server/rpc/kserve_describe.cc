@@ -94,13 +94,13 @@ void Describe(const ServedModel& model, const std::vector<int64_t>& versions, co
   for (const int64_t version : versions) to.add_versions(absl::StrCat(version));
   to.set_platform(Platform(model));
   inference::ModelMetadataResponse::TensorMetadata& input = *to.add_inputs();
-  input.set_name(std::string(kInputName));
+  input.set_name(model.tensor_names.input);
   input.set_datatype("FP32");
   input.add_shape(-1);
   for (const int64_t dimension : model.input_shape) input.add_shape(dimension);
   for (const OutputTensor& tensor : kOutputs) {
     inference::ModelMetadataResponse::TensorMetadata& output = *to.add_outputs();
-    output.set_name(tensor.name);
+    output.set_name(NameOf(tensor, model));
     output.set_datatype(tensor.datatype);
     output.add_shape(-1);
     output.add_shape(ColumnsOf(tensor, model));
@@ -115,13 +115,13 @@ void Describe(const ServedModel& model, const Properties& properties, inference:
   to.set_default_model_filename(IsPackage(model) ? "model.pt2" : "model.pt");
   to.set_max_batch_size(model.max_batch_size);
   inference::ModelInput& input = *to.add_input();
-  input.set_name(std::string(kInputName));
+  input.set_name(model.tensor_names.input);
   input.set_data_type(inference::TYPE_FP32);
   if (model.preprocessor.has_value()) input.set_format(inference::ModelInput::FORMAT_NCHW);
   for (const int64_t dimension : model.input_shape) input.add_dims(dimension);
   for (const OutputTensor& tensor : kOutputs) {
     inference::ModelOutput& output = *to.add_output();
-    output.set_name(tensor.name);
+    output.set_name(NameOf(tensor, model));
     output.set_data_type(tensor.per_class ? inference::TYPE_FP32 : inference::TYPE_STRING);
     output.add_dims(ColumnsOf(tensor, model));
     if (tensor.per_class) output.set_label_filename("labels.txt");

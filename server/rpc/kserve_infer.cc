@@ -66,7 +66,7 @@ absl::Status OfTimeout(absl::Status status, absl::Duration timeout) {
 }
 
 // The predictor calls row 3 "inputs[3]"; over KServe v2 that would be another tensor.
-absl::Status OfRow(const absl::Status& status) {
+absl::Status OfRow(const absl::Status& status, const inference::ModelInferRequest& request) {
   if (const std::string field = ErrorField(status); absl::StartsWith(field, "options.")) {
     return WithField(status, absl::StrCat("parameters.", field.substr(sizeof("options.") - 1)));
   }
@@ -74,8 +74,8 @@ absl::Status OfRow(const absl::Status& status) {
   if (!absl::ConsumePrefix(&rest, "inputs[")) return status;
   const size_t end = rest.find("]: ");
   if (end == absl::string_view::npos) return status;
-  return WithField(WithMessage(status, absl::StrCat("input '", kInputName, "', row ", rest.substr(0, end),
-                                                    ": ", rest.substr(end + 3))),
+  return WithField(WithMessage(status, absl::StrCat("input '", request.inputs(0).name(), "', row ",
+                                                    rest.substr(0, end), ": ", rest.substr(end + 3))),
                    "inputs[0]");
 }
 
@@ -115,10 +115,10 @@ void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl
   response->set_id(request.id());
   predictor_.Predict(
       std::move(call->request), *std::move(choice),
-      [converted = std::move(call->converted), outputs = std::move(call->outputs), timeout, response,
-       done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
+      [converted = std::move(call->converted), outputs = std::move(call->outputs), timeout, &request,
+       response, done = std::move(done)](absl::StatusOr<PredictionResponse> prediction) mutable {
         if (!prediction.ok()) {
-          absl::Status status = OfRow(prediction.status());
+          absl::Status status = OfRow(prediction.status(), request);
           if (timeout.has_value()) status = OfTimeout(std::move(status), *timeout);
           return std::move(done)(std::move(status));
         }

@@ -242,9 +242,9 @@ std::string InputDataTypes(const ServedModel& model) {
 
 absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, const ServedModel& model) {
   for (const auto& input : request.inputs()) {
-    if (input.name() == kInputName) continue;
+    if (input.name() == model.tensor_names.input) continue;
     return Wrong("inputs", absl::StrCat("unexpected inference input '", input.name(), "' for model '",
-                                        model.name, "'; its input is '", kInputName, "'"));
+                                        model.name, "'; its input is '", model.tensor_names.input, "'"));
   }
   if (request.inputs_size() != 1) {
     return Wrong("inputs", absl::StrCat("expected 1 inputs but got ", request.inputs_size(),

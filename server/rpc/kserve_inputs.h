@@ -11,12 +11,12 @@
 
 namespace calserve::kserve {
 
-// The one input tensor that a model has over KServe v2. What it holds follows from its data type:
+// The one input tensor that a model has over KServe v2, TensorNames::input. What it holds follows from its
+// data type:
 //   FP32   N × the model's own input, already preprocessed
 //   UINT8  N×H×W×C pixels, C = 1 (grey) or 3 (R, G, B), of any size: as if image files had been decoded
 //   BYTES  N or N×1 whole JPEG, PNG or WebP files
 // The last two for models with image input.
-inline constexpr absl::string_view kInputName = "input";
 
 // "FP32", or "FP32,UINT8,BYTES".
 std::string InputDataTypes(const ServedModel& model);

@@ -30,9 +30,11 @@ void AppendElement(absl::string_view element, std::string& raw) {
 
 absl::StatusOr<OutputTensor> FindOutput(const std::string& name, const ServedModel& model) {
   for (const OutputTensor& tensor : kOutputs) {
-    if (name == tensor.name) return tensor;
+    if (name == NameOf(tensor, model)) return tensor;
   }
-  const auto append_name = [](std::string* out, const OutputTensor& tensor) { out->append(tensor.name); };
+  const auto append_name = [&model](std::string* out, const OutputTensor& tensor) {
+    out->append(NameOf(tensor, model));
+  };
   return WithField(absl::InvalidArgumentError(absl::StrCat("unexpected inference output '", name,
                                                            "' for model '", model.name, "'; its outputs are ",
                                                            absl::StrJoin(kOutputs, ", ", append_name))),
@@ -89,11 +91,11 @@ absl::StatusOr<std::vector<RequestedOutput>> ReadOutputs(const inference::ModelI
         count != requested.parameters().end()) {
       ASSIGN_OR_RETURN(k, WholeNumber("classification", count->second, 1));
       if (tensor.output != Output::kProbabilities) {
-        return WithField(
-            absl::InvalidArgumentError(absl::StrCat("classification is given on the calibrated values, of "
-                                                    "output 'probabilities'; was asked of '",
-                                                    requested.name(), "'")),
-            "outputs");
+        return WithField(absl::InvalidArgumentError(absl::StrCat(
+                             "classification is given on the calibrated values, of "
+                             "output '",
+                             model.tensor_names.probabilities, "'; was asked of '", requested.name(), "'")),
+                         "outputs");
       }
     }
     const bool again = std::any_of(outputs.begin(), outputs.end(), [&](const RequestedOutput& before) {
@@ -128,7 +130,7 @@ void WriteResponse(const PredictionResponse& from, absl::Span<const RequestedOut
   WriteParameters(from, to);
   for (const RequestedOutput& requested : outputs) {
     inference::ModelInferResponse::InferOutputTensor& tensor = *to.add_outputs();
-    tensor.set_name(requested.tensor.name);
+    tensor.set_name(NameOf(requested.tensor, model));
     tensor.set_datatype(requested.top_k > 0 ? "BYTES" : requested.tensor.datatype);
     tensor.add_shape(static_cast<int64_t>(from.predictions.size()));
     tensor.add_shape(requested.top_k > 0          ? requested.top_k

@@ -2,12 +2,14 @@
 #define CALSERVE_SERVER_RPC_KSERVE_OUTPUTS_H_
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "inference/grpc_service.pb.h"
 #include "server/prediction/predictor.h"
+#include "server/prediction/tensor_names.h"
 
 namespace calserve::kserve {
 
@@ -21,17 +23,21 @@ enum class Output {
 
 struct OutputTensor {
   Output output;
-  const char* name;
+  std::string TensorNames::*name;
   const char* datatype;
   bool per_class;  // N×K, else N×1
 };
 // In the order in which they come where none is asked for by name.
 inline constexpr OutputTensor kOutputs[] = {
-    {Output::kProbabilities, "probabilities", "FP32", true},
-    {Output::kLogits, "logits", "FP32", true},
-    {Output::kTicket, "ticket", "BYTES", false},
-    {Output::kPredictionId, "prediction_id", "BYTES", false},
+    {Output::kProbabilities, &TensorNames::probabilities, "FP32", true},
+    {Output::kLogits, &TensorNames::logits, "FP32", true},
+    {Output::kTicket, &TensorNames::ticket, "BYTES", false},
+    {Output::kPredictionId, &TensorNames::prediction_id, "BYTES", false},
 };
+
+inline const std::string& NameOf(const OutputTensor& tensor, const ServedModel& model) {
+  return model.tensor_names.*tensor.name;
+}
 
 struct RequestedOutput {
   OutputTensor tensor;

@@ -25,23 +25,23 @@ SEED = 7  # of the weights whose predictions the page shows
 Block = collections.namedtuple("Block", "language code above is_output")
 
 
-def text():
-    return PAGE.read_text(encoding="utf-8")
+def text(page=PAGE):
+    return page.read_text(encoding="utf-8")
 
 
-def blocks():
-    page, result, end = text(), [], None
-    for fence in FENCE.finditer(page):
-        above = page[: fence.start()].rstrip().rpartition("\n\n")[2]
+def blocks(page=PAGE):
+    whole, result, end = text(page), [], None
+    for fence in FENCE.finditer(whole):
+        above = whole[: fence.start()].rstrip().rpartition("\n\n")[2]
         result.append(Block(*fence.groups(), above, fence.start() == end))
         end = fence.end()
-    if page.count("```") + page.count("~~~") != 2 * len(result) or re.search(r"\n\n( {4}|\t)", prose()):
-        raise AssertionError(f"{PAGE} has code that is not between ``` and ```, each alone on its line")
+    if whole.count("```") + whole.count("~~~") != 2 * len(result) or re.search(r"\n\n( {4}|\t)", prose(page)):
+        raise AssertionError(f"{page} has code that is not between ``` and ```, each alone on its line")
     return result
 
 
-def prose():
-    return FENCE.sub("", text())
+def prose(page=PAGE):
+    return FENCE.sub("", text(page))
 
 
 def inline_code():

@@ -24,6 +24,7 @@ import unittest
 import zipfile
 from unittest import mock
 
+import numpy
 import torch
 import torchvision
 import tritonclient.grpc as triton
@@ -66,6 +67,13 @@ def export(*arguments, exits=0):
     if exits == 0 and "loaded again" not in text:
         raise AssertionError(f"the tool has not verified its output:\n{text}")
     return text
+
+
+def check(models, exits=0):
+    run = subprocess.run([OPTIONS.server, "--check", models], capture_output=True, text=True, check=False)
+    if run.returncode != exits:
+        raise AssertionError(f"exit status {run.returncode}, not {exits}:\n{run.stdout}{run.stderr}")
+    return run.stdout + run.stderr
 
 
 def own(factory, output, *arguments, **options):
@@ -174,7 +182,7 @@ class Page(Served):
         contents = [file.read_bytes() for file in files]
         export(*self.net, "--model-version", 2, "--format", "torchscript")
         self.assertEqual([file.read_bytes() for file in files], contents)
-        self.assert_nothing_is_wrong_with(self.exported / "cat_or_dog")
+        self.assertIn("2 versions checked", check(self.exported / "cat_or_dog"))
 
     def test_a_second_version_that_needs_other_files_is_refused(self):
         beside_a_script = ["--model-version", 2, "--output", self.exported / "script"]
@@ -182,11 +190,7 @@ class Page(Served):
         self.assertIn("device", export(*self.resnet18, *beside_a_script, exits=1))
 
     def test_the_server_finds_nothing_wrong(self):
-        self.assert_nothing_is_wrong_with(self.exported)
-
-    def assert_nothing_is_wrong_with(self, models):
-        run = subprocess.run([OPTIONS.server, "--check", models], capture_output=True, text=True, check=False)
-        self.assertEqual(run.returncode, 0, run.stdout + run.stderr)
+        self.assertIn("3 models", check(self.exported))
 
     def test_real_photographs_get_pytorchs_logits(self):
         transform = v2.Compose(
@@ -315,16 +319,22 @@ class OneLogit(Served):
         for model in ("package", "script"):
             changed = self.scratch / "changed" / model
             shutil.copytree(self.exported / model, changed)
-            check = [OPTIONS.server, "--check", changed]
             with self.subTest(model):
-                self.assertEqual(subprocess.run(check, capture_output=True, check=False).returncode, 0)
+                check(changed)
                 file, = changed.rglob("expected.json")
                 golden = json.loads(file.read_text(encoding="utf-8"))
                 golden["samples"][0]["logits"][0] += 1
                 file.write_text(json.dumps(golden), encoding="utf-8")
-                run = subprocess.run(check, capture_output=True, text=True, check=False)
-                self.assertEqual(run.returncode, 3)
-                self.assertRegex(run.stdout + run.stderr, f"warm-up sample .*{golden['samples'][0]['file']}")
+                self.assertRegex(check(changed, exits=3), f"warm-up sample .*{golden['samples'][0]['file']}")
+
+    def test_samples_are_compared_that_are_made_as_models_md_says(self):
+        code, = (b.code for b in export_page.blocks(export_page.PAGE.with_name("models.md")) if b.language == "python")
+        model = self.scratch / "samples" / "models" / "NAME"
+        shutil.copytree(self.exported / "script", model, ignore=shutil.ignore_patterns("warmup"))
+        names = {"json": json, "numpy": numpy, "pathlib": pathlib, "torch": torch}
+        with contextlib.chdir(self.scratch / "samples"):
+            exec(code, names | {"model": self.model, "batch": torch.randn(3, 3, 64, 64)})
+        self.assertIn("3 warm-up samples", check(model))
 
 
 class Threads(unittest.TestCase):

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import queue
+import shutil
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
 import kserve_testing
-from kserve_testing import BINARY, IMAGES, MODEL, SIDE, KserveTest
+from kserve_testing import BINARY, IMAGES, MODEL, OPTIONS, SIDE, KserveTest
 
 ALL_OUTPUTS = ["probabilities", "logits", "ticket", "prediction_id"]
 
@@ -113,7 +114,6 @@ class Inferring(KserveTest):
         self.infer(self.input(self.tensors[:1]), priority=1, timeout=60_000_000, sequence_id=7, sequence_start=True,
                    compression_algorithm="gzip", parameters={"camera": "north", "weight": 0.5, "dry": True})
 
-
     def test_the_example_of_the_documentation_runs(self):
         page = (kserve_testing.ROOT / "docs/kserve.md").read_text(encoding="utf-8")
         code = page.split("```python\n")[1].split("```")[0]
@@ -123,6 +123,32 @@ class Inferring(KserveTest):
                              capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(run.stderr, "")
         self.assertRegex(run.stdout, r"^Ankle boot [01]\.\d{6}\n.+\n.+\n[A-Za-z0-9+/]+=*\n$")
+
+
+class Renamed(KserveTest):
+    """A model whose tensors are called as those of Triton's PyTorch backend are."""
+
+    @classmethod
+    def models(cls):
+        models = cls.scratch / "models"
+        shutil.copytree(OPTIONS.models / MODEL, models / MODEL)
+        with (models / MODEL / "model.yaml").open("a", encoding="utf-8") as file:
+            file.write("tensor_names: {input: INPUT__0, probabilities: OUTPUT__0}\n")
+        return models
+
+    def test_tensors_have_the_names_that_model_yaml_gives_them(self):
+        names = ["OUTPUT__0", *ALL_OUTPUTS[1:]]
+        metadata, config = self.client.get_model_metadata(MODEL), self.client.get_model_config(MODEL).config
+        for described in ((metadata.inputs, metadata.outputs), (config.input, config.output)):
+            self.assertEqual([[tensor.name for tensor in tensors] for tensors in described], [["INPUT__0"], names])
+        tensor = triton.InferInput("INPUT__0", [2, 1, SIDE, SIDE], "FP32").set_data_from_numpy(self.tensors[:2])
+        self.assertEqual([output.name for output in self.infer(tensor).get_response().outputs], names)
+        one = self.infer(tensor, outputs=[triton.InferRequestedOutput("OUTPUT__0", class_count=1)])
+        self.assertEqual(one.as_numpy("OUTPUT__0").shape, (2, 1))
+        with self.assertRaisesRegex(InferenceServerException, "unexpected inference input 'input' .* 'INPUT__0'"):
+            self.infer(self.input(self.tensors[:2]))
+        with self.assertRaisesRegex(InferenceServerException, "'probabilities' .* its outputs are OUTPUT__0, logits"):
+            self.infer(tensor, outputs=[triton.InferRequestedOutput("probabilities")])
 
 
 class InferringAsync(KserveTest):

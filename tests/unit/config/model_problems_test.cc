@@ -47,6 +47,22 @@ TEST_F(ModelProblemsTest, AKeyThatIsGivenTwiceHidesNoOther) {
                                    HasSubstr(":6: batch is not a known key")));
 }
 
+TEST_F(ModelProblemsTest, TensorNamesAreWordsAndOutputsDiffer) {
+  EXPECT_THAT(
+      ProblemsOf(absl::StrCat(kInput, "tensor_names: {input: a b, probabilities: logits, out: x}\n")),
+      UnorderedElementsAre(HasSubstr(":3: tensor_names.input must be 1 to 128 printable ASCII characters "
+                                     "without a space; was \"a b\""),
+                           HasSubstr(":3: tensor_names.probabilities must not be as that of logits"),
+                           HasSubstr(":3: tensor_names.out is not a known key")));
+  EXPECT_THAT(ProblemsOf(absl::StrCat(kInput, "tensor_names: {logits: a, ticket: a}\n")),
+              ElementsAre(HasSubstr("tensor_names.ticket must not be as that of logits, \"a\"")));
+  EXPECT_THAT(ProblemsOf(absl::StrCat(kInput, "tensor_names: {input: \"\"}\n")), SizeIs(1));
+  EXPECT_THAT(ProblemsOf(absl::StrCat(kInput, "tensor_names: INPUT__0\n")), SizeIs(1));
+  EXPECT_THAT(ProblemsOf(absl::StrCat(kInput, "tensor_names: {input: logits}\n")), IsEmpty());
+  EXPECT_THAT(ProblemsOf(absl::StrCat(kInput, "tensor_names: {probabilities: logits, logits: scores}\n")),
+              IsEmpty());
+}
+
 TEST_F(ModelProblemsTest, AWrongSizeIsSaidOnce) {
   for (const char* size : {"[28, 0]", "[0, 28]", "[28, x]", "[28]", "[28, 28, 3]", "[]", "28", "{a: 1}"}) {
     EXPECT_THAT(ProblemsOf(absl::StrCat("input: {kind: image, size: ", size, ", color: grey}\n")),
