@@ -46,7 +46,7 @@ def export(args):
 
 def write_version(args, folder, source, model_input, preset):
     """The warm-up samples, which show early what cannot be served; then the model, loaded again and compared."""
-    from model_export import samples, verify
+    from model_export import samples, short_floats, verify
 
     warmup = folder / "warmup"
     warmup.mkdir(parents=True)
@@ -54,14 +54,17 @@ def write_version(args, folder, source, model_input, preset):
     logits = samples.reference_logits(source.model, inputs, source.labels)
     if doubt := samples.doubt(logits):
         say(f"note: {doubt}")
-    samples.write_expected(warmup, inputs, logits, source.labels, args.device)
+    model = short_floats.shorten(source.model, args.dtype)
+    if args.dtype != "fp32":
+        exact, logits = logits, short_floats.logits_of(model, inputs, args.dtype)
+        say(f"{args.dtype} moves the samples' logits by {(logits - exact).abs().max():.3g}; they reach {exact.abs().max():.3g}")
+    samples.write_expected(warmup, inputs, logits, source.labels, args.device, args.dtype)
 
-    model = source.model
     size = sum(parameter.numel() for parameter in model.parameters())
-    say(f"{type(model).__name__}: {size} parameters, {len(source.labels)} labels, {len(inputs)} warm-up samples")
+    say(f"{type(source.model).__name__}: {size} parameters, {len(source.labels)} labels, {len(inputs)} warm-up samples")
     path = folder / ("model.pt2" if args.format == "aotinductor" else "model.pt")
     write_model(args, path, model, model_input.shape)
-    worst = verify.verify(path, model, [tensor for _, tensor, _ in inputs], args.max_batch_size, args.device)
+    worst = verify.verify(path, model, [tensor for _, tensor, _ in inputs], args.max_batch_size, args.device, args.dtype)
     sizes = ", ".join(map(str, verify.batch_sizes(args.max_batch_size)))
     largest = logits.abs().max().item()
     say(f"{path.name} loaded again: batches of {sizes} differ from PyTorch by {worst:.1e}; logits reach {largest:.3g}")

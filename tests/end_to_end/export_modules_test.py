@@ -66,6 +66,7 @@ class RowByRow(torch.nn.Module):
 def parallel(): return torch.nn.DataParallel(linear())
 def compiled(): return torch.compile(linear())
 def scripted(): return torch.jit.script(RowByRow())
+def again(): return linear()
 def double(): return linear().double()
 def sigmoid(): return torch.nn.Sequential(linear(), torch.nn.Sigmoid())
 """
@@ -124,6 +125,21 @@ class Modules(unittest.TestCase):
 
     def test_other_precisions_are_float32(self):
         self.assert_gives("double", self.own("linear"))
+
+    def test_a_package_computes_in_the_type_that_is_asked_for(self):
+        exact = self.own("linear")
+        for name, dtype, factory in (("bf16", torch.bfloat16, "linear"), ("fp16", torch.float16, "again")):
+            short = self.own("linear").to(dtype)
+            model = lambda x, short=short, dtype=dtype: short(x.to(dtype)).float()
+            self.assert_gives(factory, model, "--format", "aotinductor", "--dtype", name)
+            package = self.scratch / "models" / factory / "1" / "model.pt2"
+            run = torch._inductor.aoti_load_package(str(package))
+            x = torch.linspace(-2, 2, 32).reshape(8, 4)
+            with torch.inference_mode():
+                got = run(x)
+                self.assertEqual(got.dtype, torch.float32)
+                self.assertLess((got - model(x)).abs().max().item(), 0.02)
+                self.assertGreater((got - exact(x)).abs().max().item(), 1e-5)
 
     def test_what_may_be_a_sigmoid_is_told(self):
         self.assertIn("note: every logit is between 0 and 1: if the model ends in a sigmoid", self.export("sigmoid"))

@@ -58,6 +58,16 @@ def halved_while_large(x):
     return x
 
 
+class Complex(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(2, dtype=torch.complex64))
+
+    def forward(self, x):
+        return (x[:, :2] * self.weight).real
+
+
+def large(): return Gives(lambda x: x[:, :2] * 1e6)
 def narrow(): return torch.nn.Linear(3, 2)
 def linear(): return torch.nn.Linear(4, 2)
 """
@@ -139,6 +149,16 @@ class Refusals(unittest.TestCase):
         ):
             with self.subTest(factory):
                 self.assertIn(said, self.refusal(factory, "--format", "aotinductor"))
+
+    def test_a_type_that_a_model_cannot_be_computed_in_is_refused(self):
+        for factory, arguments, said in (
+            ("large", ("--dtype", "fp16"), "gives NaN or infinity in fp16: use --dtype bf16"),
+            ("Complex", ("--dtype", "bf16"), "is for models of real numbers; weight of the model is complex"),
+        ):
+            with self.subTest(factory):
+                self.assertIn(said, self.refusal(factory, "--format", "aotinductor", *arguments))
+        said = self.refusal("linear", "--dtype", "bf16", status=export_model.USAGE)
+        self.assertIn("--dtype is for a .pt2; model.yaml says what a .pt computes in: dtype: bf16", said)
 
     def test_a_module_that_cannot_be_imported_is_named(self):
         for name, source, said in (

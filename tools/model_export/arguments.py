@@ -145,6 +145,12 @@ def parser():
         help="a .pt2 for every x86-64-v3 (AVX2) processor, or for ones like this machine's (default: portable)",
     )
     output.add_argument(
+        "--dtype",
+        choices=("fp32", "bf16", "fp16"),
+        default="fp32",
+        help="what a .pt2 computes in; inputs and logits stay float32 (default: fp32)",
+    )
+    output.add_argument(
         "--max-batch-size",
         type=int,
         default=32,
@@ -198,6 +204,8 @@ def _check_output(args):
         raise ExportError(f"--max-batch-size is from 1 to {MAX_BATCH_SIZE}; was {args.max_batch_size}")
     if not re.fullmatch(r"cpu|cuda(:[0-9]+)?", args.device):
         raise ExportError(f"--device is cpu, cuda or cuda:N; was {args.device}")
+    if args.dtype != "fp32" and args.format == "torchscript":
+        raise ExportError(f"--dtype is for a .pt2; model.yaml says what a .pt computes in: dtype: {args.dtype}")
     if args.samples < 0 or not 1 <= args.samples + len(args.sample_image) <= 256:
         raise ExportError(f"a version has 1 to 256 warm-up samples; was {args.samples} and {len(args.sample_image)} images")
 

@@ -7,7 +7,7 @@ import shutil
 import numpy
 import torch
 
-from model_export import ExportError, directory, failing_as, image_input
+from model_export import ExportError, directory, failing_as, image_input, short_floats
 
 SCALED_TOLERANCE = 0.001  # of the largest logit; kernels of other processors differ by less than a hundredth of it
 GPU_TOLERANCE = 0.02  # convolutions in TF32 keep 10 bits
@@ -193,9 +193,10 @@ def why_not_finite(model, logits):
     )
 
 
-def write_expected(folder, inputs, logits, labels, device):
+def write_expected(folder, inputs, logits, labels, device, dtype="fp32"):
     scale = max(1.0, logits.abs().max().item())
     relative = SCALED_TOLERANCE if device == "cpu" else GPU_TOLERANCE
+    relative = relative if dtype == "fp32" else short_floats.TOLERANCE
     absolute = round_up(relative * scale)
     samples = []
     for (name, _, lossy), row in zip(inputs, logits):

@@ -4,7 +4,7 @@ import warnings
 
 import torch
 
-from model_export import ExportError, failing_as
+from model_export import ExportError, failing_as, short_floats
 
 TOLERANCE = {"cpu": 1e-4, "cuda": 0.02}  # of the largest logit
 
@@ -28,18 +28,19 @@ def load(path, device):
             return {path.name: loaded, f"{path.name} frozen": torch.jit.freeze(loaded)}
 
 
-def verify(path, model, inputs, max_batch_size, device):
+def verify(path, model, inputs, max_batch_size, device, dtype="fp32"):
     """Runs batches of several sizes, each row among others than before. Gives the largest difference of a logit.
 
     model is on the CPU; inputs is a list of tensors.
     """
     programs = load(path, device)
+    tolerance = TOLERANCE[torch.device(device).type] if dtype == "fp32" else short_floats.TOLERANCE
     worst = 0.0
     for rows in batch_sizes(max_batch_size):
         batch = torch.stack([inputs[(rows + i) % len(inputs)] * (1 - i / (4 * rows)) for i in range(rows)])
         with torch.inference_mode(), failing_as(f"the model does not run a batch of {rows}"):
             expected = model(batch)
-        allowed = TOLERANCE[torch.device(device).type] * max(1.0, expected.abs().max().item())
+        allowed = tolerance * max(1.0, expected.abs().max().item())
         for name, program in programs.items():
             with torch.inference_mode(), failing_as(f"{name} does not run a batch of {rows}"):
                 got = program(batch.to(device)).cpu()
