@@ -3,12 +3,15 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -16,6 +19,7 @@
 #include "server/base/error_info.h"
 #include "server/base/mutex.h"
 #include "server/base/status_macros.h"
+#include "server/batching/device_turns.h"
 #include "server/config/cpu_limit.h"
 #include "server/config/instance_count.h"
 #include "server/config/warm_up_file.h"
@@ -98,7 +102,7 @@ class Connection {
                        "mounted: what is loaded stays"));
     }
     if (!directories.empty()) place_ = place;
-    SetIntraOpThreads(IntraOpThreads(directories));
+    intra_op_threads_ = IntraOpThreads(directories);
     Listing listing;
     for (auto& [name, directory] : directories) {
       for (const std::string& note : directory.config.notes) {
@@ -111,7 +115,7 @@ class Connection {
 
  private:
   // LibTorch's threads are shared by all instances of all models that the directory has, or by as many
-  // batches as are under way at once: together no more than the cores. Models that are loaded already follow.
+  // batches as are under way at once: together no more than the cores.
   int IntraOpThreads(const std::map<std::string, ModelDirectory>& directories) const {
     int instances = 0;
     for (const auto& [name, model] : directories) instances += InstancesOf(model.config);
@@ -157,6 +161,7 @@ class Connection {
       calibrator = CalibratorToJson(shipped);
     }
     RETURN_IF_ERROR(Try(model, version, moment));
+    ShareCores();
     const ServedModelOptions options = LoadingOptions(config_, model, version);
     ASSIGN_OR_RETURN(std::shared_ptr<ServedModel> served, Loaded(options, samples));
     RETURN_IF_ERROR(CheckUnchanged(model, version));
@@ -175,6 +180,16 @@ class Connection {
     std::shared_ptr<DeviceTurns>& turns = turns_[device];
     if (turns == nullptr) turns = std::make_shared<DeviceTurns>(config_.batches_per_device);
     return turns;
+  }
+
+  // Among the models of the last look, when another one is loaded and not at every look: a pass with more
+  // threads makes a new team (docs/adr/2026-11-30-intra-op-threads-follow-the-repository.md).
+  void ShareCores() const {
+    const int threads = intra_op_threads_;
+    const int before = intra_op_threads_in_use_.exchange(threads);
+    if (threads == before) return;
+    SetIntraOpThreads(threads);
+    if (before > 0) LogInfo("intra-op threads", {{"before", before}, {"now", threads}});
   }
 
   // Its trial, where it has one.
@@ -249,7 +264,9 @@ class Connection {
   RefitSettings& refits_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
-  std::string place_;  // of the directory when it last had a model
+  std::string place_;                      // of the directory when it last had a model
+  std::atomic<int> intra_op_threads_ = 1;  // of the last look
+  mutable std::atomic<int> intra_op_threads_in_use_ = 0;
   mutable Mutex mu_;
   mutable std::map<std::string, std::shared_ptr<DeviceTurns>> turns_ ABSL_GUARDED_BY(mu_);  // by device
 };

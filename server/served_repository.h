@@ -18,7 +18,8 @@ namespace calserve {
 // Connects the repository of versions with the rooms that it knows nothing of: config reads the directory,
 // prediction loads and serves, recalibration has the calibrators and is told of the refits' policies,
 // feedback keeps the class names, monitoring is told of the alarms' options and of the slices. All outlive
-// the repository. LibTorch's threads follow what the directory holds.
+// the repository. LibTorch's threads follow what the directory holds
+// when a version is loaded.
 RepositoryHooks ConnectRepository(const ServerConfig& config, CalibratorRegistry& registry,
                                   ClassNames& class_names, ServingTable& table, AlarmSettings& alarms,
                                   SliceSettings& slices, RefitSettings& refits, DeviceLostHook device_lost);

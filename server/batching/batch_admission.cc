@@ -46,36 +46,39 @@ absl::StatusOr<QueuePlace> BatchAdmission::Admit(const BatchTask& task, absl::Du
 }
 
 absl::Status BatchAdmission::CheckAdmission(const BatchTask& task, absl::Duration slack,
-                                            absl::Duration arrives_in) const {
+                                            Arrival arrival) const {
   const int rows_ahead = FindPlace(task).rows_ahead;
-  if (absl::Status room = queue_.CheckRoomLater(task.rows, task.priority, RowsGoneIn(arrives_in)); !room.ok())
+  if (absl::Status room = queue_.CheckRoomLater(task.rows, task.priority, RowsGoneIn(arrival.at_most));
+      !room.ok())
     return WithRetryAfter(std::move(room), RetryAfter(ExpectedWait(rows_ahead)));
-  return CheckTimes(task, rows_ahead, slack, arrives_in);
+  return CheckTimes(task, rows_ahead, slack, arrival.at_least);
 }
 
 int64_t BatchAdmission::RowsGoneIn(absl::Duration time) const {
   if (time == absl::ZeroDuration()) return 0;
-  const absl::Duration full_batch = ExpectedTime(options_.max_batch_size);
-  if (full_batch == absl::ZeroDuration()) return queue_.rows();
+  const absl::Duration run = times_.Expected(options_.max_batch_size);
+  if (run == absl::ZeroDuration()) return queue_.rows();
   int64_t batches = 0;
   for (const absl::Duration busy_for : busy_for_) {
-    if (busy_for <= time) batches += 1 + static_cast<int64_t>((time - busy_for) / full_batch);
+    if (busy_for <= time) batches += 1 + static_cast<int64_t>((time - busy_for) / run);
   }
   return batches * options_.max_batch_size;
 }
 
 QueuePlace BatchAdmission::FindPlace(const BatchTask& task) const {
   // Those that are overtaken must begin in time also when batches take longer.
-  WaitTable waits(busy_for_, ExpectedTime(options_.max_batch_size) * (1 + times_.spread()));
+  FullBatch slow = ExpectedBatch();
+  slow.run *= 1 + times_.spread();
+  WaitTable waits(busy_for_, slow);
   return queue_.FindPlace(task, now_, waits);
 }
 
-absl::Duration BatchAdmission::ExpectedTime(int rows) const {
-  return times_.turn_wait() + times_.Expected(rows);
+FullBatch BatchAdmission::ExpectedBatch() const {
+  return {.run = times_.Expected(options_.max_batch_size), .turn = times_.turn_wait()};
 }
 
 absl::Duration BatchAdmission::ExpectedWait(int rows_ahead) const {
-  return EstimateWait(rows_ahead / options_.max_batch_size, busy_for_, ExpectedTime(options_.max_batch_size));
+  return EstimateWait(rows_ahead / options_.max_batch_size, busy_for_, ExpectedBatch().period());
 }
 
 absl::Status BatchAdmission::CheckTimes(const BatchTask& task, int rows_ahead, absl::Duration slack,

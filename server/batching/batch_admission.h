@@ -27,16 +27,14 @@ class BatchAdmission final {
   // Where in the queue a task goes whose deadline is in `slack`. RESOURCE_EXHAUSTED with RetryInfo:
   // QUEUE_FULL, QUEUE_TIMEOUT or DEADLINE_UNREACHABLE.
   absl::StatusOr<QueuePlace> Admit(const BatchTask& task, absl::Duration slack) const;
-  // Whether a task that comes after `arrives_in`, and whose input is not there yet, would be let in. As
-  // Admit.
-  absl::Status CheckAdmission(const BatchTask& task, absl::Duration slack, absl::Duration arrives_in) const;
+  // Whether a task that comes later, and whose input is not there yet, would be let in. As Admit.
+  absl::Status CheckAdmission(const BatchTask& task, absl::Duration slack, Arrival arrival) const;
 
  private:
   QueuePlace FindPlace(const BatchTask& task) const;
-  // Of a batch of `rows` rows, from when an instance is there for it: until its turn, and its run.
-  absl::Duration ExpectedTime(int rows) const;
-  // A high estimate of how many of the queued rows are in batches after so long; all, where nothing is
-  // measured.
+  FullBatch ExpectedBatch() const;
+  // A high estimate of how many of the queued rows are in batches after so long, as if no other model had the
+  // device; all, where nothing is measured.
   int64_t RowsGoneIn(absl::Duration time) const;
   // A low estimate of the time until a batch begins that has `rows_ahead` rows queued before it.
   absl::Duration ExpectedWait(int rows_ahead) const;

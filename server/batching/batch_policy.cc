@@ -25,24 +25,24 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
   return {.take = 0, .wait = wait};
 }
 
-absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration full_batch) {
+absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration period) {
   std::sort(busy_for.begin(), busy_for.end());
-  if (full_batch <= absl::ZeroDuration()) return busy_for.front();
+  if (period <= absl::ZeroDuration()) return busy_for.front();
   // The instance that is free first takes the next batch, until they are less than a batch apart: then each
   // takes one in turn.
-  for (; batches_ahead > 0 && busy_for.back() - busy_for.front() >= full_batch; --batches_ahead) {
-    busy_for.front() += full_batch;
+  for (; batches_ahead > 0 && busy_for.back() - busy_for.front() >= period; --batches_ahead) {
+    busy_for.front() += period;
     std::sort(busy_for.begin(), busy_for.end());
   }
   const int instances = static_cast<int>(busy_for.size());
-  return busy_for[batches_ahead % instances] + batches_ahead / instances * full_batch;
+  return busy_for[batches_ahead % instances] + batches_ahead / instances * period;
 }
 
 absl::Duration WaitTable::operator()(int batches_ahead) {
   while (static_cast<int>(waits_.size()) <= batches_ahead) {
     absl::Duration& first_free = *std::min_element(busy_for_.begin(), busy_for_.end());
     waits_.push_back(first_free);
-    first_free += full_batch_;
+    first_free += full_batch_.period();
   }
   return waits_[batches_ahead];
 }

@@ -38,24 +38,32 @@ BatchDecision DecideBatch(const BatchingOptions& options, absl::Span<const Batch
 // How much longer each instance is expected to compute; zero of one that is idle.
 using BusyTimes = absl::InlinedVector<absl::Duration, 4>;
 
+// How long a batch of max_batch_size rows takes, as measured.
+struct FullBatch {
+  absl::Duration run;
+  absl::Duration turn;  // before it, waited for the device
+
+  absl::Duration period() const { return turn + run; }
+};
+
 // A low estimate of how long a task that is queued now waits for its batch to begin, with so many full
-// batches queued before it. `full_batch`: how long a batch of max_batch_size rows takes.
-absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration full_batch);
+// batches queued before it, each of which takes `period` of an instance.
+absl::Duration EstimateWait(int batches_ahead, BusyTimes busy_for, absl::Duration period);
 
 // The same for one number of batches after another, when each costs a look into a table. Grows with the
 // largest number asked for. Not thread-safe.
 class WaitTable {
  public:
-  WaitTable(BusyTimes busy_for, absl::Duration full_batch)
+  WaitTable(BusyTimes busy_for, FullBatch full_batch)
       : busy_for_(std::move(busy_for)), full_batch_(full_batch) {}
 
   absl::Duration operator()(int batches_ahead);
-  // How long a batch takes; zero without a measurement.
-  absl::Duration full_batch() const { return full_batch_; }
+  // How long a batch runs; zero without a measurement.
+  absl::Duration run() const { return full_batch_.run; }
 
  private:
   BusyTimes busy_for_;  // after the batches of waits_
-  const absl::Duration full_batch_;
+  const FullBatch full_batch_;
   std::vector<absl::Duration> waits_;
 };
 

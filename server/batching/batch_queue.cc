@@ -76,7 +76,7 @@ QueuePlace BatchQueue::FindPlace(const BatchTask& task, absl::Time now, WaitTabl
                       }).base();
   QueuePlace place{.behind = static_cast<size_t>(behind - queue_.begin()), .rows_ahead = rows_};
   for (auto queued = behind; queued != queue_.end(); ++queued) place.rows_ahead -= queued->task.rows;
-  if (behind == queue_.end() || waits.full_batch() <= absl::ZeroDuration()) return place;
+  if (behind == queue_.end() || waits.run() <= absl::ZeroDuration()) return place;
 
   // From the last forwards: what has to stay before the new task delays those that were before it.
   const std::vector<int> batches_ahead = BatchesAhead();
@@ -85,7 +85,7 @@ QueuePlace BatchQueue::FindPlace(const BatchTask& task, absl::Time now, WaitTabl
     const QueuedTask& queued = queue_[i];
     // One more where what comes in parts a batch.
     const int later = batches_ahead[i] + 1 + MostBatches(tasks, rows, options_.max_batch_size);
-    const absl::Time begin_by = std::min(queued.deadline - waits.full_batch(), queued.give_up);
+    const absl::Time begin_by = std::min(queued.deadline - waits.run(), queued.give_up);
     if (begin_by == absl::InfiniteFuture() || now + waits(later) < begin_by) continue;
     place.kept_before.push_back(i);
     place.rows_ahead += queued.task.rows;

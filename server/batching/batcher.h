@@ -63,9 +63,17 @@ struct BatchTask {
   absl::AnyInvocable<void(absl::StatusOr<BatchResult>) &&> done;
 };
 
+// In what time a task comes, as estimated: low for its deadline and queue_timeout, high for the room that it
+// finds.
+struct Arrival {
+  absl::Duration at_least, at_most;
+};
+
 // Runs batches on `instance`. Called by one thread at a time.
 struct BatchRunner {
-  bool any_thread = false;  // may be called by a thread that reads requests; else by the instance's own only
+  // Whether it may be called now by a thread that reads requests; else by the instance's own only, as where
+  // it is null. Asked for each task: must not wait.
+  std::function<bool()> any_thread;
   int slots = 1;  // batches that an instance may have under way: 2 where the second can be copied meanwhile
   // Where the rows of the next batch of a slot are written: max_batch_size × row_size floats.
   std::function<absl::Span<float>(int instance, int slot)> staging;
@@ -118,10 +126,10 @@ class Batcher {
   // not destroy the batcher.
   virtual void Schedule(BatchTask task) = 0;
 
-  // Whether a task that would be scheduled after `arrives_in` would have room and could be done in time, by
+  // Whether a task that would be scheduled then would have room and could be done in time, by
   // the measured service times and what is queued now: OK, or as Schedule would refuse it. Needs no input and
   // no callback.
-  virtual absl::Status CheckAdmission(BatchTask task, absl::Duration arrives_in) = 0;
+  virtual absl::Status CheckAdmission(BatchTask task, Arrival arrival) = 0;
 
   // Completes every queued task (UNAVAILABLE) after the running batches and ends the threads: once it returns
   // no callback runs, and a later task is refused (UNAVAILABLE). Destruction does the same. A queued task

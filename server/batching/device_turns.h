@@ -17,7 +17,8 @@ namespace calserve {
 
 // Turns on one device: whoever runs a batch there has one meanwhile, and only so many are had at once. Of the
 // models that wait the one goes next whose last turn began longest ago, however many instances and versions
-// of one wait; of a model, who came first. So models that always want one alternate. Thread-safe.
+// of one wait; of a model, who came first. So models that always want one alternate. One that is given back
+// unused, as where what waited for it has expired, counts. Thread-safe.
 class DeviceTurns final {
  private:
   struct Model;
@@ -30,7 +31,6 @@ class DeviceTurns final {
   class Turn {
    public:
     Turn() = default;
-    explicit Turn(std::shared_ptr<DeviceTurns> of) : of_(std::move(of)) {}
     Turn(Turn&& other) noexcept = default;
     Turn& operator=(Turn&& other) noexcept {
       GiveBack();
@@ -41,6 +41,8 @@ class DeviceTurns final {
     void GiveBack();
 
    private:
+    friend class DeviceTurns;
+    explicit Turn(std::shared_ptr<DeviceTurns> of) : of_(std::move(of)) {}
     std::shared_ptr<DeviceTurns> of_;
   };
 

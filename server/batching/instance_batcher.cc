@@ -20,6 +20,7 @@ namespace {
 constexpr absl::Duration kCancelPoll = absl::Milliseconds(10);
 // Tasks that expire together are swept together.
 constexpr absl::Duration kSweepGrain = absl::Milliseconds(1);
+
 // The one place where a task completes. What a callback throws must not take the batcher's thread with it.
 void Complete(BatchTask task, absl::StatusOr<BatchResult> result) {
   try {
@@ -111,14 +112,14 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   return absl::OkStatus();
 }
 
-absl::Status InstanceBatcher::CheckAdmission(BatchTask task, absl::Duration arrives_in) {
+absl::Status InstanceBatcher::CheckAdmission(BatchTask task, Arrival arrival) {
   absl::Status status = CheckPriority(task.priority, options_);
   task.priority = LevelOf(task.priority, options_);
   const absl::Duration slack = task.deadline - absl::Now();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
   if (status.ok()) status = CheckOpen(slack);
-  if (status.ok()) status = Admission(now).CheckAdmission(task, slack, arrives_in);
+  if (status.ok()) status = Admission(now).CheckAdmission(task, slack, arrival);
   if (!status.ok()) Count(status.code());
   return status;
 }
@@ -205,7 +206,7 @@ InstanceBatcher::Work InstanceBatcher::TakeWork(int instance, bool busy,
     if (turn.has_value()) {
       work.turn = *std::move(turn);
       work.batch = queue_.TakeFirst(decision.take);
-      instances_.Began(instance, now, times_.Expected(RowsOf(work.batch)));
+      instances_.Began(instance, now, times_.Expected(RowsOf(work.batch)) + times_.turn_wait());
     }
   }
   for (const DroppedTask& drop : work.dropped) Count(drop.why.code());
@@ -217,12 +218,12 @@ std::optional<DeviceTurns::Turn> InstanceBatcher::AwaitTurn(int instance) {
   const absl::Time began = clock_.Now();
   {
     MutexLock lock(&mu_);
-    instances_.Awaits(instance, began, times_.turn_wait());
+    instances_.BeginTurnWait(instance, began, times_.turn_wait());
   }
   std::optional<DeviceTurns::Turn> turn = line_.Take();
   const absl::Time now = clock_.Now();
   MutexLock lock(&mu_);
-  instances_.Awaits(instance, now, absl::ZeroDuration());
+  instances_.EndTurnWait(instance, now);
   times_.ObserveTurn(now - began);
   counters_.turn_wait += now - began;
   return turn;
@@ -245,8 +246,9 @@ void InstanceBatcher::AwaitWork(int instance, absl::Time end) {
 }
 
 bool InstanceBatcher::IsShort() const {
-  return runner_.any_thread && options_.inline_limit > absl::ZeroDuration() &&
-         queue_.rows() <= options_.max_batch_size && times_.AtMost(queue_.rows()) <= options_.inline_limit;
+  return options_.inline_limit > absl::ZeroDuration() && runner_.any_thread != nullptr &&
+         runner_.any_thread() && queue_.rows() <= options_.max_batch_size &&
+         times_.AtMost(queue_.rows()) <= options_.inline_limit;
 }
 
 bool InstanceBatcher::RunsInline() {
@@ -294,8 +296,9 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
     MutexLock lock(&mu_);
     const absl::Duration ran = batch.ran;
     if (batch.complete) times_.Observe(batch.rows, ran);
-    instances_.Finished(instance, clock_.Now(),
-                        rows_under_way > 0 ? times_.Expected(rows_under_way) : absl::ZeroDuration());
+    instances_.Finished(
+        instance, clock_.Now(),
+        rows_under_way > 0 ? times_.Expected(rows_under_way) + times_.turn_wait() : absl::ZeroDuration());
     ++counters_.batches;
     counters_.tasks += static_cast<int64_t>(batch.tasks.size());
     counters_.rows += batch.rows;

@@ -46,7 +46,7 @@ class InstanceBatcher final : public Batcher {
   absl::Status StartThreads() ABSL_LOCKS_EXCLUDED(mu_);
 
   void Schedule(BatchTask task) override;
-  absl::Status CheckAdmission(BatchTask task, absl::Duration arrives_in) override ABSL_LOCKS_EXCLUDED(mu_);
+  absl::Status CheckAdmission(BatchTask task, Arrival arrival) override ABSL_LOCKS_EXCLUDED(mu_);
   void Stop() override;
   Counters counters() const override;
   const BatchingOptions& options() const override { return options_; }

@@ -12,10 +12,17 @@ std::optional<int> InstanceStates::FirstIdle() const {
 }
 
 BusyTimes InstanceStates::BusyFor(absl::Time now) const {
+  absl::Time next_turn = absl::InfiniteFuture();
+  for (const Instance& instance : instances_) {
+    if (instance.awaits_turn) next_turn = std::min(next_turn, instance.busy_until);
+  }
   BusyTimes busy_for;
   busy_for.reserve(instances_.size());
-  for (const Instance& instance : instances_)
-    busy_for.push_back(std::max(instance.busy_until - now, absl::ZeroDuration()));
+  for (const Instance& instance : instances_) {
+    const bool after_it = instance.state == State::kIdle && next_turn != absl::InfiniteFuture();
+    const absl::Time until = after_it ? std::max(instance.busy_until, next_turn) : instance.busy_until;
+    busy_for.push_back(std::max(until - now, absl::ZeroDuration()));
+  }
   return busy_for;
 }
 
@@ -25,8 +32,14 @@ absl::Duration InstanceStates::LongestRun(absl::Time now) const {
   return longest;
 }
 
-void InstanceStates::Awaits(int instance, absl::Time now, absl::Duration wait) {
+void InstanceStates::BeginTurnWait(int instance, absl::Time now, absl::Duration wait) {
+  instances_[instance].awaits_turn = true;
   instances_[instance].busy_until = now + wait;
+}
+
+void InstanceStates::EndTurnWait(int instance, absl::Time now) {
+  instances_[instance].awaits_turn = false;
+  instances_[instance].busy_until = now;
 }
 
 void InstanceStates::Began(int instance, absl::Time now, absl::Duration ran) {

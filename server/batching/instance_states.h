@@ -10,7 +10,8 @@
 namespace calserve {
 
 // What each instance of a batcher does, and until when it is expected to. An instance is busy until its
-// thread waits for work; then it is idle, and may be lent to a thread that runs a batch in its place. Not
+// thread waits for work; then it is idle, and may be lent to a thread that runs a batch in its place. Where
+// batchers take turns on the device, times are until its next batch may begin: its turn is part of them. Not
 // thread-safe: the batcher's lock guards it.
 class InstanceStates {
  public:
@@ -19,7 +20,7 @@ class InstanceStates {
   int idle() const { return idle_; }
   std::optional<int> FirstIdle() const;
   bool lent(int instance) const { return instances_[instance].state == State::kLent; }
-  // Of all, from `now`, in no order.
+  // Of all, from `now`, in no order. An idle one has no turn before one that waits for its own.
   BusyTimes BusyFor(absl::Time now) const;
   // How long the batch has run that has run longest, of those under way; zero: there is none.
   absl::Duration LongestRun(absl::Time now) const;
@@ -31,8 +32,9 @@ class InstanceStates {
   void Lend(int instance) { Become(instance, State::kLent); }
   void TakeBack(int instance) { Become(instance, State::kIdle); }
 
-  // It waits for what others have, for `wait` as far as can be told; its next batch begins only then.
-  void Awaits(int instance, absl::Time now, absl::Duration wait);
+  // It waits for its turn, for `wait` as far as can be told; then it has it.
+  void BeginTurnWait(int instance, absl::Time now, absl::Duration wait);
+  void EndTurnWait(int instance, absl::Time now);
   // It was given a batch that is expected to take `ran`, after what it was given before.
   void Began(int instance, absl::Time now, absl::Duration ran);
   // The oldest of its batches is done, and the rest is expected to take `rest`; zero: it has no other.
@@ -42,6 +44,7 @@ class InstanceStates {
   enum class State { kBusy, kIdle, kLent };
   struct Instance {
     State state = State::kBusy;
+    bool awaits_turn = false;
     absl::Time busy_until = absl::InfinitePast();
     absl::Time runs_since = absl::InfiniteFuture();  // the oldest of its batches; none: InfiniteFuture
   };

@@ -38,8 +38,8 @@ constexpr Option kOptions[] = {
      "JSON"},
     {"intra_op_threads", OptionKind::kCount, "0 1024", "threads",
      [](ServerConfig& c) -> Field { return &c.intra_op_threads; },
-     "LibTorch's in one forward pass; 0: cores / instances of all models that the repository holds now, "
-     "cores from the cgroup limit"},
+     "LibTorch's in one forward pass; 0: cores / instances of all models that the repository holds "
+     "when one is loaded, cores from the cgroup limit"},
     {"device_error_policy", OptionKind::kChoice, "exit stay", "",
      [](ServerConfig& c) -> Field { return &c.device_error_policy; },
      "when a GPU does not answer any more, health says NOT_SERVING; exit: then drains and exits with 6, to "

@@ -47,7 +47,7 @@ class Model {
 
   virtual int slots() const { return 1; }
   // Whether also threads that outlive it may run it. Not where a thread keeps something of it until it ends:
-  // the library of an AOTInductor package, or a team of intra-op threads.
+  // the library of an AOTInductor package, or a team of intra-op threads: so it changes with their number.
   virtual bool any_thread() const { return false; }
   // Where the rows of the next batch of a slot are written: max_batch_size × product(input_shape) floats,
   // row-major, pinned where the device wants it. Not between Start and Finish.
@@ -88,7 +88,8 @@ class Model {
 // reason kDeviceLost. Calls are serialised.
 absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options);
 
-// LibTorch's intra-op threads for the models that do not say. Once, before the first LoadModel. 1 <= threads.
+// LibTorch's intra-op threads for the models that do not say, from their next pass on. Before the first
+// LoadModel, then at any time. 1 <= threads.
 void SetIntraOpThreads(int threads);
 // With how many a model with these options computes.
 int EffectiveIntraOpThreads(const ModelOptions& options);

@@ -79,6 +79,11 @@ absl::Duration DecodePool::ExpectedTime(absl::string_view model, int priority, i
   return typical * std::max(1.0, ahead / decoders_);
 }
 
+absl::Duration DecodePool::ExpectedDecoding() const {
+  MutexLock lock(&mu_);
+  return typical_;
+}
+
 void DecodePool::DecodeLoop() {
   NameThread(kDecodeThread);
   while (std::optional<Queued> queued = queue_.Pop()) {

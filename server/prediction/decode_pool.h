@@ -63,6 +63,9 @@ class DecodePool final {
   absl::Duration ExpectedTime(absl::string_view model, int priority, int images) const
       ABSL_LOCKS_EXCLUDED(mu_);
 
+  // How long a thread takes for an image, as measured; zero before the first.
+  absl::Duration ExpectedDecoding() const ABSL_LOCKS_EXCLUDED(mu_);
+
   // Images that no thread has taken yet.
   size_t queued() const { return queue_.size(); }
 

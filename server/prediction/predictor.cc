@@ -249,8 +249,7 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   // What cannot be let in is not read through first: that is an eighth of what a refused request of 600 KB
   // costs the cores that the others are computed on.
   if (TensorBytes(job->request) >= kLargeTensors) {
-    const absl::Status admitted =
-        model.batcher->CheckAdmission(job->Task(clock_.Now()), absl::ZeroDuration());
+    const absl::Status admitted = model.batcher->CheckAdmission(job->Task(clock_.Now()), Arrival());
     if (!admitted.ok()) return job->Finish(OfOptions(admitted), clock_);
   }
 
@@ -285,7 +284,8 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   const int priority = LevelOf(job->request.priority, batching);
   const absl::Duration decoded_in =
       decoders_.ExpectedTime(model.name, priority, static_cast<int>(images.size()));
-  if (absl::Status status = model.batcher->CheckAdmission(job->Task(job->queued), decoded_in); !status.ok())
+  const Arrival arrival = {decoded_in, decoded_in + decoders_.ExpectedDecoding()};
+  if (absl::Status status = model.batcher->CheckAdmission(job->Task(job->queued), arrival); !status.ok())
     return job->Finish(OfOptions(std::move(status)), clock_);
 
   job->undecoded = static_cast<int>(images.size());

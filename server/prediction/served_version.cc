@@ -59,7 +59,7 @@ BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& devic
   };
   BatchRunner runner;
   runner.slots = runs->slots();
-  runner.any_thread = runs->any_thread();
+  runner.any_thread = [runs] { return runs->any_thread(); };
   runner.staging = [runs](int instance, int slot) { return runs->Staging(instance, slot); };
   runner.start = [runs, told](int instance, int slot, int rows) {
     return told(runs->Start(instance, slot, rows));

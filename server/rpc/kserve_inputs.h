@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
 #include "inference/grpc_service.pb.h"
 #include "server/prediction/predictor.h"
 

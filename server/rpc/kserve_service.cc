@@ -7,6 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/detachable_call.h"
 #include "server/rpc/kserve_describe.h"

@@ -4,10 +4,12 @@
 #include <grpcpp/support/server_callback.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -31,10 +33,10 @@ namespace calserve {
 
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
 // they finish. A client that does not read its answers is not read from either (StreamWindow). An error from
-// Handle ends the stream, as does a message that cannot be read: no more is read, and the stream ends when it
-// is the error's turn, in the place of an answer. An answer that there is no room for, where `when_full` says
-// so, ends it at once. What was not answered by then is to be sent again. A request beyond its caller's rate
-// is refused instead of handled. Deletes itself.
+// Handle ends the stream, as does a message that cannot be read: no more is read but what is being read, and
+// the stream ends in the place of an answer, once all that came before is answered. An answer that there is
+// no room for, where `when_full` says so, ends it at once. What was not answered by then is to be sent again.
+// A request beyond its caller's rate is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public ByteStream {
  public:
@@ -77,20 +79,20 @@ class StreamPipe : public ByteStream {
       }
       bytes.Swap(&incoming_);
       slot = slots_.emplace_back(std::make_unique<Slot>()).get();
+      slot->number = ++messages_;
     }
     // The slot lives until its answer is written, and this object until the last slot is gone. The next
     // request is read only when this one has been handed on: requests are handled one at a time, in their
     // order.
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
     auto request = std::make_unique<Request>();
-    ++messages_;
     const absl::Status read = ParseMessage(bytes, *request, slot->request);
     {
       MutexLock lock(&mu_);
       window_.Read(slot->request.bytes());
     }
     if (!read.ok()) {
-      const absl::Status why = OfMessage(read);
+      const absl::Status why = OfMessage(slot->number, read);
       admission_.MessageUnread(why);
       answer(why);
     } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
@@ -141,14 +143,15 @@ class StreamPipe : public ByteStream {
 
  private:
   struct Slot {
+    int64_t number = 0;                        // of the message, from 1
     ByteBudget::Share request;                 // until it is answered
     std::optional<grpc::ByteBuffer> response;  // unset: it is not answered yet
     size_t answer_bytes = 0;                   // of it
     absl::Status error;                        // or what the stream ends with in its place
   };
 
-  absl::Status OfMessage(const absl::Status& status) const {
-    return WithMessage(status, absl::StrCat("message ", messages_, " of the stream: ", status.message()));
+  static absl::Status OfMessage(int64_t number, const absl::Status& status) {
+    return WithMessage(status, absl::StrCat("message ", number, " of the stream: ", status.message()));
   }
 
   void StopReading() {
@@ -160,16 +163,20 @@ class StreamPipe : public ByteStream {
 
   void Fill(Slot* slot, absl::StatusOr<Response> response) {
     grpc::ByteBuffer bytes;
-    const absl::Status status =
-        response.ok() ? SerializeMessage(*response, bytes, when_full_) : response.status();
+    absl::Status status = response.status();
+    if (response.ok() && slot->number < ends_with_) status = SerializeMessage(*response, bytes, when_full_);
     MutexLock lock(&mu_);
     slot->answer_bytes = bytes.Length();
     window_.Answered(slot->request.bytes(), slot->answer_bytes);
     slot->request = ByteBudget::Share();
     slot->response.emplace().Swap(&bytes);
     slot->error = status;
-    if (!status.ok()) stopping_ = true;
-    if (!status.ok() && response.ok()) Fail(status);  // Those that wait to be read take the room.
+    if (!status.ok()) {
+      stopping_ = true;
+      ends_with_ = std::min<int64_t>(ends_with_, slot->number);
+      const bool no_room = response.ok() && absl::IsResourceExhausted(status);
+      if (no_room) Fail(status);  // Those that wait to be read take the room.
+    }
     Advance();
   }
 
@@ -210,11 +217,14 @@ class StreamPipe : public ByteStream {
     }
   }
 
-  // Brings an answered slot to the front if one may be written now.
+  // Brings an answered slot to the front if one may be written now: none that was read after an error, nor
+  // the error before all others.
   bool NextToFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     for (auto slot = slots_.begin(); slot != slots_.end(); ++slot) {
       if ((*slot)->response.has_value()) {
-        if (slot != slots_.begin()) std::rotate(slots_.begin(), slot, slot + 1);
+        if (slot == slots_.begin()) return true;
+        if (!(*slot)->error.ok()) return false;
+        std::rotate(slots_.begin(), slot, slot + 1);
         return true;
       }
       if (order_ == Order::kOfRequests) return false;
@@ -237,10 +247,12 @@ class StreamPipe : public ByteStream {
   const std::shared_ptr<CancelFlag> cancel_;
   Admission admission_;
   std::unique_ptr<CallTracker::Call> call_;
-  int64_t messages_ = 0;  // read; of whoever reads
+  // The message whose answer is what the stream ends with: of those after it none is needed.
+  std::atomic<int64_t> ends_with_ = std::numeric_limits<int64_t>::max();
 
   Mutex mu_;
   grpc::ByteBuffer incoming_ ABSL_GUARDED_BY(mu_);
+  int64_t messages_ ABSL_GUARDED_BY(mu_) = 0;  // read
   std::deque<std::unique_ptr<Slot>> slots_
       ABSL_GUARDED_BY(mu_);  // read and not yet written, in the order of reading
   StreamWindow window_ ABSL_GUARDED_BY(mu_);

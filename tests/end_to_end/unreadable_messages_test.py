@@ -133,6 +133,21 @@ class UnreadableMessages(AccessTest):
         for rpc, count in before.items():
             self.assertEqual(self.counted(rpc), count + len(unreadable(STREAM_PREDICT)), rpc)
 
+    def test_what_the_model_still_has_when_the_error_comes_is_answered(self):
+        channel = self.channel()
+        image = self.images[0].read_bytes()
+        infer = Contract(channel).message("inference.ModelInferRequest", model_name=MODEL)
+        infer.inputs.add(name="input", datatype="BYTES", shape=[1])
+        infer.raw_input_contents.append(len(image).to_bytes(4, "little") + image)
+        for path, first in ((STREAM_PREDICT, b"\x08\x01" + message_field(2, predict_request(image))),
+                            (STREAM_INFER, infer.SerializeToString())):
+            answers = []
+            stream = channel.stream_stream(path)(iter([first] * 50 + [unreadable(path)[0]]), metadata=self.metadata(),
+                                                 timeout=WAIT_S)
+            error = self.refused(lambda stream=stream, answers=answers: answers.extend(stream))
+            self.assertIn("message 51 of the stream", error.details())
+            self.assertEqual(len(answers), 50)
+
     def upload(self, contract, change, compression=None):
         """A fit to four messages of 50 labelled logits, of which `change` makes others; what it ends with."""
         draw = random.Random(1)

@@ -200,25 +200,22 @@ TEST_F(KserveTest, AStreamKeepsTheOrderAlsoWhereALaterAnswerIsThereFirst) {
 }
 
 TEST_F(KserveTest, AStreamThatEndsWithAnErrorHasAnsweredWhatCameBeforeIt) {
-  server_->model().Hold();
+  auto occupying = OccupyTheModel();
   grpc::ClientContext context;
   context.AddMetadata("triton_grpc_error", "true");
   const auto stream = stub_->ModelStreamInfer(&context);
-  inference::ModelInferRequest bad = Request(2);
-  bad.set_model_name("nope");
-  ASSERT_TRUE(stream->Write(Request(1)));
-  ASSERT_TRUE(server_->model().WaitUntilHolding());
-  ASSERT_TRUE(stream->Write(bad));
-  grpc::ClientContext other;
-  inference::ServerLiveResponse live;  // By its answer the server has read and refused the second.
-  ASSERT_TRUE(stub_->ServerLive(&other, {}, &live).ok());
+  for (const int id : {1, 2, 3}) ASSERT_TRUE(stream->Write(Request(id)));  // Two may be queued.
+  ASSERT_TRUE(Await([this] { return server_->batcher_counters().refused == 1; }));
   server_->model().Release();
   inference::ModelStreamInferResponse response;
-  ASSERT_TRUE(stream->Read(&response));
-  EXPECT_EQ(response.infer_response().id(), "1");
-  EXPECT_EQ(response.error_message(), "");
+  for (const char* id : {"1", "2"}) {
+    ASSERT_TRUE(stream->Read(&response));
+    EXPECT_EQ(response.infer_response().id(), id);
+    EXPECT_EQ(response.error_message(), "");
+  }
   EXPECT_FALSE(stream->Read(&response));
-  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_TRUE(occupying.get().ok());
 }
 
 TEST_F(KserveTest, AStreamSaysWhenToRetryWhatItRefuses) {

@@ -1,6 +1,7 @@
 """A model that computes in bf16 or fp16 and is called with float32, as every model of calserve-server is."""
 
 import copy
+import itertools
 
 import torch
 
@@ -27,7 +28,7 @@ def shorten(model, name):
     """The model in bf16 or fp16; in fp32 itself."""
     if name == "fp32":
         return model
-    for key, value in model.state_dict().items():
+    for key, value in itertools.chain(model.named_parameters(), model.named_buffers()):
         if value.is_complex():
             raise ExportError(f"--dtype {name} is for models of real numbers; {key} of the model is complex")
     return ShortFloats(model, DTYPES[name]).eval()

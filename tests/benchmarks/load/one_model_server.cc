@@ -11,6 +11,7 @@
 #include "tests/end_to_end/scenario.h"
 
 namespace calserve::load {
+
 v1::PredictRequest RandomRequest(const v1::Model& model) {
   v1::PredictRequest request;
   request.set_model(model.name());

@@ -29,7 +29,7 @@ class InlineBatcher final : public Batcher {
     result.logits = logits_;
     std::move(task.done)(std::move(result));
   }
-  absl::Status CheckAdmission(BatchTask, absl::Duration) override { return absl::OkStatus(); }
+  absl::Status CheckAdmission(BatchTask, Arrival) override { return absl::OkStatus(); }
   Counters counters() const override { return {}; }
   const BatchingOptions& options() const override { return options_; }
 

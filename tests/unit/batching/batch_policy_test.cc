@@ -106,7 +106,7 @@ TEST(DecideBatchTest, TheOldestTaskIsDueWhereverItStands) {
 TEST(WaitTableTest, SaysForEachNumberOfBatchesWhatIsEstimatedForIt) {
   for (const BusyTimes& busy_for :
        {BusyTimes{Ms(7)}, {Ms(7), Ms(2)}, {Ms(100), Ms(1)}, {Ms(1), Ms(2), Ms(3), Ms(4)}}) {
-    WaitTable waits(busy_for, Ms(10));
+    WaitTable waits(busy_for, {.run = Ms(6), .turn = Ms(4)});
     for (const int batches : {11, 0, 1, 2, 7, 10})
       EXPECT_EQ(waits(batches), EstimateWait(batches, busy_for, Ms(10))) << batches;
   }

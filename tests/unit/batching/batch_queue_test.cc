@@ -39,7 +39,7 @@ class BatchQueueTest : public ::testing::Test {
 
   // With one instance, which is idle.
   int Put(QueuedTask task) {
-    WaitTable waits({absl::ZeroDuration()}, kRunTime);
+    WaitTable waits({absl::ZeroDuration()}, {.run = kRunTime});
     const QueuePlace place = queue_.FindPlace(task.task, now_, waits);
     queue_.Push(std::move(task), place);
     return place.rows_ahead;

@@ -218,7 +218,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
     task.rows = 1;
     task.deadline = absl::Now() + deadline_in;
     task.waited = waited;
-    return ErrorReason(batcher_->CheckAdmission(std::move(task), arrives_in));
+    return ErrorReason(batcher_->CheckAdmission(std::move(task), {arrives_in, arrives_in}));
   };
   const absl::Duration none, s = absl::Seconds(1);
   EXPECT_EQ(check(20 * s, 30 * s, none), "") << "nothing is measured";
@@ -250,7 +250,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterWouldHaveRoom) {
   Submit(4);
   Submit(4);  // 8 rows, as many as may wait.
   const auto check = [this](int rows, absl::Duration arrives_in) {
-    const absl::Status status = batcher_->CheckAdmission({.rows = rows}, arrives_in);
+    const absl::Status status = batcher_->CheckAdmission({.rows = rows}, {absl::ZeroDuration(), arrives_in});
     EXPECT_EQ(ErrorRetryAfter(status).has_value(), !status.ok());
     return ErrorReason(status);
   };

@@ -1,6 +1,7 @@
 #ifndef CALSERVE_TESTS_UNIT_BATCHING_BATCHER_FIXTURE_H_
 #define CALSERVE_TESTS_UNIT_BATCHING_BATCHER_FIXTURE_H_
 
+#include <atomic>
 #include <memory>
 #include <numeric>
 #include <utility>
@@ -56,7 +57,7 @@ class BatcherTest : public ::testing::Test {
   void Start() {
     model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
     BatchRunner runner = model_->Runner();
-    runner.any_thread = any_thread_;
+    runner.any_thread = [this] { return any_thread_.load(); };
     absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, std::move(runner), clock());
     ASSERT_TRUE(batcher.ok()) << batcher.status();
     batcher_ = *std::move(batcher);
@@ -101,7 +102,7 @@ class BatcherTest : public ::testing::Test {
 
   ManualMonotonicClock clock_;
   BatchingOptions options_;
-  bool any_thread_ = true;  // of the runner
+  std::atomic<bool> any_thread_ = true;  // of the runner
   std::unique_ptr<PuppetModel> model_;
   std::unique_ptr<Batcher> batcher_;
 };

@@ -128,10 +128,16 @@ TEST_F(BatcherInlineTest, ALimitOfNothingIsNever) {
   ExpectItRunsOnTheInstance();
 }
 
-TEST_F(BatcherInlineTest, WhatNotAnyThreadMayRunRunsOnTheInstance) {
+TEST_F(BatcherInlineTest, WhatNotAnyThreadMayRunRunsOnTheInstanceUntilAnyMay) {
   any_thread_ = false;
   StartMeasured();
   ExpectItRunsOnTheInstance();
+  AwaitIdle();
+  any_thread_ = true;
+  WaitingThread thread;
+  const auto answer = Submit(1);
+  thread.Run();
+  EXPECT_EQ(answer->times(), 1) << "on this thread";
 }
 
 TEST_F(BatcherInlineTest, AThreadThatReadsNoRequestsWakesTheInstance) {
@@ -242,7 +248,7 @@ TEST_F(BatcherInlineTest, StoppingWaitsForTheBatchThatRuns) {
     batcher_->Stop();
     stopped = true;
   });
-  while (batcher_->CheckAdmission({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
+  while (batcher_->CheckAdmission({.rows = 1}, Arrival()).ok()) std::this_thread::yield();
   EXPECT_FALSE(stopped);
   model_->FinishOne();
   stopper.join();
@@ -270,7 +276,7 @@ TEST_F(BatcherInlineTest, StoppingWaitsForAnAnswerThatNeedsNoModel) {
     batcher_->Stop();
     stopped = true;
   });
-  while (batcher_->CheckAdmission({.rows = 1}, absl::ZeroDuration()).ok()) std::this_thread::yield();
+  while (batcher_->CheckAdmission({.rows = 1}, Arrival()).ok()) std::this_thread::yield();
   absl::SleepFor(absl::Milliseconds(10));
   EXPECT_FALSE(stopped);
   go_on = true;

@@ -44,7 +44,7 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
   runner.row_size = 1;
   runner.columns = 1;
   runner.slots = kSlots;
-  runner.any_thread = true;
+  runner.any_thread = [] { return true; };
   if (const int at_once = std::get<1>(GetParam()); at_once > 0)
     runner.turns = std::make_shared<DeviceTurns>(at_once);
   runner.staging = [&staging](int instance, int slot) {

@@ -121,7 +121,7 @@ class TakingTurnsTest : public BatcherTest {
   std::unique_ptr<Batcher> Make(const std::string& name, std::unique_ptr<PuppetModel>* model) {
     *model = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
     BatchRunner runner = (*model)->Runner();
-    runner.any_thread = true;
+    runner.any_thread = [] { return true; };
     runner.turns = turns_;
     runner.model = name;
     runner.start = [this, name, start = runner.start](int instance, int slot, int rows) {
@@ -237,6 +237,30 @@ TEST_F(TakingTurnsTest, WhatCannotBeDoneBeforeItsDeadlineBecauseOfOthersIsRefuse
   model_->FinishOne();
   EXPECT_TRUE(waits->Await().ok());
   EXPECT_TRUE(soon->Await().ok());
+}
+
+// Its next batch has its turn only after others had theirs.
+TEST_F(TakingTurnsTest, WhatComesWhileABatchRunsIsRefusedIfTheTurnAfterItIsTooLate) {
+  quiet_model_->FinishAll();
+  for (int i = 0; i < 20; ++i) {  // It learns that its turn comes after 10 s.
+    const auto answer = Submit(1);
+    AwaitWaiting(1);
+    clock_.Advance(absl::Seconds(10));
+    model_->FinishOne();
+    EXPECT_TRUE(answer->Await().ok());
+    running_ = SubmitToFlood();
+    model_->AwaitBatches(i + 2);
+  }
+  quiet_model_->HoldAll();
+  const auto first = Submit(1);
+  AwaitWaiting(1);
+  model_->FinishOne();
+  quiet_model_->AwaitBatches(21);
+  const absl::Status refused = Submit(1, 0, {.deadline_in = absl::Seconds(5)})->Await().status();
+  EXPECT_EQ(ErrorReason(refused), "DEADLINE_UNREACHABLE") << refused;
+  const auto patient = Submit(1, 0, {.deadline_in = absl::Seconds(60)});
+  quiet_model_->FinishAll();
+  EXPECT_TRUE(first->Await().ok() && patient->Await().ok());
 }
 
 TEST_F(TakingTurnsTest, ABatchRunsWhereItWasReadOnlyIfItIsItsTurn) {

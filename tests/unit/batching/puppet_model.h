@@ -55,6 +55,11 @@ class PuppetModel {
     free_running_ = true;
     changed_.SignalAll();
   }
+  // From now on a batch finishes only when told, again.
+  void HoldAll() {
+    MutexLock lock(&mu_);
+    free_running_ = false;
+  }
   // Starting `batch` (counted from 0) fails.
   void FailStart(size_t batch, absl::Status status) {
     MutexLock lock(&mu_);

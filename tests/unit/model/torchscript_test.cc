@@ -261,11 +261,9 @@ TEST(TorchScriptTest, EveryModelHasItsOwnIntraOpThreads) {
   )",
                                      1024);
   SetIntraOpThreads(2);
-  const auto threads_added = [&path](int intra_op_threads) {
-    const absl::StatusOr<std::unique_ptr<Model>> model = Load(path, 1, intra_op_threads);
-    EXPECT_TRUE(model.ok()) << model.status();
+  const auto threads_added_by = [](Model& model) {
     int added = 0;
-    std::jthread([&model = **model, &added] {
+    std::jthread([&model, &added] {
       const int before = Threads();
       std::vector<float> logits(2);
       EXPECT_TRUE(model.Run(0, 1, absl::MakeSpan(logits)).ok());
@@ -273,9 +271,22 @@ TEST(TorchScriptTest, EveryModelHasItsOwnIntraOpThreads) {
     }).join();
     return added;
   };
+  const auto threads_added = [&](int intra_op_threads) {
+    const absl::StatusOr<std::unique_ptr<Model>> model = Load(path, 1, intra_op_threads);
+    EXPECT_TRUE(model.ok()) << model.status();
+    return threads_added_by(**model);
+  };
   EXPECT_EQ(threads_added(1), 0);
   EXPECT_EQ(threads_added(4), 3);
   EXPECT_EQ(threads_added(0), 1);
+
+  const auto loaded = *Load(path, 1, 0);
+  EXPECT_FALSE(loaded->any_thread());
+  SetIntraOpThreads(3);
+  EXPECT_EQ(threads_added_by(*loaded), 2) << "one that is loaded already follows";
+  SetIntraOpThreads(1);
+  EXPECT_TRUE(loaded->any_thread());
+  SetIntraOpThreads(2);
 }
 
 TEST(TorchScriptTest, AModelMustReturnOneTensor) {

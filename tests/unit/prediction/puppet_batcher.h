@@ -55,9 +55,9 @@ class PuppetBatcher final : public Batcher {
     }
     Run(std::move(task));
   }
-  absl::Status CheckAdmission(BatchTask /*task*/, absl::Duration arrives_in) override {
+  absl::Status CheckAdmission(BatchTask /*task*/, Arrival arrival) override {
     MutexLock lock(&mu_);
-    arrives_in_ = arrives_in;
+    arrival_ = arrival;
     return in_time_;
   }
   // What it says of every later request that it is asked about.
@@ -66,9 +66,9 @@ class PuppetBatcher final : public Batcher {
     in_time_ = std::move(status);
   }
   // When the request that it was last asked about would come.
-  absl::Duration arrives_in() const {
+  Arrival arrival() const {
     MutexLock lock(&mu_);
-    return arrives_in_;
+    return arrival_;
   }
   // Before the first request.
   void SetQueueTimeout(absl::Duration timeout) { options_.queue_timeout = timeout; }
@@ -88,7 +88,7 @@ class PuppetBatcher final : public Batcher {
   CondVar arrived_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
   absl::Status in_time_ ABSL_GUARDED_BY(mu_);
-  mutable absl::Duration arrives_in_ ABSL_GUARDED_BY(mu_);
+  Arrival arrival_ ABSL_GUARDED_BY(mu_);
   std::deque<BatchTask> tasks_ ABSL_GUARDED_BY(mu_);
 };
 
