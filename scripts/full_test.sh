@@ -11,6 +11,9 @@ readonly LOG="${1:?usage: scripts/full_test.sh LOG}"
 readonly OUTPUT=build/full_test
 failed=0
 
+# How many of ctest's tests passed, and those that did not run.
+counts() { grep -E '% tests passed|\*\*\*(Skipped|Failed|Timeout|Not Run|Exception)' "$1" || true; }
+
 # Runs a function, shows what it prints, and adds a line and the end of its output to the log. In the functions
 # commands are chained by &&, because `|| status=$?` turns errexit off in what it calls.
 step() {
@@ -20,7 +23,8 @@ step() {
   ((status == 0)) || failed=1
   printf '| %s | %s | %d s |\n' "$name" "$( ((status)) && echo "**failed**" || echo passed)" $((SECONDS - start)) \
     >>"$OUTPUT/table.md"
-  printf '\n### %s\n~~~\n%s\n~~~\n' "$name" "$(tail -n 12 "$OUTPUT/$run.log")" >>"$OUTPUT/ends.md"
+  printf '\n### %s\n~~~\n%s\n%s\n~~~\n' "$name" "$(counts "$OUTPUT/$run.log")" "$(tail -n 12 "$OUTPUT/$run.log")" \
+    >>"$OUTPUT/ends.md"
 }
 
 # Where what runs containers cannot be installed, the tests of images say SKIPPED.
