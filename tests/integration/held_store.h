@@ -37,6 +37,12 @@ class HeldStore final : public ForwardingStore {
     released_.SignalAll();
   }
 
+  // Callers that wait.
+  int waiting() {
+    MutexLock lock(&mu_);
+    return waiting_;
+  }
+
   absl::StatusOr<std::vector<AppendOutcome>> Append(absl::Span<ScoredLabel> labels, absl::Time now) override {
     AwaitRelease();
     return ForwardingStore::Append(labels, now);
@@ -62,12 +68,15 @@ class HeldStore final : public ForwardingStore {
  private:
   void AwaitRelease() {
     MutexLock lock(&mu_);
+    ++waiting_;
     while (held_) released_.Wait(&mu_);
+    --waiting_;
   }
 
   Mutex mu_;
   CondVar released_;
   bool held_ ABSL_GUARDED_BY(mu_) = false;
+  int waiting_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace calserve::integration

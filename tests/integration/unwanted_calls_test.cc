@@ -207,7 +207,7 @@ TEST_F(UnwantedCallsTest, AnActivationThatNobodyWaitsForAnyMoreIsNotBegun) {
       v1::ListCalibratorsResponse response;
       EXPECT_TRUE(calibration_->ListCalibrators(&context, request, &response).ok());
     });
-    EXPECT_TRUE(Await([&] { return server_->calls_under_way() == 1; }));
+    EXPECT_TRUE(Await([&] { return store_->waiting() == 1; }));
     grpc::ClientContext context;
     if (by_deadline) SetDeadline(context, kTooShort);
     auto activation = std::async(std::launch::async, [&] { return ActivateSoftmax(context); });
