@@ -7,6 +7,8 @@
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
 #include "server/base/error_info.h"
+#include "server/logging/escape.h"
+#include "text/characters.h"
 
 namespace calserve {
 namespace {
@@ -36,7 +38,14 @@ std::string First(absl::string_view text, size_t most) {
   return std::string(text.substr(0, end));
 }
 
-std::string Message(const absl::Status& status) { return First(status.message(), kMaxMessage); }
+// It may quote what a client sent, and be shown on another's terminal.
+std::string Message(const absl::Status& status) {
+  std::string text = First(status.message(), kMaxMessage);
+  if (!HasControlCharacter(text)) return text;
+  std::string escaped;
+  AppendEscaped(text, Quoting::kBare, kMaxMessage, &escaped);
+  return First(escaped, kMaxMessage);
+}
 
 }  // namespace
 

@@ -132,7 +132,11 @@ class Modules(unittest.TestCase):
             short = self.own("linear").to(dtype)
             model = lambda x, short=short, dtype=dtype: short(x.to(dtype)).float()
             self.assert_gives(factory, model, "--format", "aotinductor", "--dtype", name)
-            package = self.scratch / "models" / factory / "1" / "model.pt2"
+            version = self.scratch / "models" / factory / "1"
+            expected = json.loads((version / "warmup" / "expected.json").read_text())
+            largest = max(abs(logit) for sample in expected["samples"] for logit in sample["logits"])
+            self.assertAlmostEqual(expected["tolerance"]["absolute"] / largest, 0.05, delta=0.01)
+            package = version / "model.pt2"
             run = torch._inductor.aoti_load_package(str(package))
             x = torch.linspace(-2, 2, 32).reshape(8, 4)
             with torch.inference_mode():

@@ -194,7 +194,7 @@ def why_not_finite(model, logits):
 
 
 def write_expected(folder, inputs, logits, labels, device, dtype="fp32"):
-    scale = max(1.0, logits.abs().max().item())
+    scale = short_floats.scale_of(logits, dtype)
     relative = SCALED_TOLERANCE if device == "cpu" else GPU_TOLERANCE
     relative = relative if dtype == "fp32" else short_floats.TOLERANCE
     absolute = round_up(relative * scale)

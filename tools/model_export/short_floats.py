@@ -12,6 +12,12 @@ DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 TOLERANCE = 0.05
 
 
+def scale_of(logits, dtype):
+    """What tolerances are of: the largest logit. Of fp32 no less than 1, where they stay small enough to tell models apart."""
+    largest = logits.abs().max().item()
+    return max(1.0 if dtype == "fp32" else 1e-6, largest)
+
+
 class ShortFloats(torch.nn.Module):
     """A copy of the model with its weights in dtype. Float32 in, float32 out."""
 

@@ -101,6 +101,13 @@ TEST(ToGrpcStatusTest, ALongSentenceIsCut) {
   EXPECT_EQ(ToGrpcStatus(absl::InternalError(std::string(1000, 'x'))).error_message().size(), 1000);
 }
 
+TEST(ToGrpcStatusTest, WhatWouldSteerATerminalIsEscaped) {
+  const absl::Status status = absl::NotFoundError("no '\x1b[31m\u202e\n\u00fc'");
+  EXPECT_EQ(ToGrpcStatus(status).error_message(), "no '\\u001b[31m\\u202e\\u000a\u00fc'");
+  EXPECT_EQ(ToFailure(status).message(), ToGrpcStatus(status).error_message());
+  EXPECT_EQ(ToGrpcStatus(absl::NotFoundError(std::string(1000, '\x1b'))).error_message().size(), 1000);
+}
+
 // A client's own name of something: its trailer is refused by its own gRPC beyond 8 KiB.
 TEST(ToGrpcStatusTest, ALongFieldIsCut) {
   const grpc::Status status =
