@@ -8,7 +8,6 @@
 #include "google/rpc/status.pb.h"
 #include "server/base/error_info.h"
 #include "server/logging/escape.h"
-#include "text/characters.h"
 
 namespace calserve {
 namespace {
@@ -40,10 +39,8 @@ std::string First(absl::string_view text, size_t most) {
 
 // It may quote what a client sent, and be shown on another's terminal.
 std::string Message(const absl::Status& status) {
-  std::string text = First(status.message(), kMaxMessage);
-  if (!HasControlCharacter(text)) return text;
   std::string escaped;
-  AppendEscaped(text, Quoting::kBare, kMaxMessage, &escaped);
+  AppendEscaped(First(status.message(), kMaxMessage), Quoting::kBare, kMaxMessage, &escaped);
   return First(escaped, kMaxMessage);
 }
 
