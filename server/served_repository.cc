@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <map>
 #include <memory>
 #include <set>
@@ -102,32 +101,29 @@ class Connection {
                        "mounted: what is loaded stays"));
     }
     if (!directories.empty()) place_ = place;
-    intra_op_threads_ = IntraOpThreads(directories);
     Listing listing;
+    Models models;
     for (auto& [name, directory] : directories) {
       for (const std::string& note : directory.config.notes) {
         if (noted_.insert(note).second) LogInfo("note", {{"model", name}, {"note", note}});
       }
-      listing[name] = Listed(std::move(directory));
+      listing[name] = Listed(std::move(directory), &models);
     }
+    MutexLock lock(&mu_);
+    models_ = std::move(models);
     return listing;
   }
 
  private:
-  // LibTorch's threads are shared by all instances of all models that the directory has, or by as many
-  // batches as are under way at once: together no more than the cores.
-  int IntraOpThreads(const std::map<std::string, ModelDirectory>& directories) const {
-    int instances = 0;
-    for (const auto& [name, model] : directories) instances += InstancesOf(model.config);
-    if (config_.batches_per_device > 0) instances = std::min(instances, config_.batches_per_device);
-    return ChooseIntraOpThreads(config_.intra_op_threads, instances, AvailableCores());
-  }
+  using Models = std::vector<std::shared_ptr<const ModelConfig>>;
 
-  ListedModel Listed(ModelDirectory directory) const {
+  // Adds its model to `models`.
+  ListedModel Listed(ModelDirectory directory, Models* models) const {
     ListedModel listed;
     listed.document = DocumentOf(directory);
     listed.problem = Summary(directory.problems);
     const auto model = std::make_shared<const ModelConfig>(std::move(directory.config));
+    models->push_back(model);
     listed.policy = model->policy;
     listed.routing = model->routing;
     for (const ModelConfig::Version& version : model->versions) {
@@ -182,11 +178,17 @@ class Connection {
     return turns;
   }
 
-  // Among the models of the last look, when another one is loaded and not at every look: a pass with more
-  // threads makes a new team (docs/adr/2026-11-30-intra-op-threads-follow-the-repository.md).
+  // LibTorch's threads are shared by all instances of all models that the directory had at the last look, or
+  // by as many batches as are under way at once: together no more than the cores. When another one is loaded
+  // and not at every look: a pass with more threads makes a new team
+  // (docs/adr/2026-11-30-intra-op-threads-follow-the-repository.md).
   void ShareCores() const {
-    const int threads = intra_op_threads_;
-    const int before = intra_op_threads_in_use_.exchange(threads);
+    MutexLock lock(&mu_);
+    int instances = 0;
+    for (const auto& model : models_) instances += InstancesOf(*model);
+    if (config_.batches_per_device > 0) instances = std::min(instances, config_.batches_per_device);
+    const int threads = ChooseIntraOpThreads(config_.intra_op_threads, instances, AvailableCores());
+    const int before = std::exchange(intra_op_threads_, threads);
     if (threads == before) return;
     SetIntraOpThreads(threads);
     if (before > 0) LogInfo("intra-op threads", {{"before", before}, {"now", threads}});
@@ -264,10 +266,10 @@ class Connection {
   RefitSettings& refits_;
   const DeviceLostHook device_lost_;
   std::set<std::string> noted_;
-  std::string place_;                      // of the directory when it last had a model
-  std::atomic<int> intra_op_threads_ = 1;  // of the last look
-  mutable std::atomic<int> intra_op_threads_in_use_ = 0;
+  std::string place_;  // of the directory when it last had a model
   mutable Mutex mu_;
+  Models models_ ABSL_GUARDED_BY(mu_);                     // of the last look
+  mutable int intra_op_threads_ ABSL_GUARDED_BY(mu_) = 0;  // 0: not set yet
   mutable std::map<std::string, std::shared_ptr<DeviceTurns>> turns_ ABSL_GUARDED_BY(mu_);  // by device
 };
 
