@@ -80,10 +80,7 @@ TEST_F(BatcherTest, ACancelledTaskFreesItsPlaceAndNeverReachesTheModel) {
 
 TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  MeasureABatch(absl::Seconds(50));
   OccupyAnInstance();
   Submit(4);
   auto hopeless = Submit(1, 0, {.deadline_in = absl::Seconds(90)});
@@ -99,10 +96,7 @@ TEST_F(BatcherTest, RefusesADeadlineThatTheQueueAheadCannotMeet) {
 
 TEST_F(BatcherTest, ABatchThatFailedSaysNothingOfHowLongOneTakes) {
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());
+  MeasureABatch(absl::Seconds(50));
   for (int i = 1; i <= 20; ++i) {
     model_->FailStart(i, absl::InternalError("an index is out of range"));
     EXPECT_EQ(CodeOf(Submit(1)), absl::StatusCode::kInternal);
@@ -167,10 +161,7 @@ TEST_F(BatcherTest, ATaskLeavesTheQueueAtItsTimeoutWhileEveryInstanceIsBusy) {
 TEST_F(BatcherTest, RefusesAtOnceWhatWouldOutwaitTheQueueTimeout) {
   options_.queue_timeout = absl::Milliseconds(40);
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  MeasureABatch(absl::Seconds(50));
   OccupyAnInstance();
   Submit(4);
   auto too_late = Submit(1);
@@ -223,10 +214,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
   const absl::Duration none, s = absl::Seconds(1);
   EXPECT_EQ(check(20 * s, 30 * s, none), "") << "nothing is measured";
   EXPECT_EQ(check(31 * s, 30 * s, none), "DEADLINE_UNREACHABLE");
-  auto measured = OccupyAnInstance();
-  clock_.Advance(50 * s);
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  MeasureABatch(50 * s);
   EXPECT_EQ(check(none, 30 * s, none), "") << "it would begin at once";
   EXPECT_EQ(check(10 * s, 55 * s, none), "DEADLINE_UNREACHABLE");
   EXPECT_EQ(check(10 * s, 65 * s, none), "");
@@ -242,10 +230,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterCouldBeDoneInTime) {
 
 TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterWouldHaveRoom) {
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Seconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 s.
+  MeasureABatch(absl::Seconds(50));
   OccupyAnInstance();
   Submit(4);
   Submit(4);  // 8 rows, as many as may wait.
@@ -264,10 +249,7 @@ TEST_F(BatcherTest, SaysBeforeWhetherATaskThatComesLaterWouldHaveRoom) {
 TEST_F(BatcherTest, TheBatchThatRunsCountsForTheQueueTimeout) {
   options_.queue_timeout = absl::Milliseconds(40);
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Milliseconds(50));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());  // A batch takes 50 ms.
+  MeasureABatch(absl::Milliseconds(50));
   OccupyAnInstance();
   auto too_early = Submit(1);
   EXPECT_EQ(too_early->times(), 1);
@@ -282,10 +264,7 @@ TEST_F(BatcherTest, TheBatchThatRunsCountsForTheQueueTimeout) {
 TEST_F(BatcherTest, ABatchThatTakesLongerThanExpectedIsNoReasonToRefuse) {
   options_.queue_timeout = absl::Milliseconds(40);
   Start();
-  auto measured = OccupyAnInstance();
-  clock_.Advance(absl::Milliseconds(30));
-  model_->FinishOne();
-  ASSERT_TRUE(measured->Await().ok());
+  MeasureABatch(absl::Milliseconds(30));
   OccupyAnInstance();
   clock_.Advance(absl::Milliseconds(300));
   auto queued = Submit(1, 0, {.deadline_in = absl::Milliseconds(31)});

@@ -96,6 +96,14 @@ class BatcherTest : public ::testing::Test {
     return answer;
   }
 
+  // Lets an instance that is free learn that a batch of 1 row takes so long.
+  void MeasureABatch(absl::Duration ran) {
+    std::shared_ptr<Answer> measured = OccupyAnInstance();
+    clock_.Advance(ran);
+    model_->FinishOne();
+    EXPECT_TRUE(measured->Await().ok());
+  }
+
   static absl::StatusCode CodeOf(const std::shared_ptr<Answer>& answer) {
     return answer->Await().status().code();
   }

@@ -142,6 +142,19 @@ class TakingTurnsTest : public BatcherTest {
   void AwaitWaiting(int waiting) const {
     while (turns_->waiting() != waiting) std::this_thread::yield();
   }
+  // The quiet one, whose batches finish at once from now on. Before the flooded one has run a second batch.
+  void LearnThatItsTurnComesAfter10s(int turns) {
+    quiet_model_->FinishAll();
+    for (int i = 0; i < turns; ++i) {
+      const auto answer = Submit(1);
+      AwaitWaiting(1);
+      clock_.Advance(absl::Seconds(10));
+      model_->FinishOne();
+      EXPECT_TRUE(answer->Await().ok());
+      running_ = SubmitToFlood();
+      model_->AwaitBatches(i + 2);
+    }
+  }
   std::vector<std::string> Order() {
     MutexLock lock(&mu_);
     return order_;
@@ -209,16 +222,7 @@ TEST_F(TakingTurnsTest, WhoeverStopsWhileItWaitsWaitsForNobody) {
 }
 
 TEST_F(TakingTurnsTest, WhatCannotBeDoneBeforeItsDeadlineBecauseOfOthersIsRefusedAtOnce) {
-  quiet_model_->FinishAll();
-  for (int i = 0; i < 10; ++i) {  // It learns that its turn comes after 10 s.
-    const auto answer = Submit(1);
-    AwaitWaiting(1);
-    clock_.Advance(absl::Seconds(10));
-    model_->FinishOne();
-    EXPECT_TRUE(answer->Await().ok());
-    running_ = SubmitToFlood();
-    model_->AwaitBatches(i + 2);
-  }
+  LearnThatItsTurnComesAfter10s(/*turns=*/10);
   const auto first = Submit(1);
   AwaitWaiting(1);
   const absl::Status refused = Submit(1, 0, {.deadline_in = absl::Seconds(5)})->Await().status();
@@ -241,16 +245,7 @@ TEST_F(TakingTurnsTest, WhatCannotBeDoneBeforeItsDeadlineBecauseOfOthersIsRefuse
 
 // Its next batch has its turn only after others had theirs.
 TEST_F(TakingTurnsTest, WhatComesWhileABatchRunsIsRefusedIfTheTurnAfterItIsTooLate) {
-  quiet_model_->FinishAll();
-  for (int i = 0; i < 20; ++i) {  // It learns that its turn comes after 10 s.
-    const auto answer = Submit(1);
-    AwaitWaiting(1);
-    clock_.Advance(absl::Seconds(10));
-    model_->FinishOne();
-    EXPECT_TRUE(answer->Await().ok());
-    running_ = SubmitToFlood();
-    model_->AwaitBatches(i + 2);
-  }
+  LearnThatItsTurnComesAfter10s(/*turns=*/20);
   quiet_model_->HoldAll();
   const auto first = Submit(1);
   AwaitWaiting(1);
