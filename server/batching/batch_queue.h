@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "server/base/on_cores.h"
 #include "server/batching/batch_policy.h"
 #include "server/batching/batcher.h"
 
@@ -18,6 +19,7 @@ struct QueuedTask {
   absl::Time enqueued;                          // This and the next two are on the batcher's monotonic clock.
   absl::Time deadline;                          // of the client
   absl::Time give_up = absl::InfiniteFuture();  // queue_timeout after it was received
+  OnCores on_cores = OnCores(/*counted=*/false);
 };
 
 // A task that nobody waits for any more.

@@ -8,7 +8,8 @@
 #include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "server/base/before_waiting.h"
-#include "server/base/gathered_writes.h"
+#include "server/base/gathered_answers.h"
+#include "server/base/on_cores.h"
 #include "server/base/thread_name.h"
 #include "server/batching/batch_policy.h"
 #include "server/batching/check_task.h"
@@ -107,7 +108,8 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   } else if (task.cancel != nullptr) {
     unpolled_ = true;
   }
-  queue_.Push({std::move(task), now, deadline, give_up}, *place);
+  const bool on_device = runner_.slots > 1;
+  queue_.Push({std::move(task), now, deadline, give_up, OnCores(!on_device)}, *place);
   if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
 }
@@ -308,8 +310,8 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
     counters_.by_rows[batch.rows - 1].ran += ran;
   }
   // The first answers wait for the last: microseconds each, and all of them waited for the batch.
-  std::optional<GatheredWrites> together;
-  if (batch.tasks.size() > 1) together.emplace();
+  std::optional<GatheredAnswers> together;
+  if (batch.tasks.size() > 1) together.emplace(batch.tasks.size());
   for (size_t i = 0; i < batch.tasks.size(); ++i)
     Complete(std::move(batch.tasks[i].task), std::move(batch.results[i]));
 }

@@ -106,8 +106,8 @@ class Collector final : public prometheus::Collectable {
         families, "calserve_request_time_seconds_total",
         "Time of answered requests by the server's own clocks, split by part: receive (from the handler's "
         "start until queued), queue (waiting), decode (of all images), compute (a request's share of its "
-        "batches, by rows), calibrate (with ordering and ticket), respond (converting the answer and handing "
-        "it to gRPC). CPU time, gRPC's too, is in calserve_thread_cpu_seconds_total");
+        "batches, by rows), calibrate (with ordering and ticket), respond (making the answer what is sent)."
+        " CPU time, gRPC's too, is in calserve_thread_cpu_seconds_total");
     for (const ModelValues& model : values_.models) {
       const std::pair<const char*, double> parts[] = {
           {"receive", model.time.receive},     {"queue", model.time.queue},
@@ -119,7 +119,7 @@ class Collector final : public prometheus::Collectable {
       PutEach(AddHistogram(families, name, help), figure);
     };
     histogram("calserve_request_duration_seconds",
-              "From the handler's start until an answered request is with gRPC", &ModelValues::total);
+              "From the handler's start until a request's answer is ready to be sent", &ModelValues::total);
     histogram("calserve_request_queue_seconds",
               "What an answered request waited for a decoder and an instance", &ModelValues::queue);
     histogram("calserve_request_decode_seconds",
@@ -130,7 +130,7 @@ class Collector final : public prometheus::Collectable {
               "Calibrating, ordering the classes of and sealing the tickets of an answered request",
               &ModelValues::calibrate);
     histogram("calserve_request_respond_seconds",
-              "Converting the answer of an answered request and handing it to gRPC", &ModelValues::respond);
+              "Making the answer of an answered request what is sent", &ModelValues::respond);
   }
 
   void AddBatching(Families& families) const {

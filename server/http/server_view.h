@@ -28,7 +28,7 @@ struct TimeSplit {
   double decode = 0;     // of all its images
   double compute = 0;    // its share of the forward passes, by rows
   double calibrate = 0;  // calibrating, ordering, sealing tickets
-  double respond = 0;    // converting the answer and handing it to gRPC
+  double respond = 0;    // making the answer what is sent
 };
 
 // One model version that is served.

@@ -1,7 +1,7 @@
 #ifndef CALSERVE_SERVER_RPC_ACCESS_GATE_H_
 #define CALSERVE_SERVER_RPC_ACCESS_GATE_H_
 
-#include <grpcpp/support/server_callback.h>
+#include <grpcpp/server_context.h>
 
 #include <memory>
 #include <string>
@@ -33,6 +33,8 @@ class Admission final {
   const std::string& who() const { return who_; }
   // For a RequestScope where work is done for the call.
   const RequestContext& ids() const { return call_.ids; }
+  // gRPC's own, until it is finished.
+  grpc_call* call() const { return call_.context->c_call(); }
 
   // What the call is about, for the log and the counters: the name in the request, which outlives the call,
   // or the version that is served.

@@ -25,7 +25,7 @@ namespace calserve {
 // allocates nothing.
 struct CallRecord {
   const RpcMethod* method = nullptr;  // null: of no call
-  const grpc::CallbackServerContext* context = nullptr;
+  grpc::CallbackServerContext* context = nullptr;
   RequestContext ids;
   std::chrono::steady_clock::time_point started;
   absl::string_view asked_model;  // as the client wrote it; outlives the call

@@ -213,7 +213,8 @@ Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* byt
   if (!call->Read(bytes)) return call;
   call->admission().About(call->request().model_name());
   inference_.Infer(Rpc::kModelInfer, call->request(), received, Deadline(*context), call->cancel(),
-                   &call->response(), [call](const absl::Status& status) { call->Reply(status); });
+                   &call->response(),
+                   [call](const absl::Status& status) { call->Reply(status, WhenFull::kRefuse); });
   return call;
 }
 

@@ -7,16 +7,22 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "server/base/before_waiting.h"
+#include "server/base/gathered_writes.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/mutex.h"
+#include "server/base/on_cores.h"
 #include "server/rpc/hybrid_poll.h"
 
 extern "C" grpc_event __real_grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
@@ -28,11 +34,14 @@ namespace {
 std::atomic<int> most_polling{std::numeric_limits<int>::max()};
 std::atomic<int64_t> spin_nanos{0};
 
-// gRPC's name for the threads of its callback API.
+// Whether the calling thread has gRPC's name for the threads of its callback API.
 bool OfCallbackApi() {
-  char name[16] = "";  // the kernel's limit
-  pthread_getname_np(pthread_self(), name, sizeof name);
-  return std::string_view(name) == "nexting_thread";
+  thread_local const bool is_one = [] {
+    char name[16] = "";  // the kernel's limit
+    pthread_getname_np(pthread_self(), name, sizeof name);
+    return std::string_view(name) == "nexting_thread";
+  }();
+  return is_one;
 }
 
 // The threads of each completion queue of the callback API. Thread-safe.
@@ -122,7 +131,10 @@ grpc_event Spin(absl::Duration spin, const Look& what_is_there) {
       return event;
     }
   }
-  while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < begin + spin) event = what_is_there();
+  while (event.type == GRPC_QUEUE_TIMEOUT && clock.Now() < begin + spin) {
+    if (OnCores::Several()) return event;  // how long the wait would have been quiet was not seen
+    event = what_is_there();
+  }
   poll.Waited(event.type == GRPC_QUEUE_TIMEOUT ? absl::InfiniteDuration() : clock.Now() - begin);
   return event;
 }
@@ -151,23 +163,56 @@ grpc_event NextOfCallbackApi(grpc_completion_queue* queue) {
   }
   while (event.type == GRPC_QUEUE_SHUTDOWN && thread.has_work()) thread.Run();
   const absl::Duration spin = absl::Nanoseconds(spin_nanos.load());
-  if (event.type == GRPC_QUEUE_TIMEOUT && spin > absl::ZeroDuration()) event = Spin(spin, what_is_there);
+  if (event.type == GRPC_QUEUE_TIMEOUT && spin > absl::ZeroDuration() && !OnCores::Several()) {
+    event = Spin(spin, what_is_there);
+  }
   if (event.type == GRPC_QUEUE_TIMEOUT) event = next(gpr_inf_future(GPR_CLOCK_REALTIME));
   if (event.type == GRPC_QUEUE_SHUTDOWN) place.GiveUp(/*ended=*/true);
   return event;
 }
+
+// To hand over so few takes longer than it saves (measured).
+constexpr size_t kMostGivenHere = 2;
+
+// The tag of an event that has its polling thread give `answers`.
+struct AnswersToGive final : grpc_completion_queue_functor {
+  explicit AnswersToGive(std::vector<GatheredAnswers::Answer> of_batch)
+      : grpc_completion_queue_functor{.functor_run = GiveAll, .inlineable = true},
+        answers(std::move(of_batch)) {}
+
+  static void GiveAll(grpc_completion_queue_functor* tag, int /*ok*/) {
+    const std::unique_ptr<AnswersToGive> here(static_cast<AnswersToGive*>(tag));
+    const GatheredWrites together;
+    for (GatheredAnswers::Answer& answer : here->answers) answer();
+  }
+
+  std::vector<GatheredAnswers::Answer> answers;
+};
 
 }  // namespace
 
 void LimitPollingThreads(int threads) { most_polling = std::max(1, threads); }
 void SpinPollingThreads(absl::Duration spin) { spin_nanos = absl::ToInt64Nanoseconds(spin); }
 
+void GiveWherePolled(grpc_call* call, std::vector<GatheredAnswers::Answer> answers) {
+  if (answers.size() > kMostGivenHere && !OfCallbackApi()) {
+    auto event = std::make_unique<AnswersToGive>(std::move(answers));
+    // A batch of no operations is done at once: it puts the event into the queue of the call. The polling
+    // thread may have given the answers, and the call may be gone, before this returns.
+    if (grpc_call_start_batch(call, nullptr, /*nops=*/0, event.get(), nullptr) == GRPC_CALL_OK) {
+      static_cast<void>(event.release());
+      return;
+    }
+    answers = std::move(event->answers);
+  }
+  for (GatheredAnswers::Answer& answer : answers) answer();
+}
+
 }  // namespace calserve
 
 // gRPC calls this instead of its own function: --wrap, in CMakeLists.txt.
 extern "C" grpc_event __wrap_grpc_completion_queue_next(grpc_completion_queue* queue, gpr_timespec deadline,
                                                         void* reserved) {
-  thread_local const bool of_callback_api = calserve::OfCallbackApi();
-  return of_callback_api ? calserve::NextOfCallbackApi(queue)
-                         : __real_grpc_completion_queue_next(queue, deadline, reserved);
+  return calserve::OfCallbackApi() ? calserve::NextOfCallbackApi(queue)
+                                   : __real_grpc_completion_queue_next(queue, deadline, reserved);
 }

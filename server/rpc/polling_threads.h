@@ -1,7 +1,12 @@
 #ifndef CALSERVE_SERVER_RPC_POLLING_THREADS_H_
 #define CALSERVE_SERVER_RPC_POLLING_THREADS_H_
 
+#include <grpc/grpc.h>
+
+#include <vector>
+
 #include "absl/time/time.h"
+#include "server/base/gathered_answers.h"
 
 namespace calserve {
 
@@ -20,8 +25,16 @@ void LimitPollingThreads(int threads);
 
 // How long each of those threads that wait for events looks for more before it sleeps, after every event,
 // from now on; 0 unless set. A call that comes meanwhile finds a core that is awake, but for the part
-// in which events have seldom come lately: that the thread sleeps through (HybridPoll).
+// in which events have seldom come lately: that the thread sleeps through (HybridPoll). Not while
+// several requests are computed, or wait for it (OnCores): where cores are few those want this one, and the
+// callers.
 void SpinPollingThreads(absl::Duration spin);
+
+// Has a polling thread give the answers of a batch, soon: each finishes a call, of which gRPC then tells the
+// polling thread three times, and any other thread would wake it for each. One or two, and on a polling thread
+// any number, are given at once. `call`: gRPC's, of one of them; where they are of several servers any one's
+// threads may give them all.
+void GiveWherePolled(grpc_call* call, std::vector<GatheredAnswers::Answer> answers);
 
 }  // namespace calserve
 

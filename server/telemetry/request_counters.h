@@ -44,7 +44,7 @@ class RequestCounters {
     rows_.fetch_add(rows, std::memory_order_relaxed);
     last_answer_.store(absl::ToUnixMillis(now), std::memory_order_relaxed);
   }
-  // Of an answered request, once its answer is with gRPC: how long that took, and all of it.
+  // Of an answered request, once its answer is what is sent: how long that took, and all of it.
   void CountResponded(absl::Duration respond, absl::Duration total) {
     respond_.Add(respond);
     total_.Add(total);

@@ -15,6 +15,7 @@
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "google/rpc/error_details.pb.h"
 #include "google/rpc/status.pb.h"
+#include "inference/grpc_service.grpc.pb.h"
 #include "server/base/byte_budget.h"
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/integration/await.h"
@@ -41,6 +42,18 @@ v1::StreamPredictRequest Request(int64_t sequence) {
   return message;
 }
 
+// The same over KServe v2, for an answer that is no smaller.
+inference::ModelInferRequest InferRequest() {
+  inference::ModelInferRequest request;
+  request.set_model_name("puppet");
+  auto& input = *request.add_inputs();
+  input.set_name("input");
+  input.set_datatype("FP32");
+  for (const int dimension : {1, kClasses}) input.add_shape(dimension);
+  request.add_raw_input_contents(std::string(kClasses * sizeof(float), '\0'));
+  return request;
+}
+
 class MessageMemoryTest : public ::testing::Test {
  protected:
   void Start(int64_t max_unsent_bytes, int64_t max_received_bytes = 1 << 30) {
@@ -53,6 +66,7 @@ class MessageMemoryTest : public ::testing::Test {
     const auto channel = grpc::CreateChannel(server_->address(), grpc::InsecureChannelCredentials());
     stub_ = v1::PredictionService::NewStub(channel);
     calibration_ = v1::CalibrationService::NewStub(channel);
+    kserve_ = inference::GRPCInferenceService::NewStub(channel);
   }
   static void ExpectRetryable(const grpc::Status& status, const std::string& reason) {
     EXPECT_EQ(status.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
@@ -74,6 +88,7 @@ class MessageMemoryTest : public ::testing::Test {
   std::unique_ptr<InProcessServer> server_;
   std::unique_ptr<v1::PredictionService::Stub> stub_;
   std::unique_ptr<v1::CalibrationService::Stub> calibration_;
+  std::unique_ptr<inference::GRPCInferenceService::Stub> kserve_;
 };
 
 TEST_F(MessageMemoryTest, AStreamWhoseAnswersAreNotReadIsNotReadFrom) {
@@ -112,27 +127,37 @@ TEST_F(MessageMemoryTest, AStreamWhoseAnswersAreNotReadIsNotReadFrom) {
 TEST_F(MessageMemoryTest, BeyondTheLimitLargeAnswersAreRefusedUntilOthersAreRead) {
   constexpr int64_t kLimit = 5 * kAnswerBytes;
   Start(kLimit);
-  const auto predict = [&](v1::PredictResponse* response) {
+  const auto predict = [&] {
     grpc::ClientContext context;
-    return stub_->Predict(&context, Request(0).request(), response);
+    v1::PredictResponse response;
+    const grpc::Status status = stub_->Predict(&context, Request(0).request(), &response);
+    EXPECT_EQ(response.predictions_size(), status.ok() ? 1 : 0);
+    return status;
+  };
+  const auto infer = [&] {
+    grpc::ClientContext context;
+    inference::ModelInferResponse response;
+    const grpc::Status status = kserve_->ModelInfer(&context, InferRequest(), &response);
+    EXPECT_EQ(response.raw_output_contents_size() > 0, status.ok());
+    return status;
   };
   grpc::ClientContext context;
   const auto unread = stub_->StreamPredict(&context);
-  v1::PredictResponse response;
   grpc::Status refused;
   for (int i = 0; i < 100 && refused.ok(); ++i) {
     const int run = rows_run();
     ASSERT_TRUE(unread->Write(Request(i)));
     ASSERT_TRUE(Await([&] { return rows_run() > run; }));
-    refused = predict(&response);
+    refused = predict();
   }
-  EXPECT_THAT(refused.error_message(), HasSubstr("others that clients have not read take"));
-  ExpectRetryable(refused, "ANSWERS_UNSENT");
+  for (const grpc::Status& status : {refused, infer()}) {
+    EXPECT_THAT(status.error_message(), HasSubstr("others that clients have not read take"));
+    ExpectRetryable(status, "ANSWERS_UNSENT");
+  }
   EXPECT_LE(UnsentBytes().taken(), kLimit);
 
   context.TryCancel();
-  EXPECT_TRUE(Await([&] { return predict(&response).ok(); }));
-  EXPECT_EQ(response.predictions_size(), 1);
+  EXPECT_TRUE(Await([&] { return predict().ok() && infer().ok(); }));
   EXPECT_TRUE(Await([] { return UnsentBytes().taken() == 0; })) << UnsentBytes().taken();
 }
 

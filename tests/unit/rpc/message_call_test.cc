@@ -3,6 +3,8 @@
 #include <grpcpp/generic/generic_stub.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
+#include <functional>
 #include <future>
 #include <memory>
 #include <string>
@@ -10,7 +12,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "server/base/gathered_answers.h"
 #include "server/rpc/call_log.h"
 #include "tests/unit/prediction/predictor_fixture.h"
 #include "tests/unit/rpc/loopback_server.h"
@@ -40,6 +44,14 @@ class Echo final
   // As one of an instance's threads does.
   void AnswerHeld() {
     std::jthread([call = held_.get_future().get()] { Answer(call); }).join();
+  }
+  // The same with others of a batch, whose answers take until `given`.
+  void AnswerHeldInABatch(const std::function<void()>& given) {
+    std::jthread([&, call = held_.get_future().get()] {
+      const GatheredAnswers together(/*most=*/2);
+      Answer(call);
+      given();
+    }).join();
   }
   CallTracker& calls() { return calls_; }
 
@@ -110,6 +122,29 @@ TEST_F(MessageCallTest, AnotherThreadMayAnswerWhileOtherCallsComeAndGo) {
   EXPECT_EQ(Ask(Request("other")).model(), "other");
   service_->AnswerHeld();
   EXPECT_EQ(held.get().model(), "held");
+}
+
+TEST_F(MessageCallTest, OfABatchItIsAnsweredOnceAllAre) {
+  std::future<v1::PredictResponse> held =
+      std::async(std::launch::async, [this] { return Ask(Request("held")); });
+  service_->AnswerHeldInABatch([&] {
+    EXPECT_EQ(held.wait_for(std::chrono::milliseconds(100)), std::future_status::timeout);
+    EXPECT_EQ(service_->calls().under_way(), 1);
+  });
+  EXPECT_EQ(held.get().model(), "held");
+}
+
+TEST_F(MessageCallTest, OfABatchItMayBeGoneBeforeItIsAnswered) {
+  grpc::ClientContext context;
+  std::future<grpc::StatusCode> held = std::async(std::launch::async, [&] {
+    v1::PredictResponse response;
+    return stub_->Predict(&context, Request("held"), &response).error_code();
+  });
+  service_->AnswerHeldInABatch([&] {
+    context.TryCancel();
+    EXPECT_EQ(held.get(), grpc::StatusCode::CANCELLED);
+  });
+  EXPECT_EQ(service_->calls().WaitUntilIdle(absl::Seconds(10)), 0);
 }
 
 // What was allocated is freed (AddressSanitizer sees to it).

@@ -20,10 +20,12 @@
 #include <thread>
 #include <vector>
 
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/base/before_waiting.h"
 #include "server/base/mutex.h"
+#include "server/base/on_cores.h"
 #include "tests/unit/rpc/loopback_server.h"
 
 namespace calserve {
@@ -123,10 +125,9 @@ TEST_F(PollingThreadsTest, DoWhatWasLeftForThemBeforeTheyWait) {
   EXPECT_EQ(service.elsewhere(), 0);
 }
 
-// Of the calling thread.
-absl::Duration CpuTime() {
+absl::Duration CpuTimeOf(clockid_t clock) {
   timespec time;
-  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  EXPECT_EQ(clock_gettime(clock, &time), 0);
   return absl::DurationFromTimespec(time);
 }
 
@@ -147,7 +148,7 @@ class NextingThread {
       : thread_([this, &queue] {
           pthread_setname_np(pthread_self(), "nexting_thread");
           type_ = HandleNext(queue, gpr_now(GPR_CLOCK_REALTIME));
-          cpu_time_ = CpuTime();
+          cpu_time_ = CpuTimeOf(CLOCK_THREAD_CPUTIME_ID);
         }) {}
   grpc_completion_type Event() {
     thread_.join();
@@ -155,6 +156,17 @@ class NextingThread {
   }
   // Once it has ended: until the event.
   absl::Duration cpu_time() const { return cpu_time_; }
+  // While it waits for the event.
+  absl::Duration CpuTimeSoFar() {
+    clockid_t clock;
+    EXPECT_EQ(pthread_getcpuclockid(thread_.native_handle(), &clock), 0);
+    return CpuTimeOf(clock);
+  }
+  // Until it has taken so much, which must not be long.
+  bool AwaitCpuTime(absl::Duration time) {
+    for (int i = 0; i < 1000 && CpuTimeSoFar() < time; ++i) absl::SleepFor(absl::Milliseconds(10));
+    return CpuTimeSoFar() >= time;
+  }
 
  private:
   absl::Duration cpu_time_;
@@ -180,15 +192,44 @@ TEST_F(PollingThreadsTest, WaitForTheNextEventHoweverLong) {
   EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
 }
 
+// Of a thread that waits 100 ms for an event.
+absl::Duration CpuTimeOfAWait() {
+  Queue queue;
+  NextingThread thread(queue);
+  grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(100), nullptr);
+  EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
+  return thread.cpu_time();
+}
+
+// Far less than a thread takes that spins meanwhile, also where others take the core from it for most of it.
+constexpr absl::Duration kNoSpin = absl::Milliseconds(3);
+
 TEST_F(PollingThreadsTest, KeepTheirCoreAsLongAsIsSaid) {
-  for (const bool spin : {true, false}) {
-    SpinPollingThreads(spin ? absl::Hours(1) : absl::ZeroDuration());
-    Queue queue;
-    NextingThread thread(queue);
-    grpc::Alarm alarm(&queue, std::chrono::system_clock::now() + std::chrono::milliseconds(100), nullptr);
-    EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
-    EXPECT_EQ(thread.cpu_time() > absl::Milliseconds(3), spin) << thread.cpu_time();
-  }
+  EXPECT_LT(CpuTimeOfAWait(), kNoSpin);
+  SpinPollingThreads(absl::Hours(1));
+  EXPECT_GT(CpuTimeOfAWait(), kNoSpin);
+}
+
+TEST_F(PollingThreadsTest, LeaveItToSeveralRequestsButNotToOne) {
+  SpinPollingThreads(absl::Hours(1));
+  const OnCores one(true);
+  EXPECT_GT(CpuTimeOfAWait(), kNoSpin);
+  const OnCores other(true);
+  EXPECT_LT(CpuTimeOfAWait(), kNoSpin);
+}
+
+TEST_F(PollingThreadsTest, LeaveItToRequestsThatComeLater) {
+  SpinPollingThreads(absl::Hours(1));
+  Queue queue;
+  NextingThread thread(queue);
+  ASSERT_TRUE(thread.AwaitCpuTime(kNoSpin)) << "it does not spin";
+  const OnCores one(true), other(true);
+  absl::SleepFor(absl::Milliseconds(50));  // it may be about to see it
+  const absl::Duration before = thread.CpuTimeSoFar();
+  absl::SleepFor(absl::Milliseconds(300));
+  EXPECT_LT(thread.CpuTimeSoFar() - before, kNoSpin);
+  grpc::Alarm alarm(&queue, std::chrono::system_clock::now(), nullptr);
+  EXPECT_EQ(thread.Event(), GRPC_OP_COMPLETE);
 }
 
 // How often a thread gives up its core while it waits for so many events, 2 ms apart.
