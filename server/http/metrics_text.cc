@@ -129,8 +129,8 @@ class Collector final : public prometheus::Collectable {
     histogram("calserve_request_calibrate_seconds",
               "Calibrating, ordering the classes of and sealing the tickets of an answered request",
               &ModelValues::calibrate);
-    histogram("calserve_request_respond_seconds",
-              "Making the answer of an answered request what is sent", &ModelValues::respond);
+    histogram("calserve_request_respond_seconds", "Making the answer of an answered request what is sent",
+              &ModelValues::respond);
   }
 
   void AddBatching(Families& families) const {

@@ -5,10 +5,8 @@
 
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include "absl/status/status.h"
-#include "server/base/gathered_answers.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
 #include "server/rpc/polling_threads.h"
@@ -36,11 +34,12 @@ class DeferredCall : public grpc::ServerUnaryReactor {
   }
   ~DeferredCall() override = default;
 
-  // Answers the call, exactly once: at once, or with the others of the batch whose answers the thread gathers.
+  // Answers the call, exactly once: at once, or with the others of the batch whose answers the thread
+  // gathers.
   void Answer(const absl::Status& status) {
     admission_.End(status);
     status_ = ToGrpcStatus(status);
-    if (!KeepForBatch()) Finish(status_);
+    if (!KeepForBatch(admission_.call(), [this] { Finish(status_); })) Finish(status_);
   }
   // The same where it was not begun.
   void Refuse(const absl::Status& why) {
@@ -49,14 +48,6 @@ class DeferredCall : public grpc::ServerUnaryReactor {
   }
 
  private:
-  // False where no answers are gathered.
-  bool KeepForBatch() {
-    return GatheredAnswers::Keep([this] { Finish(status_); },
-                                 [call = admission_.call()](std::vector<GatheredAnswers::Answer> answers) {
-                                   GiveWherePolled(call, std::move(answers));
-                                 });
-  }
-
   Admission admission_;
   const std::unique_ptr<CallTracker::Call> call_;
   grpc::Status status_;  // that it is answered with, once it is

@@ -208,6 +208,12 @@ void GiveWherePolled(grpc_call* call, std::vector<GatheredAnswers::Answer> answe
   for (GatheredAnswers::Answer& answer : answers) answer();
 }
 
+bool KeepForBatch(grpc_call* call, GatheredAnswers::Answer answer) {
+  return GatheredAnswers::Keep(std::move(answer), [call](std::vector<GatheredAnswers::Answer> answers) {
+    GiveWherePolled(call, std::move(answers));
+  });
+}
+
 }  // namespace calserve
 
 // gRPC calls this instead of its own function: --wrap, in CMakeLists.txt.

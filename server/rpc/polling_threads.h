@@ -31,10 +31,14 @@ void LimitPollingThreads(int threads);
 void SpinPollingThreads(absl::Duration spin);
 
 // Has a polling thread give the answers of a batch, soon: each finishes a call, of which gRPC then tells the
-// polling thread three times, and any other thread would wake it for each. One or two, and on a polling thread
-// any number, are given at once. `call`: gRPC's, of one of them; where they are of several servers any one's
-// threads may give them all.
+// polling thread three times, and any other thread would wake it for each. One or two, and on a polling
+// thread any number, are given at once. `call`: gRPC's, of one of them; where they are of several servers any
+// one's threads may give them all.
 void GiveWherePolled(grpc_call* call, std::vector<GatheredAnswers::Answer> answers);
+
+// Has `answer`, of gRPC's `call`, given so with the others of the batch whose answers the calling thread
+// gathers (GatheredAnswers). False where it gathers none: the caller gives it.
+bool KeepForBatch(grpc_call* call, GatheredAnswers::Answer answer);
 
 }  // namespace calserve
 

@@ -25,6 +25,7 @@
 #include "server/batching/batcher.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/polling_threads.h"
 #include "server/rpc/status.h"
 #include "server/rpc/stream_window.h"
 #include "server/rpc/wire_message.h"
@@ -177,6 +178,13 @@ class StreamPipe : public ByteStream {
       const bool no_room = response.ok() && absl::IsResourceExhausted(status);
       if (no_room) Fail(status);  // Those that wait to be read take the room.
     }
+    if (!gathering_) {
+      gathering_ = KeepForBatch(admission_.call(), [this] {
+        MutexLock here(&mu_);
+        gathering_ = false;
+        Advance();
+      });
+    }
     Advance();
   }
 
@@ -193,7 +201,7 @@ class StreamPipe : public ByteStream {
 
   // Writes what is due, and finishes once nothing can follow.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (!started_ || finished_ || writing_) return;  // call_ is set before the start.
+    if (!started_ || finished_ || writing_ || gathering_) return;  // call_ is set before the start.
     const bool due = !broken_ && !failed_ && NextToFront();
     if (due && !slots_.front()->error.ok()) Fail(slots_.front()->error);
     if (broken_ || failed_) {
@@ -201,7 +209,11 @@ class StreamPipe : public ByteStream {
       }
     } else if (due) {
       writing_ = true;
-      StartWrite(&*slots_.front()->response);
+      // One that others follow leaves with the last of them, or with the end. Not the first of the stream:
+      // gRPC 1.51 holds back the metadata that go with it, too, and calls it written once those are.
+      grpc::WriteOptions options;
+      if (std::exchange(written_, true) && NextDue(1).has_value()) options.set_buffer_hint();
+      StartWrite(&*slots_.front()->response, options);
       return;
     }
     // A read under way ends with the stream: Finish while reading is legal and makes the read fail.
@@ -217,19 +229,26 @@ class StreamPipe : public ByteStream {
     }
   }
 
-  // Brings an answered slot to the front if one may be written now: none that was read after an error, nor
-  // the error before all others.
-  bool NextToFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    for (auto slot = slots_.begin(); slot != slots_.end(); ++slot) {
-      if ((*slot)->response.has_value()) {
-        if (slot == slots_.begin()) return true;
-        if (!(*slot)->error.ok()) return false;
-        std::rotate(slots_.begin(), slot, slot + 1);
-        return true;
+  // Where the answered slot is, of those from `first` on, that may be written next: none that was read after
+  // an error, nor the error before all others.
+  std::optional<size_t> NextDue(size_t first) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    for (size_t i = first; i < slots_.size(); ++i) {
+      if (slots_[i]->response.has_value()) {
+        return i == first || slots_[i]->error.ok() ? std::optional(i) : std::nullopt;
       }
-      if (order_ == Order::kOfRequests) return false;
+      if (order_ == Order::kOfRequests) return std::nullopt;
     }
-    return false;
+    return std::nullopt;
+  }
+
+  // Brings the next one that is due to the front, if there is one.
+  bool NextToFront() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    const std::optional<size_t> next = NextDue(0);
+    if (next.has_value()) {
+      const auto slot = slots_.begin() + static_cast<std::ptrdiff_t>(*next);
+      std::rotate(slots_.begin(), slot, slot + 1);
+    }
+    return next.has_value();
   }
 
   bool DropOneAnswered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
@@ -260,6 +279,8 @@ class StreamPipe : public ByteStream {
   bool reading_ ABSL_GUARDED_BY(mu_) = false;
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
+  bool written_ ABSL_GUARDED_BY(mu_) = false;    // once there was a first write
+  bool gathering_ ABSL_GUARDED_BY(mu_) = false;  // its turn to write comes with the answers of a batch
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // reads no more: draining, or after an error
   bool failed_ ABSL_GUARDED_BY(mu_) = false;    // writes no more: after an error

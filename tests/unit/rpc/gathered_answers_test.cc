@@ -1,3 +1,5 @@
+#include "server/base/gathered_answers.h"
+
 #include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
@@ -13,7 +15,6 @@
 #include <vector>
 
 #include "calserve/v1/prediction.grpc.pb.h"
-#include "server/base/gathered_answers.h"
 #include "server/base/gathered_writes.h"
 #include "server/base/mutex.h"
 #include "server/rpc/polling_threads.h"
