@@ -151,6 +151,9 @@ class StreamPipe : public ByteStream {
     absl::Status error;                        // or what the stream ends with in its place
   };
 
+  // Bytes of an answer that may wait for the next one; larger ones gain nothing by it.
+  static constexpr size_t kMostHinted = 4096;
+
   static absl::Status OfMessage(int64_t number, const absl::Status& status) {
     return WithMessage(status, absl::StrCat("message ", number, " of the stream: ", status.message()));
   }
@@ -201,7 +204,8 @@ class StreamPipe : public ByteStream {
 
   // Writes what is due, and finishes once nothing can follow.
   void Advance() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
-    if (!started_ || finished_ || writing_ || gathering_) return;  // call_ is set before the start.
+    if (!started_ || finished_ || writing_) return;  // call_ is set before the start.
+    if (gathering_ && !FollowsHinted()) return;      // What was kept for the batch needs the stream.
     const bool due = !broken_ && !failed_ && NextToFront();
     if (due && !slots_.front()->error.ok()) Fail(slots_.front()->error);
     if (broken_ || failed_) {
@@ -209,10 +213,14 @@ class StreamPipe : public ByteStream {
       }
     } else if (due) {
       writing_ = true;
-      // One that others follow leaves with the last of them, or with the end. Not the first of the stream:
-      // gRPC 1.51 holds back the metadata that go with it, too, and calls it written once those are.
+      // A small one that an answer follows leaves with that, or with the end. Not the first of the stream:
+      // gRPC 1.51 holds its initial metadata back as well, and does not complete the write until they are
+      // sent.
+      const std::optional<size_t> next = NextDue(1);
+      hinted_ = std::exchange(written_, true) && slots_.front()->answer_bytes < kMostHinted &&
+                next.has_value() && slots_[*next]->error.ok();
       grpc::WriteOptions options;
-      if (std::exchange(written_, true) && NextDue(1).has_value()) options.set_buffer_hint();
+      if (hinted_) options.set_buffer_hint();
       StartWrite(&*slots_.front()->response, options);
       return;
     }
@@ -239,6 +247,13 @@ class StreamPipe : public ByteStream {
       if (order_ == Order::kOfRequests) return std::nullopt;
     }
     return std::nullopt;
+  }
+
+  // Whether an answer is due that gRPC holds the last one back for.
+  bool FollowsHinted() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (!hinted_ || broken_ || failed_) return false;
+    const std::optional<size_t> next = NextDue(0);
+    return next.has_value() && slots_[*next]->error.ok();
   }
 
   // Brings the next one that is due to the front, if there is one.
@@ -280,6 +295,7 @@ class StreamPipe : public ByteStream {
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool written_ ABSL_GUARDED_BY(mu_) = false;    // once there was a first write
+  bool hinted_ ABSL_GUARDED_BY(mu_) = false;     // the last write waits for the next one
   bool gathering_ ABSL_GUARDED_BY(mu_) = false;  // its turn to write comes with the answers of a batch
   bool no_more_reads_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;  // reads no more: draining, or after an error
