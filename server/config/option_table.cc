@@ -160,7 +160,7 @@ constexpr Option kOptions[] = {
      "how long such a thread looks for the next call before it sleeps for good; answers a lone caller "
      "sooner, "
      "at the price of that time's processor time after each call; up to 200 µs of it are slept through where "
-     "calls seldom come sooner"},
+     "calls seldom come sooner; not while several requests are computed on the CPU or wait for it"},
     {"grpc.lame_duck", OptionKind::kDuration, "0s 10m", "",
      [](ServerConfig& c) -> Field { return &c.grpc.lame_duck; },
      "how long to serve on after health says NOT_SERVING; as long as load balancers take to see it",

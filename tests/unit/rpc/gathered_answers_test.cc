@@ -166,9 +166,9 @@ TEST_F(GatheredAnswersTest, OneOrTwoAreGivenAtOnce) {
 }
 
 TEST_F(GatheredAnswersTest, OneOfGrpcsThreadsGivesAnyNumberAtOnce) {
-  std::promise<int> given_at_once;
+  const auto given_at_once = std::make_shared<std::promise<int>>();
   CallAll([&](const std::vector<WaitingCall>& waiting) {
-    const auto give_all = [&given_at_once, waiting] {
+    const auto give_all = [given_at_once, waiting] {
       int given = 0;
       std::vector<GatheredAnswers::Answer> answers;
       for (const WaitingCall& call : waiting) {
@@ -178,14 +178,14 @@ TEST_F(GatheredAnswersTest, OneOfGrpcsThreadsGivesAnyNumberAtOnce) {
         });
       }
       GiveWherePolled(waiting.front().call, std::move(answers));
-      given_at_once.set_value(given);
+      given_at_once->set_value(given);
     };
     std::vector<GatheredAnswers::Answer> posted;
     posted.push_back(give_all);
     for (int i = 0; i < 2; ++i) posted.push_back([] {});  // so many that they are not given here
     GiveWherePolled(waiting.front().call, std::move(posted));
   });
-  EXPECT_EQ(given_at_once.get_future().get(), kCalls);
+  EXPECT_EQ(given_at_once->get_future().get(), kCalls);
 }
 
 }  // namespace

@@ -1,6 +1,5 @@
 #include "server/rpc/stream_pipe.h"
 
-#include <gmock/gmock.h>
 #include <grpcpp/grpcpp.h>
 #include <gtest/gtest.h>
 #include <linux/tcp.h>
@@ -9,6 +8,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -19,12 +20,16 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "calserve/v1/prediction.grpc.pb.h"
 #include "server/base/gathered_answers.h"
 #include "server/base/mutex.h"
+#include "server/rpc/access_gate.h"
 #include "server/rpc/call_log.h"
+#include "server/rpc/call_tracker.h"
 #include "tests/unit/prediction/predictor_fixture.h"
 #include "tests/unit/rpc/loopback_server.h"
 
@@ -34,6 +39,7 @@ namespace {
 using v1::StreamPredictRequest;
 using v1::StreamPredictResponse;
 using Pipe = StreamPipe<StreamPredictRequest, StreamPredictResponse>;
+using ClientStream = grpc::ClientReaderWriter<StreamPredictRequest, StreamPredictResponse>;
 
 constexpr int kFirst = 8;  // requests that a stream reads before its first answer
 
@@ -135,10 +141,11 @@ class StreamPipeTest : public PredictorFixture, public testing::WithParamInterfa
     }
     return service_->Await(requests);
   }
-  std::vector<int64_t> Read(int answers) {
+  std::vector<int64_t> Read(int answers) { return Read(*stream_, answers); }
+  static std::vector<int64_t> Read(ClientStream& stream, int answers) {
     std::vector<int64_t> sequences;
     StreamPredictResponse response;
-    while (answers-- > 0 && stream_->Read(&response)) sequences.push_back(response.sequence());
+    while (answers-- > 0 && stream.Read(&response)) sequences.push_back(response.sequence());
     return sequences;
   }
   static std::vector<int64_t> Sequences(int64_t first, int count) {
@@ -151,7 +158,7 @@ class StreamPipeTest : public PredictorFixture, public testing::WithParamInterfa
   std::unique_ptr<HoldingService> service_;
   std::unique_ptr<LoopbackServer> server_;
   std::unique_ptr<v1::PredictionService::Stub> stub_;
-  std::unique_ptr<grpc::ClientReaderWriter<StreamPredictRequest, StreamPredictResponse>> stream_;
+  std::unique_ptr<ClientStream> stream_;
   int64_t next_ = 0;
 };
 
@@ -159,8 +166,9 @@ TEST_P(StreamPipeTest, TheAnswersOfABatchComeTogether) {
   const std::vector<Asked> batch = Ask(kFirst);
   std::atomic<bool> given = false;
   std::jthread reader([&] {
-    EXPECT_EQ(Read(kFirst), Sequences(0, kFirst));
+    EXPECT_EQ(Read(1), Sequences(0, 1));
     EXPECT_TRUE(given);
+    EXPECT_EQ(Read(kFirst - 1), Sequences(1, kFirst - 1));
   });
   GiveTogether(batch, [&] {
     absl::SleepFor(absl::Milliseconds(100));
@@ -219,6 +227,55 @@ TEST_P(StreamPipeTest, AnErrorAmongThemEndsTheStreamOnceThoseBeforeItAreSent) {
   const grpc::Status status = stream_->Finish();
   EXPECT_EQ(status.error_code(), grpc::StatusCode::INTERNAL);
   EXPECT_EQ(status.error_message(), "of one");
+}
+
+TEST_P(StreamPipeTest, AnErrorKeepsNoneBackThatIsBeforeIt) {
+  GiveTogether(Ask(kFirst), [] {});
+  EXPECT_EQ(Read(kFirst), Sequences(0, kFirst));
+  const std::vector<Asked> batch = Ask(8);
+  for (int i = 0; i < 5; ++i) Give(batch[i]);
+  batch[5].answer(absl::InternalError("of one"));
+  EXPECT_EQ(Read(5), Sequences(kFirst, 5)) << "while two are under way";
+  for (int i = 6; i < 8; ++i) Give(batch[i]);
+  EXPECT_EQ(Read(1).size(), 0u);
+  EXPECT_EQ(stream_->Finish().error_code(), grpc::StatusCode::INTERNAL);
+}
+
+TEST_P(StreamPipeTest, ABatchKeepsNoneBackThatWasGivenBefore) {
+  GiveTogether(Ask(kFirst), [] {});
+  EXPECT_EQ(Read(kFirst), Sequences(0, kFirst));
+  for (int round = 0; round < 50; ++round) {
+    const int64_t first = next_;
+    const std::vector<Asked> all = Ask(16);
+    GiveTogether({all.begin(), all.begin() + 8}, [] {});
+    GiveTogether({all.begin() + 8, all.end()}, [&] { EXPECT_EQ(Read(8), Sequences(first, 8)); });
+    EXPECT_EQ(Read(8), Sequences(first + 8, 8));
+  }
+}
+
+TEST_P(StreamPipeTest, OfSeveralStreamsOneOfGrpcsThreadsWrites) {
+  constexpr int kStreams = 4, kEach = 2;
+  std::vector<grpc::ClientContext> contexts(kStreams);
+  std::vector<std::unique_ptr<ClientStream>> streams;
+  for (grpc::ClientContext& context : contexts) {
+    streams.push_back(stub_->StreamPredict(&context));
+    for (int i = 0; i < kEach; ++i) {
+      StreamPredictRequest request;
+      request.set_sequence(i);
+      EXPECT_TRUE(streams.back()->Write(request));
+    }
+  }
+  GiveTogether(service_->Await(kStreams * kEach), [&] {
+    contexts[0].TryCancel();
+    EXPECT_EQ(streams[0]->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  });
+  for (int i = 1; i < kStreams; ++i) {
+    EXPECT_EQ(Read(*streams[i], kEach), Sequences(0, kEach));
+    streams[i]->WritesDone();
+    EXPECT_TRUE(streams[i]->Finish().ok());
+  }
+  context_.TryCancel();
+  EXPECT_EQ(service_->calls().WaitUntilIdle(absl::Seconds(10)), 0);
 }
 
 // The stream lives until what was left for it has run (AddressSanitizer sees to it).
