@@ -1,7 +1,8 @@
 // The served model beside what it is made of, in one run on the same cores: requests a second, latency and
-// server CPU of LibTorch alone (raw), of a bare gRPC server exchanging the same bytes (echo), of one that
-// runs the model before it answers and does nothing else (least) and of calserve-server (served), and labels
-// a second made durable over gRPC. Writes Markdown. What the ratios mean: design.md, section 10.
+// server CPU of LibTorch alone (raw: the model as calserve-server prepares it; of a .pt also as it was saved,
+// as LibTorch runs it by itself), of a bare gRPC server exchanging the same bytes (echo), of one that runs
+// the model before it answers and does nothing else (least) and of calserve-server (served), and labels a
+// second made durable over gRPC. Writes Markdown. What the ratios mean: design.md, section 10.
 //
 //   load_benchmark [--blocking] [--at CONCURRENCY] [--photo FILE] [MODEL_DIRECTORY [SECONDS [ROUNDS
 //   [SERVER_FLAG...]]]]
@@ -84,6 +85,8 @@ class LoadBenchmark {
         absl::ToDoubleSeconds(options_.duration), options_.rounds, input_text_);
     for (const int concurrency : options_.concurrencies) {
       PrintRow(concurrency, "raw", Median(Best(raw_.at(concurrency))));
+      if (!raw_as_saved_.empty())
+        PrintRow(concurrency, "raw, as saved", Median(Best(raw_as_saved_.at(concurrency))));
       if (!raw_decoding_.empty())
         PrintRow(concurrency, "raw, decoding", Median(Best(raw_decoding_.at(concurrency))));
       PrintRow(concurrency, "echo", Median(echo_.at(concurrency)));
@@ -94,6 +97,10 @@ class LoadBenchmark {
       PrintRow(concurrency, "served", Median(served_.at(concurrency)));
     }
     PrintBars(Measured(raw_), std::cout);
+    if (!raw_as_saved_.empty()) {
+      std::cout << "\nThe same beside raw as it was saved:\n";
+      PrintBars(Measured(raw_as_saved_), std::cout);
+    }
     if (!raw_decoding_.empty()) {
       std::cout << "\nThe same beside raw that decodes the file, too:\n";
       PrintBars(Measured(raw_decoding_), std::cout);
@@ -174,6 +181,8 @@ class LoadBenchmark {
     for (const int concurrency : options_.concurrencies) {
       for (const RawSetting& setting : RawSettings(concurrency)) {
         raw_[concurrency][setting].push_back(RunRaw(concurrency, setting, {}));
+        if (ModelFile().extension() == ".pt" && !photo)
+          raw_as_saved_[concurrency][setting].push_back(RunRaw(concurrency, setting, {"--as-saved"}));
         if (!photo) continue;
         raw_decoding_[concurrency][setting].push_back(
             RunRaw(concurrency, setting, {"--photo", arguments_.photo, arguments_.model.string()}));
@@ -273,6 +282,9 @@ class LoadBenchmark {
                     [threads](const ServerTime& time) { return time.threads.at(threads); });
     }
     PrintSplitRow("CPU of the process", [](const ServerTime& time) { return time.process_cpu; });
+    // With one thread a forward pass, what the server takes beside it: to be held against echo's.
+    PrintSplitRow("CPU of the process less compute",
+                  [](const ServerTime& time) { return time.process_cpu - time.parts.at("compute"); });
   }
 
   const ModelArguments arguments_;
@@ -281,7 +293,9 @@ class LoadBenchmark {
   v1::Model model_;
   v1::PredictRequest request_;
   std::string input_text_;
-  std::map<int, RawRounds> raw_, raw_decoding_;            // by concurrency; the second of a photo
+  std::map<int, RawRounds> raw_;                           // by concurrency
+  std::map<int, RawRounds> raw_as_saved_;                  // the same of a .pt
+  std::map<int, RawRounds> raw_decoding_;                  // the same of a photo
   std::map<int, LeastRounds> least_;                       // by concurrency
   std::map<int, std::vector<Measurement>> echo_, served_;  // by concurrency, one a round
   std::map<int, std::vector<ServerTime>> time_;            // the same of served, by its own clocks

@@ -1,9 +1,10 @@
 // LibTorch alone: forward passes of a model file in process, with no server around them.
 //
-//   raw_forward [--photo FILE MODEL_DIRECTORY]
+//   raw_forward [--as-saved] [--photo FILE MODEL_DIRECTORY]
 //               MODEL_FILE CLASSES IN_FLIGHT INSTANCES INTRA_OP_THREADS SECONDS SHAPE...
 //
-// IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. --photo: before each
+// IN_FLIGHT images are in the model at any time, in equal batches on INSTANCES threads. --as-saved: a .pt as
+// LibTorch runs it, else as calserve-server prepares it (server/model/torch_program.h). --photo: before each
 // forward pass every row is decoded from the image file, as MODEL_DIRECTORY/model.yaml says, on
 // INTRA_OP_THREADS threads; an instance does one after the other. Writes one line to stderr: "raw
 // IMAGES_PER_SECOND P50_NANOS P99_NANOS CPU_NANOS_AN_IMAGE".
@@ -11,7 +12,9 @@
 
 #include <algorithm>
 #include <barrier>
+#include <cstdint>
 #include <cstdlib>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <memory>
@@ -28,6 +31,7 @@
 #include "server/imaging/preprocessor.h"
 #include "server/model/model.h"
 #include "tests/benchmarks/load/bare_model.h"
+#include "tests/benchmarks/load/saved_module.h"
 
 namespace {
 
@@ -90,7 +94,8 @@ struct Result {
 
 // Forward passes of `batch` rows on every instance for `duration`, once all of them are warm, each
 // after decoding `photo` if given.
-Result RunAll(calserve::Model& model, const std::optional<Photo>& photo, int instances, int batch,
+template <class Model>
+Result RunAll(Model& model, const std::optional<Photo>& photo, int instances, int batch,
               absl::Duration duration) {
   absl::Time begin;
   int64_t cpu_before = 0;
@@ -128,32 +133,72 @@ Result RunAll(calserve::Model& model, const std::optional<Photo>& photo, int ins
   return result;
 }
 
+// What is left of the command line.
+struct Arguments {
+  bool as_saved = false;
+  std::string photo_file, photo_model;
+  calserve::load::BareModel bare;
+  int batch = 1;
+  absl::Duration duration;
+  char **shape = nullptr, **end = nullptr;
+};
+
+std::optional<Arguments> Parse(int argc, char** argv) {
+  Arguments arguments;
+  if (argc > 1 && std::string(argv[1]) == "--as-saved") {
+    arguments.as_saved = true;
+    --argc, ++argv;
+  }
+  if (argc > 4 && std::string(argv[1]) == "--photo") {
+    arguments.photo_file = argv[2], arguments.photo_model = argv[3];
+    argc -= 3, argv += 3;
+  }
+  if (argc < 8) return std::nullopt;
+  const int in_flight = std::atoi(argv[3]), instances = std::atoi(argv[4]);
+  arguments.batch = std::max(1, in_flight / instances);
+  arguments.bare = {.file = argv[1],
+                    .classes = std::atoi(argv[2]),
+                    .instances = instances,
+                    .max_batch_size = arguments.batch,
+                    .intra_op_threads = std::max(1, std::atoi(argv[5]))};
+  arguments.duration = absl::Seconds(std::atof(argv[6]));
+  arguments.shape = argv + 7, arguments.end = argv + argc;
+  return arguments;
+}
+
+Result Measure(const Arguments& arguments) {
+  const calserve::load::BareModel& bare = arguments.bare;
+  std::optional<Photo> photo;
+  if (!arguments.photo_file.empty())
+    photo.emplace(arguments.photo_file, arguments.photo_model, bare.intra_op_threads);
+  if (!arguments.as_saved) {
+    const auto model = calserve::load::LoadBareModel(bare, arguments.shape, arguments.end);
+    return RunAll(*model, photo, bare.instances, arguments.batch, arguments.duration);
+  }
+  std::vector<int64_t> shape;
+  for (char** dimension = arguments.shape; dimension != arguments.end; ++dimension)
+    shape.push_back(std::atoll(*dimension));
+  calserve::load::SavedModule model(bare.file, shape, bare.instances, arguments.batch, bare.intra_op_threads);
+  return RunAll(model, photo, bare.instances, arguments.batch, arguments.duration);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::string photo_file, photo_model;
-  if (argc > 4 && std::string(argv[1]) == "--photo") {
-    photo_file = argv[2], photo_model = argv[3];
-    argc -= 3, argv += 3;
-  }
-  if (argc < 8) {
-    std::cerr << "usage: raw_forward [--photo FILE MODEL_DIRECTORY] MODEL_FILE CLASSES IN_FLIGHT INSTANCES "
-                 "INTRA_OP_THREADS SECONDS SHAPE...\n";
+  const std::optional<Arguments> arguments = Parse(argc, argv);
+  if (!arguments.has_value()) {
+    std::cerr
+        << "usage: raw_forward [--as-saved] [--photo FILE MODEL_DIRECTORY] MODEL_FILE CLASSES IN_FLIGHT "
+           "INSTANCES INTRA_OP_THREADS SECONDS SHAPE...\n";
     return 2;
   }
-  const int in_flight = std::atoi(argv[3]), instances = std::atoi(argv[4]);
-  const int threads = std::max(1, std::atoi(argv[5])), batch = std::max(1, in_flight / instances);
-  const absl::Duration duration = absl::Seconds(std::atof(argv[6]));
-  const auto model = calserve::load::LoadBareModel({.file = argv[1],
-                                                    .classes = std::atoi(argv[2]),
-                                                    .instances = instances,
-                                                    .max_batch_size = batch,
-                                                    .intra_op_threads = threads},
-                                                   argv + 7, argv + argc);
-  std::optional<Photo> photo;
-  if (!photo_file.empty()) photo.emplace(photo_file, photo_model, threads);
-  const Result result = RunAll(*model, photo, instances, batch, duration);
-  std::cerr << "raw " << result.images / result.seconds << " " << result.nanos[result.nanos.size() / 2] << " "
-            << result.nanos[(result.nanos.size() - 1) * 99 / 100] << " " << result.cpu_nanos / result.images
-            << std::endl;
+  try {
+    const Result result = Measure(*arguments);
+    std::cerr << "raw " << result.images / result.seconds << " " << result.nanos[result.nanos.size() / 2]
+              << " " << result.nanos[(result.nanos.size() - 1) * 99 / 100] << " "
+              << result.cpu_nanos / result.images << std::endl;
+  } catch (const std::exception& error) {
+    std::cerr << "raw_forward: " << error.what() << "\n";
+    return 1;
+  }
 }
