@@ -1,6 +1,8 @@
 #include "server/base/gathered_answers.h"
 
+#include <cassert>
 #include <cstddef>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -11,10 +13,15 @@ thread_local constinit GatheredAnswers* of_this_thread = nullptr;
 
 }  // namespace
 
-// Room for all: where memory is short an answer must not be lost between those who could give it.
+// Room for all, or for none: where memory is short an answer must not be lost between those who could give
+// it.
 GatheredAnswers::GatheredAnswers(size_t most) {
-  answers_.reserve(most);
+  assert(of_this_thread == nullptr);
   of_this_thread = this;
+  try {
+    answers_.reserve(most);
+  } catch (const std::bad_alloc&) {
+  }
 }
 
 GatheredAnswers::~GatheredAnswers() {

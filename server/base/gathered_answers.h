@@ -19,7 +19,7 @@ class GatheredAnswers final {
   // Gives answers in their order, each once: before it returns, or soon on a thread of its choice.
   using Give = absl::AnyInvocable<void(std::vector<Answer>)>;
 
-  // At most `most` are kept.
+  // At most `most` are kept; none where there is no memory for so many.
   explicit GatheredAnswers(size_t most);
   ~GatheredAnswers();
   GatheredAnswers(const GatheredAnswers&) = delete;

@@ -85,6 +85,8 @@ struct BatchRunner {
   // Run once by each instance's thread, before Create returns, which an error is of: what its first batch
   // would have to wait for. May be null.
   std::function<absl::Status(int instance)> prepare;
+  // Whether a device computes, else this machine's cores.
+  bool on_device = false;
   int64_t row_size = 0;  // floats
   int columns = 0;
   // Of the device, which other batchers may run on too, and the model for which this one asks; null: it never

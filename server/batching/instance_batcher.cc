@@ -108,8 +108,7 @@ absl::Status InstanceBatcher::TryEnqueue(BatchTask& task) {
   } else if (task.cancel != nullptr) {
     unpolled_ = true;
   }
-  const bool on_device = runner_.slots > 1;
-  queue_.Push({std::move(task), now, deadline, give_up, OnCores(!on_device)}, *place);
+  queue_.Push({std::move(task), now, deadline, give_up, OnCores(!runner_.on_device)}, *place);
   if (!RunsInline()) work_.Signal();
   return absl::OkStatus();
 }
@@ -309,6 +308,8 @@ void InstanceBatcher::Answer(int instance, FinishedBatch batch, int rows_under_w
     ++counters_.by_rows[batch.rows - 1].batches;
     counters_.by_rows[batch.rows - 1].ran += ran;
   }
+  // Whoever is told of an answer may want the cores for the next request.
+  for (QueuedTask& answered : batch.tasks) answered.on_cores = OnCores(/*counted=*/false);
   // The first answers wait for the last: microseconds each, and all of them waited for the batch.
   std::optional<GatheredAnswers> together;
   if (batch.tasks.size() > 1) together.emplace(batch.tasks.size());

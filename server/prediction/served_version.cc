@@ -68,6 +68,7 @@ BatchRunner RunnerOf(Model& model, int64_t row_size, const DeviceLostHook& devic
     return told(runs->Finish(instance, slot, rows, logits));
   };
   runner.prepare = [runs, told](int instance) { return told(PrepareThread(*runs, instance)); };
+  runner.on_device = runs->device() != "cpu";
   runner.row_size = row_size;
   runner.columns = runs->columns();
   return runner;

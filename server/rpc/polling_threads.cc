@@ -12,6 +12,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -176,9 +177,7 @@ constexpr size_t kMostGivenHere = 2;
 
 // The tag of an event that has its polling thread give `answers`.
 struct AnswersToGive final : grpc_completion_queue_functor {
-  explicit AnswersToGive(std::vector<GatheredAnswers::Answer> of_batch)
-      : grpc_completion_queue_functor{.functor_run = GiveAll, .inlineable = true},
-        answers(std::move(of_batch)) {}
+  AnswersToGive() : grpc_completion_queue_functor{.functor_run = GiveAll, .inlineable = true} {}
 
   static void GiveAll(grpc_completion_queue_functor* tag, int /*ok*/) {
     const std::unique_ptr<AnswersToGive> here(static_cast<AnswersToGive*>(tag));
@@ -196,14 +195,17 @@ void SpinPollingThreads(absl::Duration spin) { spin_nanos = absl::ToInt64Nanosec
 
 void GiveWherePolled(grpc_call* call, std::vector<GatheredAnswers::Answer> answers) {
   if (answers.size() > kMostGivenHere && !OfCallbackApi()) {
-    auto event = std::make_unique<AnswersToGive>(std::move(answers));
-    // A batch of no operations is done at once: it puts the event into the queue of the call. The polling
-    // thread may have given the answers, and the call may be gone, before this returns.
-    if (grpc_call_start_batch(call, nullptr, /*nops=*/0, event.get(), nullptr) == GRPC_CALL_OK) {
-      static_cast<void>(event.release());
-      return;
+    std::unique_ptr<AnswersToGive> event(new (std::nothrow) AnswersToGive);
+    if (event != nullptr) {
+      event->answers = std::move(answers);
+      // A batch of no operations is done at once: it puts the event into the queue of the call. The polling
+      // thread may have given the answers, and the call may be gone, before this returns.
+      if (grpc_call_start_batch(call, nullptr, /*nops=*/0, event.get(), nullptr) == GRPC_CALL_OK) {
+        static_cast<void>(event.release());
+        return;
+      }
+      answers = std::move(event->answers);
     }
-    answers = std::move(event->answers);
   }
   for (GatheredAnswers::Answer& answer : answers) answer();
 }

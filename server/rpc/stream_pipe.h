@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
@@ -35,9 +36,10 @@ namespace calserve {
 // A bidirectional stream that answers every request with one response, in the order of the requests or as
 // they finish. A client that does not read its answers is not read from either (StreamWindow). An error from
 // Handle ends the stream, as does a message that cannot be read: no more is read but what is being read, and
-// the stream ends in the place of an answer, once all that came before is answered. An answer that there is
-// no room for, where `when_full` says so, ends it at once. What was not answered by then is to be sent again.
-// A request beyond its caller's rate is refused instead of handled. Deletes itself.
+// the stream ends in the place of an answer, once all that came before is answered: where gRPC holds a small
+// answer back for one that then does not come, it leaves with that end. An answer that there is no room for,
+// where `when_full` says so, ends it at once. What was not answered by then is to be sent again. A request
+// beyond its caller's rate is refused instead of handled. Deletes itself.
 template <typename Request, typename Response>
 class StreamPipe : public ByteStream {
  public:

@@ -94,5 +94,16 @@ TEST_F(GatheredAnswersTest, WhatIsWrittenUntilAllAreGivenIsSentInOnePiece) {
   EXPECT_THAT(unsent, ElementsAre(1, 2));
 }
 
+TEST_F(GatheredAnswersTest, WithoutMemoryForAllOfThemNoneAreKept) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "a sanitizer's allocator ends the program";
+#endif
+  {
+    const GatheredAnswers together(size_t{1} << 50);
+    EXPECT_FALSE(Keep("a"));
+  }
+  EXPECT_THAT(said_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace calserve

@@ -58,6 +58,7 @@ class BatcherTest : public ::testing::Test {
     model_ = std::make_unique<PuppetModel>(options_.instances, options_.max_batch_size);
     BatchRunner runner = model_->Runner();
     runner.any_thread = [this] { return any_thread_.load(); };
+    runner.on_device = on_device_;
     absl::StatusOr<std::unique_ptr<Batcher>> batcher = Batcher::Create(options_, std::move(runner), clock());
     ASSERT_TRUE(batcher.ok()) << batcher.status();
     batcher_ = *std::move(batcher);
@@ -111,6 +112,7 @@ class BatcherTest : public ::testing::Test {
   ManualMonotonicClock clock_;
   BatchingOptions options_;
   std::atomic<bool> any_thread_ = true;  // of the runner
+  bool on_device_ = false;               // of the runner, before Start
   std::unique_ptr<PuppetModel> model_;
   std::unique_ptr<Batcher> batcher_;
 };
