@@ -2,6 +2,8 @@
 
 #include <unzip.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <memory>
 #include <type_traits>
 #include <vector>
@@ -12,6 +14,8 @@ namespace calserve {
 namespace {
 
 constexpr unsigned kReadBytes = 1 << 20;
+// Of what a list of parts may say: no sum of them is beyond 64 bits.
+constexpr uint64_t kLargestPart = uint64_t{1} << 40;
 
 struct Close {
   void operator()(unzFile archive) const { unzClose(archive); }
@@ -46,6 +50,19 @@ absl::Status CheckArchive(const std::string& path) {
   if (found == UNZ_END_OF_LIST_OF_FILE) return absl::OkStatus();
   return absl::InvalidArgumentError(
       absl::StrCat(path, " is damaged, or not fully copied yet: its list of parts cannot be read"));
+}
+
+int64_t UnpackedBytes(const std::string& path) {
+  const Archive archive(unzOpen64(path.c_str()));
+  if (archive == nullptr) return 0;
+  int64_t bytes = 0;
+  int found = unzGoToFirstFile(archive.get());
+  for (; found == UNZ_OK; found = unzGoToNextFile(archive.get())) {
+    unz_file_info64 part;
+    if (unzGetCurrentFileInfo64(archive.get(), &part, nullptr, 0, nullptr, 0, nullptr, 0) != UNZ_OK) return 0;
+    bytes += static_cast<int64_t>(std::min<uint64_t>(part.uncompressed_size, kLargestPart));
+  }
+  return found == UNZ_END_OF_LIST_OF_FILE ? bytes : 0;
 }
 
 }  // namespace calserve

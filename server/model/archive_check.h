@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_MODEL_ARCHIVE_CHECK_H_
 #define CALSERVE_SERVER_MODEL_ARCHIVE_CHECK_H_
 
+#include <cstdint>
 #include <string>
 
 #include "absl/status/status.h"
@@ -12,6 +13,9 @@ namespace calserve {
 // Reads the whole file. INVALID_ARGUMENT naming the first part that is not as its checksum says; OK where
 // `path` is no archive at all, of which the loader says more.
 absl::Status CheckArchive(const std::string& path);
+
+// Bytes of the files that an archive is unpacked to, by its list of parts; 0 where that cannot be read.
+int64_t UnpackedBytes(const std::string& path);
 
 }  // namespace calserve
 

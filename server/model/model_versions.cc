@@ -1,6 +1,7 @@
 #include "server/model/model_versions.h"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "absl/algorithm/container.h"
@@ -9,7 +10,10 @@
 namespace calserve {
 namespace {
 
-// The store was busy, or there was no thread to be had.
+// Looks from one attempt to the next: 64 at most.
+constexpr int kMostDoublings = 6;
+
+// The store was busy, there was no thread to be had, or no room to unpack it.
 bool IsTransient(const absl::Status& status) {
   return absl::IsUnavailable(status) || absl::IsResourceExhausted(status) || absl::IsDeadlineExceeded(status);
 }
@@ -25,18 +29,24 @@ void ModelVersions::Show(ListedModel listed) {
   problem_ = listed.problem;
   if (!problem_.ok()) return;
   listed_ = std::move(listed);
+  std::erase_if(attempts_, [this](const auto& of) { return listed_.versions.count(of.first) == 0; });
   listed_.adopt();
 }
 
 void ModelVersions::Activate(bool retry) {
   active_ = true;
-  std::erase_if(held_.failed, [&](const auto& failed) { return retry || failed.second.transient; });
+  for (auto failed = held_.failed.begin(); failed != held_.failed.end();) {
+    int& looks = failed->second.looks_until_retry;
+    const bool again = retry || (looks > 0 && --looks == 0);
+    failed = again ? held_.failed.erase(failed) : std::next(failed);
+  }
 }
 
 void ModelVersions::Deactivate() {
   active_ = false;
   while (!ready_.empty()) Retire(ready_.begin()->first);
   held_ = {};
+  attempts_.clear();
   routing_ = {};
 }
 
@@ -65,8 +75,8 @@ void ModelVersions::Finish(int64_t version, absl::StatusOr<std::unique_ptr<Loade
   if (status.ok()) status = (*loaded)->Publish();
   last_load_failed_ = !status.ok();
   if (!status.ok()) {
-    held_.failed[version] = {std::move(loading_fingerprint_), std::string(status.message()),
-                             IsTransient(status)};
+    const int looks = IsTransient(status) ? LooksUntilRetry(version, loading_fingerprint_) : 0;
+    held_.failed[version] = {std::move(loading_fingerprint_), std::string(status.message()), looks};
     return;
   }
   std::unique_ptr<LoadedVersion>& slot = ready_[version];
@@ -74,6 +84,14 @@ void ModelVersions::Finish(int64_t version, absl::StatusOr<std::unique_ptr<Loade
   slot = *std::move(loaded);
   held_.ready[version] = std::move(loading_fingerprint_);
   held_.failed.erase(version);
+  attempts_.erase(version);
+}
+
+int ModelVersions::LooksUntilRetry(int64_t version, const std::string& fingerprint) {
+  Attempts& attempts = attempts_[version];
+  if (attempts.fingerprint != fingerprint) attempts = {fingerprint, 0};
+  attempts.failed = std::min(attempts.failed + 1, kMostDoublings + 1);
+  return 1 << (attempts.failed - 1);
 }
 
 void ModelVersions::Retire(int64_t version) {

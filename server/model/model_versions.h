@@ -24,7 +24,7 @@ class ModelVersions final {
   // What the directory holds now. Where there is something wrong with it as a whole, only that is noted.
   void Show(ListedModel listed);
   // From now on the plan is followed. What failed may be tried again: all of it if `retry`, else what was not
-  // the version's fault.
+  // the version's fault, after one call of this, then 2, 4 and so on to 64 while it fails as it is.
   void Activate(bool retry);
   // Withdraws everything, because the model was unloaded or its directory is gone.
   void Deactivate();
@@ -61,6 +61,14 @@ class ModelVersions final {
     std::unique_ptr<LoadedVersion> loaded;
   };
 
+  // That failed one after the other.
+  struct Attempts {
+    std::string fingerprint;
+    int failed = 0;
+  };
+
+  // The looks until the next attempt at what has failed just now, and not by its own fault.
+  int LooksUntilRetry(int64_t version, const std::string& fingerprint);
   std::set<int64_t> Wanted() const;
   VersionStatus StatusOf(int64_t version) const;
   // What is wrong with it, loaded before or not; empty if nothing is.
@@ -81,6 +89,7 @@ class ModelVersions final {
   std::vector<Retired> retired_;
   std::optional<int64_t> loading_;
   std::string loading_fingerprint_;
+  std::map<int64_t, Attempts> attempts_;  // of versions that failed, and not by their own fault
   std::map<int64_t, VersionStatus> told_;
 };
 

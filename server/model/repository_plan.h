@@ -45,7 +45,9 @@ struct HeldVersions {
   struct Failure {
     std::string fingerprint;  // that was tried
     std::string reason;
-    bool transient = false;  // not the version's fault: may be tried again as it is
+    // Not the version's fault: after so many looks at the directory it may be tried again as it is. 0: it
+    // was.
+    int looks_until_retry = 0;
   };
   std::map<int64_t, std::string> ready;   // version -> fingerprint that was loaded
   std::map<int64_t, Failure> failed;      // the last attempt, where it failed

@@ -3,9 +3,11 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +18,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/mutex.h"
+#include "server/model/archive_check.h"
 
 namespace calserve {
 namespace {
@@ -121,6 +124,20 @@ absl::Status MakeUnpackingFolderAgain() {
   close(held().lock);
   held().lock = OpenAndLock(held().path);
   return absl::OkStatus();
+}
+
+absl::Status CheckRoomToUnpack(const std::string& package) {
+  const std::string directory = TemporaryDirectory();
+  struct statvfs space;
+  // A file system without a limit, as a tmpfs may be, has no blocks.
+  if (statvfs(directory.c_str(), &space) != 0 || space.f_blocks == 0) return absl::OkStatus();
+  const int64_t free = static_cast<int64_t>(space.f_bavail) * static_cast<int64_t>(space.f_frsize);
+  const int64_t needed = UnpackedBytes(package);
+  if (needed <= free) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(directory, " (TMPDIR) has ", free, " bytes free, and ",
+                                                   package, " has ", needed,
+                                                   " to unpack there: make room, or start the server with a "
+                                                   "TMPDIR that has it and is not mounted noexec"));
 }
 
 }  // namespace calserve

@@ -36,6 +36,10 @@ void RemoveUnpackedOfTheGone();
 // there was none. Thread-safe.
 absl::Status MakeUnpackingFolderAgain();
 
+// RESOURCE_EXHAUSTED, naming the directory, where a package has more to unpack than is free there; OK where
+// either cannot be told.
+absl::Status CheckRoomToUnpack(const std::string& package);
+
 }  // namespace calserve
 
 #endif  // CALSERVE_SERVER_MODEL_UNPACKING_FOLDER_H_

@@ -18,6 +18,7 @@
 #include "tests/end_to_end/model_variants.h"
 #include "tests/end_to_end/scenario.h"
 #include "tests/end_to_end/server_process.h"
+#include "tests/end_to_end/small_disk.h"
 #include "tests/end_to_end/temp_dir.h"
 
 namespace calserve::e2e {
@@ -35,6 +36,7 @@ class RepositoryTest : public ::testing::Test {
   void Start(std::vector<std::string> flags) {
     ServerFlags server{.model_repository = repository_.path(), .data_dir = data_dir_.path()};
     server.more = std::move(flags);
+    server.environment = environment_;
     server_.emplace(server);
     ASSERT_TRUE(server_->WaitUntilServing()) << server_->log();
     api_.emplace(server_->address());
@@ -91,6 +93,7 @@ class RepositoryTest : public ::testing::Test {
   }
 
   TempDir data_dir_, scratch_;
+  std::vector<std::string> environment_;  // of the server
   VariantRepository repository_{scratch_.path()};
   std::optional<ServerProcess> server_;
   std::optional<Api> api_;
@@ -129,6 +132,27 @@ TEST_F(RepositoryTest, AVersionThatFailsLeavesTheOldOneServingAndItsReasonIsList
   Poll();
   EXPECT_EQ(Version(2).state(), v1::MODEL_STATE_FAILED);
   EXPECT_EQ(Predict(Request())->model_version(), 1);
+}
+
+TEST_F(RepositoryTest, WithoutRoomToUnpackAPackageWaitsForIt) {
+  SmallDisk disk(256 << 10);
+  if (!disk.mounted()) GTEST_SKIP() << "needs root: a small file system has to be mounted";
+  environment_ = {"TMPDIR=" + disk.path()};
+  Poll();
+  std::ifstream file(FixtureModels() + "/fashion_mnist_pt2/1/model.pt2", std::ios::binary);
+  repository_.WriteFile(2, "model.pt2", {std::istreambuf_iterator<char>(file), {}});
+  // It is tried again meanwhile, and then has no reason.
+  std::string reason;
+  for (const absl::Time end = absl::Now() + kTimeout; reason.empty() && absl::Now() < end;) {
+    const v1::ModelVersion version = Version(2);
+    if (version.state() == v1::MODEL_STATE_FAILED) reason = version.reason();
+  }
+  EXPECT_THAT(reason, AllOf(HasSubstr(disk.path()), HasSubstr("(TMPDIR) has "),
+                            HasSubstr("2/model.pt2 has 699342 to unpack there: make room")));
+  EXPECT_EQ(Predict(Request())->model_version(), 1);
+  disk.Grow(16 << 20);
+  ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY)) << "nothing of it was touched";
+  EXPECT_EQ(Predict(Request())->model_version(), 2);
 }
 
 // As a download in parts leaves it, whose last part came before the middle.

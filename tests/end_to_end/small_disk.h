@@ -17,8 +17,7 @@ namespace calserve::e2e {
 class SmallDisk {
  public:
   explicit SmallDisk(int64_t bytes) {
-    const std::string options = "size=" + std::to_string(bytes) + ",mode=0700";
-    mounted_ = mount("tmpfs", path().c_str(), "tmpfs", 0, options.c_str()) == 0;
+    mounted_ = mount("tmpfs", path().c_str(), "tmpfs", 0, Options(bytes).c_str()) == 0;
   }
   ~SmallDisk() {
     if (mounted_) umount2(path().c_str(), MNT_DETACH);
@@ -37,9 +36,11 @@ class SmallDisk {
     }
   }
   void Free() { std::filesystem::remove(filler()); }
+  void Grow(int64_t bytes) { mount(nullptr, path().c_str(), nullptr, MS_REMOUNT, Options(bytes).c_str()); }
   void MakeReadOnly() { mount(nullptr, path().c_str(), nullptr, MS_REMOUNT | MS_RDONLY, nullptr); }
 
  private:
+  static std::string Options(int64_t bytes) { return "size=" + std::to_string(bytes) + ",mode=0700"; }
   std::string filler() const { return mount_point_ / "filler"; }
 
   TempDir mount_point_;

@@ -61,5 +61,11 @@ TEST(ArchiveCheckTest, OfWhatIsNoArchiveTheLoaderSaysMore) {
   EXPECT_TRUE(CheckArchive("/nonexistent/model.pt").ok());
 }
 
+TEST(ArchiveCheckTest, WhatIsUnpackedIsTheSumOfItsParts) {
+  EXPECT_EQ(UnpackedBytes(kModels[2]), 699'342) << "as unzip -l says";
+  EXPECT_EQ(UnpackedBytes(FileOf("this is no model")), 0);
+  EXPECT_EQ(UnpackedBytes(FileOf(Read(kModels[2]).substr(1000))), 0);
+}
+
 }  // namespace
 }  // namespace calserve

@@ -101,5 +101,14 @@ TEST_F(UnpackingFolderTest, ADirectoryThatIsNotThereIsNamedAndTmpdirStays) {
   EXPECT_EQ(getenv("TMPDIR"), missing);
 }
 
+// Where there is too little: repository_test.
+TEST_F(UnpackingFolderTest, WhatThereIsRoomForOrNobodyKnowsIsLetPass) {
+  EXPECT_TRUE(
+      CheckRoomToUnpack(CALSERVE_SOURCE_DIR "/tests/fixtures/models/fashion_mnist_pt2/1/model.pt2").ok());
+  EXPECT_TRUE(CheckRoomToUnpack("/there/is/none.pt2").ok());
+  setenv("TMPDIR", "/there/is/none", 1);
+  EXPECT_TRUE(CheckRoomToUnpack("/there/is/none.pt2").ok());
+}
+
 }  // namespace
 }  // namespace calserve
