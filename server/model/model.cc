@@ -86,11 +86,11 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
     return absl::InvalidArgumentError(absl::StrCat(
         options.path, " was compiled for a data type of its own: leave dtype out; was ", options.dtype));
   }
+  RETURN_IF_ERROR(CheckArchive(options.path));
   if (file.format == "aotinductor") {
     RETURN_IF_ERROR(MakeUnpackingFolderAgain());
     RETURN_IF_ERROR(CheckRoomToUnpack(options.path));
   }
-  RETURN_IF_ERROR(CheckArchive(options.path));
   const bool of_package = options.device == "auto" && file.format == "aotinductor";
   const std::string compiled_for = of_package ? PackageDevice(options.path) : "";
   ASSIGN_OR_RETURN(file.device, ChooseDevice(compiled_for.empty() ? options.device : compiled_for));

@@ -36,8 +36,8 @@ void RemoveUnpackedOfTheGone();
 // there was none. Thread-safe.
 absl::Status MakeUnpackingFolderAgain();
 
-// RESOURCE_EXHAUSTED, naming the directory, where a package has more to unpack than is free there; OK where
-// either cannot be told.
+// RESOURCE_EXHAUSTED, naming the directory, where a package, whose list of parts is to be believed
+// (CheckArchive), has more to unpack than is free there; OK where either cannot be told.
 absl::Status CheckRoomToUnpack(const std::string& package);
 
 }  // namespace calserve
