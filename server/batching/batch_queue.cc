@@ -11,11 +11,7 @@
 namespace calserve {
 namespace {
 
-int64_t InputBytes(const BatchTask& task) {
-  size_t values = 0;
-  for (const absl::Span<const float> row : task.input) values += row.size();
-  return static_cast<int64_t>(values * sizeof(float));
-}
+int64_t InputBytes(const BatchTask& task) { return static_cast<int64_t>(SizeOf(task.input)); }
 
 absl::Status NoRoom(absl::string_view unit, int64_t queued, int64_t more, int64_t most, int priority) {
   const int64_t share = ShareOfQueue(most, priority);

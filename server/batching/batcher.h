@@ -8,11 +8,11 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/functional/any_invocable.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/monotonic_clock.h"
 #include "server/batching/device_turns.h"
 
@@ -54,8 +54,9 @@ class CancelFlag {
 // Some rows of one request. Completes exactly once: result, error, deadline, cancellation or shutdown.
 struct BatchTask {
   int rows = 0;
-  // Each row's row_size values, wherever they lie; they must stay there until `done` is called.
-  absl::InlinedVector<absl::Span<const float>, 1> input;
+  // rows × row_size values, row after row, wherever they lie, also not aligned; they must stay there until
+  // `done` is called.
+  BytePieces input;
   int priority = 0;  // 1 (the most urgent) to priority_levels; 0: default_priority
   absl::Time deadline = absl::InfiniteFuture();
   absl::Duration waited;  // since it was received, before Schedule; counts for queue_timeout

@@ -1,10 +1,9 @@
 #include "server/batching/check_task.h"
 
 #include <cstddef>
-#include <cstdint>
 
 #include "absl/strings/str_cat.h"
-#include "absl/types/span.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 
 namespace calserve {
@@ -14,14 +13,10 @@ absl::Status CheckTask(const BatchTask& task, const BatchingOptions& options, co
     return absl::InvalidArgumentError(
         absl::StrCat("a request has 1 to ", options.max_batch_size, " rows; this one has ", task.rows));
   }
-  if (task.input.size() != static_cast<size_t>(task.rows)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("a task of ", task.rows, " rows has the input of ", task.input.size()));
-  }
-  for (const absl::Span<const float> row : task.input) {
-    if (static_cast<int64_t>(row.size()) == runner.row_size) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("a row has ", runner.row_size, " values; this one has ", row.size()));
+  const size_t bytes = static_cast<size_t>(task.rows) * static_cast<size_t>(runner.row_size) * sizeof(float);
+  if (const size_t got = SizeOf(task.input); got != bytes) {
+    return absl::InvalidArgumentError(absl::StrCat("a task of ", task.rows, " rows of ", runner.row_size,
+                                                   " values takes ", bytes, " bytes; this one has ", got));
   }
   return CheckPriority(task.priority, options);
 }

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 
 namespace calserve {
@@ -50,11 +51,8 @@ void InstancePipeline::Start(std::vector<QueuedTask> tasks, DeviceTurns::Turn tu
   next_slot_ = (next_slot_ + 1) % runner_.slots;
   for (const QueuedTask& queued : batch.tasks) batch.rows += queued.task.rows;
   batch.status = Caught([&] {
-    float* row = runner_.staging(instance_, batch.slot).data();
-    for (const QueuedTask& queued : batch.tasks) {
-      for (const absl::Span<const float> values : queued.task.input)
-        row = std::copy(values.begin(), values.end(), row);
-    }
+    char* rows = reinterpret_cast<char*>(runner_.staging(instance_, batch.slot).data());
+    for (const QueuedTask& queued : batch.tasks) rows = CopyPieces(queued.task.input, rows);
     return runner_.start(instance_, batch.slot, batch.rows);
   });
   under_way_.push_back(std::move(batch));

@@ -8,7 +8,6 @@
 #include <numeric>
 #include <utility>
 
-#include "absl/container/inlined_vector.h"
 #include "absl/strings/str_cat.h"
 #include "calibration/class_order.h"
 #include "calibration/conformal.h"
@@ -32,7 +31,7 @@ constexpr size_t kLargeTensors = 64 << 10;  // bytes, which take longer to read 
 size_t TensorBytes(const PredictionRequest& request) {
   size_t bytes = 0;
   for (const PredictionInput& input : request.inputs) {
-    if (const auto* tensor = std::get_if<TensorInput>(&input.value)) bytes += tensor->data.size();
+    if (const auto* tensor = std::get_if<TensorInput>(&input.value)) bytes += SizeOf(tensor->data);
   }
   return bytes;
 }
@@ -110,11 +109,10 @@ struct Predictor::Job {
   Uuid first_id;  // of the first prediction; may have chosen the version
   std::optional<SetThreshold> set_threshold;
   Done done;
-  absl::InlinedVector<absl::Span<const float>, 1> rows;  // of each input: in the request or in `decoded`
-  std::unique_ptr<float[]> decoded;                      // images × input_size
-  absl::Time received;                                   // by its handler
-  absl::Time queued;                                     // for a decoder, or else for an instance
-  absl::Duration model_cost;                             // its share of the forward pass
+  std::unique_ptr<float[]> decoded;  // images × input_size
+  absl::Time received;               // by its handler
+  absl::Time queued;                 // for a decoder, or else for an instance
+  absl::Duration model_cost;         // its share of the forward pass
 
   std::atomic<int> undecoded{0};
   mutable Mutex mu;
@@ -133,6 +131,21 @@ struct Predictor::Job {
     task.waited = std::max(now - received, absl::ZeroDuration());
     task.cancel = request.cancel;
     return task;
+  }
+  // The values of all inputs: tensors in the request, images in `decoded`.
+  BytePieces Rows() const {
+    BytePieces rows;
+    const float* image = decoded.get();
+    for (const PredictionInput& input : request.inputs) {
+      if (const auto* tensor = std::get_if<TensorInput>(&input.value); tensor != nullptr) {
+        rows.insert(rows.end(), tensor->data.begin(), tensor->data.end());
+      } else {
+        const auto size = static_cast<size_t>(snapshot.model->input_size);
+        rows.push_back(BytesOf({image, size}));
+        image += size;
+      }
+    }
+    return rows;
   }
   void Fail(size_t index, absl::Status status) {
     MutexLock lock(&mu);
@@ -244,7 +257,6 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
   job->snapshot = std::move(choice.snapshot);
   job->first_id = choice.first_id;
   job->done = std::move(done);
-  job->rows.resize(job->request.inputs.size());
 
   // What cannot be let in is not read through first: that is an eighth of what a refused request of 600 KB
   // costs the cores that the others are computed on.
@@ -258,9 +270,7 @@ void Predictor::Predict(PredictionRequest request, Choice choice, Done done) {
     const PredictionInput& input = job->request.inputs[i];
     absl::Status status = CheckAttributes(input.attributes, model);
     if (const auto* tensor = std::get_if<TensorInput>(&input.value); status.ok() && tensor != nullptr) {
-      const auto values = CheckTensor(*tensor, model.input_shape, model.input_size);
-      if (values.ok()) job->rows[i] = *values;
-      status = values.status();
+      status = CheckTensor(*tensor, model.input_shape, model.input_size);
     } else if (status.ok() && !std::holds_alternative<std::monostate>(input.value)) {
       if (!model.preprocessor.has_value()) {
         status = absl::InvalidArgumentError(
@@ -305,7 +315,6 @@ void Predictor::Decode(std::shared_ptr<Job> job, std::vector<int> images) {
   for (const int i : images) {
     const absl::Span<float> row = free_rows.first(size);
     free_rows.remove_prefix(size);
-    job->rows[i] = row;
     work.push_back({[this, job, i, row](absl::Status wanted, absl::Time now) mutable {
                       DecodeOne(std::move(job), i, row, std::move(wanted), now);
                     },
@@ -347,7 +356,7 @@ void Predictor::Schedule(std::shared_ptr<Job> job, absl::Time now) {
   }
   if (!error.ok()) return job->Finish(std::move(error), clock_);
   BatchTask task = job->Task(now);
-  task.input = std::move(job->rows);
+  task.input = job->Rows();
   Batcher& batcher = *job->snapshot.model->batcher;
   task.done = [this, job = std::move(job)](absl::StatusOr<BatchResult> result) {
     if (!result.ok()) return job->Finish(OfOptions(result.status()), clock_);

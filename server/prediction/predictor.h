@@ -13,6 +13,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/clock.h"
 #include "server/base/monotonic_clock.h"
 #include "server/base/uuid.h"
@@ -36,7 +37,7 @@ struct TensorInput {
   enum class Type { kFloat32, kUint8, kUnknown };
   Type type = Type::kFloat32;
   std::vector<int64_t> shape;
-  absl::string_view data;  // aligned for a float, as libstdc++'s strings and repeated fields are
+  BytePieces data;  // in pieces that may end within a value
 };
 
 struct PredictionInput {

@@ -1,11 +1,14 @@
 #include "server/prediction/tensor_check.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 
 namespace calserve {
@@ -17,18 +20,44 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-// Whether every value is finite: those that are not have all bits of the exponent. In integers, so that the
-// compiler may take many values at once; a sum of floats has an order to keep.
-bool AllFinite(absl::Span<const float> values) {
+// Whether each of the floats, which need not be aligned, is finite: those that are not have all bits of the
+// exponent. In integers, so that the compiler may take many values at once; a sum of floats has an order to
+// keep.
+bool AllFinite(const char* floats, size_t count) {
   constexpr uint32_t kExponent = 0x7F80'0000;
   uint32_t not_finite = 0;
-  for (const float value : values) {
-    not_finite |= (std::bit_cast<uint32_t>(value) & kExponent) == kExponent ? 1 : 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t bits;
+    std::memcpy(&bits, floats + i * sizeof(bits), sizeof(bits));
+    not_finite |= (bits & kExponent) == kExponent ? 1 : 0;
   }
   return not_finite == 0;
 }
 
-absl::Status NotFinite(absl::Span<const float> values) {
+bool AllFinite(BytePiecesView pieces) {
+  char parted[sizeof(float)];  // a value that lies in more than one piece
+  size_t have = 0;             // bytes of it
+  for (absl::string_view piece : pieces) {
+    if (have > 0) {
+      const absl::string_view more = piece.substr(0, sizeof(float) - have);
+      std::copy(more.begin(), more.end(), parted + have);
+      piece.remove_prefix(more.size());
+      have += more.size();
+      if (have < sizeof(float)) continue;
+      if (!AllFinite(parted, 1)) return false;
+    }
+    const size_t whole = piece.size() / sizeof(float);
+    if (!AllFinite(piece.data(), whole)) return false;
+    piece.remove_prefix(whole * sizeof(float));
+    std::copy(piece.begin(), piece.end(), parted);
+    have = piece.size();
+  }
+  return true;
+}
+
+absl::Status NotFinite(BytePiecesView pieces) {
+  std::vector<float> values(SizeOf(pieces) / sizeof(float));
+  CopyPieces(pieces, reinterpret_cast<char*>(values.data()));
   size_t i = 0;
   while (std::isfinite(values[i])) ++i;
   return WithField(absl::InvalidArgumentError(
@@ -38,8 +67,7 @@ absl::Status NotFinite(absl::Span<const float> values) {
 
 }  // namespace
 
-absl::StatusOr<absl::Span<const float>> CheckTensor(const TensorInput& tensor,
-                                                    const std::vector<int64_t>& shape, int64_t size) {
+absl::Status CheckTensor(const TensorInput& tensor, const std::vector<int64_t>& shape, int64_t size) {
   if (tensor.type != TensorInput::Type::kFloat32) {
     return WithField(absl::InvalidArgumentError(
                          absl::StrCat("data_type must be FLOAT32; was ",
@@ -58,17 +86,12 @@ absl::StatusOr<absl::Span<const float>> CheckTensor(const TensorInput& tensor,
                      "tensor.shape");
   }
   const size_t bytes = static_cast<size_t>(size) * sizeof(float);
-  if (tensor.data.size() != bytes) {
+  if (const size_t got = SizeOf(tensor.data); got != bytes) {
     return WithField(absl::InvalidArgumentError(absl::StrCat("shape ", ShapeText(shape), " of FLOAT32 takes ",
-                                                             bytes, " bytes; data has ", tensor.data.size())),
+                                                             bytes, " bytes; data has ", got)),
                      "tensor.data");
   }
-  if (reinterpret_cast<uintptr_t>(tensor.data.data()) % alignof(float) != 0)
-    return absl::InternalError("the tensor's data is not aligned as TensorInput demands");
-  const absl::Span<const float> values(reinterpret_cast<const float*>(tensor.data.data()),
-                                       static_cast<size_t>(size));
-  if (!AllFinite(values)) return NotFinite(values);
-  return values;
+  return AllFinite(tensor.data) ? absl::OkStatus() : NotFinite(tensor.data);
 }
 
 }  // namespace calserve

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/kserve_parameters.h"
@@ -132,16 +133,14 @@ class InputReader {
     expected.insert(expected.end(), model_.input_shape.begin(), model_.input_shape.end());
     RETURN_IF_ERROR(CheckShape({expected}));
     const auto& typed = input_.contents().fp32_contents();
-    const absl::string_view data =
-        raw() ? absl::string_view(request_.raw_input_contents(0))
-              : absl::string_view(reinterpret_cast<const char*>(typed.data()), typed.size() * sizeof(float));
+    const absl::string_view data = raw() ? absl::string_view(request_.raw_input_contents(0)) : BytesOf(typed);
     const size_t rows = static_cast<size_t>(input_.shape(0));
     const size_t row_bytes = static_cast<size_t>(model_.input_size) * sizeof(float);
     RETURN_IF_ERROR(CheckBytes(rows * row_bytes, data.size()));
     out.rows.resize(rows);
     for (size_t row = 0; row < rows; ++row) {
       out.rows[row].value = TensorInput{TensorInput::Type::kFloat32, model_.input_shape,
-                                        data.substr(row * row_bytes, row_bytes)};
+                                        {data.substr(row * row_bytes, row_bytes)}};
     }
     return absl::OkStatus();
   }

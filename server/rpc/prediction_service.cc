@@ -120,7 +120,7 @@ PredictionInput FromProto(const v1::Input& input) {
     TensorInput value;
     value.type = TypeFromProto(tensor.data_type());
     value.shape.assign(tensor.shape().begin(), tensor.shape().end());
-    value.data = tensor.data();
+    value.data = {tensor.data()};
     out.value = std::move(value);
   }
   for (const v1::Attribute& attribute : input.attributes()) {

@@ -115,7 +115,7 @@ void BM_CalibrateTopKTicket(benchmark::State& state, CalibrationMethod method) {
   request.model = "fashion_mnist";
   TensorInput tensor;
   tensor.shape = {1};
-  tensor.data = absl::string_view(reinterpret_cast<const char*>(&value), sizeof(value));
+  tensor.data = {BytesOf({&value, 1})};
   request.inputs.assign(kRows, PredictionInput{tensor, {}});
   for (auto _ : state) {
     predictor.Predict(request, [&](absl::StatusOr<PredictionResponse> response) {

@@ -33,7 +33,7 @@ class BatchQueueTest : public ::testing::Test {
     BatchTask task;
     task.rows = rows;
     static const std::vector<float> values(10);
-    task.input = {absl::MakeConstSpan(values).first(floats)};
+    task.input = {BytesOf(absl::MakeConstSpan(values).first(floats))};
     return task;
   }
 

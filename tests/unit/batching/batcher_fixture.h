@@ -79,7 +79,7 @@ class BatcherTest : public ::testing::Test {
     task.rows = rows;
     auto values = std::make_shared<std::vector<float>>(rows);
     std::iota(values->begin(), values->end(), first);
-    for (const float& value : *values) task.input.push_back({&value, 1});
+    for (const float& value : *values) task.input.push_back(BytesOf({&value, 1}));
     task.deadline = absl::Now() + task_options.deadline_in;
     task.waited = task_options.waited;
     task.cancel = std::move(task_options.cancel);

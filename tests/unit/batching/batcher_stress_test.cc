@@ -73,7 +73,7 @@ TEST_P(BatcherStressTest, EveryTaskHasExactlyOneAnswer) {
       task.rows = 1 + static_cast<int>(random() % 3);
       auto values = std::make_shared<std::vector<float>>();
       for (int row = 0; row < task.rows; ++row) values->push_back(static_cast<float>(id) + 0.25f * row);
-      for (const float& value : *values) task.input.push_back({&value, 1});
+      for (const float& value : *values) task.input.push_back(BytesOf({&value, 1}));
       std::shared_ptr<CancelFlag> cancel;
       if (id % 3 == 1) task.deadline = absl::Now() + absl::Microseconds(random() % 500);
       if (id % 3 == 2) task.cancel = cancel = std::make_shared<CancelFlag>();

@@ -149,7 +149,6 @@ TEST_F(BatcherTest, RefusesRowsOutOfRange) {
 
 TEST_F(BatcherTest, ATaskWithOtherInputThanItsRowsIsRefused) {
   Start();
-  constexpr float kLongRow[] = {1, 2};
   const auto why = [&](BatchTask task) {
     Answer answer;
     task.done = [&](absl::StatusOr<BatchResult> result) { answer.Give(std::move(result)); };
@@ -157,8 +156,10 @@ TEST_F(BatcherTest, ATaskWithOtherInputThanItsRowsIsRefused) {
     EXPECT_EQ(answer.Await().status().code(), absl::StatusCode::kInvalidArgument);
     return std::string(answer.Await().status().message());
   };
-  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow}}), "a task of 2 rows has the input of 1");
-  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow, kLongRow}}), "a row has 1 values; this one has 2");
+  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow}}),
+            "a task of 2 rows of 1 values takes 8 bytes; this one has 4");
+  EXPECT_EQ(why({.rows = 2, .input = {kZeroRow, kZeroRow.substr(1), kZeroRow.substr(2)}}),
+            "a task of 2 rows of 1 values takes 8 bytes; this one has 9");
   EXPECT_TRUE(model_->batch_sizes().empty());
 }
 

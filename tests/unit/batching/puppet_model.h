@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "server/base/mutex.h"
 #include "server/batching/batcher.h"
 
 namespace calserve {
 
 // A row of it.
-inline constexpr float kZeroRow[] = {0};
+inline constexpr absl::string_view kZeroRow("\0\0\0\0", sizeof(float));
 
 // A model that finishes a batch only when told. The logits of a row (x) are (x, x + 0.5). Thread-safe.
 class PuppetModel {

@@ -63,14 +63,18 @@ class PredictorDecodeTest : public PredictorFixture {
 };
 
 TEST_F(PredictorDecodeTest, ImagesPixelsAndTensorsOfOneRequestAreAnsweredInTheirOrder) {
-  const auto response = Predict(
-      Request({Tensor({1, 2, 3, 4}), Image("\5\6\7\10"), Pixels("\11\12\13\14"), Image("\15\16\17\20")}));
+  PredictionInput in_pieces = Tensor({17, 18, 19, 20});
+  BytePieces& pieces = std::get<TensorInput>(in_pieces.value).data;
+  pieces = {pieces[0].substr(0, 7), pieces[0].substr(7)};
+  const auto response = Predict(Request(
+      {Tensor({1, 2, 3, 4}), Image("\5\6\7\10"), Pixels("\11\12\13\14"), Image("\15\16\17\20"), in_pieces}));
   ASSERT_TRUE(response.ok()) << response.status();
-  ASSERT_EQ(response->predictions.size(), 4);
+  ASSERT_EQ(response->predictions.size(), 5);
   EXPECT_THAT(response->predictions[0].logits, ElementsAre(1, 2, 3, 4));
   EXPECT_THAT(response->predictions[1].logits, ElementsAre(5, 6, 7, 8));
   EXPECT_THAT(response->predictions[2].logits, ElementsAre(9, 10, 11, 12));
   EXPECT_THAT(response->predictions[3].logits, ElementsAre(13, 14, 15, 16));
+  EXPECT_THAT(response->predictions[4].logits, ElementsAre(17, 18, 19, 20));
 }
 
 TEST_F(PredictorDecodeTest, TheErrorIsThatOfTheFirstInputThatFailed) {

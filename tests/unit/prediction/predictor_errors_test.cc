@@ -58,9 +58,9 @@ std::vector<Fault> Faults() {
        "inputs[1].tensor.shape", "inputs[1]: rank must be 1"},
       {"TensorShape", [](Request& r) { SecondTensor(r).shape = {5}; }, "inputs[1].tensor.shape",
        "must be [4]; was [5]"},
-      {"TensorBytes", [](Request& r) { SecondTensor(r).data.remove_suffix(1); }, "inputs[1].tensor.data",
+      {"TensorBytes", [](Request& r) { SecondTensor(r).data[0].remove_suffix(1); }, "inputs[1].tensor.data",
        "takes 16 bytes; data has 15"},
-      {"TensorValue", [](Request& r) { SecondTensor(r).data = not_finite; }, "inputs[1].tensor.data",
+      {"TensorValue", [](Request& r) { SecondTensor(r).data = {not_finite}; }, "inputs[1].tensor.data",
        "element 0 is inf"},
       {"TooManyAttributes",
        [](Request& r) {

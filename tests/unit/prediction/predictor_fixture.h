@@ -102,7 +102,7 @@ class PredictorFixture : public ::testing::Test {
   PredictionInput Tensor(const std::vector<float>& values) {
     const std::string& bytes =
         kept_.emplace_back(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-    return {TensorInput{TensorInput::Type::kFloat32, served_->input_shape, bytes}, {}};
+    return {TensorInput{TensorInput::Type::kFloat32, served_->input_shape, {bytes}}, {}};
   }
   static PredictionRequest Request(std::vector<PredictionInput> inputs) {
     PredictionRequest request;

@@ -198,7 +198,7 @@ TEST_F(PredictorTest, HandsOnPriorityDeadlineAndCancellation) {
   Start(request);
   const BatchTask task = batcher_->Take();
   EXPECT_EQ(task.rows, 2);
-  EXPECT_THAT(task.input, ElementsAre(ElementsAre(1, 2, 3, 4), ElementsAre(5, 6, 7, 8)));
+  EXPECT_EQ(JoinPieces(task.input), BytesOf({1, 2, 3, 4, 5, 6, 7, 8}));
   EXPECT_EQ(task.priority, 2);
   EXPECT_EQ(task.deadline, request.deadline);
   EXPECT_EQ(task.cancel, request.cancel);

@@ -37,8 +37,7 @@ class PuppetBatcher final : public Batcher {
     BatchResult result{std::vector<float>(static_cast<size_t>(task.rows) * columns_), queued, ran};
     {
       MutexLock lock(&model_mu_);
-      float* to = model_.Staging(0).data();
-      for (const absl::Span<const float> row : task.input) to = std::copy(row.begin(), row.end(), to);
+      CopyPieces(task.input, reinterpret_cast<char*>(model_.Staging(0).data()));
       status = model_.Run(0, task.rows, absl::MakeSpan(result.logits));
     }
     std::move(task.done)(status.ok() ? absl::StatusOr<BatchResult>(std::move(result)) : status);

@@ -87,7 +87,7 @@ void RunBatch(Batcher& batcher, int rows) {
   BatchTask task;
   task.rows = rows;
   const float value = 0;
-  task.input.assign(rows, absl::MakeConstSpan(&value, 1));
+  task.input.assign(rows, BytesOf({&value, 1}));
   task.done = [&](absl::StatusOr<BatchResult> result) {
     EXPECT_TRUE(result.ok()) << result.status();
     answered.Notify();

@@ -60,8 +60,9 @@ TEST_F(KserveInputsTest, RawFloatsAreCutIntoRowsWithoutACopy) {
     const auto& tensor = std::get<TensorInput>(input->rows[row].value);
     EXPECT_EQ(tensor.type, TensorInput::Type::kFloat32);
     EXPECT_THAT(tensor.shape, ElementsAre(1, 2, 3));
-    EXPECT_EQ(tensor.data.data(), request_.raw_input_contents(0).data() + row * 24);
-    EXPECT_EQ(tensor.data.size(), 24);
+    ASSERT_THAT(tensor.data, ::testing::SizeIs(1));
+    EXPECT_EQ(tensor.data[0].data(), request_.raw_input_contents(0).data() + row * 24);
+    EXPECT_EQ(tensor.data[0].size(), 24);
   }
 }
 
@@ -78,7 +79,7 @@ TEST_F(KserveInputsTest, TypedFloatsAreReadWhereTheyAre) {
   for (const float value : {0, 1, 2, 3, 4, 5}) tensor.mutable_contents()->add_fp32_contents(value);
   const auto input = Read();
   ASSERT_TRUE(input.ok()) << input.status();
-  EXPECT_EQ(std::get<TensorInput>(input->rows[0].value).data, Floats({0, 1, 2, 3, 4, 5}));
+  EXPECT_THAT(std::get<TensorInput>(input->rows[0].value).data, ElementsAre(Floats({0, 1, 2, 3, 4, 5})));
 }
 
 TEST_F(KserveInputsTest, PixelsMayHaveAnySizeAndOneChannelOrThree) {
