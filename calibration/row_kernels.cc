@@ -7,16 +7,10 @@
 #include <cstdint>
 #include <cstring>
 
+#include "calibration/wide_vectors.h"
+
 namespace calserve {
 namespace {
-
-// Compiled three times, and chosen by the processor at start; the arithmetic of all is the same (no fused
-// multiply-add). Sanitizers' run-times are not ready when such a choice is made.
-#if defined(__x86_64__) && !defined(CALSERVE_SANITIZED)
-#define CALSERVE_WIDE_VECTORS __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define CALSERVE_WIDE_VECTORS
-#endif
 
 constexpr size_t kLanes = 4;
 

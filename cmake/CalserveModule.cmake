@@ -19,6 +19,9 @@ elseif(CALSERVE_SANITIZE STREQUAL "thread")
   add_compile_options(-fsanitize=thread -fno-omit-frame-pointer)
   add_link_options(-fsanitize=thread)
 endif()
+if(CALSERVE_SANITIZE)
+  add_compile_definitions(CALSERVE_SANITIZED)  # calibration/wide_vectors.h
+endif()
 
 function(calserve_module name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS;LIBS" ${ARGN})

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "calibration/wide_vectors.h"
 #include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 
@@ -23,7 +24,7 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
 // Whether each of the floats, which need not be aligned, is finite: those that are not have all bits of the
 // exponent. In integers, so that the compiler may take many values at once; a sum of floats has an order to
 // keep.
-bool AllFinite(const char* floats, size_t count) {
+CALSERVE_WIDE_VECTORS bool AllFinite(const char* floats, size_t count) {
   constexpr uint32_t kExponent = 0x7F80'0000;
   uint32_t not_finite = 0;
   for (size_t i = 0; i < count; ++i) {
