@@ -103,8 +103,8 @@ class FeedbackStream final : public StreamPipe<v1::StreamFeedbackRequest, v1::St
   }
 
  private:
-  void Handle(std::unique_ptr<v1::StreamFeedbackRequest> request, absl::Time /*received*/,
-              Answer answer) override {
+  void Handle(std::unique_ptr<v1::StreamFeedbackRequest> request, const TensorsInPlace& /*none*/,
+              absl::Time /*received*/, Answer answer) override {
     if (absl::Status status = CheckBatch(request->items(), request->source()); !status.ok())
       return answer(status);
     ingestor_.Submit(FromProto(request->items()), request->source(), who(),

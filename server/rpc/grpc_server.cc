@@ -26,6 +26,7 @@
 #include "server/rpc/model_service.h"
 #include "server/rpc/prediction_service.h"
 #include "server/rpc/server_service.h"
+#include "server/rpc/tensors_in_place.h"
 #include "server/rpc/tls_credentials.h"
 
 namespace calserve {
@@ -39,10 +40,12 @@ constexpr int kLastAnswers = 1000;  // ms
 // orchestrator waits beyond lame duck and drain (10 s in deploy/).
 constexpr absl::Duration kAfterCancel = absl::Seconds(4);
 
-// What gRPC may take beside messages that are on their way: connections and calls. Beyond both it ends calls
-// and connections, of any client, until it has enough: no handler sees a message before it is whole, so that
-// nothing else knows whose it is.
+// What gRPC may take beside messages that are on their way or stay in its slices: connections and calls.
+// Beyond all it ends calls and connections, of any client, until it has enough: no handler sees a message
+// before it is whole, so that nothing else knows whose it is.
 constexpr int64_t kBesideMessages = 256 << 20;
+// Of max_received_bytes: a quarter.
+constexpr int64_t kShareInPlace = 4;
 
 constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
@@ -103,7 +106,8 @@ class GrpcServerImpl final : public GrpcServer {
     builder.SetMaxSendMessageSize(-1);
     ReceivedBytes().SetLimit(options_.max_received_bytes);
     grpc::ResourceQuota quota("calserve");
-    quota.Resize(static_cast<size_t>(options_.max_received_bytes + kBesideMessages));
+    BytesInPlace().SetLimit(options_.max_received_bytes / kShareInPlace);
+    quota.Resize(static_cast<size_t>(options_.max_received_bytes + BytesInPlace().limit() + kBesideMessages));
     builder.SetResourceQuota(quota);
     UnsentBytes().SetLimit(options_.max_unsent_bytes);
     builder.RegisterService(&prediction_);

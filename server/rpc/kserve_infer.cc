@@ -22,14 +22,14 @@
 namespace calserve::kserve {
 namespace {
 
-// A request as values. Its views point into the message and into `converted`.
+// A request as values. Its views point into the message, into its tensors in place and into `converted`.
 struct Call {
   PredictionRequest request;
   std::vector<char> converted;
   std::vector<RequestedOutput> outputs;
 };
 
-absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
+absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request, const TensorsInPlace& tensors,
                                const RequestParameters& parameters, const ServedModel& model) {
   Call call;
   // Each row has them, so they are checked before they are copied.
@@ -37,7 +37,7 @@ absl::StatusOr<Call> FromProto(const inference::ModelInferRequest& request,
     return WithField(std::move(status), "parameters");
   }
   ASSIGN_OR_RETURN(call.outputs, ReadOutputs(request, model, parameters.top_k));
-  ASSIGN_OR_RETURN(InputRows input, ReadInput(request, model));
+  ASSIGN_OR_RETURN(InputRows input, ReadInput(request, tensors.At(0), model));
   call.converted = std::move(input.converted);
   call.request.inputs = std::move(input.rows);
   for (PredictionInput& row : call.request.inputs) row.attributes = parameters.attributes;
@@ -89,8 +89,8 @@ absl::StatusOr<Predictor::Choice> Inference::Choose(const inference::ModelInferR
   return predictor_.Choose(request.model_name(), choice);
 }
 
-void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time received,
-                      absl::Time deadline, std::shared_ptr<const CancelFlag> cancel,
+void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, const TensorsInPlace& tensors,
+                      absl::Time received, absl::Time deadline, std::shared_ptr<const CancelFlag> cancel,
                       inference::ModelInferResponse* response, Done done) {
   const auto unserved = [&](const absl::Status& status) {
     CountUnserved(rpc, status.code());
@@ -101,7 +101,7 @@ void Inference::Infer(Rpc rpc, const inference::ModelInferRequest& request, absl
   absl::StatusOr<Predictor::Choice> choice = Choose(request, *parameters);
   if (!choice.ok()) return unserved(OfChoice(choice.status()));
   const ServedModel& model = *choice->snapshot.model;
-  absl::StatusOr<Call> call = FromProto(request, *parameters, model);
+  absl::StatusOr<Call> call = FromProto(request, tensors, *parameters, model);
   if (!call.ok()) {
     model.counters->CountFailed(rpc, call.status().code(), absl::Now() - received);
     return std::move(done)(call.status());

@@ -9,6 +9,7 @@
 #include "inference/grpc_service.pb.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/kserve_parameters.h"
+#include "server/rpc/tensors_in_place.h"
 
 namespace calserve::kserve {
 
@@ -21,9 +22,11 @@ class Inference final {
   explicit Inference(Predictor& predictor) : predictor_(predictor) {}
 
   // Calls done exactly once, on this thread or as Predictor::Predict does; on OK `response` is written.
-  // `request`, which was `received` before it was parsed, and `response` must stay until then.
-  void Infer(Rpc rpc, const inference::ModelInferRequest& request, absl::Time received, absl::Time deadline,
-             std::shared_ptr<const CancelFlag> cancel, inference::ModelInferResponse* response, Done done);
+  // `request`, which was `received` before it was parsed, its large `tensors` and `response` must stay until
+  // then.
+  void Infer(Rpc rpc, const inference::ModelInferRequest& request, const TensorsInPlace& tensors,
+             absl::Time received, absl::Time deadline, std::shared_ptr<const CancelFlag> cancel,
+             inference::ModelInferResponse* response, Done done);
   // A call that is refused without looking at it.
   void CountUnserved(Rpc rpc, absl::StatusCode code) { predictor_.CountUnserved(rpc, code); }
 

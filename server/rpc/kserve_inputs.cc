@@ -33,8 +33,8 @@ std::string ShapeText(absl::Span<const int64_t> shape) {
 // Reads the one input of one request; the messages are Triton's where it has one.
 class InputReader {
  public:
-  InputReader(const inference::ModelInferRequest& request, const ServedModel& model)
-      : request_(request), input_(request.inputs(0)), model_(model) {}
+  InputReader(const inference::ModelInferRequest& request, BytePiecesView in_place, const ServedModel& model)
+      : request_(request), input_(request.inputs(0)), in_place_(in_place), model_(model) {}
 
   absl::StatusOr<InputRows> Read() {
     RETURN_IF_ERROR(CheckContents());
@@ -58,6 +58,17 @@ class InputReader {
     return absl::StrCat("input '", input_.name(), "' for model '", model_.name, "'");
   }
   bool raw() const { return request_.raw_input_contents_size() > 0; }
+  BytePieces RawContents() const {
+    if (in_place_.empty()) return {request_.raw_input_contents(0)};
+    return {in_place_.begin(), in_place_.end()};
+  }
+  // The same in one piece.
+  absl::string_view RawContents(std::vector<char>& room) const {
+    if (in_place_.empty()) return request_.raw_input_contents(0);
+    room.resize(SizeOf(in_place_));
+    CopyPieces(in_place_, room.data());
+    return {room.data(), room.size()};
+  }
 
   // Data is in the raw contents or in the typed contents, in the field of the data type.
   absl::Status CheckContents() const {
@@ -133,14 +144,14 @@ class InputReader {
     expected.insert(expected.end(), model_.input_shape.begin(), model_.input_shape.end());
     RETURN_IF_ERROR(CheckShape({expected}));
     const auto& typed = input_.contents().fp32_contents();
-    const absl::string_view data = raw() ? absl::string_view(request_.raw_input_contents(0)) : BytesOf(typed);
+    const BytePieces data = raw() ? RawContents() : BytePieces{BytesOf(typed)};
     const size_t rows = static_cast<size_t>(input_.shape(0));
     const size_t row_bytes = static_cast<size_t>(model_.input_size) * sizeof(float);
-    RETURN_IF_ERROR(CheckBytes(rows * row_bytes, data.size()));
+    RETURN_IF_ERROR(CheckBytes(rows * row_bytes, SizeOf(data)));
+    PieceCutter cutter(data);
     out.rows.resize(rows);
-    for (size_t row = 0; row < rows; ++row) {
-      out.rows[row].value = TensorInput{TensorInput::Type::kFloat32, model_.input_shape,
-                                        {data.substr(row * row_bytes, row_bytes)}};
+    for (PredictionInput& row : out.rows) {
+      row.value = TensorInput{TensorInput::Type::kFloat32, model_.input_shape, cutter.Next(row_bytes)};
     }
     return absl::OkStatus();
   }
@@ -154,7 +165,7 @@ class InputReader {
     }
     absl::string_view data;
     if (raw()) {
-      data = request_.raw_input_contents(0);
+      data = RawContents(out.converted);
     } else {
       RETURN_IF_ERROR(ConvertPixels(out.converted));
       data = absl::string_view(out.converted.data(), out.converted.size());
@@ -188,7 +199,7 @@ class InputReader {
         CheckShape({input_.shape_size() == 1 ? std::vector<int64_t>{kAny} : std::vector<int64_t>{kAny, 1}}));
     std::vector<absl::string_view> files;
     if (raw()) {
-      RETURN_IF_ERROR(CutElements(request_.raw_input_contents(0), files));
+      RETURN_IF_ERROR(CutElements(RawContents(out.converted), files));
       RETURN_IF_ERROR(CheckElements(files.size()));
     } else {
       const auto& typed = input_.contents().bytes_contents();
@@ -230,6 +241,7 @@ class InputReader {
 
   const inference::ModelInferRequest& request_;
   const inference::ModelInferRequest::InferInputTensor& input_;
+  const BytePiecesView in_place_;
   const ServedModel& model_;
 };
 
@@ -239,7 +251,8 @@ std::string InputDataTypes(const ServedModel& model) {
   return model.preprocessor.has_value() ? "FP32,UINT8,BYTES" : "FP32";
 }
 
-absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, const ServedModel& model) {
+absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, BytePiecesView in_place,
+                                    const ServedModel& model) {
   for (const auto& input : request.inputs()) {
     if (input.name() == model.tensor_names.input) continue;
     return Wrong("inputs", absl::StrCat("unexpected inference input '", input.name(), "' for model '",
@@ -254,7 +267,7 @@ absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request,
                  absl::StrCat("expected 1 raw_input_contents, one an input, but got ",
                               request.raw_input_contents_size(), " for model '", model.name, "'"));
   }
-  return InputReader(request, model).Read();
+  return InputReader(request, in_place, model).Read();
 }
 
 }  // namespace calserve::kserve

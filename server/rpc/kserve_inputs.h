@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "inference/grpc_service.pb.h"
+#include "server/base/byte_pieces.h"
 #include "server/prediction/predictor.h"
 
 namespace calserve::kserve {
@@ -22,14 +23,16 @@ std::string InputDataTypes(const ServedModel& model);
 
 // The rows of a request.
 struct InputRows {
-  std::vector<PredictionInput> rows;  // views into the request, or into `converted`
-  std::vector<char> converted;        // pixels that came as numbers of 4 bytes
+  std::vector<PredictionInput> rows;  // views into the request, `in_place` or `converted`
+  std::vector<char> converted;        // pixels that came as numbers of 4 bytes, images that came in pieces
 };
 
-// Cuts the request's input tensor along dimension 0. INVALID_ARGUMENT names the input, the model, what was
+// Cuts the request's input tensor along dimension 0, whose raw contents are `in_place` if that is not empty.
+// INVALID_ARGUMENT names the input, the model, what was
 // expected and what came; UNIMPLEMENTED for shared memory. Whether floats are finite and images decode is the
 // predictor's to say.
-absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, const ServedModel& model);
+absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, BytePiecesView in_place,
+                                    const ServedModel& model);
 
 }  // namespace calserve::kserve
 

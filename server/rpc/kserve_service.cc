@@ -212,8 +212,8 @@ Reactor* KserveService::ModelInfer(Context* context, const grpc::ByteBuffer* byt
   auto* call = new Call(backends_.calls, backends_.gate.Authorize(*context, method::kModelInfer), answer);
   if (!call->Read(bytes)) return call;
   call->admission().About(call->request().model_name());
-  inference_.Infer(Rpc::kModelInfer, call->request(), received, Deadline(*context), call->cancel(),
-                   &call->response(),
+  inference_.Infer(Rpc::kModelInfer, call->request(), call->tensors(), received, Deadline(*context),
+                   call->cancel(), &call->response(),
                    [call](const absl::Status& status) { call->Reply(status, WhenFull::kRefuse); });
   return call;
 }

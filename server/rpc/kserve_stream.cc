@@ -36,11 +36,12 @@ class InferStream final : public StreamPipe<ModelInferRequest, ModelStreamInferR
   }
 
  private:
-  void Handle(std::unique_ptr<ModelInferRequest> request, absl::Time received, Answer answer) override {
+  void Handle(std::unique_ptr<ModelInferRequest> request, const TensorsInPlace& tensors, absl::Time received,
+              Answer answer) override {
     auto response = std::make_unique<ModelStreamInferResponse>();
     const ModelInferRequest& asked = *request;
     inference::ModelInferResponse* const filled = response->mutable_infer_response();
-    inference_.Infer(Rpc::kModelStreamInfer, asked, received, deadline_, cancel(), filled,
+    inference_.Infer(Rpc::kModelStreamInfer, asked, tensors, received, deadline_, cancel(), filled,
                      [this, request = std::move(request), response = std::move(response),
                       answer = std::move(answer)](const absl::Status& status) {
                        if (status.ok()) {

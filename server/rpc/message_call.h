@@ -32,12 +32,14 @@ class MessageCall final : public UnaryCall {
   // the request cannot be read; leave it alone.
   bool Read(const grpc::ByteBuffer* bytes) {
     if (!accepted()) return false;
-    const absl::Status read = ParseMessage(*bytes, request_, held_);
+    const absl::Status read = ParseMessage(*bytes, request_, held_, tensors_);
     if (!read.ok()) Refuse(read);
     return read.ok();
   }
 
+  // Without its large tensors.
   const Request& request() const { return request_; }
+  const TensorsInPlace& tensors() const { return tensors_; }
   Response& response() { return response_; }
   google::protobuf::Arena& arena() { return arena_; }
 
@@ -52,6 +54,7 @@ class MessageCall final : public UnaryCall {
   static constexpr size_t kFirstBytes = 2048;
 
   ByteBudget::Share held_;  // of the request, until the call ends
+  TensorsInPlace tensors_;
   alignas(std::max_align_t) char first_[kFirstBytes];
   google::protobuf::Arena arena_;
   Request& request_;

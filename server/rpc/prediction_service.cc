@@ -65,9 +65,9 @@ class PredictStream final : public StreamPipe<v1::StreamPredictRequest, v1::Stre
   }
 
  private:
-  void Handle(std::unique_ptr<v1::StreamPredictRequest> message, absl::Time received,
-              Answer answer) override {
-    PredictionRequest request = FromProto(message->request());
+  void Handle(std::unique_ptr<v1::StreamPredictRequest> message, const TensorsInPlace& tensors,
+              absl::Time received, Answer answer) override {
+    PredictionRequest request = FromProto(message->request(), tensors);
     request.rpc = Rpc::kStreamPredict;
     request.received = received;
     request.deadline = deadline_;
@@ -111,7 +111,7 @@ TensorInput::Type TypeFromProto(v1::DataType type) {
 
 }  // namespace
 
-PredictionInput FromProto(const v1::Input& input) {
+PredictionInput FromProto(const v1::Input& input, BytePiecesView in_place) {
   PredictionInput out;
   if (input.has_encoded_image()) {
     out.value = EncodedImage{input.encoded_image()};
@@ -120,7 +120,7 @@ PredictionInput FromProto(const v1::Input& input) {
     TensorInput value;
     value.type = TypeFromProto(tensor.data_type());
     value.shape.assign(tensor.shape().begin(), tensor.shape().end());
-    value.data = {tensor.data()};
+    value.data = in_place.empty() ? BytePieces{tensor.data()} : BytePieces(in_place.begin(), in_place.end());
     out.value = std::move(value);
   }
   for (const v1::Attribute& attribute : input.attributes()) {
@@ -129,14 +129,16 @@ PredictionInput FromProto(const v1::Input& input) {
   return out;
 }
 
-PredictionRequest FromProto(const v1::PredictRequest& request) {
+PredictionRequest FromProto(const v1::PredictRequest& request, const TensorsInPlace& in_place) {
   PredictionRequest out;
   out.model = request.model();
   out.model_version = request.model_version();
   out.version_label = request.version_label();
   out.routing_key = request.routing_key();
   out.inputs.reserve(request.inputs_size());
-  for (const v1::Input& input : request.inputs()) out.inputs.push_back(FromProto(input));
+  for (int i = 0; i < request.inputs_size(); ++i) {
+    out.inputs.push_back(FromProto(request.inputs(i), in_place.At(i)));
+  }
   out.top_k = request.options().top_k();
   out.return_logits = request.options().return_logits();
   out.return_probabilities = request.options().return_probabilities();
@@ -160,7 +162,7 @@ grpc::ServerUnaryReactor* PredictionService::Predict(grpc::CallbackServerContext
   const absl::Time received = absl::Now();
   if (!call->Read(request)) return call;
   call->admission().About(call->request().model());
-  PredictionRequest values = FromProto(call->request());
+  PredictionRequest values = FromProto(call->request(), call->tensors());
   values.received = received;
   values.deadline = Deadline(*context);
   values.cancel = call->cancel();

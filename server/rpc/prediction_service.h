@@ -2,9 +2,11 @@
 #define CALSERVE_SERVER_RPC_PREDICTION_SERVICE_H_
 
 #include "calserve/v1/prediction.grpc.pb.h"
+#include "server/base/byte_pieces.h"
 #include "server/prediction/predictor.h"
 #include "server/rpc/access_gate.h"
 #include "server/rpc/call_tracker.h"
+#include "server/rpc/tensors_in_place.h"
 #include "server/rpc/wire_message.h"
 
 namespace calserve {
@@ -28,9 +30,10 @@ class PredictionService final
   CallTracker& calls_;
 };
 
-// The values of a request; its views point into `request`. Cannot fail: the rules live in prediction/.
-PredictionRequest FromProto(const v1::PredictRequest& request);
-PredictionInput FromProto(const v1::Input& input);
+// The values of a request; its views point into `request`, and its large tensors into those `in_place`.
+// Cannot fail: the rules live in prediction/.
+PredictionRequest FromProto(const v1::PredictRequest& request, const TensorsInPlace& in_place);
+PredictionInput FromProto(const v1::Input& input, BytePiecesView in_place = {});
 
 }  // namespace calserve
 

@@ -29,6 +29,7 @@
 #include "server/rpc/polling_threads.h"
 #include "server/rpc/status.h"
 #include "server/rpc/stream_window.h"
+#include "server/rpc/tensors_in_place.h"
 #include "server/rpc/wire_message.h"
 
 namespace calserve {
@@ -89,7 +90,7 @@ class StreamPipe : public ByteStream {
     // order.
     Answer answer = [this, slot](absl::StatusOr<Response> response) { Fill(slot, std::move(response)); };
     auto request = std::make_unique<Request>();
-    const absl::Status read = ParseMessage(bytes, *request, slot->request);
+    const absl::Status read = ParseMessage(bytes, *request, slot->request, slot->tensors);
     {
       MutexLock lock(&mu_);
       window_.Read(slot->request.bytes());
@@ -99,7 +100,7 @@ class StreamPipe : public ByteStream {
       admission_.MessageUnread(why);
       answer(why);
     } else if (const absl::Status may = admission_.NextMessage(); may.ok()) {
-      Handle(std::move(request), received, std::move(answer));
+      Handle(std::move(request), slot->tensors, received, std::move(answer));
     } else {
       admission_.MessageRefused(may);
       Refuse(*request, may, std::move(answer));
@@ -133,9 +134,10 @@ class StreamPipe : public ByteStream {
   }
 
  protected:
-  // Answers one request by calling `answer` exactly once, from any thread, also from within Handle. It was
-  // `received` before it was parsed.
-  virtual void Handle(std::unique_ptr<Request> request, absl::Time received, Answer answer) = 0;
+  // Answers one request by calling `answer` exactly once, from any thread, also from within Handle. Its large
+  // `tensors` stay until then. It was `received` before it was parsed.
+  virtual void Handle(std::unique_ptr<Request> request, const TensorsInPlace& tensors, absl::Time received,
+                      Answer answer) = 0;
   // Answers a request that its caller's rate does not allow: here by ending the stream.
   virtual void Refuse(const Request&, const absl::Status& why, Answer answer) { answer(why); }
   std::shared_ptr<const CancelFlag> cancel() const { return cancel_; }
@@ -148,6 +150,7 @@ class StreamPipe : public ByteStream {
   struct Slot {
     int64_t number = 0;                        // of the message, from 1
     ByteBudget::Share request;                 // until it is answered
+    TensorsInPlace tensors;                    // of it, as long
     std::optional<grpc::ByteBuffer> response;  // unset: it is not answered yet
     size_t answer_bytes = 0;                   // of it
     absl::Status error;                        // or what the stream ends with in its place
@@ -175,6 +178,7 @@ class StreamPipe : public ByteStream {
     slot->answer_bytes = bytes.Length();
     window_.Answered(slot->request.bytes(), slot->answer_bytes);
     slot->request = ByteBudget::Share();
+    slot->tensors = TensorsInPlace();
     slot->response.emplace().Swap(&bytes);
     slot->error = status;
     if (!status.ok()) {

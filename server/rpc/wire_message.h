@@ -13,6 +13,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/byte_budget.h"
 #include "server/base/error_info.h"
+#include "server/rpc/tensors_in_place.h"
 
 // Messages as bytes. Every method takes them so, by gRPC's raw callback interface, and parses them once the
 // caller may make the call. Its typed interface parses first, answers UNIMPLEMENTED
@@ -42,18 +43,32 @@ inline constexpr size_t kCountedBytes = 4 << 10;
 absl::Status Hold(const grpc::ByteBuffer& bytes, const google::protobuf::Descriptor& type,
                   ByteBudget::Share& held);
 
+// The part of ParseMessage after Hold.
+template <typename Message>
+absl::Status ParseHeld(grpc::ByteBuffer& bytes, Message& message) {
+  if (grpc::SerializationTraits<Message>::Deserialize(&bytes, &message).ok()) return absl::OkStatus();
+  return WithReason(absl::InvalidArgumentError(
+                        absl::StrCat("the message cannot be read as ", Message::descriptor()->full_name(),
+                                     ": it is cut off, is another message, or has text that is not UTF-8")),
+                    "MESSAGE_UNREADABLE");
+}
+
 // Parses what `held` counts from now on; errors as Hold has them, and INVALID_ARGUMENT with the reason
 // MESSAGE_UNREADABLE. Bytes that are parsed are let go: gRPC, whose they are, hands them to a unary
 // handler as const, and has no more use for them.
 template <typename Message>
 absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message, ByteBudget::Share& held) {
   if (absl::Status status = Hold(bytes, *Message::descriptor(), held); !status.ok()) return status;
+  return ParseHeld(const_cast<grpc::ByteBuffer&>(bytes), message);
+}
+
+// The same, and large tensors are left where gRPC received them. `held` counts them, too.
+template <typename Message>
+absl::Status ParseMessage(const grpc::ByteBuffer& bytes, Message& message, ByteBudget::Share& held,
+                          TensorsInPlace& tensors) {
+  if (absl::Status status = Hold(bytes, *Message::descriptor(), held); !status.ok()) return status;
   auto& own = const_cast<grpc::ByteBuffer&>(bytes);
-  if (grpc::SerializationTraits<Message>::Deserialize(&own, &message).ok()) return absl::OkStatus();
-  return WithReason(absl::InvalidArgumentError(
-                        absl::StrCat("the message cannot be read as ", Message::descriptor()->full_name(),
-                                     ": it is cut off, is another message, or has text that is not UTF-8")),
-                    "MESSAGE_UNREADABLE");
+  return tensors.Parse(own, message) ? absl::OkStatus() : ParseHeld(own, message);
 }
 
 // Where too much of UnsentBytes is taken: whether an answer is refused, which can be had again, or is not,

@@ -39,7 +39,7 @@ class KserveInputsTest : public ::testing::Test {
   static std::string Element(const std::string& bytes) {
     return Element(bytes, static_cast<uint32_t>(bytes.size()));
   }
-  absl::StatusOr<InputRows> Read() const { return ReadInput(request_, *model_); }
+  absl::StatusOr<InputRows> Read() const { return ReadInput(request_, in_place_, *model_); }
   std::string Refused() const {
     const absl::StatusOr<InputRows> rows = Read();
     EXPECT_TRUE(absl::IsInvalidArgument(rows.status())) << rows.status();
@@ -49,6 +49,7 @@ class KserveInputsTest : public ::testing::Test {
 
   std::shared_ptr<ServedModel> model_ = ImageModel();
   inference::ModelInferRequest request_;
+  BytePieces in_place_;
 };
 
 TEST_F(KserveInputsTest, RawFloatsAreCutIntoRowsWithoutACopy) {
@@ -64,6 +65,41 @@ TEST_F(KserveInputsTest, RawFloatsAreCutIntoRowsWithoutACopy) {
     EXPECT_EQ(tensor.data[0].data(), request_.raw_input_contents(0).data() + row * 24);
     EXPECT_EQ(tensor.data[0].size(), 24);
   }
+}
+
+// In pieces, of which one ends within a row and one within a value.
+TEST_F(KserveInputsTest, RawFloatsInPlaceAreCutIntoRowsWithoutACopy) {
+  const std::string floats = Floats({0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  Raw("FP32", {2, 1, 2, 3}, "");
+  in_place_ = {absl::string_view(floats).substr(0, 20), absl::string_view(floats).substr(20, 21),
+               absl::string_view(floats).substr(41)};
+  const auto input = Read();
+  ASSERT_TRUE(input.ok()) << input.status();
+  ASSERT_EQ(input->rows.size(), 2);
+  const BytePieces& first = std::get<TensorInput>(input->rows[0].value).data;
+  const BytePieces& second = std::get<TensorInput>(input->rows[1].value).data;
+  EXPECT_EQ(JoinPieces(first), floats.substr(0, 24));
+  EXPECT_EQ(JoinPieces(second), floats.substr(24));
+  EXPECT_EQ(first[0].data(), floats.data());
+  in_place_.pop_back();
+  EXPECT_THAT(Refused(),
+              HasSubstr("input byte size mismatch for input 'input' for model 'm'. Expected 48, got 41"));
+}
+
+TEST_F(KserveInputsTest, PixelsAndFilesInPlaceAreJoined) {
+  Raw("UINT8", {2, 1, 2, 1}, "");
+  in_place_ = {"ab", "cd"};
+  auto input = Read();
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(std::get<PixelView>(input->rows[0].value).bytes, "ab");
+  EXPECT_EQ(std::get<PixelView>(input->rows[1].value).bytes, "cd");
+  Raw("BYTES", {2}, "");
+  const std::string elements = Element("one") + Element("three");
+  in_place_ = {absl::string_view(elements).substr(0, 2), absl::string_view(elements).substr(2)};
+  input = Read();
+  ASSERT_TRUE(input.ok()) << input.status();
+  EXPECT_EQ(std::get<EncodedImage>(input->rows[0].value).bytes, "one");
+  EXPECT_EQ(std::get<EncodedImage>(input->rows[1].value).bytes, "three");
 }
 
 TEST_F(KserveInputsTest, ContentsThatAreEmptyMayStandBesideRawOnes) {

@@ -77,7 +77,8 @@ class HoldingService final
     }
 
    private:
-    void Handle(std::unique_ptr<StreamPredictRequest> request, absl::Time, Answer answer) override {
+    void Handle(std::unique_ptr<StreamPredictRequest> request, const TensorsInPlace&, absl::Time,
+                Answer answer) override {
       MutexLock lock(&service_.mu_);
       service_.asked_.push_back({request->sequence(), std::move(answer)});
       service_.came_.SignalAll();
