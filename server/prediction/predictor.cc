@@ -135,6 +135,7 @@ struct Predictor::Job {
   // The values of all inputs: tensors in the request, images in `decoded`.
   BytePieces Rows() const {
     BytePieces rows;
+    rows.reserve(request.inputs.size());
     const float* image = decoded.get();
     for (const PredictionInput& input : request.inputs) {
       if (const auto* tensor = std::get_if<TensorInput>(&input.value); tensor != nullptr) {

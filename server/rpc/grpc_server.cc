@@ -44,8 +44,6 @@ constexpr absl::Duration kAfterCancel = absl::Seconds(4);
 // Beyond all it ends calls and connections, of any client, until it has enough: no handler sees a message
 // before it is whole, so that nothing else knows whose it is.
 constexpr int64_t kBesideMessages = 256 << 20;
-// Of max_received_bytes: a quarter.
-constexpr int64_t kShareInPlace = 4;
 
 constexpr const char* kServices[] = {"calserve.v1.PredictionService",  "calserve.v1.FeedbackService",
                                      "calserve.v1.CalibrationService", "calserve.v1.ModelService",
@@ -106,7 +104,7 @@ class GrpcServerImpl final : public GrpcServer {
     builder.SetMaxSendMessageSize(-1);
     ReceivedBytes().SetLimit(options_.max_received_bytes);
     grpc::ResourceQuota quota("calserve");
-    BytesInPlace().SetLimit(options_.max_received_bytes / kShareInPlace);
+    BytesInPlace().SetLimit(options_.max_received_bytes / 4);
     quota.Resize(static_cast<size_t>(options_.max_received_bytes + BytesInPlace().limit() + kBesideMessages));
     builder.SetResourceQuota(quota);
     UnsentBytes().SetLimit(options_.max_unsent_bytes);

@@ -58,16 +58,9 @@ class InputReader {
     return absl::StrCat("input '", input_.name(), "' for model '", model_.name, "'");
   }
   bool raw() const { return request_.raw_input_contents_size() > 0; }
-  BytePieces RawContents() const {
+  BytePieces RawFloats() const {
     if (in_place_.empty()) return {request_.raw_input_contents(0)};
     return {in_place_.begin(), in_place_.end()};
-  }
-  // The same in one piece.
-  absl::string_view RawContents(std::vector<char>& room) const {
-    if (in_place_.empty()) return request_.raw_input_contents(0);
-    room.resize(SizeOf(in_place_));
-    CopyPieces(in_place_, room.data());
-    return {room.data(), room.size()};
   }
 
   // Data is in the raw contents or in the typed contents, in the field of the data type.
@@ -144,7 +137,7 @@ class InputReader {
     expected.insert(expected.end(), model_.input_shape.begin(), model_.input_shape.end());
     RETURN_IF_ERROR(CheckShape({expected}));
     const auto& typed = input_.contents().fp32_contents();
-    const BytePieces data = raw() ? RawContents() : BytePieces{BytesOf(typed)};
+    const BytePieces data = raw() ? RawFloats() : BytePieces{BytesOf(typed)};
     const size_t rows = static_cast<size_t>(input_.shape(0));
     const size_t row_bytes = static_cast<size_t>(model_.input_size) * sizeof(float);
     RETURN_IF_ERROR(CheckBytes(rows * row_bytes, SizeOf(data)));
@@ -165,7 +158,7 @@ class InputReader {
     }
     absl::string_view data;
     if (raw()) {
-      data = RawContents(out.converted);
+      data = request_.raw_input_contents(0);
     } else {
       RETURN_IF_ERROR(ConvertPixels(out.converted));
       data = absl::string_view(out.converted.data(), out.converted.size());
@@ -199,7 +192,7 @@ class InputReader {
         CheckShape({input_.shape_size() == 1 ? std::vector<int64_t>{kAny} : std::vector<int64_t>{kAny, 1}}));
     std::vector<absl::string_view> files;
     if (raw()) {
-      RETURN_IF_ERROR(CutElements(RawContents(out.converted), files));
+      RETURN_IF_ERROR(CutElements(request_.raw_input_contents(0), files));
       RETURN_IF_ERROR(CheckElements(files.size()));
     } else {
       const auto& typed = input_.contents().bytes_contents();

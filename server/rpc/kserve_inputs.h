@@ -24,13 +24,12 @@ std::string InputDataTypes(const ServedModel& model);
 // The rows of a request.
 struct InputRows {
   std::vector<PredictionInput> rows;  // views into the request, `in_place` or `converted`
-  std::vector<char> converted;        // pixels that came as numbers of 4 bytes, images that came in pieces
+  std::vector<char> converted;        // pixels that came as numbers of 4 bytes
 };
 
-// Cuts the request's input tensor along dimension 0, whose raw contents are `in_place` if that is not empty.
-// INVALID_ARGUMENT names the input, the model, what was
-// expected and what came; UNIMPLEMENTED for shared memory. Whether floats are finite and images decode is the
-// predictor's to say.
+// Cuts the request's input tensor along dimension 0; its floats are `in_place` if that is not empty.
+// INVALID_ARGUMENT names the input, the model, what was expected and what came; UNIMPLEMENTED for shared
+// memory. Whether floats are finite and images decode is the predictor's to say.
 absl::StatusOr<InputRows> ReadInput(const inference::ModelInferRequest& request, BytePiecesView in_place,
                                     const ServedModel& model);
 

@@ -45,6 +45,7 @@ class MessageCall final : public UnaryCall {
 
   // Answers the call, exactly once: with the response, or with an error.
   void Reply(const absl::Status& status, WhenFull when_full = WhenFull::kAnswer) {
+    tensors_ = TensorsInPlace();  // Not kept for a client that does not read its answer.
     UnaryCall::Reply(status.ok() ? SerializeMessage(response_, answer_, when_full) : status);
   }
 

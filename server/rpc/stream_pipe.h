@@ -171,6 +171,7 @@ class StreamPipe : public ByteStream {
   }
 
   void Fill(Slot* slot, absl::StatusOr<Response> response) {
+    { const TensorsInPlace done = std::move(slot->tensors); }
     grpc::ByteBuffer bytes;
     absl::Status status = response.status();
     if (response.ok() && slot->number < ends_with_) status = SerializeMessage(*response, bytes, when_full_);
@@ -178,7 +179,6 @@ class StreamPipe : public ByteStream {
     slot->answer_bytes = bytes.Length();
     window_.Answered(slot->request.bytes(), slot->answer_bytes);
     slot->request = ByteBudget::Share();
-    slot->tensors = TensorsInPlace();
     slot->response.emplace().Swap(&bytes);
     slot->error = status;
     if (!status.ok()) {

@@ -5,13 +5,13 @@
 #include <google/protobuf/wire_format_lite.h>
 #include <grpcpp/support/proto_buffer_reader.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <limits>
 #include <optional>
 #include <string>
 #include <utility>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "calserve/v1/prediction.pb.h"
@@ -66,21 +66,21 @@ class TensorFinder {
         WireFormatLite::MakeTag(field.number(), WireFormatLite::WIRETYPE_LENGTH_DELIMITED);
     int shorter = 0;
     for (int found = 0; in_.CurrentPosition() < end;) {
+      const int field_begin = in_.CurrentPosition();
       const uint32_t tag = in_.ReadTag();
       if (tag != wanted) {
         if (tag == 0 || !WireFormatLite::SkipField(&in_, tag)) return std::nullopt;
         continue;
       }
-      if (++found > 1 && !field.is_repeated()) return std::nullopt;
       const int begin = in_.CurrentPosition();
-      uint32_t length;
-      if (!in_.ReadVarint32(&length)) return std::nullopt;
-      const int content = in_.CurrentPosition();
-      if (length > static_cast<uint32_t>(end - content)) return std::nullopt;
+      if (begin - field_begin != static_cast<int>(CodedOutputStream::VarintSize32(tag))) return std::nullopt;
+      if (++found > 1 && !field.is_repeated()) return std::nullopt;
       if (field.is_repeated()) index_ = found - 1;
-      const std::optional<int> less = path.size() == 1 ? Tensor(begin, content, static_cast<int>(length))
-                                                       : Enter(*field.message_type(), path.subspan(1), begin,
-                                                               content, static_cast<int>(length));
+      const std::optional<int> length = Length(begin, end);
+      if (!length.has_value()) return std::nullopt;
+      const std::optional<int> less = path.size() == 1
+                                          ? Tensor(begin, *length)
+                                          : Enter(*field.message_type(), path.subspan(1), begin, *length);
       if (!less.has_value()) return std::nullopt;
       shorter += *less;
     }
@@ -88,10 +88,22 @@ class TensorFinder {
   }
 
   // In their order.
-  const std::vector<Edit>& edits() const { return edits_; }
+  std::vector<Edit> TakeEdits() && { return std::move(edits_); }
 
  private:
-  std::optional<int> Tensor(int begin, int content, int length) {
+  // Of what follows it, up to `end` at most. Protobuf reads lengths of five bytes at most, and below 2^31.
+  std::optional<int> Length(int begin, int end) {
+    uint64_t length;
+    if (!in_.ReadVarint64(&length)) return std::nullopt;
+    const int content = in_.CurrentPosition();
+    if (content - begin > 5 || content > end || length > static_cast<uint64_t>(end - content)) {
+      return std::nullopt;
+    }
+    return static_cast<int>(length);
+  }
+
+  std::optional<int> Tensor(int begin, int length) {
+    const int content = in_.CurrentPosition();
     const int end = content + length;
     if (!in_.Skip(length)) return std::nullopt;
     if (static_cast<size_t>(length) < TensorsInPlace::kLarge) return 0;
@@ -99,8 +111,8 @@ class TensorFinder {
     return end - begin - 1;
   }
 
-  std::optional<int> Enter(const Descriptor& type, absl::Span<const int> path, int begin, int content,
-                           int length) {
+  std::optional<int> Enter(const Descriptor& type, absl::Span<const int> path, int begin, int length) {
+    const int content = in_.CurrentPosition();
     const size_t own = edits_.size();
     edits_.push_back({begin, content, "", {}});
     const std::optional<int> less = Walk(type, path, content + length);
@@ -118,12 +130,36 @@ class TensorFinder {
   std::vector<Edit> edits_;
 };
 
+// None unless they are most of the message: what lies beside them is copied once more, and its slices stay.
 std::vector<Edit> FindTensors(grpc::ByteBuffer& bytes, const Descriptor& type, absl::Span<const int> path) {
   grpc::ProtoBufferReader reader(&bytes);
   CodedInputStream in(&reader);
   TensorFinder finder(in);
-  return finder.Walk(type, path, static_cast<int>(bytes.Length())).has_value() ? finder.edits()
-                                                                               : std::vector<Edit>();
+  const int size = static_cast<int>(bytes.Length());
+  const std::optional<int> shorter = finder.Walk(type, path, size);
+  return shorter.has_value() && *shorter > size / 2 ? std::move(finder).TakeEdits() : std::vector<Edit>();
+}
+
+// What slices keep of gRPC's memory, at most. It reads into blocks of 64 KiB or less, which slices are parts
+// of, with what came between and after them: whatever a client sent there. Slices that follow each other
+// within 64 KiB are of two blocks at most.
+int64_t BytesKept(absl::Span<const grpc::Slice> slices) {
+  constexpr std::ptrdiff_t kBlock = 64 << 10;
+  const uint8_t* first = nullptr;
+  int64_t blocks = 0;
+  for (const grpc::Slice& slice : slices) {
+    if (first != nullptr && slice.begin() >= first && slice.end() - first <= kBlock) continue;
+    first = slice.begin();
+    blocks += 2 + (slice.size() / kBlock);
+  }
+  return blocks * kBlock;
+}
+
+// Whether the tensors of a parsed message are used in pieces: files and pixels are wanted in one.
+bool UsedInPieces(const google::protobuf::Message& message) {
+  const auto* const request =
+      google::protobuf::DynamicCastToGenerated<inference::ModelInferRequest>(&message);
+  return request == nullptr || (request->inputs_size() == 1 && request->inputs(0).datatype() == "FP32");
 }
 
 }  // namespace
@@ -142,10 +178,12 @@ bool TensorsInPlace::Parse(grpc::ByteBuffer& bytes, google::protobuf::Message& m
   const std::vector<Edit> edits = FindTensors(bytes, *type, path);
   ByteBudget::Share share;
   std::vector<grpc::Slice> slices;
-  if (edits.empty() || !share.Take(BytesInPlace(), static_cast<int64_t>(size)) || !bytes.Dump(&slices).ok()) {
+  if (edits.empty() || !bytes.Dump(&slices).ok() || slices.size() > size / kSmallestPiece ||
+      !share.Take(BytesInPlace(), BytesKept(slices))) {
     return false;
   }
   BytePieces pieces;
+  pieces.reserve(slices.size());
   for (const grpc::Slice& slice : slices) {
     pieces.emplace_back(reinterpret_cast<const char*>(slice.begin()), slice.size());
   }
@@ -154,8 +192,12 @@ bool TensorsInPlace::Parse(grpc::ByteBuffer& bytes, google::protobuf::Message& m
   const auto up_to = [&](int end) { return cutter.Next(static_cast<size_t>(end - std::exchange(at, end))); };
   std::map<int, BytePieces> tensors;
   std::string rest;
+  const auto add_up_to = [&](int end) {
+    for (const absl::string_view piece : up_to(end)) rest.append(piece.data(), piece.size());
+  };
   for (const Edit& edit : edits) {
-    absl::StrAppend(&rest, JoinPieces(up_to(edit.begin)), edit.instead);
+    add_up_to(edit.begin);
+    rest += edit.instead;
     if (edit.index.has_value()) {
       up_to(edit.tensor_begin);
       tensors.emplace(*edit.index, up_to(edit.end));
@@ -163,8 +205,8 @@ bool TensorsInPlace::Parse(grpc::ByteBuffer& bytes, google::protobuf::Message& m
       up_to(edit.end);
     }
   }
-  rest += JoinPieces(up_to(static_cast<int>(size)));
-  if (!message.ParseFromString(rest)) return false;
+  add_up_to(static_cast<int>(size));
+  if (!message.ParseFromString(rest) || !UsedInPieces(message)) return false;
   bytes.Clear();
   share_ = std::move(share);
   slices_ = std::move(slices);  // Those of a few bytes hold them; they stay where they are, too.

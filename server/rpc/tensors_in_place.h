@@ -14,25 +14,27 @@
 
 namespace calserve {
 
-// What all messages that stay in gRPC's slices may take together; others are copied out of them. gRPC counts
-// both for its quota, which makes room for these (GrpcServer).
+// What the slices that are kept may take together, estimated from above; beyond it messages are copied, as
+// small ones are. gRPC's quota counts what it has received until it is let go, and has room for these
+// (GrpcServer).
 ByteBudget& BytesInPlace();
 
 // The large tensors of one message, in the slices in which gRPC received them: Protobuf would copy them into
 // strings. The views are good as long as this, also once it is moved.
 class TensorsInPlace {
  public:
-  // Tensors of so many bytes and more.
-  static constexpr size_t kLarge = 64 << 10;
+  // Tensors of so many bytes and more, of messages whose slices have as many on average as a piece may have.
+  static constexpr size_t kLarge = 64 << 10, kSmallestPiece = 2 << 10;
 
   TensorsInPlace() = default;
   TensorsInPlace(TensorsInPlace&&) = default;
   TensorsInPlace& operator=(TensorsInPlace&&) = default;
 
   // Parses `bytes` into `message`, except for its large tensors, which are empty there and are had from At;
-  // then `bytes` are let go. False, and `bytes` are as they were, to be parsed as a whole: where there are
-  // none, or no room (BytesInPlace), where a field on the way to one comes twice, of which Protobuf has
-  // its own idea, or where the message cannot be read. Once at most.
+  // then `bytes` are let go. False, and `bytes` are as they were, to be parsed as a whole: where such tensors
+  // are not most of the message, or are no floats over KServe v2, where there is no room (BytesInPlace),
+  // where a field on the way to a tensor comes twice, of which Protobuf has its own idea, or where the
+  // message cannot be read. Once at most.
   bool Parse(grpc::ByteBuffer& bytes, google::protobuf::Message& message);
 
   // Of PredictRequest.inputs, also within StreamPredictRequest, or of ModelInferRequest.raw_input_contents

@@ -17,6 +17,8 @@
 #include "google/rpc/status.pb.h"
 #include "inference/grpc_service.grpc.pb.h"
 #include "server/base/byte_budget.h"
+#include "server/base/byte_pieces.h"
+#include "server/rpc/tensors_in_place.h"
 #include "tests/end_to_end/temp_dir.h"
 #include "tests/integration/await.h"
 #include "tests/integration/in_process_server.h"
@@ -90,6 +92,74 @@ class MessageMemoryTest : public ::testing::Test {
   std::unique_ptr<v1::CalibrationService::Stub> calibration_;
   std::unique_ptr<inference::GRPCInferenceService::Stub> kserve_;
 };
+
+// Values that say which row they are of, and where in it.
+std::string Row(int row) {
+  std::vector<float> values(kClasses);
+  for (int i = 0; i < kClasses; ++i) values[i] = static_cast<float>(row) + static_cast<float>(i % 97) / 128;
+  return std::string(BytesOf(values));
+}
+v1::PredictRequest RequestOfRows(const std::vector<int>& rows) {
+  v1::PredictRequest request;
+  request.set_model("puppet");
+  request.mutable_options()->set_return_logits(true);
+  for (const int row : rows) {
+    v1::Tensor& tensor = *request.add_inputs()->mutable_tensor();
+    tensor.add_shape(kClasses);
+    tensor.set_data(Row(row));
+  }
+  return request;
+}
+void ExpectRows(const v1::PredictResponse& response, const std::vector<int>& rows) {
+  ASSERT_EQ(response.predictions_size(), static_cast<int>(rows.size()));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    EXPECT_TRUE(BytesOf(response.predictions(static_cast<int>(i)).logits()) == Row(rows[i])) << i;
+  }
+}
+
+// Tensors that stay in gRPC's slices: each row's logits are its values, and nothing stays once it is
+// answered.
+TEST_F(MessageMemoryTest, LargeTensorsAreReadWhereGrpcHasThem) {
+  Start(512 << 20);
+  {
+    grpc::ClientContext context;
+    v1::PredictResponse response;
+    server_->model().Hold();
+    std::jthread release([&] {
+      EXPECT_TRUE(server_->model().WaitUntilHolding());
+      EXPECT_GT(BytesInPlace().taken(), 3 * static_cast<int64_t>(kClasses * sizeof(float)));
+      server_->model().Release();
+    });
+    ASSERT_TRUE(stub_->Predict(&context, RequestOfRows({3, 1, 2}), &response).ok());
+    ExpectRows(response, {3, 1, 2});
+    EXPECT_EQ(BytesInPlace().taken(), 0);
+  }
+  {
+    grpc::ClientContext context;
+    inference::ModelInferRequest request = InferRequest();
+    request.mutable_inputs(0)->set_shape(0, 2);
+    request.set_raw_input_contents(0, Row(7) + Row(4));
+    request.add_outputs()->set_name("logits");
+    inference::ModelInferResponse response;
+    const grpc::Status status = kserve_->ModelInfer(&context, request, &response);
+    ASSERT_TRUE(status.ok()) << status.error_message();
+    EXPECT_TRUE(response.raw_output_contents(0) == Row(7) + Row(4));
+    EXPECT_EQ(BytesInPlace().taken(), 0);
+  }
+  grpc::ClientContext context;
+  const auto stream = stub_->StreamPredict(&context);
+  v1::StreamPredictRequest request;
+  for (const int row : {5, 6}) {
+    *request.mutable_request() = RequestOfRows({row, row + 10});
+    ASSERT_TRUE(stream->Write(request));
+    v1::StreamPredictResponse response;
+    ASSERT_TRUE(stream->Read(&response));
+    ExpectRows(response.response(), {row, row + 10});
+    EXPECT_EQ(BytesInPlace().taken(), 0) << "while the stream is open";
+  }
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
 
 TEST_F(MessageMemoryTest, AStreamWhoseAnswersAreNotReadIsNotReadFrom) {
   constexpr int kRequests = 150;

@@ -86,22 +86,6 @@ TEST_F(KserveInputsTest, RawFloatsInPlaceAreCutIntoRowsWithoutACopy) {
               HasSubstr("input byte size mismatch for input 'input' for model 'm'. Expected 48, got 41"));
 }
 
-TEST_F(KserveInputsTest, PixelsAndFilesInPlaceAreJoined) {
-  Raw("UINT8", {2, 1, 2, 1}, "");
-  in_place_ = {"ab", "cd"};
-  auto input = Read();
-  ASSERT_TRUE(input.ok()) << input.status();
-  EXPECT_EQ(std::get<PixelView>(input->rows[0].value).bytes, "ab");
-  EXPECT_EQ(std::get<PixelView>(input->rows[1].value).bytes, "cd");
-  Raw("BYTES", {2}, "");
-  const std::string elements = Element("one") + Element("three");
-  in_place_ = {absl::string_view(elements).substr(0, 2), absl::string_view(elements).substr(2)};
-  input = Read();
-  ASSERT_TRUE(input.ok()) << input.status();
-  EXPECT_EQ(std::get<EncodedImage>(input->rows[0].value).bytes, "one");
-  EXPECT_EQ(std::get<EncodedImage>(input->rows[1].value).bytes, "three");
-}
-
 TEST_F(KserveInputsTest, ContentsThatAreEmptyMayStandBesideRawOnes) {
   Raw("FP32", {1, 1, 2, 3}, Floats({0, 1, 2, 3, 4, 5}));
   request_.mutable_inputs(0)->mutable_contents();
