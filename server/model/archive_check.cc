@@ -8,14 +8,18 @@
 #include <type_traits>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 
 namespace calserve {
 namespace {
 
 constexpr unsigned kReadBytes = 1 << 20;
-// Of what a list of parts may say: no sum of them is beyond 64 bits.
-constexpr uint64_t kLargestPart = uint64_t{1} << 40;
+// Of what a list of parts may say, of one and of all.
+constexpr uint64_t kLargestPart = uint64_t{1} << 60;
+constexpr int64_t kMost = int64_t{1} << 61;
+constexpr int64_t kDirectories = 8;  // that the files lie in, a block each
 
 struct Close {
   void operator()(unzFile archive) const { unzClose(archive); }
@@ -31,6 +35,15 @@ bool IsAsItsChecksumSays(unzFile archive, std::vector<char>* buffer) {
   } while (read > 0);
   const bool same = unzCloseCurrentFile(archive) == UNZ_OK;
   return read == 0 && same;
+}
+
+// Whether LibTorch unpacks this part of a package; the rest (its exported program, other models) stays
+// packed.
+bool IsUnpacked(absl::string_view part) {
+  const size_t top = part.find('/');
+  if (top == absl::string_view::npos) return false;
+  part.remove_prefix(top + 1);
+  return absl::StartsWith(part, "data/aotinductor/model/") || absl::StartsWith(part, "data/constants/");
 }
 
 }  // namespace
@@ -52,17 +65,23 @@ absl::Status CheckArchive(const std::string& path) {
       absl::StrCat(path, " is damaged, or not fully copied yet: its list of parts cannot be read"));
 }
 
-int64_t UnpackedBytes(const std::string& path) {
+int64_t UnpackedBytes(const std::string& path, int64_t block) {
   const Archive archive(unzOpen64(path.c_str()));
   if (archive == nullptr) return 0;
-  int64_t bytes = 0;
+  int64_t blocks = 0;
   int found = unzGoToFirstFile(archive.get());
   for (; found == UNZ_OK; found = unzGoToNextFile(archive.get())) {
     unz_file_info64 part;
-    if (unzGetCurrentFileInfo64(archive.get(), &part, nullptr, 0, nullptr, 0, nullptr, 0) != UNZ_OK) return 0;
-    bytes += static_cast<int64_t>(std::min<uint64_t>(part.uncompressed_size, kLargestPart));
+    char name[512] = "";
+    if (unzGetCurrentFileInfo64(archive.get(), &part, name, sizeof(name) - 1, nullptr, 0, nullptr, 0) !=
+        UNZ_OK)
+      return 0;
+    if (!IsUnpacked(name)) continue;
+    const auto bytes = static_cast<int64_t>(std::min<uint64_t>(part.uncompressed_size, kLargestPart));
+    blocks = std::min(blocks + (bytes + block - 1) / block, kMost / block);
   }
-  return found == UNZ_END_OF_LIST_OF_FILE ? bytes : 0;
+  if (found != UNZ_END_OF_LIST_OF_FILE || blocks == 0) return 0;
+  return (blocks + kDirectories) * block;
 }
 
 }  // namespace calserve

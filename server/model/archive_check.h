@@ -14,8 +14,9 @@ namespace calserve {
 // `path` is no archive at all, of which the loader says more.
 absl::Status CheckArchive(const std::string& path);
 
-// Bytes of the files that an archive is unpacked to, by its list of parts; 0 where that cannot be read.
-int64_t UnpackedBytes(const std::string& path);
+// What the files that LibTorch unpacks of an AOTInductor package take in a file system with blocks of so many
+// bytes, by its list of parts; 0 where that cannot be read, or has none.
+int64_t UnpackedBytes(const std::string& path, int64_t block);
 
 }  // namespace calserve
 

@@ -95,7 +95,10 @@ absl::StatusOr<std::unique_ptr<Model>> LoadModel(const ModelOptions& options) {
   const std::string compiled_for = of_package ? PackageDevice(options.path) : "";
   ASSIGN_OR_RETURN(file.device, ChooseDevice(compiled_for.empty() ? options.device : compiled_for));
   ASSIGN_OR_RETURN(file.digest, FileDigest(options.path));
-  return LoadTorchModel(options, file);
+  Unpacking unpacking;
+  absl::StatusOr<std::unique_ptr<Model>> model = LoadTorchModel(options, file);
+  if (!model.ok() && file.format == "aotinductor") return unpacking.Failed(model.status());
+  return model;
 }
 
 }  // namespace calserve

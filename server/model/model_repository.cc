@@ -245,7 +245,10 @@ absl::Status Repository::LoadAtStart() {
 }
 
 ModelVersions& Repository::Of(const std::string& name) {
-  return models_.try_emplace(name, name, hooks_).first->second;
+  // While it fails as it is, a version is tried again within so long at most, or at each look.
+  constexpr absl::Duration kLongest = absl::Minutes(5);
+  const auto looks = static_cast<int>(std::max<int64_t>(kLongest / options_.poll_interval, 1));
+  return models_.try_emplace(name, name, hooks_, looks).first->second;
 }
 
 bool Repository::LoadNext(const std::string& name) {

@@ -10,8 +10,7 @@
 namespace calserve {
 namespace {
 
-// Looks from one attempt to the next: 64 at most.
-constexpr int kMostDoublings = 6;
+constexpr int kMostDoublings = 30;
 
 // The store was busy, there was no thread to be had, or no room to unpack it.
 bool IsTransient(const absl::Status& status) {
@@ -91,7 +90,7 @@ int ModelVersions::LooksUntilRetry(int64_t version, const std::string& fingerpri
   Attempts& attempts = attempts_[version];
   if (attempts.fingerprint != fingerprint) attempts = {fingerprint, 0};
   attempts.failed = std::min(attempts.failed + 1, kMostDoublings + 1);
-  return 1 << (attempts.failed - 1);
+  return std::min(1 << (attempts.failed - 1), most_looks_);
 }
 
 void ModelVersions::Retire(int64_t version) {

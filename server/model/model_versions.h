@@ -18,13 +18,14 @@ namespace calserve {
 // The versions of one model, as they are loaded: follows the plan. For one thread.
 class ModelVersions final {
  public:
-  // `hooks` outlive it.
-  ModelVersions(std::string name, const RepositoryHooks& hooks) : name_(std::move(name)), hooks_(hooks) {}
+  // `hooks` outlive it. `most_looks`: from one attempt at what failed not by its own fault to the next.
+  ModelVersions(std::string name, const RepositoryHooks& hooks, int most_looks)
+      : name_(std::move(name)), hooks_(hooks), most_looks_(most_looks) {}
 
   // What the directory holds now. Where there is something wrong with it as a whole, only that is noted.
   void Show(ListedModel listed);
   // From now on the plan is followed. What failed may be tried again: all of it if `retry`, else what was not
-  // the version's fault, after one call of this, then 2, 4 and so on to 64 while it fails as it is.
+  // the version's fault, after one call of this, then 2, 4 and so on to most_looks while it fails as it is.
   void Activate(bool retry);
   // Withdraws everything, because the model was unloaded or its directory is gone.
   void Deactivate();
@@ -79,6 +80,7 @@ class ModelVersions final {
 
   const std::string name_;
   const RepositoryHooks& hooks_;
+  const int most_looks_;
   ListedModel listed_;    // the last one with nothing wrong
   absl::Status problem_;  // with what the directory holds now
   bool active_ = false;

@@ -11,6 +11,9 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <optional>
+#include <set>
+#include <string>
 #include <system_error>
 #include <utility>
 
@@ -26,6 +29,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kPrefix[] = "calserve-unpacked-";
+// Less than LibTorch writes at once.
+constexpr int64_t kLeftWhereFull = 64 << 10;
 
 // The folder of this process, and the descriptor that has it locked.
 struct Held {
@@ -72,8 +77,30 @@ void RemoveThoseOfTheGone(const std::string& directory) {
 }
 
 absl::Status CannotMake(const std::string& directory) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot make a folder in ", directory, " (TMPDIR): ", std::strerror(errno)));
+  const std::string message =
+      absl::StrCat("cannot make a folder in ", directory, " (TMPDIR): ", std::strerror(errno));
+  return errno == ENOSPC || errno == EDQUOT ? absl::ResourceExhaustedError(message)
+                                            : absl::FailedPreconditionError(message);
+}
+
+// What a directory's file system has for this process; nothing where that cannot be told.
+struct Space {
+  int64_t block = 0, free = 0;  // bytes
+};
+std::optional<Space> SpaceOf(const std::string& directory) {
+  struct statvfs space;
+  // A file system without a limit, as a tmpfs may be, has no blocks.
+  if (statvfs(directory.c_str(), &space) != 0 || space.f_blocks == 0 || space.f_frsize == 0) {
+    return std::nullopt;
+  }
+  const auto block = static_cast<int64_t>(space.f_frsize);
+  return Space{block, static_cast<int64_t>(geteuid() == 0 ? space.f_bfree : space.f_bavail) * block};
+}
+
+// Where the folder of this process lies, which the operator has named; else where it would.
+std::string NamedDirectory() {
+  MutexLock holding(&held().mu);
+  return held().path.empty() ? TemporaryDirectory() : fs::path(held().path).parent_path().string();
 }
 
 }  // namespace
@@ -127,17 +154,43 @@ absl::Status MakeUnpackingFolderAgain() {
 }
 
 absl::Status CheckRoomToUnpack(const std::string& package) {
-  const std::string directory = TemporaryDirectory();
-  struct statvfs space;
-  // A file system without a limit, as a tmpfs may be, has no blocks.
-  if (statvfs(directory.c_str(), &space) != 0 || space.f_blocks == 0) return absl::OkStatus();
-  const int64_t free = static_cast<int64_t>(space.f_bavail) * static_cast<int64_t>(space.f_frsize);
-  const int64_t needed = UnpackedBytes(package);
-  if (needed <= free) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrCat(directory, " (TMPDIR) has ", free, " bytes free, and ",
-                                                   package, " has ", needed,
-                                                   " to unpack there: make room, or start the server with a "
-                                                   "TMPDIR that has it and is not mounted noexec"));
+  const std::optional<Space> space = SpaceOf(TemporaryDirectory());
+  if (!space.has_value()) return absl::OkStatus();
+  const int64_t needed = UnpackedBytes(package, space->block);
+  if (needed <= space->free) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrCat(
+      NamedDirectory(), " (TMPDIR) has ", space->free, " bytes free, and ", package, " takes ", needed,
+      " bytes there once it is unpacked: make room, or start the server with another TMPDIR"));
+}
+
+Unpacking::Unpacking() : before_(Unpacked()) {}
+
+std::set<std::string> Unpacking::Unpacked() {
+  std::string folder;
+  {
+    MutexLock holding(&held().mu);
+    folder = held().path;
+  }
+  std::set<std::string> names;
+  std::error_code error;
+  if (folder.empty()) return names;
+  for (fs::directory_iterator next(folder, error), end; !error && next != end; next.increment(error))
+    names.insert(next->path().string());
+  return names;
+}
+
+absl::Status Unpacking::Failed(absl::Status why) {
+  const std::optional<Space> space = SpaceOf(TemporaryDirectory());
+  const bool full = space.has_value() && space->free < kLeftWhereFull;
+  for (const std::string& path : Unpacked()) {
+    if (before_.count(path) == 0) RemoveAll(path);
+  }
+  if (!full) return why;
+  return absl::ResourceExhaustedError(
+      absl::StrCat(NamedDirectory(),
+                   " (TMPDIR) was full when a package was unpacked there: make "
+                   "room, or start the server with another TMPDIR (",
+                   why.message(), ")"));
 }
 
 }  // namespace calserve

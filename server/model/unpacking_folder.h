@@ -1,6 +1,7 @@
 #ifndef CALSERVE_SERVER_MODEL_UNPACKING_FOLDER_H_
 #define CALSERVE_SERVER_MODEL_UNPACKING_FOLDER_H_
 
+#include <set>
 #include <string>
 
 #include "absl/status/status.h"
@@ -37,8 +38,25 @@ void RemoveUnpackedOfTheGone();
 absl::Status MakeUnpackingFolderAgain();
 
 // RESOURCE_EXHAUSTED, naming the directory, where a package, whose list of parts is to be believed
-// (CheckArchive), has more to unpack than is free there; OK where either cannot be told.
+// (CheckArchive), takes more once it is unpacked than is free there; OK where either cannot be told.
 absl::Status CheckRoomToUnpack(const std::string& package);
+
+// One load of a package, from before it is unpacked; one at a time. What a load that fails has unpacked
+// LibTorch leaves there.
+class Unpacking final {
+ public:
+  Unpacking();
+
+  // Removes what was unpacked since then, where this process has a folder of its own. Returns `why`, or
+  // RESOURCE_EXHAUSTED with it where the directory was full: another program may have taken the room
+  // meanwhile.
+  absl::Status Failed(absl::Status why);
+
+ private:
+  static std::set<std::string> Unpacked();
+
+  const std::set<std::string> before_;
+};
 
 }  // namespace calserve
 

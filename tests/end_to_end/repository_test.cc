@@ -147,8 +147,9 @@ TEST_F(RepositoryTest, WithoutRoomToUnpackAPackageWaitsForIt) {
     const v1::ModelVersion version = Version(2);
     if (version.state() == v1::MODEL_STATE_FAILED) reason = version.reason();
   }
-  EXPECT_THAT(reason, AllOf(HasSubstr(disk.path()), HasSubstr("(TMPDIR) has "),
-                            HasSubstr("2/model.pt2 has 699342 to unpack there: make room")));
+  EXPECT_THAT(reason,
+              AllOf(HasSubstr(disk.path()), HasSubstr("(TMPDIR) has "),
+                    HasSubstr("2/model.pt2 takes 741376 bytes there once it is unpacked: make room")));
   EXPECT_EQ(Predict(Request())->model_version(), 1);
   disk.Grow(16 << 20);
   ASSERT_TRUE(WaitFor(2, v1::MODEL_STATE_READY)) << "nothing of it was touched";

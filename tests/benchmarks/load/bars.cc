@@ -89,7 +89,10 @@ void PrintBar(const Bar& bar, const AtConcurrency& at, bool binding, bool least_
     const std::vector<Measurement>& rounds = bar.by_cpu ? Thriftiest(at.least) : Best(at.least);
     const double least = MedianRatio(bar.of_echo, at.raw, at.echo, rounds);
     const double of_least = MedianRatio(bar.of_least, at.raw, rounds, at.served);
-    beside = absl::StrFormat(" %.2f | %.2f |", least, of_least);
+    // Where least takes no more processor time than raw there is nothing to be a part of.
+    const bool comparable = !bar.by_cpu || least > 0;
+    beside =
+        comparable ? absl::StrFormat(" %.2f | %.2f |", least, of_least) : absl::StrFormat(" %.2f | |", least);
     if (least_decides && !bar.Met(least)) met = bar.Met(of_least) ? "yes, of least" : "**no**, of least";
   }
   out << absl::StreamFormat("| %s | %d | %.2f |%s %s |\n", bar.text, at.concurrency, served, beside,

@@ -110,7 +110,10 @@ Result RunAll(Model& model, const std::optional<Photo>& photo, int instances, in
       std::vector<float> logits(static_cast<size_t>(batch) * model.columns());
       const auto run = [&] {
         if (photo.has_value()) photo->DecodeInto(model.Staging(i), batch);
-        if (!model.Run(i, batch, absl::MakeSpan(logits)).ok()) std::exit(1);
+        if (const absl::Status status = model.Run(i, batch, absl::MakeSpan(logits)); !status.ok()) {
+          std::cerr << "raw_forward: " << status << std::endl;
+          std::_Exit(1);
+        }
       };
       const absl::Time warm_up_end = absl::Now() + duration;
       for (int j = 0; j < kMostWarmUpRuns && (j < kLeastWarmUpRuns || absl::Now() < warm_up_end); ++j) run();

@@ -45,13 +45,18 @@ class RetryTest : public testing::Test {
 
   const absl::Status full_ = absl::ResourceExhaustedError("the disk is full");
   RepositoryHooks hooks_;
-  ModelVersions versions_{"pets", hooks_};
+  ModelVersions versions_{"pets", hooks_, /*most_looks=*/60};
 };
 
 TEST_F(RetryTest, WhatIsNotTheVersionsFaultIsTriedAgainAndAgainEverLater) {
   std::vector<int> looks;
   for (int failed = 0; failed < 9; ++failed) looks.push_back(LooksUntilRetryOf(full_));
-  EXPECT_THAT(looks, ElementsAre(1, 2, 4, 8, 16, 32, 64, 64, 64));
+  EXPECT_THAT(looks, ElementsAre(1, 2, 4, 8, 16, 32, 60, 60, 60));
+}
+
+TEST_F(RetryTest, HoweverOftenItFails) {
+  for (int failed = 0; failed < 70; ++failed) LooksUntilRetryOf(full_);
+  EXPECT_EQ(LooksUntilRetryOf(full_), 60);
 }
 
 TEST_F(RetryTest, AnotherFailureOfTheKindIsNoNewBeginning) {
