@@ -126,8 +126,8 @@ constexpr Option kOptions[] = {
     {"grpc.max_received_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_received_bytes; },
      "messages of 4 KiB and more whose calls are not answered yet, of all calls, by what they take once "
-     "parsed; beyond it RESOURCE_EXHAUSTED. Beyond as much again, and 256 MiB, of messages that are not "
-     "whole yet gRPC ends calls of any client"},
+     "parsed; beyond it RESOURCE_EXHAUSTED. Beyond as much again, a quarter of it and 256 MiB, of messages "
+     "that are not whole yet and of large tensors of those that are, gRPC ends calls of any client"},
     {"grpc.max_unsent_bytes", OptionKind::kBytes, "64KiB 1024GiB", "",
      [](ServerConfig& c) -> Field { return &c.grpc.max_unsent_bytes; },
      "answers of 4 KiB and more that clients have not read yet, of all calls; beyond it RESOURCE_EXHAUSTED"},
