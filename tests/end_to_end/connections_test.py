@@ -14,10 +14,11 @@ import subprocess
 import time
 import urllib.request
 
+import kserve_testing  # Before gRPC, whose environment it sets.
+
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-import kserve_testing
 from command_test import ENVIRONMENT, OPTIONS, WAIT_S, die_with_the_test
 from kserve_testing import MODEL, KserveTest
 from relay import Relay

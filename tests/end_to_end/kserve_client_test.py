@@ -11,12 +11,13 @@ import subprocess
 import sys
 import time
 
+import kserve_testing  # Before gRPC, whose environment it sets.
+
 import numpy
 import tritonclient.grpc as triton
 import tritonclient.grpc.aio as triton_aio
 from tritonclient.utils import InferenceServerException
 
-import kserve_testing
 from kserve_testing import BINARY, IMAGES, MODEL, OPTIONS, SIDE, KserveTest
 
 ALL_OUTPUTS = ["probabilities", "logits", "ticket", "prediction_id"]

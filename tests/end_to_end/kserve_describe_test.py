@@ -5,11 +5,12 @@
 import time
 import unittest
 
+import kserve_testing  # Before gRPC, whose environment it sets.
+
 from google.protobuf import descriptor_pb2
 from tritonclient.grpc import model_config_pb2, service_pb2
 from tritonclient.utils import InferenceServerException
 
-import kserve_testing
 from kserve_testing import BINARY, FAILING, MODEL, PROTOS, SIDE, KserveTest, our_descriptors
 
 def facts(file):

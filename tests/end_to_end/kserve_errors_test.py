@@ -4,12 +4,13 @@
 """
 import queue
 
+import kserve_testing  # Before gRPC, whose environment it sets.
+
 import grpc
 import numpy
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-import kserve_testing
 from kserve_testing import BINARY, FAILING, MODEL, SIDE, KserveTest
 
 FP32 = ("FP32", [1, 1, SIDE, SIDE])
