@@ -4,13 +4,16 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <memory>
+#include <system_error>
 #include <type_traits>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "server/logging/log.h"
 
 namespace calserve {
 namespace {
@@ -19,12 +22,21 @@ constexpr unsigned kReadBytes = 1 << 20;
 // Of what a list of parts may say, of one and of all.
 constexpr uint64_t kLargestPart = uint64_t{1} << 60;
 constexpr int64_t kMost = int64_t{1} << 61;
+// minizip 1.1 takes what lies beyond for 4 GiB, or for not there.
+constexpr int64_t kMostRead = (int64_t{1} << 32) - 1;
 constexpr int64_t kDirectories = 8;  // that the files lie in, a block each
 
 struct Close {
   void operator()(unzFile archive) const { unzClose(archive); }
 };
 using Archive = std::unique_ptr<std::remove_pointer_t<unzFile>, Close>;
+
+// 0: there is none.
+int64_t FileBytes(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  return error ? 0 : static_cast<int64_t>(size);
+}
 
 // Of the part that the archive is at.
 bool IsAsItsChecksumSays(unzFile archive, std::vector<char>* buffer) {
@@ -49,6 +61,10 @@ bool IsUnpacked(absl::string_view part) {
 }  // namespace
 
 absl::Status CheckArchive(const std::string& path) {
+  if (FileBytes(path) > kMostRead) {
+    LogWarning("model file not checked against its checksums", {{"path", path}, {"reason", "beyond 4 GiB"}});
+    return absl::OkStatus();
+  }
   const Archive archive(unzOpen64(path.c_str()));
   if (archive == nullptr) return absl::OkStatus();
   std::vector<char> buffer(kReadBytes);
@@ -81,6 +97,7 @@ int64_t UnpackedBytes(const std::string& path, int64_t block) {
     blocks = std::min(blocks + (bytes + block - 1) / block, kMost / block);
   }
   if (found != UNZ_END_OF_LIST_OF_FILE || blocks == 0) return 0;
+  if (const int64_t size = FileBytes(path); size > kMostRead) blocks = std::max(blocks, size / block);
   return (blocks + kDirectories) * block;
 }
 

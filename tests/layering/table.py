@@ -60,7 +60,7 @@ LIBRARIES: Dict[str, Tuple[str, ...]] = {
     "jemalloc": ("jemalloc/",),
     "jpeg": ("turbojpeg.h", "jpeglib.h"),
     "json": ("nlohmann/",),
-    "minizip": ("unzip.h",),
+    "minizip": ("unzip.h", "zip.h"),
     "nlopt": ("nlopt.h",),
     "opencv": ("opencv2/",),
     "openssl": ("openssl/",),
