@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/kserve_parameters.h"
@@ -18,7 +19,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "tensors go out as they are in memory");
 
 void AppendFloats(absl::Span<const float> values, std::string& raw) {
-  raw.append(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
+  absl::StrAppend(&raw, BytesOf(values));
 }
 
 // An element of BYTES: its length in 4 bytes, little-endian, then itself.

@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/byte_pieces.h"
 #include "server/base/error_info.h"
 #include "tests/unit/rpc/kserve_fixtures.h"
 
@@ -28,9 +29,7 @@ class KserveInputsTest : public ::testing::Test {
     Tensor(datatype, shape);
     request_.add_raw_input_contents(raw);
   }
-  static std::string Floats(const std::vector<float>& values) {
-    return std::string(reinterpret_cast<const char*>(values.data()), values.size() * sizeof(float));
-  }
+  static std::string Floats(const std::vector<float>& values) { return std::string(BytesOf(values)); }
   static std::string Element(const std::string& bytes, uint32_t length) {
     std::string raw(sizeof(length), '\0');
     std::memcpy(raw.data(), &length, sizeof(length));
